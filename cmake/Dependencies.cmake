@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+# Everything that is looked up outside this repository. All of it is in Debian 12; scripts/install-deps installs it.
+
+find_package(Threads REQUIRED)
+find_package(tl-expected REQUIRED) # tl::expected: std::expected is out of clang 14's reach
+find_package(nlohmann_json 3.11 REQUIRED) # nlohmann_json::nlohmann_json
+find_package(CLI11 2.1 REQUIRED) # CLI11::CLI11
+
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(MOUNT REQUIRED IMPORTED_TARGET mount>=2.36) # PkgConfig::MOUNT
+
+# spdlog's own header-only target still links libfmt.so. This one does not: the agent must start on a host that has
+# nothing but glibc and libmount.
+find_package(fmt REQUIRED)
+find_package(spdlog 1.10 REQUIRED)
+add_library(dlm_freeze_spdlog INTERFACE)
+target_compile_definitions(dlm_freeze_spdlog INTERFACE SPDLOG_FMT_EXTERNAL)
+target_link_libraries(dlm_freeze_spdlog INTERFACE fmt::fmt-header-only Threads::Threads)
+
+if(DLM_FREEZE_BUILD_TESTS)
+  find_package(GTest REQUIRED) # GTest::gmock_main
+endif()
+
+find_program(DLM_FREEZE_CCACHE ccache)
+if(DLM_FREEZE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_C_COMPILER_LAUNCHER ${DLM_FREEZE_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${DLM_FREEZE_CCACHE})
+endif()

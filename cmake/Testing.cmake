@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+# How a test gets into CTest: with labels and a time-out, always.
+#
+# Labels: unit, process, cli, root, mysql, postgresql, structure, model. Whatever needs root carries "root" among
+# others, and skips itself (GTEST_SKIP, exit code 77) where it cannot run; scripts/test fails if such a test is skipped
+# although the machine allows it. SERIAL: nothing else runs at the same time.
+
+include(GoogleTest)
+
+# dlm_freeze_add_test(NAME <target> SOURCES <file>... LABELS <label>... [TIMEOUT <seconds>] [LIBS <library>...] [SERIAL])
+#
+# A GoogleTest binary. It may include private headers as "fs/mount_table.hpp" and helpers as "fakes/kernel.hpp", and
+# knows DLM_FREEZE_BINARY, the path of the agent, and DLM_FREEZE_TEST_DATA, that of tests/data. In CTest its tests are
+# <target>.<suite>.<test>; TIMEOUT, 60 unless said, is for each of them.
+function(dlm_freeze_add_test)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "NAME;TIMEOUT" "SOURCES;LABELS;LIBS")
+  _dlm_freeze_check_test_arguments(NAME SOURCES LABELS)
+
+  add_executable(${arg_NAME} ${arg_SOURCES})
+  target_link_libraries(${arg_NAME} PRIVATE dlm_freeze_core dlm_freeze_options ${arg_LIBS} GTest::gmock_main)
+  target_include_directories(${arg_NAME} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
+  target_compile_definitions(${arg_NAME} PRIVATE DLM_FREEZE_BINARY="$<TARGET_FILE:dlm_freeze_cli>"
+                                                 DLM_FREEZE_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
+  set_target_properties(${arg_NAME} PROPERTIES CXX_CLANG_TIDY "") # GoogleTest's macros break most of its rules
+  add_dependencies(${arg_NAME} dlm_freeze_cli)
+
+  gtest_discover_tests(
+    ${arg_NAME}
+    TEST_PREFIX ${arg_NAME}.
+    TEST_LIST tests_of_${arg_NAME}
+    DISCOVERY_MODE PRE_TEST
+    DISCOVERY_TIMEOUT 30)
+
+  # Its own PROPERTIES cannot hold a list, which more than one label is; what CTest reads after its findings can.
+  set(properties_file ${CMAKE_CURRENT_BINARY_DIR}/${arg_NAME}_properties.cmake)
+  file(CONFIGURE OUTPUT ${properties_file} @ONLY CONTENT [[
+if(tests_of_@arg_NAME@)
+  set_tests_properties(
+    ${tests_of_@arg_NAME@} PROPERTIES LABELS "@arg_LABELS@" TIMEOUT @arg_TIMEOUT@ RUN_SERIAL @arg_SERIAL@)
+endif()
+]])
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${properties_file})
+endfunction()
+
+# dlm_freeze_add_script_test(NAME <test> COMMAND <word>... LABELS <label>... [TIMEOUT <seconds>] [SERIAL])
+#
+# Any other program: it passes by exit code 0 and is skipped by 77. It finds DLM_FREEZE_BINARY in its environment.
+function(dlm_freeze_add_script_test)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "NAME;TIMEOUT" "COMMAND;LABELS")
+  _dlm_freeze_check_test_arguments(NAME COMMAND LABELS)
+
+  add_test(NAME ${arg_NAME} COMMAND ${arg_COMMAND})
+  set_tests_properties(
+    ${arg_NAME}
+    PROPERTIES LABELS "${arg_LABELS}"
+               TIMEOUT ${arg_TIMEOUT}
+               RUN_SERIAL ${arg_SERIAL}
+               SKIP_RETURN_CODE 77
+               ENVIRONMENT "DLM_FREEZE_BINARY=$<TARGET_FILE:dlm_freeze_cli>")
+endfunction()
+
+# Fails for a missing or an unknown argument of the caller and gives TIMEOUT its default.
+macro(_dlm_freeze_check_test_arguments)
+  foreach(required ${ARGN})
+    if(NOT arg_${required})
+      message(FATAL_ERROR "${CMAKE_CURRENT_FUNCTION}: ${required} is missing")
+    endif()
+  endforeach()
+  if(arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "${CMAKE_CURRENT_FUNCTION}: unknown argument: ${arg_UNPARSED_ARGUMENTS}")
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 60)
+  endif()
+endmacro()

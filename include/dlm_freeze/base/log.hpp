@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace dlm_freeze {
+
+enum class LogLevel { debug, info, warn, error };
+
+struct LogLine {
+  LogLevel level = LogLevel::info;
+  std::string text;  ///< Without the level and without a final newline.
+};
+
+/// Where lines go in the end. Implementations may block; they are never called while held.
+class LogOutput {
+ public:
+  LogOutput() = default;
+  LogOutput(const LogOutput&) = delete;
+  LogOutput& operator=(const LogOutput&) = delete;
+  virtual ~LogOutput() = default;
+  virtual void write(const LogLine& line) = 0;
+};
+
+/// One destination of log lines, which can be told to keep them in memory: whatever a line is written to may itself
+/// wait for a filesystem that is frozen.
+class LogChannel {
+ public:
+  /// `output` may be null: then there is nowhere to write and lines are dropped.
+  explicit LogChannel(std::unique_ptr<LogOutput> output) : output_(std::move(output)) {}
+
+  void write(LogLine line);
+
+  /// From now on lines wait in memory.
+  void hold() noexcept { held_ = true; }
+
+  /// Writes what has waited and goes back to writing at once.
+  void resume();
+
+  /// Gives away what has waited, for another process to write.
+  [[nodiscard]] std::vector<LogLine> take_held();
+
+ private:
+  std::unique_ptr<LogOutput> output_;
+  std::vector<LogLine> waiting_;
+  bool held_ = false;
+};
+
+/// What a command says: to its caller (stdout and stderr) and to the host's log (syslog). Not for use by several
+/// threads at once.
+class Log {
+ public:
+  Log(std::unique_ptr<LogOutput> caller, std::unique_ptr<LogOutput> syslog, LogLevel threshold = LogLevel::info)
+      : caller_(std::move(caller)), syslog_(std::move(syslog)), threshold_(threshold) {}
+
+  void write(LogLevel level, const std::string& text);
+  void debug(const std::string& text) { write(LogLevel::debug, text); }
+  void info(const std::string& text) { write(LogLevel::info, text); }
+  void warn(const std::string& text) { write(LogLevel::warn, text); }
+  void error(const std::string& text) { write(LogLevel::error, text); }
+
+  [[nodiscard]] LogChannel& caller() noexcept { return caller_; }
+  [[nodiscard]] LogChannel& syslog() noexcept { return syslog_; }
+
+ private:
+  LogChannel caller_;
+  LogChannel syslog_;
+  LogLevel threshold_;
+};
+
+}  // namespace dlm_freeze

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dlm_freeze/base/deadline.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <ctime>
+#include <limits>
+
+namespace dlm_freeze {
+
+BootClock::time_point BootClock::now() noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return time_point(std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec));
+}
+
+BootClock::duration Deadline::remaining() const noexcept {
+  return std::max(at_ - BootClock::now(), BootClock::duration::zero());
+}
+
+int Deadline::poll_timeout() const noexcept {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(remaining()).count();
+  return static_cast<int>(std::min<decltype(left)>(left, std::numeric_limits<int>::max()));
+}
+
+std::string format_utc(WallTime when) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(when);
+  std::tm broken_down{};
+  ::gmtime_r(&seconds, &broken_down);
+  std::array<char, 32> text{};
+  const std::size_t length = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &broken_down);
+  return {text.data(), length};
+}
+
+std::string format_seconds(BootClock::duration span) {
+  const double seconds = std::chrono::duration<double>(span).count();
+  std::array<char, 48> text{};
+  const int length = std::snprintf(text.data(), text.size(), "%.3f", seconds);
+  return {text.data(), static_cast<std::size_t>(std::max(length, 0))};
+}
+
+}  // namespace dlm_freeze

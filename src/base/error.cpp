@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dlm_freeze/base/error.hpp"
+
+#include <cstring>
+#include <utility>
+
+namespace dlm_freeze {
+
+Error Error::with_context(std::string_view context) const {
+  return {kind, std::string(context) + ": " + message, errno_value};
+}
+
+Failure failure(std::string message, ErrorKind kind) {
+  return Failure(Error{kind, std::move(message), 0});
+}
+
+Failure system_failure(std::string_view what, int errno_value) {
+  return Failure(Error{ErrorKind::failed, std::string(what) + ": " + errno_text(errno_value), errno_value});
+}
+
+std::string errno_text(int errno_value) {
+  // strerrordesc_np neither translates (which would open catalogue files) nor shares a buffer.
+  const char* text = strerrordesc_np(errno_value);
+  return text != nullptr ? std::string(text) : "error " + std::to_string(errno_value);
+}
+
+}  // namespace dlm_freeze

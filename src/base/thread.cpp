@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dlm_freeze/base/thread.hpp"
+
+#include <pthread.h>
+
+#include <system_error>
+#include <thread>
+#include <utility>
+
+namespace dlm_freeze {
+
+void use_small_thread_stacks() noexcept {
+  constexpr std::size_t kStackBytes = 256 * 1024;
+  pthread_attr_t attributes;
+  if (::pthread_attr_init(&attributes) != 0) return;
+  if (::pthread_attr_setstacksize(&attributes, kStackBytes) == 0) ::pthread_setattr_default_np(&attributes);
+  ::pthread_attr_destroy(&attributes);
+}
+
+void run_in_parallel(const std::vector<std::function<void()>>& jobs) noexcept {
+  std::vector<std::thread> threads;
+  threads.reserve(jobs.size());
+  for (std::size_t i = 0; i + 1 < jobs.size(); ++i) {
+    try {
+      threads.emplace_back(jobs[i]);
+    } catch (const std::system_error&) {
+      jobs[i]();
+    }
+  }
+  if (!jobs.empty()) jobs.back()();
+  for (std::thread& thread : threads) thread.join();
+}
+
+void run_detached(std::function<void()> job) noexcept {
+  try {
+    std::thread(job).detach();
+  } catch (const std::system_error&) {
+    job();
+  }
+}
+
+}  // namespace dlm_freeze

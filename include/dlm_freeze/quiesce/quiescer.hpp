@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dlm_freeze/base/deadline.hpp"
+#include "dlm_freeze/base/error.hpp"
+#include "dlm_freeze/base/log.hpp"
+
+namespace dlm_freeze {
+
+/// How a session ended, as far as a database is told.
+enum class Outcome {
+  completed,    ///< post-script ended it: the snapshot was taken of a quiesced and frozen system.
+  auto_thawed,  ///< The deadline or a SIGTERM ended it.
+  rolled_back,  ///< It never became one, or was lost: the snapshot is not consistent.
+};
+
+[[nodiscard]] std::string_view to_string(Outcome outcome);
+
+/// One thing that a database gave when it was quiesced: "binary_log_position" = "154".
+struct Fact {
+  std::string key;
+  std::string value;
+};
+
+/// A directory that a database keeps something in.
+struct DataLocation {
+  std::string what;  ///< "data", "binary log", "tablespace sales".
+  std::string path;  ///< Absolute, symbolic links resolved.
+  bool may_be_frozen = true;  ///< False: the database must go on writing here while it is quiesced.
+};
+
+/// What can be said of a database without logging in to it.
+struct Presence {
+  bool running = true;
+  std::string detail;  ///< For a person: "no socket /run/mysqld/mysqld.sock".
+  std::vector<DataLocation> locations;
+};
+
+/// Whether the filesystem of a path is going to be frozen.
+struct Coverage {
+  bool frozen = false;
+  std::string mount_point;
+  std::string why;  ///< The plan's reason.
+};
+
+/// What a stage is given. One object for each quiescer and stage; used by one thread.
+struct StageContext {
+  Deadline deadline;        ///< A stage that is not done by then has failed.
+  int cancel_fd = -1;       ///< Readable as soon as the stage has to be given up; poll it with whatever is waited for.
+  std::string execution_id;
+  std::function<Coverage(const std::string& path)> coverage;  ///< Callable while no filesystem is frozen.
+  std::vector<LogLine> notes;  ///< Lines for the log; written by the caller when that is allowed.
+};
+
+/// One database, or anything else that can be brought to a state worth a snapshot. Its stages are called in the order
+/// below, each at most once, none while a filesystem is frozen. Each runs in a thread of its own, beside the stages of
+/// the other quiescers; no two at the same time on one object. An error of kind `not_ready` is the database's state
+/// (starting, refusing the login, a lock not granted in time), of kind `already_frozen` somebody else's freeze, of
+/// kind `failed` anything else. A message names the database, the cause and what to do.
+class Quiescer {
+ public:
+  Quiescer() = default;
+  Quiescer(const Quiescer&) = delete;
+  Quiescer& operator=(const Quiescer&) = delete;
+  virtual ~Quiescer() = default;
+
+  /// Whether it runs, and where its data is, as far as that can be told without logging in. Quick. Also for dry-run.
+  [[nodiscard]] virtual Result<Presence> locate(StageContext& context);
+
+  /// Whether it could be quiesced now: connects and reads, changes nothing. Also for `dry-run --probe`.
+  [[nodiscard]] virtual Result<void> probe(StageContext& context) = 0;
+
+  /// What is slow and blocks nobody.
+  [[nodiscard]] virtual Result<void> prepare(StageContext& context);
+
+  /// Takes the lock and says where the database stands. From here on it holds until `release`.
+  [[nodiscard]] virtual Result<std::vector<Fact>> quiesce(StageContext& context) = 0;
+
+  /// A descriptor that becomes readable or hangs up when the hold is lost; -1 when there is none to watch. Only polled.
+  [[nodiscard]] virtual int watch_fd() const { return -1; }
+
+  /// Ends the hold. Called once `quiesce` was called, also when that failed. For Outcome::completed an error of kind
+  /// `protection_lost` says that the hold had ended before.
+  [[nodiscard]] virtual Result<void> release(StageContext& context, Outcome outcome) = 0;
+
+  /// Undoes what outlives a process that died after `quiesce` was called, on another object made from the same
+  /// configuration in another process. `facts` is what `quiesce` gave, if that was recorded. A hold that ends with its
+  /// connection needs nothing.
+  [[nodiscard]] virtual Result<void> recover(StageContext& context, const std::vector<Fact>& facts);
+};
+
+}  // namespace dlm_freeze

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dlm_freeze/base/error.hpp"
+#include "dlm_freeze/base/json.hpp"
+#include "dlm_freeze/quiesce/quiescer.hpp"
+
+namespace dlm_freeze {
+
+enum class OptionType { text, boolean, integer, text_list };
+
+/// One key that a type of quiescer understands, besides `type`, `name` and `required`, which all have.
+struct OptionSpec {
+  std::string_view name;
+  OptionType type = OptionType::text;
+  std::string_view description;
+  std::int64_t minimum = 0;                ///< Of an integer.
+  std::int64_t maximum = 0;                ///< Of an integer.
+  std::vector<std::string_view> choices{};  ///< Of a text; empty: any.
+  bool mandatory = false;
+};
+
+/// One entry of the configuration's `quiescers`, or one that was detected. The options were checked against the
+/// type's specification.
+struct QuiescerConfig {
+  std::string type;
+  std::string name;      ///< For people; the type when the configuration gives none.
+  bool required = true;  ///< An absent one is an error. False for detected ones.
+  Json options = Json::Object();
+
+  [[nodiscard]] std::string text(std::string_view key, std::string_view otherwise = "") const;
+  [[nodiscard]] bool boolean(std::string_view key, bool otherwise) const;
+  [[nodiscard]] std::int64_t integer(std::string_view key, std::int64_t otherwise) const;
+  [[nodiscard]] std::vector<std::string> text_list(std::string_view key) const;
+  [[nodiscard]] bool has(std::string_view key) const { return options.find(key) != nullptr; }
+};
+
+/// A kind of database. All members are constants of the program or module that defines it.
+struct QuiescerType {
+  std::string_view name;
+  std::string_view description;
+  std::vector<OptionSpec> options;
+
+  /// Makes a quiescer without touching the database. Errors: what the specification cannot say of the options.
+  Result<std::unique_ptr<Quiescer>> (*create)(const QuiescerConfig& config);
+
+  /// The databases of this kind that are on the host, by their standard sockets and commands. Null: never detected.
+  std::vector<QuiescerConfig> (*detect)();
+};
+
+/// A type that lives in a loadable module, so that the program itself does not need its client library.
+struct ModuleType {
+  std::string_view name;
+  std::vector<std::string_view> signs;  ///< Globs, of which one exists where such a database runs.
+};
+
+/// The types of quiescers there are.
+class QuiescerRegistry {
+ public:
+  /// `builtin` must outlive the registry. Modules are the files `quiesce-<name>.so` in `module_directory`.
+  QuiescerRegistry(std::vector<const QuiescerType*> builtin, std::vector<ModuleType> modules, std::string module_directory);
+
+  /// The type of that name; loads its module. Errors: there is none, or its module is not installed or does not fit.
+  [[nodiscard]] Result<const QuiescerType*> find(std::string_view name);
+
+  /// All databases found on this host. Errors: a sign of a database is there, but its module is not.
+  [[nodiscard]] Result<std::vector<QuiescerConfig>> detect();
+
+  /// Names of all types, installed or not.
+  [[nodiscard]] std::vector<std::string_view> names() const;
+
+ private:
+  [[nodiscard]] Result<const QuiescerType*> load(std::string_view name);
+
+  std::vector<const QuiescerType*> types_;
+  std::vector<ModuleType> modules_;
+  std::string module_directory_;
+};
+
+/// What a module defines, as a C function of the name kQuiescerModuleSymbol. A module is built with the program:
+/// `interface` must be equal.
+struct QuiescerModule {
+  std::string_view interface;
+  const QuiescerType* type;
+};
+inline constexpr std::string_view kQuiescerInterface = "dlm-freeze-quiescer-1";
+inline constexpr const char* kQuiescerModuleSymbol = "dlm_freeze_quiescer_module";
+using QuiescerModuleFunction = const QuiescerModule* (*)();
+
+/// Checks `options` (of the entry `where`, for messages) against what the type understands.
+[[nodiscard]] Result<void> check_options(const QuiescerType& type, const Json& options, std::string_view where);
+
+/// The types in this program, and those in modules.
+[[nodiscard]] std::vector<const QuiescerType*> builtin_quiescer_types();
+[[nodiscard]] std::vector<ModuleType> module_quiescer_types();
+
+}  // namespace dlm_freeze

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dlm_freeze/quiesce/registry.hpp"
+#include "quiesce/command/command_quiescer.hpp"
+
+namespace dlm_freeze {
+
+std::vector<const QuiescerType*> builtin_quiescer_types() { return {&command_quiescer_type()}; }
+
+std::vector<ModuleType> module_quiescer_types() { return {}; }
+
+}  // namespace dlm_freeze

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "dlm_freeze/quiesce/registry.hpp"
+
+namespace dlm_freeze {
+
+/// `command`: quiesces anything through programs of the operator's own.
+[[nodiscard]] const QuiescerType& command_quiescer_type();
+
+}  // namespace dlm_freeze

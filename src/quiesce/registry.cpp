@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dlm_freeze/quiesce/registry.hpp"
+
+#include <dlfcn.h>
+#include <glob.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace dlm_freeze {
+namespace {
+
+/// The first path that matches one of the globs; empty when none does.
+std::string first_match(const std::vector<std::string_view>& globs) {
+  for (const std::string_view pattern : globs) {
+    glob_t found{};
+    const int status = ::glob(std::string(pattern).c_str(), GLOB_NOSORT, nullptr, &found);
+    std::string path = status == 0 && found.gl_pathc > 0 ? found.gl_pathv[0] : "";
+    ::globfree(&found);
+    if (!path.empty()) return path;
+  }
+  return "";
+}
+
+std::string joined(const std::vector<std::string_view>& words) {
+  std::string text;
+  for (const std::string_view word : words) text += (text.empty() ? "" : ", ") + std::string(word);
+  return text;
+}
+
+Failure bad(const Json& value, std::string_view where, std::string_view key, const std::string& what) {
+  std::string message = value.line() > 0 ? "line " + std::to_string(value.line()) + ": " : "";
+  message += std::string(where) + "." + std::string(key) + " " + what;
+  return failure(std::move(message));
+}
+
+Result<void> check_option(const OptionSpec& spec, const Json& value, std::string_view where) {
+  switch (spec.type) {
+    case OptionType::boolean:
+      if (value.as_bool() == nullptr) return bad(value, where, spec.name, "must be true or false");
+      return {};
+    case OptionType::integer:
+      if (const auto* number = value.as_integer(); number == nullptr || *number < spec.minimum || *number > spec.maximum) {
+        return bad(value, where, spec.name,
+                   "must be a whole number from " + std::to_string(spec.minimum) + " to " + std::to_string(spec.maximum));
+      }
+      return {};
+    case OptionType::text: {
+      const std::string* text = value.as_string();
+      if (text == nullptr || text->empty()) return bad(value, where, spec.name, "must be a non-empty string");
+      if (!spec.choices.empty() && std::find(spec.choices.begin(), spec.choices.end(), *text) == spec.choices.end()) {
+        return bad(value, where, spec.name, "must be one of: " + joined(spec.choices));
+      }
+      return {};
+    }
+    case OptionType::text_list: {
+      const auto* list = value.as_array();
+      const bool all_text = list != nullptr && !list->empty() && std::all_of(list->begin(), list->end(), [](const Json& element) {
+        return element.as_string() != nullptr;
+      });
+      if (!all_text) return bad(value, where, spec.name, "must be a non-empty list of strings");
+      return {};
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string QuiescerConfig::text(std::string_view key, std::string_view otherwise) const {
+  const Json* value = options.find(key);
+  return value != nullptr && value->as_string() != nullptr ? *value->as_string() : std::string(otherwise);
+}
+
+bool QuiescerConfig::boolean(std::string_view key, bool otherwise) const {
+  const Json* value = options.find(key);
+  return value != nullptr && value->as_bool() != nullptr ? *value->as_bool() : otherwise;
+}
+
+std::int64_t QuiescerConfig::integer(std::string_view key, std::int64_t otherwise) const {
+  const Json* value = options.find(key);
+  return value != nullptr && value->as_integer() != nullptr ? *value->as_integer() : otherwise;
+}
+
+std::vector<std::string> QuiescerConfig::text_list(std::string_view key) const {
+  std::vector<std::string> texts;
+  const Json* value = options.find(key);
+  if (value == nullptr || value->as_array() == nullptr) return texts;
+  for (const Json& element : *value->as_array()) {
+    if (element.as_string() != nullptr) texts.push_back(*element.as_string());
+  }
+  return texts;
+}
+
+QuiescerRegistry::QuiescerRegistry(std::vector<const QuiescerType*> builtin, std::vector<ModuleType> modules,
+                                   std::string module_directory)
+    : types_(std::move(builtin)), modules_(std::move(modules)), module_directory_(std::move(module_directory)) {}
+
+std::vector<std::string_view> QuiescerRegistry::names() const {
+  std::vector<std::string_view> names;
+  for (const QuiescerType* type : types_) names.push_back(type->name);
+  for (const ModuleType& module : modules_) {
+    if (std::find(names.begin(), names.end(), module.name) == names.end()) names.push_back(module.name);
+  }
+  return names;
+}
+
+Result<const QuiescerType*> QuiescerRegistry::find(std::string_view name) {
+  const auto known = std::find_if(types_.begin(), types_.end(), [&](const QuiescerType* type) { return type->name == name; });
+  if (known != types_.end()) return *known;
+  const bool is_module = std::any_of(modules_.begin(), modules_.end(), [&](const ModuleType& module) { return module.name == name; });
+  if (!is_module) return failure("there is no quiescer of type '" + std::string(name) + "'; there are: " + joined(names()));
+  return load(name);
+}
+
+Result<const QuiescerType*> QuiescerRegistry::load(std::string_view name) {
+  const std::string path = module_directory_ + "/quiesce-" + std::string(name) + ".so";
+  if (::access(path.c_str(), F_OK) != 0) {
+    return failure("the module for " + std::string(name) + " is not installed (" + path + "): install the package dlm-freeze-" +
+                   std::string(name));
+  }
+  // Never closed: the objects that come from it live until the process ends.
+  void* module = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (module == nullptr) return failure("cannot load " + path + ": " + ::dlerror());
+  const auto function = reinterpret_cast<QuiescerModuleFunction>(::dlsym(module, kQuiescerModuleSymbol));
+  if (function == nullptr || function()->interface != kQuiescerInterface) {
+    return failure(path + " was built for another version of dlm-freeze: install the same version of both packages");
+  }
+  types_.push_back(function()->type);
+  return types_.back();
+}
+
+Result<std::vector<QuiescerConfig>> QuiescerRegistry::detect() {
+  for (const ModuleType& module : modules_) {
+    const std::string sign = first_match(module.signs);
+    if (sign.empty()) continue;
+    if (auto type = find(module.name); !type) return tl::unexpected(type.error().with_context("found " + sign));
+  }
+  std::vector<QuiescerConfig> all;
+  for (const QuiescerType* type : types_) {
+    if (type->detect == nullptr) continue;
+    auto found = type->detect();
+    std::move(found.begin(), found.end(), std::back_inserter(all));
+  }
+  return all;
+}
+
+Result<void> check_options(const QuiescerType& type, const Json& options, std::string_view where) {
+  for (const auto& [key, value] : *options.as_object()) {
+    const auto spec = std::find_if(type.options.begin(), type.options.end(), [&](const OptionSpec& known) { return known.name == key; });
+    if (spec == type.options.end()) {
+      return bad(value, where, key, "is not known for a quiescer of type '" + std::string(type.name) + "'");
+    }
+    if (auto checked = check_option(*spec, value, where); !checked) return checked;
+  }
+  for (const OptionSpec& spec : type.options) {
+    if (spec.mandatory && options.find(spec.name) == nullptr) {
+      return failure(std::string(where) + "." + std::string(spec.name) + " is missing");
+    }
+  }
+  return {};
+}
+
+}  // namespace dlm_freeze

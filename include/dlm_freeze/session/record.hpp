@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dlm_freeze/base/deadline.hpp"
+#include "dlm_freeze/base/error.hpp"
+#include "dlm_freeze/base/json.hpp"
+#include "dlm_freeze/quiesce/registry.hpp"
+
+namespace dlm_freeze {
+
+/// How far a session has come.
+enum class Phase {
+  preparing,  ///< Nothing is frozen or locked.
+  freezing,   ///< Anything may be.
+  held,       ///< pre-script succeeded.
+  ended,
+};
+
+/// How a session ended.
+enum class SessionEnd {
+  none,           ///< It has not.
+  completed,      ///< By post-script.
+  auto_thawed,    ///< By the deadline or a SIGTERM.
+  rolled_back,    ///< pre-script did not succeed.
+  watchdog_lost,  ///< The watchdog died; somebody else thawed.
+};
+
+[[nodiscard]] std::string_view to_string(Phase phase);
+[[nodiscard]] std::string_view to_string(SessionEnd end);
+
+struct FilesystemRecord {
+  std::string mount_point;
+  std::string device;  ///< "259:1"
+  std::string state;   ///< A FreezeState.
+  double frozen_seconds = 0;
+  bool may_be_frozen = false;  ///< Somebody still has to thaw it.
+};
+
+struct QuiescerRecord {
+  QuiescerConfig config;  ///< Enough to make another one that can undo what this one left behind.
+  bool quiesced = false;  ///< Somebody still has to release it.
+  std::vector<Fact> facts;
+};
+
+/// What is known of a session by those who have no part in it, and after its end.
+struct SessionRecord {
+  Phase phase = Phase::preparing;
+  std::string execution_id;
+  std::string boot_id;  ///< Of the running kernel; a record of another boot is history.
+  WallTime started_at;
+  WallTime held_at;  ///< When pre-script succeeded; the epoch before.
+  WallTime deadline_at;
+  std::vector<std::pair<std::string, double>> stage_seconds;  ///< In the order in which they ran.
+  std::vector<FilesystemRecord> filesystems;                  ///< In freeze order.
+  std::vector<QuiescerRecord> quiescers;
+
+  SessionEnd end = SessionEnd::none;
+  WallTime ended_at;
+  std::string ended_by;               ///< The execution id of the post-script that ended it.
+  std::vector<std::string> problems;  ///< What went wrong while it was held or ended.
+  bool reported = false;              ///< A post-script has answered for it.
+
+  [[nodiscard]] Json to_json() const;
+
+  /// Errors: no such document, or of a version that this program does not know.
+  [[nodiscard]] static Result<SessionRecord> from_json(const Json& json);
+
+  /// Whether it was left behind by processes that are gone, provided that no session is active.
+  [[nodiscard]] bool is_orphan(const std::string& current_boot_id) const {
+    return phase != Phase::ended && boot_id == current_boot_id;
+  }
+
+  /// Whether a filesystem or database of it still waits for somebody to thaw or release it.
+  [[nodiscard]] bool has_leftovers() const;
+};
+
+/// /proc/sys/kernel/random/boot_id; empty where there is none.
+[[nodiscard]] std::string current_boot_id();
+
+}  // namespace dlm_freeze

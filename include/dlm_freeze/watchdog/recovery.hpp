@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "dlm_freeze/base/deadline.hpp"
+#include "dlm_freeze/base/error.hpp"
+#include "dlm_freeze/fs/freeze_control.hpp"
+#include "dlm_freeze/fs/frozen_filesystems.hpp"
+#include "dlm_freeze/quiesce/registry.hpp"
+#include "dlm_freeze/session/record.hpp"
+
+namespace dlm_freeze {
+
+/// What is left to say of a session whose watchdog died, put into its record: it has ended, and how.
+void mark_lost(SessionRecord& record);
+
+/// Notes in `record` what the final states of `filesystems` mean for whoever reads it.
+void note_problems(SessionRecord& record, const FrozenFilesystems& filesystems);
+
+/// Undoes with a new quiescer what the one of `record` left behind when its process died.
+[[nodiscard]] Result<void> recover_quiescer(const QuiescerType& type, const QuiescerRecord& record,
+                                            const std::string& execution_id, Deadline deadline);
+
+/// Undoes by the record alone what a session left behind whose processes are all gone: opens the filesystems again,
+/// thaws them, releases what outlives a connection, and updates `record`, which the caller writes. The caller holds the
+/// session's lock. What could not be undone is left in the record, so that it can be tried again, and is among its
+/// problems.
+void recover_orphan(SessionRecord& record, QuiescerRegistry& registry, FreezeControl& control, Deadline deadline);
+
+}  // namespace dlm_freeze

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "dlm_freeze/base/deadline.hpp"
+#include "dlm_freeze/base/error.hpp"
+#include "dlm_freeze/base/log.hpp"
+#include "dlm_freeze/base/unique_fd.hpp"
+#include "dlm_freeze/watchdog/session_plan.hpp"
+
+namespace dlm_freeze {
+
+/// pre-script's side of a session; docs/protocol.md tells the whole story. When the object goes without `commit`,
+/// the session is rolled back by the others. Every function that fails has left something that `roll_back` undoes.
+class SessionClient {
+ public:
+  /// Forks the freezer, the watchdog and its sentinel, and waits until they are ready. From here on the deadline runs.
+  /// The process must have no other thread. Gives up the plan's lock to the watchdog. `plan` must outlive the object.
+  [[nodiscard]] static Result<SessionClient> start(SessionPlan& plan, Deadline deadline);
+
+  /// Writes back all filesystems, and lets every database do what is slow and blocks nobody.
+  [[nodiscard]] Result<void> prepare(Deadline deadline);
+
+  /// Locks every database.
+  [[nodiscard]] Result<void> quiesce(Deadline deadline);
+
+  /// Freezes every filesystem, or fails; one whose driver cannot is left as it is.
+  [[nodiscard]] Result<void> freeze(Deadline deadline);
+
+  /// Makes the session last until post-script or the deadline. `stages` and `held_lines` are for the record and, after
+  /// the thaw, the host's log.
+  [[nodiscard]] Result<void> commit(Deadline deadline, const std::vector<std::pair<std::string, double>>& stages,
+                                    const std::vector<LogLine>& held_lines);
+
+  /// Undoes everything and waits for it until `deadline`. Gives the mount points that are not thawed by then; the
+  /// watchdog goes on with them.
+  [[nodiscard]] std::vector<std::string> roll_back(Deadline deadline);
+
+  /// What the databases had to say since the last call.
+  [[nodiscard]] std::vector<LogLine> take_notes() { return std::exchange(notes_, {}); }
+
+ private:
+  SessionClient(SessionPlan& plan, UniqueFd watchdog, UniqueFd freezer)
+      : plan_(&plan), watchdog_(std::move(watchdog)), freezer_(std::move(freezer)) {}
+
+  /// Waits for the answers that are due: of the watchdog, of the freezer.
+  [[nodiscard]] Result<void> await(bool watchdog, bool freezer, Deadline deadline, std::string_view what,
+                                   ErrorKind late = ErrorKind::failed);
+  [[nodiscard]] Result<void> take_answer();
+
+  SessionPlan* plan_;
+  UniqueFd watchdog_;
+  UniqueFd freezer_;
+  std::vector<LogLine> notes_;
+};
+
+}  // namespace dlm_freeze

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+namespace dlm_freeze {
+
+/// Turns a process that was just forked into one that nothing of its caller reaches any more: a session of its own,
+/// no stdio but /dev/null, no descriptor but `keep`, all signals blocked, spared by the OOM killer. `name` is what ps
+/// shows (at most 15 characters).
+void become_background(const char* name, std::vector<int> keep) noexcept;
+
+/// The same for a process that such a one forked: what it inherits is left as it is, and no file is opened.
+void stay_background(const char* name, std::vector<int> keep) noexcept;
+
+/// Locks what this process has in memory and will get, so that it never waits for a page while filesystems are frozen.
+void lock_memory() noexcept;
+
+}  // namespace dlm_freeze

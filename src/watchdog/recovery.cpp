@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dlm_freeze/watchdog/recovery.hpp"
+
+#include <fcntl.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <memory>
+#include <utility>
+
+#include "dlm_freeze/fs/freeze_plan.hpp"
+#include "dlm_freeze/fs/mount_table.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+std::string device_text(dev_t device) { return std::to_string(major(device)) + ":" + std::to_string(minor(device)); }
+
+/// Opens the filesystem by any mount of its device that a look-up reaches.
+Result<FrozenFilesystems::Filesystem> reopen(const FilesystemRecord& record, const MountTable& table) {
+  Error last{ErrorKind::failed, "it is mounted nowhere any more", 0};
+  for (const Mount& mount : table.mounts()) {
+    if (device_text(mount.device) != record.device || !table.is_visible(mount)) continue;
+    UniqueFd fd(::open(mount.mount_point.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    if (fd) return FrozenFilesystems::Filesystem{record.mount_point, mount.device, 0, std::move(fd)};
+    last = system_failure("cannot open " + mount.mount_point, errno).value();
+  }
+  return tl::unexpected(last);
+}
+
+void thaw(SessionRecord& record, FreezeControl& control, Deadline deadline) {
+  const auto table = MountTable::read();
+  std::vector<FrozenFilesystems::Filesystem> reopened;
+  std::vector<FilesystemRecord*> records;
+  for (FilesystemRecord& filesystem : record.filesystems) {
+    if (!filesystem.may_be_frozen) continue;
+    auto opened = table ? reopen(filesystem, *table) : tl::unexpected(table.error());
+    if (!opened) {
+      record.problems.push_back(filesystem.mount_point + " (" + filesystem.device + ") may still be frozen: " + opened.error().message);
+      continue;
+    }
+    reopened.push_back(std::move(*opened));
+    records.push_back(&filesystem);
+  }
+  auto adopted = FrozenFilesystems::adopt(std::move(reopened), control, FreezeState::freezing);
+  if (!adopted) {
+    record.problems.push_back(adopted.error().message);
+    return;
+  }
+  auto filesystems = std::make_unique<FrozenFilesystems>(std::move(*adopted));
+  auto thawer = Thawer::create(*filesystems, -1);
+  if (!thawer) {
+    record.problems.push_back(thawer.error().message);
+    return;
+  }
+  const bool finished = thawer->run(deadline, true);
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    const FreezeState state = filesystems->state(i);
+    records[i]->state = to_string(state);
+    records[i]->may_be_frozen = may_be_frozen(state);
+  }
+  note_problems(record, *filesystems);
+  if (!finished) {
+    // A thread of the thawer is still at work on them, for as long as this process lives.
+    static_cast<void>(filesystems.release());
+    static_cast<void>(new Thawer(std::move(*thawer)));
+  }
+}
+
+}  // namespace
+
+void mark_lost(SessionRecord& record) {
+  if (record.phase == Phase::ended) return;
+  const bool was_held = record.phase == Phase::held;
+  record.phase = Phase::ended;
+  record.end = was_held ? SessionEnd::watchdog_lost : SessionEnd::rolled_back;
+  record.ended_at = std::chrono::system_clock::now();
+  record.problems.emplace_back("the watchdog was lost");
+}
+
+void note_problems(SessionRecord& record, const FrozenFilesystems& filesystems) {
+  for (std::size_t i = 0; i < filesystems.size(); ++i) {
+    const std::string& name = filesystems[i].mount_point;
+    const FreezeState state = filesystems.state(i);
+    if (state == FreezeState::lost) {
+      record.problems.push_back(name + " was thawed by somebody else while it was held");
+    } else if (state == FreezeState::thaw_failed) {
+      record.problems.push_back(name + " could not be thawed: " + errno_text(filesystems.error(i)) + "; try fsfreeze --unfreeze " + name);
+    } else if (may_be_frozen(state)) {
+      record.problems.push_back(name + " is not thawed yet: a call to the kernel has not returned; the device below it may hang");
+    }
+  }
+}
+
+Result<void> recover_quiescer(const QuiescerType& type, const QuiescerRecord& record, const std::string& execution_id,
+                              Deadline deadline) {
+  auto quiescer = type.create(record.config);
+  if (!quiescer) return tl::unexpected(quiescer.error());
+  StageContext context{deadline, -1, execution_id, nullptr, {}};
+  return (*quiescer)->recover(context, record.facts);
+}
+
+void recover_orphan(SessionRecord& record, QuiescerRegistry& registry, FreezeControl& control, Deadline deadline) {
+  mark_lost(record);
+  thaw(record, control, deadline);
+  for (QuiescerRecord& quiescer : record.quiescers) {
+    if (!quiescer.quiesced) continue;
+    const auto type = registry.find(quiescer.config.type);
+    const auto recovered = type ? recover_quiescer(**type, quiescer, record.execution_id, deadline) : tl::unexpected(type.error());
+    if (recovered) {
+      quiescer.quiesced = false;
+    } else {
+      record.problems.push_back(recovered.error().message);
+    }
+  }
+}
+
+}  // namespace dlm_freeze

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include "dlm_freeze/base/deadline.hpp"
+#include "dlm_freeze/session/record.hpp"
+#include "dlm_freeze/watchdog/session_plan.hpp"
+#include "watchdog/session_state.hpp"
+
+namespace dlm_freeze {
+
+/// The sentinel process, from just after the fork to its end: waits, and does the watchdog's work if `watchdog` dies or
+/// is late. `channel` is held open and never used. Nothing here needs a file that is not open, until all is thawed.
+[[noreturn]] void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Deadline deadline, int channel,
+                               int freezer_life);
+
+}  // namespace dlm_freeze

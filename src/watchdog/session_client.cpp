@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dlm_freeze/watchdog/session_client.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "watchdog/freezer.hpp"
+#include "watchdog/message.hpp"
+#include "watchdog/watchdog.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+Json deadline_body(Deadline deadline) { return Json::Object{{"deadline", Json(deadline.at().time_since_epoch().count())}}; }
+
+std::string mount_points(const FrozenFilesystems& filesystems, bool (*wanted)(FreezeState)) {
+  std::string list;
+  for (std::size_t i = 0; i < filesystems.size(); ++i) {
+    if (wanted(filesystems.state(i))) list += (list.empty() ? "" : ", ") + filesystems[i].mount_point;
+  }
+  return list;
+}
+
+}  // namespace
+
+Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline) {
+  auto to_watchdog = message_channel();
+  auto to_freezer = message_channel();
+  std::array<int, 2> pipe_ends{};
+  if (!to_watchdog) return tl::unexpected(to_watchdog.error());
+  if (!to_freezer) return tl::unexpected(to_freezer.error());
+  if (::pipe2(pipe_ends.data(), O_CLOEXEC) != 0) return system_failure("cannot create a pipe", errno);
+  UniqueFd life_seen(pipe_ends[0]);
+  UniqueFd life(pipe_ends[1]);
+
+  const pid_t freezer = ::fork();
+  if (freezer < 0) return system_failure("cannot start the freezer", errno);
+  if (freezer == 0) run_freezer(plan.filesystems, to_freezer->second, life);
+  life.reset();
+  to_freezer->second.reset();
+
+  const pid_t watchdog = ::fork();
+  if (watchdog < 0) return system_failure("cannot start the watchdog", errno);
+  if (watchdog == 0) run_watchdog(plan, std::move(to_watchdog->second), std::move(life_seen));
+  to_watchdog->second.reset();
+  plan.lock.reset();
+
+  SessionClient client(plan, std::move(to_watchdog->first), std::move(to_freezer->first));
+  if (auto ready = client.await(true, false, deadline, "starting the watchdog"); !ready) return tl::unexpected(ready.error());
+  return client;
+}
+
+Result<void> SessionClient::prepare(Deadline deadline) {
+  if (auto sent = send_message(watchdog_.get(), {verbs::kPrepare, deadline_body(deadline)}); !sent) return sent;
+  if (auto sent = send_message(freezer_.get(), {verbs::kSync}); !sent) return sent;
+  return await(true, true, deadline, "writing back dirty data and preparing the databases");
+}
+
+Result<void> SessionClient::quiesce(Deadline deadline) {
+  if (auto sent = send_message(watchdog_.get(), {verbs::kQuiesce, deadline_body(deadline)}); !sent) return sent;
+  return await(true, false, deadline, "quiescing the databases", ErrorKind::not_ready);
+}
+
+Result<void> SessionClient::freeze(Deadline deadline) {
+  if (auto sent = send_message(freezer_.get(), {verbs::kFreeze}); !sent) return sent;
+  const FrozenFilesystems& filesystems = plan_->filesystems;
+  if (auto answered = await(false, true, deadline, "freezing"); !answered) {
+    const std::string hanging = mount_points(filesystems, [](FreezeState state) { return state == FreezeState::freezing; });
+    if (hanging.empty()) return answered;
+    return failure(answered.error().message + "; the freeze of " + hanging + " has not returned: its device hangs or writes are stuck");
+  }
+  const std::string busy = mount_points(filesystems, [](FreezeState state) { return state == FreezeState::busy; });
+  if (!busy.empty()) {
+    return failure(busy + " was frozen by somebody else already and is left as it is; when that is over, repeat pre-script",
+                   ErrorKind::already_frozen);
+  }
+  for (std::size_t i = 0; i < filesystems.size(); ++i) {
+    if (filesystems.state(i) == FreezeState::freeze_failed) {
+      return system_failure("cannot freeze " + filesystems[i].mount_point, filesystems.error(i));
+    }
+    if (filesystems.state(i) == FreezeState::unsupported) {
+      notes_.push_back({LogLevel::warn, filesystems[i].mount_point + " is not frozen: its filesystem cannot be"});
+    }
+  }
+  return {};
+}
+
+Result<void> SessionClient::commit(Deadline deadline, const std::vector<std::pair<std::string, double>>& stages,
+                                   const std::vector<LogLine>& held_lines) {
+  Json::Object stage_seconds;
+  for (const auto& [stage, seconds] : stages) stage_seconds.emplace_back(stage, seconds);
+  Json body = Json::Object{{"stage_seconds", stage_seconds}, {"lines", to_json(held_lines)}};
+  if (auto sent = send_message(watchdog_.get(), {verbs::kCommit, std::move(body)}); !sent) return sent;
+  return await(true, false, deadline, "handing over to the watchdog");
+}
+
+std::vector<std::string> SessionClient::roll_back(Deadline deadline) {
+  freezer_.reset();
+  ::shutdown(watchdog_.get(), SHUT_WR);
+  // Answers may still come; the end of file says that watchdog and sentinel have done all they can.
+  for (bool over = false; !over;) {
+    pollfd event = {watchdog_.get(), POLLIN, 0};
+    const int count = ::poll(&event, 1, deadline.poll_timeout());
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) break;
+    const auto message = receive_message(watchdog_.get());
+    over = !message || !*message || (*message)->verb == verbs::kStuck;
+  }
+  std::vector<std::string> left;
+  const FrozenFilesystems& filesystems = plan_->filesystems;
+  for (std::size_t i = 0; i < filesystems.size(); ++i) {
+    if (may_be_frozen(filesystems.state(i))) left.push_back(filesystems[i].mount_point);
+  }
+  return left;
+}
+
+Result<void> SessionClient::await(bool watchdog, bool freezer, Deadline deadline, std::string_view what, ErrorKind late) {
+  while (watchdog || freezer) {
+    // The watchdog is always listened to: it also speaks, or dies, unasked.
+    std::array<pollfd, 2> events = {pollfd{watchdog_.get(), POLLIN, 0}, pollfd{freezer ? freezer_.get() : -1, POLLIN, 0}};
+    const int count = ::poll(events.data(), events.size(), deadline.poll_timeout());
+    if (count < 0 && errno == EINTR) continue;
+    if (count == 0) return failure("the time budget ran out while " + std::string(what) + "; raise --timeout if that is normal here", late);
+    if (events[0].revents != 0) {
+      if (auto answer = take_answer(); !answer) return answer;
+      watchdog = false;
+    }
+    if (events[1].revents != 0) {
+      const auto message = receive_message(freezer_.get());
+      if (!message || !*message) return failure("the freezer died while " + std::string(what));
+      freezer = false;
+    }
+  }
+  return {};
+}
+
+Result<void> SessionClient::take_answer() {
+  const auto message = receive_message(watchdog_.get());
+  if (!message) return tl::unexpected(message.error());
+  if (!*message) return failure("the watchdog was lost");
+  for (LogLine& note : lines_from_json((*message)->body.find("notes"))) notes_.push_back(std::move(note));
+  if ((*message)->verb == verbs::kDone) return {};
+  const Json* error = (*message)->body.find("error");
+  return tl::unexpected(error != nullptr ? error_from_json(*error) : Error{ErrorKind::failed, "the watchdog gave no reason", 0});
+}
+
+}  // namespace dlm_freeze

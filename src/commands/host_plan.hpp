@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "dlm_freeze/commands/command_context.hpp"
+#include "dlm_freeze/fs/mount_table.hpp"
+
+namespace dlm_freeze {
+
+/// A database that is configured or was found, and what can be said of it without logging in.
+struct FoundQuiescer {
+  PlannedQuiescer planned;
+  Presence presence;
+};
+
+/// Everything pre-script is going to do, before it does any of it.
+struct HostPlan {
+  MountTable table;
+  FreezePlan freeze;
+  std::vector<FoundQuiescer> quiescers;
+
+  /// Whether the filesystem that holds `path` is going to be frozen. Symbolic links in `path` are followed.
+  [[nodiscard]] Coverage coverage(const std::string& path) const;
+};
+
+/// Looks at the host and decides. Errors: the table cannot be read; a quiescer of the configuration cannot be made, or
+/// is required and absent (ErrorKind::not_ready).
+[[nodiscard]] Result<HostPlan> plan_host(const Settings& settings, CommandContext& context);
+
+/// Fails when this process must not freeze: FIFREEZE needs CAP_SYS_ADMIN.
+[[nodiscard]] Result<void> check_privilege();
+
+}  // namespace dlm_freeze

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "commands/host_plan.hpp"
+#include "commands/report.hpp"
+#include "dlm_freeze/commands/command_context.hpp"
+#include "dlm_freeze/watchdog/recovery.hpp"
+#include "dlm_freeze/watchdog/session_end.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+Failure failed(const std::string& message) { return failure(message); }
+
+/// What a session's end means for the post-script that ended it, or is the first one after it.
+Result<void> verdict(const SessionRecord& record) {
+  const std::string problems = join(record.problems, "; ");
+  switch (record.end) {
+    case SessionEnd::completed:
+      if (!record.problems.empty()) return failed("the quiesced and frozen state did not last: " + problems);
+      return {};
+    case SessionEnd::auto_thawed:
+      return failure("the session was ended at " + format_utc(record.ended_at) + ", before post-script came" +
+                         (problems.empty() ? ", by its deadline; raise --auto-thaw if that is normal here" : ": " + problems),
+                     ErrorKind::auto_thawed);
+    case SessionEnd::watchdog_lost: return failed("the quiesced and frozen state did not last: " + problems);
+    case SessionEnd::rolled_back:
+    case SessionEnd::none: return failed(problems.empty() ? "the session was rolled back" : "the session was rolled back: " + problems);
+  }
+  return {};
+}
+
+class PostScript {
+ public:
+  PostScript(const Settings& settings, CommandContext& context)
+      : settings_(settings), context_(context), budget_(context.started + settings.timeout) {}
+
+  Result<void> run() {
+    // Whatever these lines are written to may be frozen; nothing waits for them before the thaw.
+    context_.log.caller().hold();
+    context_.log.syslog().hold();
+    auto done = end_session();
+    if (!still_frozen_) {
+      context_.log.caller().resume();
+      context_.log.syslog().resume();
+    }
+    return done;
+  }
+
+ private:
+  Result<void> end_session() {
+    log_start("post-script", settings_, context_);
+    if (auto allowed = check_privilege(); !allowed) return allowed;
+    const auto state = StateDirectory::open(settings_.state_directory, false);
+    if (!state && state.error().errno_value == ENOENT) return no_session();
+    if (!state) return tl::unexpected(state.error());
+
+    const EndRequest asked = ask_to_end(*state, settings_.execution_id, budget_);
+    const auto lock = state->lock_by(asked == EndRequest::stuck ? Deadline::in({}) : budget_);
+    if (!lock) return tl::unexpected(lock.error());
+    if (!*lock) return not_in_time(*state, asked);
+    auto record = state->read_record();
+    if (!record) {
+      return failed(record.error().message + "; what the session left behind is not known: look for filesystems that hang and use fsfreeze --unfreeze");
+    }
+    if (!*record || (*record)->boot_id != current_boot_id()) return no_session();
+    return judge(*state, **record);
+  }
+
+  Result<void> judge(const StateDirectory& state, SessionRecord& record) {
+    const bool orphan = record.is_orphan(current_boot_id());
+    if (orphan || record.has_leftovers()) {
+      if (orphan) record.problems.emplace_back("the sentinel was lost as well");
+      recover_orphan(record, context_.registry, context_.control, budget_);
+      record.end = SessionEnd::watchdog_lost;
+      record.reported = false;
+    }
+    log_outcome(record);
+    if (record.reported || (record.end == SessionEnd::rolled_back && record.ended_by.empty())) return repeated(record);
+    record.reported = true;
+    if (record.ended_by.empty()) record.ended_by = settings_.execution_id;
+    if (auto written = state.write_record(record); !written) context_.log.warn(written.error().message);
+    auto judged = verdict(record);
+    if (judged) log_completion("post-script", context_);
+    return judged;
+  }
+
+  void log_outcome(const SessionRecord& record) {
+    if (record.reported) return;
+    if (record.execution_id != settings_.execution_id) {
+      context_.log.warn("the session was started by execution " + record.execution_id);
+    }
+    double longest = 0;
+    for (const FilesystemRecord& filesystem : record.filesystems) longest = std::max(longest, filesystem.frozen_seconds);
+    if (record.end == SessionEnd::completed) {
+      context_.log.info("thawed " + count_of(record.filesystems.size(), "filesystem") + ", frozen for " +
+                        format_seconds(std::chrono::duration_cast<BootClock::duration>(std::chrono::duration<double>(longest))) +
+                        " seconds");
+    }
+  }
+
+  /// The answer to a post-script after the one that ended the session.
+  Result<void> repeated(const SessionRecord& record) {
+    const std::string& id = settings_.execution_id;
+    const bool same = id != "None" && (id == record.execution_id || id == record.ended_by);
+    if (!same || record.end != SessionEnd::completed || !record.problems.empty()) return no_session();
+    context_.log.info("the session was ended at " + format_utc(record.ended_at) + " already");
+    log_completion("post-script", context_);
+    return {};
+  }
+
+  Result<void> not_in_time(const StateDirectory& state, EndRequest asked) {
+    still_frozen_ = true;
+    const auto record = state.read_record();
+    const std::string deadline =
+        record && *record ? "; it ends by itself at " + format_utc((*record)->deadline_at) : "; it ends by itself at its deadline";
+    switch (asked) {
+      case EndRequest::not_heard: return failed("a session is active, but its watchdog cannot be reached" + deadline);
+      case EndRequest::stuck:
+        return failed("a filesystem is not thawed yet: a call to the kernel has not returned, and the watchdog goes on as soon as it does; everything else is thawed and released");
+      case EndRequest::heard: break;
+    }
+    return failed("the session has not ended in time" + deadline + "; see dlm-freeze status");
+  }
+
+  Result<void> no_session() { return failure("there is no session to end", ErrorKind::not_frozen); }
+
+  const Settings& settings_;
+  CommandContext& context_;
+  Deadline budget_;
+  bool still_frozen_ = false;
+};
+
+}  // namespace
+
+Result<void> post_script(const Settings& settings, CommandContext& context) { return PostScript(settings, context).run(); }
+
+}  // namespace dlm_freeze

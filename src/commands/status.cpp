@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ostream>
+#include <utility>
+
+#include "commands/report.hpp"
+#include "dlm_freeze/commands/command_context.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+struct View {
+  bool active = false;
+  std::optional<SessionRecord> record;
+
+  /// Processes of it are gone, and it has not ended.
+  [[nodiscard]] bool orphaned() const { return !active && record && record->is_orphan(current_boot_id()); }
+  [[nodiscard]] BootClock::duration left() const {
+    if (!record) return {};
+    const auto left = std::chrono::duration_cast<BootClock::duration>(record->deadline_at - std::chrono::system_clock::now());
+    return std::max(left, BootClock::duration::zero());
+  }
+};
+
+Result<View> look(const Settings& settings) {
+  View view;
+  const auto state = StateDirectory::open(settings.state_directory, false);
+  if (!state) {
+    if (state.error().errno_value == ENOENT) return view;
+    return tl::unexpected(state.error());
+  }
+  const auto locked = state->is_locked();
+  if (!locked) return tl::unexpected(locked.error());
+  view.active = *locked;
+  auto record = state->read_record();
+  if (!record) return tl::unexpected(record.error());
+  view.record = std::move(*record);
+  return view;
+}
+
+Json to_json(const View& view) {
+  Json::Object object{{"active", view.active}, {"orphaned", view.orphaned()}};
+  object.emplace_back("seconds_left", view.active ? Json(std::chrono::duration<double>(view.left()).count()) : Json());
+  object.emplace_back("session", view.record ? view.record->to_json() : Json());
+  return object;
+}
+
+std::string headline(const View& view) {
+  if (!view.record) return view.active ? "A session is being set up.\n" : "No session is active, and none is on record since the host was started.\n";
+  const SessionRecord& record = *view.record;
+  if (view.active && record.phase != Phase::ended) {
+    return "A session is active (" + std::string(to_string(record.phase)) + "): execution " + record.execution_id + ", started at " +
+           format_utc(record.started_at) + ", ends by itself in " + format_seconds(view.left()) + " seconds (" +
+           format_utc(record.deadline_at) + ").\n";
+  }
+  if (view.orphaned()) {
+    return "The session of execution " + record.execution_id + ", started at " + format_utc(record.started_at) +
+           ", has lost all its processes. Filesystems may be frozen: run dlm-freeze post-script.\n";
+  }
+  return "No session is active. The last one, execution " + record.execution_id + ", started at " + format_utc(record.started_at) +
+         " and ended at " + format_utc(record.ended_at) + ": " + std::string(to_string(record.end)) + ".\n";
+}
+
+std::string to_text(const View& view) {
+  std::string text = headline(view);
+  if (!view.record) return text;
+  const SessionRecord& record = *view.record;
+  for (const std::string& problem : record.problems) text += "  problem: " + printable(problem) + "\n";
+  if (!record.filesystems.empty()) {
+    TextTable table({"MOUNT POINT", "DEVICE", "STATE", "FROZEN FOR"});
+    for (const FilesystemRecord& filesystem : record.filesystems) {
+      double seconds = filesystem.frozen_seconds;
+      if (record.phase == Phase::held && view.active) {
+        // The record was written when the session was committed and says how long it had been frozen by then.
+        seconds += std::chrono::duration<double>(std::chrono::system_clock::now() - record.held_at).count();
+      }
+      const auto span = std::chrono::duration_cast<BootClock::duration>(std::chrono::duration<double>(seconds));
+      table.add({printable(filesystem.mount_point), filesystem.device, filesystem.state, format_seconds(span) + " s"});
+    }
+    text += "\n" + table.text();
+  }
+  if (!record.quiescers.empty()) {
+    TextTable table({"DATABASE", "TYPE", "STATE", "GAVE"});
+    for (const QuiescerRecord& quiescer : record.quiescers) {
+      std::vector<std::string> facts;
+      for (const Fact& fact : quiescer.facts) facts.push_back(fact.key + "=" + fact.value);
+      table.add({quiescer.config.name, quiescer.config.type, quiescer.quiesced ? "quiesced" : "not held", printable(join(facts, " "))});
+    }
+    text += "\n" + table.text();
+  }
+  return text;
+}
+
+/// Shows the session again and again until it has ended. On a terminal in place.
+Result<void> watch(const Settings& settings, CommandContext& context) {
+  constexpr int kTick = 1000;
+  for (;;) {
+    const auto view = look(settings);
+    if (!view) return tl::unexpected(view.error());
+    if (context.out_is_terminal) context.out << "\x1b[H\x1b[2J";
+    context.out << to_text(*view) << std::flush;
+    if (!view->active || !context.out) return {};
+    ::poll(nullptr, 0, kTick);  // What is shown is a count-down of seconds; there is no event to wait for.
+  }
+}
+
+}  // namespace
+
+Result<void> status(const Settings& settings, CommandContext& context) {
+  if (settings.watch) return watch(settings, context);
+  const auto view = look(settings);
+  if (!view) return tl::unexpected(view.error());
+  context.out << (settings.json ? to_json(*view).dump() : to_text(*view)) << std::flush;
+  return {};
+}
+
+}  // namespace dlm_freeze

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/command_line.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <map>
+
+#include "cli/config_file.hpp"
+#include "cli/version.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+/// DLM passes "None" when it has no id, else a UUID.
+std::string check_execution_id(const std::string& text) {
+  constexpr std::string_view kPattern = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+  const auto fits = [](char character, char pattern) {
+    return pattern == '-' ? character == '-' : std::isxdigit(static_cast<unsigned char>(character)) != 0;
+  };
+  const bool is_uuid = text.size() == kPattern.size() && std::equal(text.begin(), text.end(), kPattern.begin(), fits);
+  return is_uuid || text == "None" ? "" : "'" + text + "' is neither None nor a UUID";
+}
+
+class Parser {
+ public:
+  Parser() {
+    app_.require_subcommand(1);
+    app_.set_version_flag("--version", std::string("dlm-freeze ") + kVersion);
+    app_.set_help_flag("--help,-h", "Print this and exit");
+    app_.add_option("--config", line_.config, std::string("Configuration file [") + kDefaultConfigFile + "]")->type_name("FILE");
+    app_.add_option("--log-level", line_.log_level, "Least important lines to print: debug, info, warn or error [info]")
+        ->transform(CLI::CheckedTransformer(kLevels).description(""))
+        ->type_name("LEVEL");
+    app_.add_option("--state-dir", line_.state_directory, std::string("Where the session is kept [") + StateDirectory::kDefaultPath + "]")
+        ->type_name("DIR");
+    app_.footer(
+        "Exit codes: 0 done; 1 usage; 201 pre-script failed, everything was undone; 202 post-script failed or\n"
+        "the frozen state did not last; 203 the deadline came before post-script; 204 a session is active or a\n"
+        "filesystem was frozen by somebody else; 205 no session to end; 206 a database cannot be quiesced now.\n"
+        "See dlm-freeze(8).");
+
+    CLI::App* pre = add(Command::pre_script, "Quiesce the databases and freeze the data filesystems, for a snapshot");
+    add_execution_id(pre);
+    pre->add_option("--auto-thaw", line_.auto_thaw, "Seconds after which everything is undone without a post-script [60]")
+        ->check(CLI::Range(1, kLongestAutoThaw).description(""))
+        ->type_name("SECONDS");
+    add_timeout(pre, "Seconds that all of it may take [8]");
+
+    CLI::App* post = add(Command::post_script, "Thaw the filesystems and release the databases");
+    add_execution_id(post);
+    add_timeout(post, "Seconds to wait for the end of the session [8]");
+
+    CLI::App* dry = add(Command::dry_run, "Print what pre-script would do, and why; change nothing");
+    add_execution_id(dry);
+    dry->add_flag("--probe", line_.probe, "Connect to the databases too, and exit with the code that pre-script would give");
+    add_json(dry);
+
+    CLI::App* status = add(Command::status, "Print whether a session is active, what it holds and how the last one ended");
+    add_json(status);
+    status->add_flag("--watch", line_.watch, "Count down until the session ends");
+  }
+
+  Result<CommandLine> parse(int argc, const char* const* argv) {
+    try {
+      app_.parse(argc, argv);
+    } catch (const CLI::CallForHelp&) {
+      line_.text = app_.help();
+      return line_;
+    } catch (const CLI::CallForVersion&) {
+      line_.text = app_.version() + "\n";
+      return line_;
+    } catch (const CLI::ParseError& error) {
+      return failure(std::string(error.what()) + "; see dlm-freeze --help", ErrorKind::usage);
+    }
+    for (const auto& [command, subcommand] : subcommands_) {
+      if (subcommand->parsed()) line_.command = command;
+    }
+    return line_;
+  }
+
+ private:
+  CLI::App* add(Command command, const std::string& description) {
+    CLI::App* subcommand = app_.add_subcommand(std::string(to_string(command)), description);
+    subcommand->set_help_flag("--help,-h", "Print this and exit");
+    subcommand->fallthrough();
+    subcommands_[command] = subcommand;
+    return subcommand;
+  }
+
+  void add_execution_id(CLI::App* app) {
+    app->add_option("--execution-id", line_.execution_id, "Of the snapshot's execution: a UUID, or None")
+        ->check(CLI::Validator(check_execution_id, ""))
+        ->type_name("ID");
+  }
+  void add_timeout(CLI::App* app, const std::string& description) {
+    app->add_option("--timeout", line_.timeout, description)->check(CLI::Range(1, kLongestTimeout).description(""))->type_name("SECONDS");
+  }
+  void add_json(CLI::App* app) { app->add_flag("--json", line_.json, "Print one JSON document"); }
+
+  inline static const std::map<std::string, LogLevel> kLevels = {
+      {"debug", LogLevel::debug}, {"info", LogLevel::info}, {"warn", LogLevel::warn}, {"error", LogLevel::error}};
+
+  CLI::App app_{"Freezes filesystems and quiesces databases for application-consistent EBS snapshots.", "dlm-freeze"};
+  CommandLine line_;
+  std::map<Command, CLI::App*> subcommands_;
+};
+
+}  // namespace
+
+Result<CommandLine> parse_command_line(int argc, const char* const* argv) { return Parser().parse(argc, argv); }
+
+std::string_view to_string(Command command) {
+  switch (command) {
+    case Command::pre_script: return "pre-script";
+    case Command::post_script: return "post-script";
+    case Command::dry_run: return "dry-run";
+    case Command::status: return "status";
+  }
+  return "";
+}
+
+}  // namespace dlm_freeze

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "cli/exit_code.hpp"
+#include "dlm_freeze/base/error.hpp"
+#include "dlm_freeze/base/log.hpp"
+
+namespace dlm_freeze {
+
+/// What the command line says; what it does not say is empty.
+struct CommandLine {
+  Command command = Command::status;
+  std::optional<std::string> config;
+  LogLevel log_level = LogLevel::info;
+  std::optional<std::string> state_directory;
+  std::optional<std::string> execution_id;
+  std::optional<int> auto_thaw;
+  std::optional<int> timeout;
+  bool probe = false;
+  bool json = false;
+  bool watch = false;
+
+  /// Set for --help and --version: print this and be done.
+  std::optional<std::string> text;
+};
+
+/// Errors are of kind `usage`.
+[[nodiscard]] Result<CommandLine> parse_command_line(int argc, const char* const* argv);
+
+/// The word for it on the command line.
+[[nodiscard]] std::string_view to_string(Command command);
+
+}  // namespace dlm_freeze

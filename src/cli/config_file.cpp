@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/config_file.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "dlm_freeze/base/files.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+Failure bad(const Json& value, const std::string& what) {
+  return failure((value.line() > 0 ? "line " + std::to_string(value.line()) + ": " : "") + what);
+}
+
+/// Walks over the members of an object; a key for which there is no reader is an error.
+template <typename Reader>
+struct Key {
+  std::string_view name;
+  Reader read;
+};
+
+template <typename Target, std::size_t N>
+Result<void> read_object(const Json& json, const std::string& where, Target& target,
+                         const std::array<Key<Result<void> (*)(const Json&, const std::string&, Target&)>, N>& keys) {
+  if (json.as_object() == nullptr) return bad(json, where + " must be an object");
+  for (const auto& [name, value] : *json.as_object()) {
+    const std::string path = where == "the configuration" ? name : where + "." + name;
+    const auto key = std::find_if(keys.begin(), keys.end(), [&name = name](const auto& known) { return known.name == name; });
+    if (key == keys.end()) return bad(value, path + " is not known");
+    if (auto read = key->read(value, path, target); !read) return read;
+  }
+  return {};
+}
+
+Result<std::chrono::seconds> seconds_from(const Json& json, const std::string& where, int longest) {
+  const std::int64_t* value = json.as_integer();
+  if (value == nullptr || *value < 1 || *value > longest) {
+    return bad(json, where + " must be a whole number of seconds from 1 to " + std::to_string(longest));
+  }
+  return std::chrono::seconds(*value);
+}
+
+Result<std::vector<std::string>> paths_from(const Json& json, const std::string& where) {
+  const Json::Array* array = json.as_array();
+  if (array == nullptr) return bad(json, where + " must be a list of absolute paths");
+  std::vector<std::string> paths;
+  for (const Json& element : *array) {
+    const std::string* path = element.as_string();
+    if (path == nullptr || !path->starts_with('/')) return bad(json, where + " must be a list of absolute paths");
+    // "/data/" means "/data", as in the mount table.
+    paths.push_back(path->size() > 1 && path->ends_with('/') ? path->substr(0, path->size() - 1) : *path);
+  }
+  return paths;
+}
+
+template <typename Value>
+Result<void> assign(Result<Value> from, auto& to) {
+  if (!from) return tl::unexpected(from.error());
+  to = std::move(*from);
+  return {};
+}
+
+using SelectionKey = Key<Result<void> (*)(const Json&, const std::string&, Selection&)>;
+constexpr std::array kSelectionKeys = {
+    SelectionKey{"freeze",
+                 [](const Json& json, const std::string& where, Selection& to) -> Result<void> {
+                   if (json.as_bool() == nullptr) return bad(json, where + " must be true or false");
+                   to.freeze = *json.as_bool();
+                   return {};
+                 }},
+    SelectionKey{"include", [](const Json& json, const std::string& where, Selection& to) { return assign(paths_from(json, where), to.include); }},
+    SelectionKey{"exclude", [](const Json& json, const std::string& where, Selection& to) { return assign(paths_from(json, where), to.exclude); }},
+    SelectionKey{"protect", [](const Json& json, const std::string& where, Selection& to) { return assign(paths_from(json, where), to.protect); }},
+};
+
+Result<QuiescerConfig> quiescer_from(const Json& json, const std::string& where, QuiescerRegistry& registry) {
+  if (json.as_object() == nullptr) return bad(json, where + " must be an object");
+  QuiescerConfig config;
+  Json::Object options;
+  for (const auto& [key, value] : *json.as_object()) {
+    if (key == "type" || key == "name") {
+      if (value.as_string() == nullptr || value.as_string()->empty()) return bad(value, where + "." + key + " must be a non-empty string");
+      (key == "type" ? config.type : config.name) = *value.as_string();
+    } else if (key == "required") {
+      if (value.as_bool() == nullptr) return bad(value, where + "." + key + " must be true or false");
+      config.required = *value.as_bool();
+    } else {
+      options.emplace_back(key, value);
+    }
+  }
+  if (config.type.empty()) return bad(json, where + ".type is missing");
+  if (config.name.empty()) config.name = config.type;
+  const auto type = registry.find(config.type);
+  if (!type) return bad(json, where + ".type: " + type.error().message);
+  config.options = std::move(options);
+  if (auto checked = check_options(**type, config.options, where); !checked) return tl::unexpected(checked.error());
+  return config;
+}
+
+Result<std::vector<QuiescerConfig>> quiescers_from(const Json& json, QuiescerRegistry& registry) {
+  if (json.as_array() == nullptr) return bad(json, "quiescers must be a list");
+  std::vector<QuiescerConfig> configs;
+  for (std::size_t i = 0; i < json.as_array()->size(); ++i) {
+    const std::string where = "quiescers[" + std::to_string(i) + "]";
+    auto config = quiescer_from((*json.as_array())[i], where, registry);
+    if (!config) return tl::unexpected(config.error());
+    const bool taken = std::any_of(configs.begin(), configs.end(), [&](const QuiescerConfig& other) { return other.name == config->name; });
+    if (taken) return bad((*json.as_array())[i], where + ".name: '" + config->name + "' is the name of another quiescer as well");
+    configs.push_back(std::move(*config));
+  }
+  return configs;
+}
+
+struct Reading {
+  FileSettings settings;
+  QuiescerRegistry* registry;
+};
+
+using ConfigKey = Key<Result<void> (*)(const Json&, const std::string&, Reading&)>;
+constexpr std::array kConfigKeys = {
+    ConfigKey{"$schema", [](const Json& /*json*/, const std::string& /*where*/, Reading& /*to*/) -> Result<void> { return {}; }},
+    ConfigKey{"auto_thaw_seconds",
+              [](const Json& json, const std::string& where, Reading& to) {
+                return assign(seconds_from(json, where, kLongestAutoThaw), to.settings.auto_thaw);
+              }},
+    ConfigKey{"timeout_seconds",
+              [](const Json& json, const std::string& where, Reading& to) {
+                return assign(seconds_from(json, where, kLongestTimeout), to.settings.timeout);
+              }},
+    ConfigKey{"filesystems",
+              [](const Json& json, const std::string& where, Reading& to) {
+                return read_object(json, where, to.settings.filesystems, kSelectionKeys);
+              }},
+    ConfigKey{"quiescers",
+              [](const Json& json, const std::string& /*where*/, Reading& to) {
+                return assign(quiescers_from(json, *to.registry), to.settings.quiescers);
+              }},
+};
+
+}  // namespace
+
+Result<FileSettings> parse_config(std::string_view text, QuiescerRegistry& registry) {
+  const auto json = Json::parse(text);
+  if (!json) return tl::unexpected(json.error());
+  Reading reading{{}, &registry};
+  if (auto read = read_object(*json, "the configuration", reading, kConfigKeys); !read) return tl::unexpected(read.error());
+  return std::move(reading.settings);
+}
+
+Result<FileSettings> read_config(const std::string& path, bool may_be_absent, QuiescerRegistry& registry) {
+  if (may_be_absent && ::access(path.c_str(), F_OK) != 0 && errno == ENOENT) return FileSettings();
+  if (auto trusted = check_trusted(path); !trusted) return tl::unexpected(trusted.error().with_context("the configuration is refused"));
+  const auto text = read_file(path);
+  if (!text) return tl::unexpected(text.error());
+  auto settings = parse_config(*text, registry);
+  if (!settings) return tl::unexpected(settings.error().with_context(path));
+  return settings;
+}
+
+}  // namespace dlm_freeze

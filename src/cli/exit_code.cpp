@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/exit_code.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+ExitCode of_pre_script(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::usage: return ExitCode::usage;
+    case ErrorKind::already_frozen: return ExitCode::already_frozen;
+    case ErrorKind::not_ready: return ExitCode::not_ready;
+    default: return ExitCode::pre_script_failed;
+  }
+}
+
+ExitCode of_post_script(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::usage: return ExitCode::usage;
+    case ErrorKind::auto_thawed: return ExitCode::auto_thawed;
+    case ErrorKind::not_frozen: return ExitCode::not_frozen;
+    default: return ExitCode::post_script_failed;
+  }
+}
+
+}  // namespace
+
+ExitCode exit_code(Command command, ErrorKind kind) {
+  switch (command) {
+    case Command::pre_script:
+    case Command::dry_run: return of_pre_script(kind);
+    case Command::post_script: return of_post_script(kind);
+    case Command::status: return ExitCode::usage;
+  }
+  return ExitCode::usage;
+}
+
+}  // namespace dlm_freeze

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/settings.hpp"
+
+#include <charconv>
+#include <cstdlib>
+#include <string_view>
+#include <utility>
+
+#include "cli/config_file.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+constexpr const char* kAutoThawVariable = "AUTO_THAW_DURATION_SECS";
+
+Result<std::optional<std::chrono::seconds>> auto_thaw_of_environment() {
+  const char* text = std::getenv(kAutoThawVariable);  // NOLINT(concurrency-mt-unsafe): no thread exists yet.
+  if (text == nullptr || *text == '\0') return std::nullopt;
+  const std::string_view digits(text);
+  int seconds = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), seconds);
+  if (error != std::errc() || end != digits.data() + digits.size() || seconds < 1 || seconds > kLongestAutoThaw) {
+    return failure(std::string(kAutoThawVariable) + " is '" + text + "' in the environment; it must be a whole number from 1 to " +
+                       std::to_string(kLongestAutoThaw),
+                   ErrorKind::usage);
+  }
+  return std::optional(std::chrono::seconds(seconds));
+}
+
+}  // namespace
+
+Result<Settings> resolve_settings(const CommandLine& line, QuiescerRegistry& registry) {
+  Settings settings;
+  settings.probe = line.probe;
+  settings.json = line.json;
+  settings.watch = line.watch;
+  if (line.execution_id) settings.execution_id = *line.execution_id;
+  if (line.state_directory) settings.state_directory = *line.state_directory;
+  if (line.command == Command::pre_script || line.command == Command::dry_run) {
+    auto file = read_config(line.config.value_or(kDefaultConfigFile), !line.config, registry);
+    if (!file) {
+      if (line.command == Command::dry_run) file.error().kind = ErrorKind::usage;
+      return tl::unexpected(file.error());
+    }
+    settings.filesystems = std::move(file->filesystems);
+    settings.quiescers = std::move(file->quiescers);
+    if (file->timeout) settings.timeout = *file->timeout;
+    if (file->auto_thaw) {
+      settings.auto_thaw = *file->auto_thaw;
+    } else if (!line.auto_thaw) {
+      const auto environment = auto_thaw_of_environment();
+      if (!environment) return tl::unexpected(environment.error());
+      if (*environment) settings.auto_thaw = **environment;
+    }
+  }
+  if (line.auto_thaw) settings.auto_thaw = std::chrono::seconds(*line.auto_thaw);
+  if (line.timeout) settings.timeout = std::chrono::seconds(*line.timeout);
+  return settings;
+}
+
+}  // namespace dlm_freeze

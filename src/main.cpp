@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
+#include <climits>
+#include <csignal>
+#include <iostream>
+#include <string>
+
+#include "cli/command_line.hpp"
+#include "cli/logging.hpp"
+#include "cli/settings.hpp"
+#include "cli/version.hpp"
+#include "dlm_freeze/commands/command_context.hpp"
+
+namespace {
+
+using namespace dlm_freeze;
+
+std::string module_directory() {
+  std::string program(PATH_MAX, '\0');
+  const ssize_t length = ::readlink("/proc/self/exe", program.data(), program.size());
+  program.resize(length > 0 ? static_cast<std::size_t>(length) : 0);
+  return program.substr(0, program.rfind('/') + 1) + kModuleDirectory;
+}
+
+Result<void> run(const CommandLine& line, CommandContext& context) {
+  const auto settings = resolve_settings(line, context.registry);
+  if (!settings) return tl::unexpected(settings.error());
+  switch (line.command) {
+    case Command::pre_script: return pre_script(*settings, context);
+    case Command::post_script: return post_script(*settings, context);
+    case Command::dry_run: return dry_run(*settings, context);
+    case Command::status: return status(*settings, context);
+  }
+  return {};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto started = BootClock::now();
+  // A caller that has gone must not kill a post-script half-way.
+  ::signal(SIGPIPE, SIG_IGN);
+  const auto line = parse_command_line(argc, argv);
+  const bool is_script = line && (line->command == Command::pre_script || line->command == Command::post_script);
+  Log log(caller_output(), is_script ? syslog_output() : nullptr, line ? line->log_level : LogLevel::info);
+  if (line && line->text) {
+    std::cout << *line->text;
+    return 0;
+  }
+  QuiescerRegistry registry(builtin_quiescer_types(), module_quiescer_types(), module_directory());
+  IoctlFreezeControl control;
+  CommandContext context{log, std::cout, ::isatty(STDOUT_FILENO) != 0, registry, control, syslog_output, started};
+  const Result<void> result = line ? run(*line, context) : tl::unexpected(line.error());
+  if (result) return 0;
+  const ExitCode code = line ? exit_code(line->command, result.error().kind) : ExitCode::usage;
+  log.error(result.error().message + ". Return Error Code: " + std::to_string(static_cast<int>(code)));
+  return static_cast<int>(code);
+}

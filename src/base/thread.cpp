@@ -20,14 +20,13 @@ void use_small_thread_stacks() noexcept {
 void run_in_parallel(const std::vector<std::function<void()>>& jobs) noexcept {
   std::vector<std::thread> threads;
   threads.reserve(jobs.size());
-  for (std::size_t i = 0; i + 1 < jobs.size(); ++i) {
+  for (const auto& job : jobs) {
     try {
-      threads.emplace_back(jobs[i]);
+      threads.emplace_back(job);
     } catch (const std::system_error&) {
-      jobs[i]();
+      job();
     }
   }
-  if (!jobs.empty()) jobs.back()();
   for (std::thread& thread : threads) thread.join();
 }
 

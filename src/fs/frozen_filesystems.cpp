@@ -128,11 +128,15 @@ void FrozenFilesystems::sync_all() noexcept {
   run_in_parallel(jobs);
 }
 
-void FrozenFilesystems::freeze_all() noexcept {
+void FrozenFilesystems::freeze_all(const std::function<void(std::size_t)>& enter) noexcept {
   for (int level = 0; level < levels(); ++level) {
     std::vector<std::function<void()>> jobs;
     for (std::size_t i = 0; i < size(); ++i) {
-      if (filesystems_[i].level == level) jobs.emplace_back([this, i] { freeze_one(i); });
+      if (filesystems_[i].level != level) continue;
+      jobs.emplace_back([this, i, &enter] {
+        enter(i);
+        freeze_one(i);
+      });
     }
     run_in_parallel(jobs);
     const bool all_well = !any([](FreezeState state) { return state == FreezeState::busy || state == FreezeState::freeze_failed; });
@@ -180,14 +184,18 @@ void FrozenFilesystems::thaw_one(std::size_t i, FreezeState if_not_frozen) noexc
   }
 }
 
-Result<Thawer> Thawer::create(FrozenFilesystems& filesystems, int freezer_life) {
+Result<Thawer> Thawer::create(FrozenFilesystems& filesystems, std::vector<int> life_lines) {
   UniqueFd finished(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!finished) return system_failure("cannot create an eventfd", errno);
-  return Thawer(filesystems, freezer_life, std::move(finished));
+  life_lines.resize(filesystems.size(), -1);
+  return Thawer(filesystems, std::move(life_lines), std::move(finished));
 }
 
-Thawer::Thawer(FrozenFilesystems& filesystems, int freezer_life, UniqueFd finished)
-    : filesystems_(&filesystems), freezer_life_(freezer_life), finished_(std::move(finished)), mine_(filesystems.size()) {}
+Thawer::Thawer(FrozenFilesystems& filesystems, std::vector<int> life_lines, UniqueFd finished)
+    : filesystems_(&filesystems),
+      life_lines_(std::move(life_lines)),
+      finished_(std::move(finished)),
+      mine_(filesystems.size()) {}
 
 bool Thawer::run(Deadline until, bool take_over) noexcept {
   constexpr auto kPatience = std::chrono::milliseconds(100);
@@ -210,7 +218,7 @@ bool Thawer::run(Deadline until, bool take_over) noexcept {
 
 void Thawer::thaw_if_ours(std::size_t i, bool take_over) noexcept {
   if (mine_[i]) return;
-  const bool freezer_gone = freezer_life_ < 0;  // With its last thread: no call of it is under way.
+  const bool freezer_gone = life_lines_[i] < 0;  // No call of it is under way, and none will be recorded.
   switch (filesystems_->state(i)) {
     case FreezeState::frozen:
       if (filesystems_->move(i, FreezeState::frozen, FreezeState::thawing)) start(i, FreezeState::lost);
@@ -240,11 +248,15 @@ void Thawer::start(std::size_t i, FreezeState if_not_frozen) noexcept {
 }
 
 void Thawer::wait(Deadline until) noexcept {
-  std::array<pollfd, 2> events = {pollfd{finished_.get(), POLLIN, 0}, pollfd{freezer_life_, POLLIN, 0}};
+  std::vector<pollfd> events;
+  for (const int life_line : life_lines_) events.push_back({life_line, POLLIN, 0});
+  events.push_back({finished_.get(), POLLIN, 0});
   if (::poll(events.data(), events.size(), until.poll_timeout()) <= 0) return;
   std::uint64_t count = 0;
   if (::read(finished_.get(), &count, sizeof count) == sizeof count) under_way_ -= count;
-  if ((events[1].revents & (POLLIN | POLLHUP)) != 0) freezer_life_ = -1;
+  for (std::size_t i = 0; i < life_lines_.size(); ++i) {
+    if (events[i].revents != 0) life_lines_[i] = -1;
+  }
 }
 
 }  // namespace dlm_freeze

@@ -27,18 +27,6 @@ void close_range_of(unsigned first, unsigned last) noexcept {
   for (long fd = first; fd < limit; ++fd) ::close(static_cast<int>(fd));
 }
 
-void close_all_but(std::vector<int> keep) noexcept {
-  std::sort(keep.begin(), keep.end());
-  unsigned next = STDERR_FILENO + 1;
-  for (const int fd : keep) {
-    const auto number = static_cast<unsigned>(fd);
-    if (number < next) continue;
-    close_range_of(next, number - 1);
-    next = number + 1;
-  }
-  close_range_of(next, UINT_MAX);
-}
-
 void detach_stdio() noexcept {
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null, fd);
@@ -74,6 +62,18 @@ int lock_object(dl_phdr_info* object, std::size_t /*size*/, void* /*unused*/) {
 }
 
 }  // namespace
+
+void close_all_but(std::vector<int> keep) noexcept {
+  std::sort(keep.begin(), keep.end());
+  unsigned next = STDERR_FILENO + 1;
+  for (const int fd : keep) {
+    const auto number = static_cast<unsigned>(fd);
+    if (number < next) continue;
+    close_range_of(next, number - 1);
+    next = number + 1;
+  }
+  close_range_of(next, UINT_MAX);
+}
 
 void become_background(const char* name, std::vector<int> keep) noexcept {
   sigset_t all;

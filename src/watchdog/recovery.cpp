@@ -50,7 +50,7 @@ void thaw(SessionRecord& record, FreezeControl& control, Deadline deadline) {
     return;
   }
   auto filesystems = std::make_unique<FrozenFilesystems>(std::move(*adopted));
-  auto thawer = Thawer::create(*filesystems, -1);
+  auto thawer = Thawer::create(*filesystems, {});
   if (!thawer) {
     record.problems.push_back(thawer.error().message);
     return;

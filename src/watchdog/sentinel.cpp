@@ -13,8 +13,8 @@
 #include <utility>
 #include <vector>
 
-#include "dlm_freeze/watchdog/recovery.hpp"
 #include "watchdog/background.hpp"
+#include "watchdog/take_over.hpp"
 #include "watchdog/timer.hpp"
 
 namespace dlm_freeze {
@@ -23,39 +23,12 @@ namespace {
 /// How long after the deadline a living watchdog must have begun to thaw.
 constexpr auto kGrace = std::chrono::milliseconds(100);
 constexpr auto kThawPatience = std::chrono::milliseconds(300);
-constexpr auto kReleaseTimeout = std::chrono::seconds(30);
 constexpr auto kForever = std::chrono::hours(24 * 365);
 constexpr std::size_t kRecordReserve = std::size_t{32} * 1024;
 
-/// What the watchdog recorded last, or what the sentinel knows itself.
-SessionRecord last_record(const SessionPlan& plan, const SessionState& session) {
-  auto recorded = plan.state->read_record();
-  const bool usable = recorded && *recorded && (*recorded)->filesystems.size() == plan.filesystems.size() &&
-                      (*recorded)->quiescers.size() == plan.quiescers.size();
-  return usable ? std::move(**recorded) : session.record;
-}
-
-void release_leftovers(const SessionPlan& plan, SessionState& session, SessionRecord& record) {
-  for (std::size_t i = 0; i < plan.quiescers.size(); ++i) {
-    if (!session.is_quiesced(i)) continue;
-    const auto recovered =
-        recover_quiescer(*plan.quiescers[i].type, record.quiescers[i], record.execution_id, Deadline::in(kReleaseTimeout));
-    if (recovered) {
-      session.set_quiesced(i, false);
-    } else {
-      record.problems.push_back(recovered.error().message);
-    }
-  }
-}
-
 /// The watchdog is dead: does what it would have done.
-[[noreturn]] void take_over(SessionPlan& plan, SessionState& session, Thawer& thawer, std::optional<AtomicFile>& file) {
-  const bool finished = thawer.run(Deadline::in(kThawPatience), true);
-  session.record = last_record(plan, session);
-  mark_lost(session.record);
-  release_leftovers(plan, session, session.record);
-  if (!finished) static_cast<void>(thawer.run(Deadline::in(kForever), true));
-  note_problems(session.record, plan.filesystems);
+[[noreturn]] void replace_watchdog(SessionPlan& plan, SessionState& session, Thawer& thawer, std::optional<AtomicFile>& file) {
+  take_over(plan, session, thawer, Deadline::in(kForever));
   if (file) static_cast<void>(file->commit(session.text(plan)));
   plan.filesystems.set_over();
   Log log(nullptr, plan.syslog ? plan.syslog() : nullptr);
@@ -65,8 +38,10 @@ void release_leftovers(const SessionPlan& plan, SessionState& session, SessionRe
 
 }  // namespace
 
-void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Deadline deadline, int channel, int freezer_life) {
-  std::vector<int> keep = {channel, freezer_life, plan.lock.get(), plan.state->fd()};
+void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Deadline deadline, int channel,
+                  const std::vector<int>& life_lines) {
+  std::vector<int> keep = life_lines;
+  keep.insert(keep.end(), {channel, plan.lock.get(), plan.state->fd()});
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) keep.push_back(plan.filesystems[i].fd.get());
   stay_background("dlm-sentinel", std::move(keep));
 
@@ -75,7 +50,7 @@ void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Dead
   ::sigaddset(&death, SIGUSR1);
   const UniqueFd signals(::signalfd(-1, &death, SFD_CLOEXEC | SFD_NONBLOCK));
   const auto timer = new_timer(Deadline(deadline.at() + kGrace));
-  auto thawer = Thawer::create(plan.filesystems, freezer_life);
+  auto thawer = Thawer::create(plan.filesystems, life_lines);
   if (!signals || !timer || !thawer) ::_exit(1);
   std::optional<AtomicFile> file;
   // Not worth failing for: without it only the record stays behind the facts, and post-script finds that out.
@@ -88,14 +63,15 @@ void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Dead
   for (;;) {
     const bool dead = ::getppid() != watchdog;
     if (plan.filesystems.over()) break;
-    if (dead) take_over(plan, session, *thawer, file);
+    if (dead) replace_watchdog(plan, session, *thawer, file);
     std::array<pollfd, 2> events = {pollfd{signals.get(), POLLIN, 0}, pollfd{late ? -1 : timer->get(), POLLIN, 0}};
     if (::poll(events.data(), events.size(), -1) < 0) continue;
     signalfd_siginfo info{};
     static_cast<void>(!::read(signals.get(), &info, sizeof info));
     if (events[1].revents != 0) {
       late = true;
-      // A watchdog that is stopped or stuck. What it has begun is left to it.
+      // A watchdog that was stopped (SIGSTOP) or is stuck. What it has begun is left to it.
+      ::kill(watchdog, SIGCONT);
       while (!thawer->run(Deadline::in(kThawPatience), ::getppid() != watchdog) && ::getppid() == watchdog) {
       }
     }

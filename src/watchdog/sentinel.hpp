@@ -3,6 +3,8 @@
 
 #include <sys/types.h>
 
+#include <vector>
+
 #include "dlm_freeze/base/deadline.hpp"
 #include "dlm_freeze/session/record.hpp"
 #include "dlm_freeze/watchdog/session_plan.hpp"
@@ -11,8 +13,8 @@
 namespace dlm_freeze {
 
 /// The sentinel process, from just after the fork to its end: waits, and does the watchdog's work if `watchdog` dies or
-/// is late. `channel` is held open and never used. Nothing here needs a file that is not open, until all is thawed.
+/// is late. `channel` is held open and never used. `life_lines` as for Thawer. Nothing here needs a file that is not open, until all is thawed.
 [[noreturn]] void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Deadline deadline, int channel,
-                               int freezer_life);
+                               const std::vector<int>& life_lines);
 
 }  // namespace dlm_freeze

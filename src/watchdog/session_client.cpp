@@ -12,12 +12,20 @@
 
 #include "watchdog/freezer.hpp"
 #include "watchdog/message.hpp"
+#include "watchdog/session_state.hpp"
+#include "watchdog/take_over.hpp"
 #include "watchdog/watchdog.hpp"
 
 namespace dlm_freeze {
 namespace {
 
 Json deadline_body(Deadline deadline) { return Json::Object{{"deadline", Json(deadline.at().time_since_epoch().count())}}; }
+
+std::vector<int> numbers_of(const std::vector<UniqueFd>& descriptors) {
+  std::vector<int> numbers;
+  for (const UniqueFd& descriptor : descriptors) numbers.push_back(descriptor.get());
+  return numbers;
+}
 
 std::string mount_points(const FrozenFilesystems& filesystems, bool (*wanted)(FreezeState)) {
   std::string list;
@@ -29,29 +37,52 @@ std::string mount_points(const FrozenFilesystems& filesystems, bool (*wanted)(Fr
 
 }  // namespace
 
+struct SessionClient::Ends {
+  std::unique_ptr<SessionState> session;
+  UniqueFd watchdog;
+  UniqueFd freezer;
+  std::vector<UniqueFd> life_lines;
+};
+
+SessionClient::SessionClient(SessionPlan& plan, Ends ends)
+    : plan_(&plan),
+      session_(std::move(ends.session)),
+      watchdog_(std::move(ends.watchdog)),
+      freezer_(std::move(ends.freezer)),
+      life_lines_(std::move(ends.life_lines)) {}
+
+SessionClient::SessionClient(SessionClient&& other) noexcept = default;
+SessionClient& SessionClient::operator=(SessionClient&& other) noexcept = default;
+SessionClient::~SessionClient() = default;
+
 Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline) {
+  auto session = SessionState::create(plan);
   auto to_watchdog = message_channel();
   auto to_freezer = message_channel();
-  std::array<int, 2> pipe_ends{};
+  if (!session) return tl::unexpected(session.error());
   if (!to_watchdog) return tl::unexpected(to_watchdog.error());
   if (!to_freezer) return tl::unexpected(to_freezer.error());
-  if (::pipe2(pipe_ends.data(), O_CLOEXEC) != 0) return system_failure("cannot create a pipe", errno);
-  UniqueFd life_seen(pipe_ends[0]);
-  UniqueFd life(pipe_ends[1]);
+  Ends ends{std::make_unique<SessionState>(std::move(*session)), std::move(to_watchdog->first), std::move(to_freezer->first), {}};
+  std::vector<UniqueFd> life_lines;  // The freezer's ends; ours are in `ends`.
+  for (std::size_t i = 0; i < plan.filesystems.size(); ++i) {
+    std::array<int, 2> pipe_ends{};
+    if (::pipe2(pipe_ends.data(), O_CLOEXEC) != 0) return system_failure("cannot create a pipe", errno);
+    ends.life_lines.emplace_back(pipe_ends[0]);
+    life_lines.emplace_back(pipe_ends[1]);
+  }
 
   const pid_t freezer = ::fork();
   if (freezer < 0) return system_failure("cannot start the freezer", errno);
-  if (freezer == 0) run_freezer(plan.filesystems, to_freezer->second, life);
-  life.reset();
+  if (freezer == 0) run_freezer(plan.filesystems, to_freezer->second, life_lines);
+  life_lines.clear();
   to_freezer->second.reset();
 
   const pid_t watchdog = ::fork();
   if (watchdog < 0) return system_failure("cannot start the watchdog", errno);
-  if (watchdog == 0) run_watchdog(plan, std::move(to_watchdog->second), std::move(life_seen));
+  if (watchdog == 0) run_watchdog(plan, *ends.session, std::move(to_watchdog->second), numbers_of(ends.life_lines));
   to_watchdog->second.reset();
-  plan.lock.reset();
 
-  SessionClient client(plan, std::move(to_watchdog->first), std::move(to_freezer->first));
+  SessionClient client(plan, std::move(ends));
   if (auto ready = client.await(true, false, deadline, "starting the watchdog"); !ready) return tl::unexpected(ready.error());
   return client;
 }
@@ -103,21 +134,34 @@ Result<void> SessionClient::commit(Deadline deadline, const std::vector<std::pai
 std::vector<std::string> SessionClient::roll_back(Deadline deadline) {
   freezer_.reset();
   ::shutdown(watchdog_.get(), SHUT_WR);
-  // Answers may still come; the end of file says that watchdog and sentinel have done all they can.
+  // Answers may still come; the end of file says that watchdog and sentinel are gone.
+  bool gone = false;
   for (bool over = false; !over;) {
     pollfd event = {watchdog_.get(), POLLIN, 0};
     const int count = ::poll(&event, 1, deadline.poll_timeout());
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) break;
     const auto message = receive_message(watchdog_.get());
-    over = !message || !*message || (*message)->verb == verbs::kStuck;
+    gone = !message || !*message;
+    over = gone || (*message)->verb == verbs::kStuck;
   }
+  if (gone && !plan_->filesystems.over()) stand_in(deadline);
   std::vector<std::string> left;
   const FrozenFilesystems& filesystems = plan_->filesystems;
   for (std::size_t i = 0; i < filesystems.size(); ++i) {
     if (may_be_frozen(filesystems.state(i))) left.push_back(filesystems[i].mount_point);
   }
   return left;
+}
+
+/// Watchdog and sentinel were killed: this process does their work.
+void SessionClient::stand_in(Deadline deadline) {
+  auto thawer = Thawer::create(plan_->filesystems, numbers_of(life_lines_));
+  if (!thawer) return;
+  take_over(*plan_, *session_, *thawer, deadline);
+  session_->refresh(*plan_);
+  static_cast<void>(plan_->state->write_record(session_->record));
+  plan_->filesystems.set_over();
 }
 
 Result<void> SessionClient::await(bool watchdog, bool freezer, Deadline deadline, std::string_view what, ErrorKind late) {

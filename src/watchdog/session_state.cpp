@@ -25,7 +25,7 @@ Result<SessionState> SessionState::create(const SessionPlan& plan) {
   return state;
 }
 
-std::string SessionState::text(const SessionPlan& plan) {
+void SessionState::refresh(const SessionPlan& plan) {
   for (std::size_t i = 0; i < record.filesystems.size(); ++i) {
     const FreezeState state = plan.filesystems.state(i);
     FilesystemRecord& filesystem = record.filesystems[i];
@@ -36,7 +36,6 @@ std::string SessionState::text(const SessionPlan& plan) {
     filesystem.may_be_frozen = about_to_be_frozen || may_be_frozen(state);
   }
   for (std::size_t i = 0; i < record.quiescers.size(); ++i) record.quiescers[i].quiesced = is_quiesced(i);
-  return record.to_json().dump();
 }
 
 void SessionState::end(SessionEnd how) {

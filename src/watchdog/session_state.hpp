@@ -21,8 +21,14 @@ class SessionState {
   [[nodiscard]] bool is_quiesced(std::size_t i) const noexcept { return quiesced_[i].load() != 0; }
   void set_quiesced(std::size_t i, bool quiesced) noexcept { quiesced_[i].store(quiesced ? 1 : 0); }
 
-  /// Brings the draft up to date with what is shared and gives it as text.
-  [[nodiscard]] std::string text(const SessionPlan& plan);
+  /// Brings the draft up to date with what is shared.
+  void refresh(const SessionPlan& plan);
+
+  /// The same, and gives it as text.
+  [[nodiscard]] std::string text(const SessionPlan& plan) {
+    refresh(plan);
+    return record.to_json().dump();
+  }
 
   /// Marks the draft as ended now.
   void end(SessionEnd how);

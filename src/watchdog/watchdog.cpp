@@ -42,11 +42,11 @@ enum Event : std::size_t { kChannel, kTimer, kSignals, kListener, kCaller, kSent
 
 class Watchdog {
  public:
-  Watchdog(SessionPlan& plan, UniqueFd channel, UniqueFd freezer_life, SessionState session, Thawer thawer)
+  Watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, const std::vector<int>& life_lines, Thawer thawer)
       : plan_(plan),
+        session_(session),
         channel_(std::move(channel)),
-        freezer_life_(std::move(freezer_life)),
-        session_(std::move(session)),
+        life_lines_(life_lines),
         thawer_(std::move(thawer)),
         deadline_(Deadline::in(plan.auto_thaw)) {}
 
@@ -83,9 +83,9 @@ class Watchdog {
   void write_log(SessionEnd how);
 
   SessionPlan& plan_;
+  SessionState& session_;
   UniqueFd channel_;
-  UniqueFd freezer_life_;
-  SessionState session_;
+  const std::vector<int>& life_lines_;
   Thawer thawer_;
   Deadline deadline_;
   UniqueFd timer_;
@@ -129,7 +129,7 @@ Result<void> Watchdog::start_sentinel() {
   const pid_t self = ::getpid();
   const pid_t child = ::fork();
   if (child < 0) return system_failure("cannot start the sentinel", errno);
-  if (child == 0) run_sentinel(plan_, session_, self, deadline_, channel_.get(), freezer_life_.get());
+  if (child == 0) run_sentinel(plan_, session_, self, deadline_, channel_.get(), life_lines_);
   sentinel_pid_ = child;
   sentinel_ = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
   if (!sentinel_) return system_failure("cannot watch the sentinel (Linux 5.3 or newer is needed)", errno);
@@ -269,7 +269,7 @@ void Watchdog::on_stage_finished() {
   if (!first && quiescing_) {
     // From here on filesystems may be frozen at any moment.
     session_.record.phase = Phase::freezing;
-    const std::string text = session_.text(plan_);
+    session_.refresh(plan_);
     if (auto written = plan_.state->write_record(session_.record); !written) first = written.error();
   }
   if (first) {
@@ -373,8 +373,9 @@ void Watchdog::write_log(SessionEnd how) {
 
 }  // namespace
 
-void run_watchdog(SessionPlan& plan, UniqueFd channel, UniqueFd freezer_life) {
-  std::vector<int> keep = {channel.get(), freezer_life.get(), plan.lock.get(), plan.state->fd()};
+void run_watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, const std::vector<int>& life_lines) {
+  std::vector<int> keep = life_lines;
+  keep.insert(keep.end(), {channel.get(), plan.lock.get(), plan.state->fd()});
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) keep.push_back(plan.filesystems[i].fd.get());
   become_background("dlm-watchdog", std::move(keep));
   use_small_thread_stacks();
@@ -383,11 +384,9 @@ void run_watchdog(SessionPlan& plan, UniqueFd channel, UniqueFd freezer_life) {
     static_cast<void>(send_message(channel.get(), {verbs::kFailed, Json::Object{{"error", to_json(error)}}}));
     ::_exit(1);
   };
-  auto session = SessionState::create(plan);
-  if (!session) fail(session.error());
-  auto thawer = Thawer::create(plan.filesystems, freezer_life.get());
+  auto thawer = Thawer::create(plan.filesystems, life_lines);
   if (!thawer) fail(thawer.error());
-  Watchdog watchdog(plan, std::move(channel), std::move(freezer_life), std::move(*session), std::move(*thawer));
+  Watchdog watchdog(plan, session, std::move(channel), life_lines, std::move(*thawer));
   if (auto ready = watchdog.set_up(); !ready) {
     watchdog.refuse(ready.error());
     ::_exit(1);

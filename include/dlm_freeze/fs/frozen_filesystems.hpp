@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -84,7 +85,8 @@ class FrozenFilesystems {
 
   /// Freezes all of them, level by level, those of a level in threads; returns when each call has returned. Stops
   /// after a level in which one failed or was busy, or when the session is ending. What it then leaves is in the states.
-  void freeze_all() noexcept;
+  /// `enter` is called first in the thread of each, with its index.
+  void freeze_all(const std::function<void(std::size_t)>& enter) noexcept;
 
   /// Ends the session, for all processes and for good: no FIFREEZE is called after this, and one that is under way is
   /// undone by its caller.
@@ -133,8 +135,9 @@ struct FrozenFilesystems::Opening {
 /// _exit.
 class Thawer {
  public:
-  /// `freezer_life` is readable, with end of file, when the process that freezes has ended; -1 if it ended before.
-  [[nodiscard]] static Result<Thawer> create(FrozenFilesystems& filesystems, int freezer_life);
+  /// `life_lines` has a descriptor for each filesystem that reports the end of file when the thread that freezes it
+  /// has ended, even if its process was killed; empty if all of them ended long ago. The caller keeps them open.
+  [[nodiscard]] static Result<Thawer> create(FrozenFilesystems& filesystems, std::vector<int> life_lines);
 
   /// Ends the session and thaws: by levels in reverse, and then what was still being frozen as soon as that is
   /// settled. Returns true when nothing is left, false when `until` came first; call it again to go on. With
@@ -142,14 +145,14 @@ class Thawer {
   [[nodiscard]] bool run(Deadline until, bool take_over) noexcept;
 
  private:
-  Thawer(FrozenFilesystems& filesystems, int freezer_life, UniqueFd finished);
+  Thawer(FrozenFilesystems& filesystems, std::vector<int> life_lines, UniqueFd finished);
 
   void thaw_if_ours(std::size_t i, bool take_over) noexcept;
   void start(std::size_t i, FreezeState if_not_frozen) noexcept;
   void wait(Deadline until) noexcept;
 
   FrozenFilesystems* filesystems_;
-  int freezer_life_;
+  std::vector<int> life_lines_;  ///< -1 from its end of file on.
   UniqueFd finished_;           ///< An eventfd; counts threads that have returned.
   std::size_t under_way_ = 0;   ///< Threads that have not.
   std::vector<bool> mine_;      ///< Those that a thread of ours works on or has finished.

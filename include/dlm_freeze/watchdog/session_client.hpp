@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,13 +15,20 @@
 
 namespace dlm_freeze {
 
+class SessionState;
+
 /// pre-script's side of a session; docs/protocol.md tells the whole story. When the object goes without `commit`,
 /// the session is rolled back by the others. Every function that fails has left something that `roll_back` undoes.
 class SessionClient {
  public:
   /// Forks the freezer, the watchdog and its sentinel, and waits until they are ready. From here on the deadline runs.
-  /// The process must have no other thread. Gives up the plan's lock to the watchdog. `plan` must outlive the object.
+  /// The process must have no other thread. `plan` must outlive the object.
   [[nodiscard]] static Result<SessionClient> start(SessionPlan& plan, Deadline deadline);
+  SessionClient(SessionClient&& other) noexcept;
+  SessionClient& operator=(SessionClient&& other) noexcept;
+  SessionClient(const SessionClient&) = delete;
+  SessionClient& operator=(const SessionClient&) = delete;
+  ~SessionClient();
 
   /// Writes back all filesystems, and lets every database do what is slow and blocks nobody.
   [[nodiscard]] Result<void> prepare(Deadline deadline);
@@ -44,17 +52,20 @@ class SessionClient {
   [[nodiscard]] std::vector<LogLine> take_notes() { return std::exchange(notes_, {}); }
 
  private:
-  SessionClient(SessionPlan& plan, UniqueFd watchdog, UniqueFd freezer)
-      : plan_(&plan), watchdog_(std::move(watchdog)), freezer_(std::move(freezer)) {}
+  struct Ends;
+  SessionClient(SessionPlan& plan, Ends ends);
 
   /// Waits for the answers that are due: of the watchdog, of the freezer.
   [[nodiscard]] Result<void> await(bool watchdog, bool freezer, Deadline deadline, std::string_view what,
                                    ErrorKind late = ErrorKind::failed);
   [[nodiscard]] Result<void> take_answer();
+  void stand_in(Deadline deadline);
 
   SessionPlan* plan_;
+  std::unique_ptr<SessionState> session_;
   UniqueFd watchdog_;
   UniqueFd freezer_;
+  std::vector<UniqueFd> life_lines_;
   std::vector<LogLine> notes_;
 };
 

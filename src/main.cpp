@@ -27,10 +27,14 @@ Result<void> run(const CommandLine& line, CommandContext& context) {
   const auto settings = resolve_settings(line, context.registry);
   if (!settings) return tl::unexpected(settings.error());
   switch (line.command) {
-    case Command::pre_script: return pre_script(*settings, context);
-    case Command::post_script: return post_script(*settings, context);
-    case Command::dry_run: return dry_run(*settings, context);
-    case Command::status: return status(*settings, context);
+    case Command::pre_script:
+      return pre_script(*settings, context);
+    case Command::post_script:
+      return post_script(*settings, context);
+    case Command::dry_run:
+      return dry_run(*settings, context);
+    case Command::status:
+      return status(*settings, context);
   }
   return {};
 }

@@ -10,9 +10,7 @@ Error Error::with_context(std::string_view context) const {
   return {kind, std::string(context) + ": " + message, errno_value};
 }
 
-Failure failure(std::string message, ErrorKind kind) {
-  return Failure(Error{kind, std::move(message), 0});
-}
+Failure failure(std::string message, ErrorKind kind) { return Failure(Error{kind, std::move(message), 0}); }
 
 Failure system_failure(std::string_view what, int errno_value) {
   return Failure(Error{ErrorKind::failed, std::string(what) + ": " + errno_text(errno_value), errno_value});

@@ -102,12 +102,14 @@ AtomicFile& AtomicFile::operator=(AtomicFile&& other) noexcept {
 Result<void> AtomicFile::commit(std::string_view content) {
   std::size_t written = 0;
   while (written < content.size()) {
-    const ssize_t put = ::pwrite(fd_.get(), content.data() + written, content.size() - written, static_cast<off_t>(written));
+    const ssize_t put =
+        ::pwrite(fd_.get(), content.data() + written, content.size() - written, static_cast<off_t>(written));
     if (put < 0 && errno == EINTR) continue;
     if (put < 0) return system_failure("cannot write " + name_, errno);
     written += static_cast<std::size_t>(put);
   }
-  if (::ftruncate(fd_.get(), static_cast<off_t>(content.size())) != 0) return system_failure("cannot write " + name_, errno);
+  if (::ftruncate(fd_.get(), static_cast<off_t>(content.size())) != 0)
+    return system_failure("cannot write " + name_, errno);
   if (::renameat(directory_, temporary_.c_str(), directory_, name_.c_str()) != 0) {
     return system_failure("cannot replace " + name_, errno);
   }

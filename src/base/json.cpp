@@ -32,7 +32,9 @@ class CountingIterator {
   int* line_;
 };
 
-std::string at_line(int line, std::string_view what) { return "line " + std::to_string(line) + ": " + std::string(what); }
+std::string at_line(int line, std::string_view what) {
+  return "line " + std::to_string(line) + ": " + std::string(what);
+}
 
 nlohmann::ordered_json to_library(const Json& json) {
   return std::visit(
@@ -153,7 +155,8 @@ std::string Json::dump() const {
 const Json* Json::find(std::string_view key) const {
   const Object* object = as_object();
   if (object == nullptr) return nullptr;
-  const auto found = std::find_if(object->begin(), object->end(), [&](const Member& member) { return member.first == key; });
+  const auto found =
+      std::find_if(object->begin(), object->end(), [&](const Member& member) { return member.first == key; });
   return found == object->end() ? nullptr : &found->second;
 }
 

@@ -2,7 +2,6 @@
 #include "cli/command_line.hpp"
 
 #include <CLI/CLI.hpp>
-
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -30,11 +29,13 @@ class Parser {
     app_.require_subcommand(1);
     app_.set_version_flag("--version", std::string("dlm-freeze ") + kVersion);
     app_.set_help_flag("--help,-h", "Print this and exit");
-    app_.add_option("--config", line_.config, std::string("Configuration file [") + kDefaultConfigFile + "]")->type_name("FILE");
+    app_.add_option("--config", line_.config, std::string("Configuration file [") + kDefaultConfigFile + "]")
+        ->type_name("FILE");
     app_.add_option("--log-level", line_.log_level, "Least important lines to print: debug, info, warn or error [info]")
         ->transform(CLI::CheckedTransformer(kLevels).description(""))
         ->type_name("LEVEL");
-    app_.add_option("--state-dir", line_.state_directory, std::string("Where the session is kept [") + StateDirectory::kDefaultPath + "]")
+    app_.add_option("--state-dir", line_.state_directory,
+                    std::string("Where the session is kept [") + StateDirectory::kDefaultPath + "]")
         ->type_name("DIR");
     app_.footer(
         "Exit codes: 0 done; 1 usage; 201 pre-script failed, everything was undone; 202 post-script failed or\n"
@@ -44,7 +45,8 @@ class Parser {
 
     CLI::App* pre = add(Command::pre_script, "Quiesce the databases and freeze the data filesystems, for a snapshot");
     add_execution_id(pre);
-    pre->add_option("--auto-thaw", line_.auto_thaw, "Seconds after which everything is undone without a post-script [60]")
+    pre->add_option("--auto-thaw", line_.auto_thaw,
+                    "Seconds after which everything is undone without a post-script [60]")
         ->check(CLI::Range(1, kLongestAutoThaw).description(""))
         ->type_name("SECONDS");
     add_timeout(pre, "Seconds that all of it may take [8]");
@@ -55,10 +57,12 @@ class Parser {
 
     CLI::App* dry = add(Command::dry_run, "Print what pre-script would do, and why; change nothing");
     add_execution_id(dry);
-    dry->add_flag("--probe", line_.probe, "Connect to the databases too, and exit with the code that pre-script would give");
+    dry->add_flag("--probe", line_.probe,
+                  "Connect to the databases too, and exit with the code that pre-script would give");
     add_json(dry);
 
-    CLI::App* status = add(Command::status, "Print whether a session is active, what it holds and how the last one ended");
+    CLI::App* status =
+        add(Command::status, "Print whether a session is active, what it holds and how the last one ended");
     add_json(status);
     status->add_flag("--watch", line_.watch, "Count down until the session ends");
   }
@@ -96,7 +100,9 @@ class Parser {
         ->type_name("ID");
   }
   void add_timeout(CLI::App* app, const std::string& description) {
-    app->add_option("--timeout", line_.timeout, description)->check(CLI::Range(1, kLongestTimeout).description(""))->type_name("SECONDS");
+    app->add_option("--timeout", line_.timeout, description)
+        ->check(CLI::Range(1, kLongestTimeout).description(""))
+        ->type_name("SECONDS");
   }
   void add_json(CLI::App* app) { app->add_flag("--json", line_.json, "Print one JSON document"); }
 
@@ -114,10 +120,14 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) { retu
 
 std::string_view to_string(Command command) {
   switch (command) {
-    case Command::pre_script: return "pre-script";
-    case Command::post_script: return "post-script";
-    case Command::dry_run: return "dry-run";
-    case Command::status: return "status";
+    case Command::pre_script:
+      return "pre-script";
+    case Command::post_script:
+      return "post-script";
+    case Command::dry_run:
+      return "dry-run";
+    case Command::status:
+      return "status";
   }
   return "";
 }

@@ -30,7 +30,8 @@ Result<void> read_object(const Json& json, const std::string& where, Target& tar
   if (json.as_object() == nullptr) return bad(json, where + " must be an object");
   for (const auto& [name, value] : *json.as_object()) {
     const std::string path = where == "the configuration" ? name : where + "." + name;
-    const auto key = std::find_if(keys.begin(), keys.end(), [&name = name](const auto& known) { return known.name == name; });
+    const auto key =
+        std::find_if(keys.begin(), keys.end(), [&name = name](const auto& known) { return known.name == name; });
     if (key == keys.end()) return bad(value, path + " is not known");
     if (auto read = key->read(value, path, target); !read) return read;
   }
@@ -73,9 +74,12 @@ constexpr std::array kSelectionKeys = {
                    to.freeze = *json.as_bool();
                    return {};
                  }},
-    SelectionKey{"include", [](const Json& json, const std::string& where, Selection& to) { return assign(paths_from(json, where), to.include); }},
-    SelectionKey{"exclude", [](const Json& json, const std::string& where, Selection& to) { return assign(paths_from(json, where), to.exclude); }},
-    SelectionKey{"protect", [](const Json& json, const std::string& where, Selection& to) { return assign(paths_from(json, where), to.protect); }},
+    SelectionKey{"include", [](const Json& json, const std::string& where,
+                               Selection& to) { return assign(paths_from(json, where), to.include); }},
+    SelectionKey{"exclude", [](const Json& json, const std::string& where,
+                               Selection& to) { return assign(paths_from(json, where), to.exclude); }},
+    SelectionKey{"protect", [](const Json& json, const std::string& where,
+                               Selection& to) { return assign(paths_from(json, where), to.protect); }},
 };
 
 Result<QuiescerConfig> quiescer_from(const Json& json, const std::string& where, QuiescerRegistry& registry) {
@@ -84,7 +88,8 @@ Result<QuiescerConfig> quiescer_from(const Json& json, const std::string& where,
   Json::Object options;
   for (const auto& [key, value] : *json.as_object()) {
     if (key == "type" || key == "name") {
-      if (value.as_string() == nullptr || value.as_string()->empty()) return bad(value, where + "." + key + " must be a non-empty string");
+      if (value.as_string() == nullptr || value.as_string()->empty())
+        return bad(value, where + "." + key + " must be a non-empty string");
       (key == "type" ? config.type : config.name) = *value.as_string();
     } else if (key == "required") {
       if (value.as_bool() == nullptr) return bad(value, where + "." + key + " must be true or false");
@@ -109,8 +114,11 @@ Result<std::vector<QuiescerConfig>> quiescers_from(const Json& json, QuiescerReg
     const std::string where = "quiescers[" + std::to_string(i) + "]";
     auto config = quiescer_from((*json.as_array())[i], where, registry);
     if (!config) return tl::unexpected(config.error());
-    const bool taken = std::any_of(configs.begin(), configs.end(), [&](const QuiescerConfig& other) { return other.name == config->name; });
-    if (taken) return bad((*json.as_array())[i], where + ".name: '" + config->name + "' is the name of another quiescer as well");
+    const bool taken = std::any_of(configs.begin(), configs.end(),
+                                   [&](const QuiescerConfig& other) { return other.name == config->name; });
+    if (taken)
+      return bad((*json.as_array())[i],
+                 where + ".name: '" + config->name + "' is the name of another quiescer as well");
     configs.push_back(std::move(*config));
   }
   return configs;
@@ -118,12 +126,13 @@ Result<std::vector<QuiescerConfig>> quiescers_from(const Json& json, QuiescerReg
 
 struct Reading {
   FileSettings settings;
-  QuiescerRegistry* registry;
+  QuiescerRegistry* registry = nullptr;
 };
 
 using ConfigKey = Key<Result<void> (*)(const Json&, const std::string&, Reading&)>;
 constexpr std::array kConfigKeys = {
-    ConfigKey{"$schema", [](const Json& /*json*/, const std::string& /*where*/, Reading& /*to*/) -> Result<void> { return {}; }},
+    ConfigKey{"$schema",
+              [](const Json& /*json*/, const std::string& /*where*/, Reading& /*to*/) -> Result<void> { return {}; }},
     ConfigKey{"auto_thaw_seconds",
               [](const Json& json, const std::string& where, Reading& to) {
                 return assign(seconds_from(json, where, kLongestAutoThaw), to.settings.auto_thaw);
@@ -148,13 +157,15 @@ Result<FileSettings> parse_config(std::string_view text, QuiescerRegistry& regis
   const auto json = Json::parse(text);
   if (!json) return tl::unexpected(json.error());
   Reading reading{{}, &registry};
-  if (auto read = read_object(*json, "the configuration", reading, kConfigKeys); !read) return tl::unexpected(read.error());
+  if (auto read = read_object(*json, "the configuration", reading, kConfigKeys); !read)
+    return tl::unexpected(read.error());
   return std::move(reading.settings);
 }
 
 Result<FileSettings> read_config(const std::string& path, bool may_be_absent, QuiescerRegistry& registry) {
   if (may_be_absent && ::access(path.c_str(), F_OK) != 0 && errno == ENOENT) return FileSettings();
-  if (auto trusted = check_trusted(path); !trusted) return tl::unexpected(trusted.error().with_context("the configuration is refused"));
+  if (auto trusted = check_trusted(path); !trusted)
+    return tl::unexpected(trusted.error().with_context("the configuration is refused"));
   const auto text = read_file(path);
   if (!text) return tl::unexpected(text.error());
   auto settings = parse_config(*text, registry);

@@ -6,19 +6,27 @@ namespace {
 
 ExitCode of_pre_script(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::usage: return ExitCode::usage;
-    case ErrorKind::already_frozen: return ExitCode::already_frozen;
-    case ErrorKind::not_ready: return ExitCode::not_ready;
-    default: return ExitCode::pre_script_failed;
+    case ErrorKind::usage:
+      return ExitCode::usage;
+    case ErrorKind::already_frozen:
+      return ExitCode::already_frozen;
+    case ErrorKind::not_ready:
+      return ExitCode::not_ready;
+    default:
+      return ExitCode::pre_script_failed;
   }
 }
 
 ExitCode of_post_script(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::usage: return ExitCode::usage;
-    case ErrorKind::auto_thawed: return ExitCode::auto_thawed;
-    case ErrorKind::not_frozen: return ExitCode::not_frozen;
-    default: return ExitCode::post_script_failed;
+    case ErrorKind::usage:
+      return ExitCode::usage;
+    case ErrorKind::auto_thawed:
+      return ExitCode::auto_thawed;
+    case ErrorKind::not_frozen:
+      return ExitCode::not_frozen;
+    default:
+      return ExitCode::post_script_failed;
   }
 }
 
@@ -27,9 +35,12 @@ ExitCode of_post_script(ErrorKind kind) {
 ExitCode exit_code(Command command, ErrorKind kind) {
   switch (command) {
     case Command::pre_script:
-    case Command::dry_run: return of_pre_script(kind);
-    case Command::post_script: return of_post_script(kind);
-    case Command::status: return ExitCode::usage;
+    case Command::dry_run:
+      return of_pre_script(kind);
+    case Command::post_script:
+      return of_post_script(kind);
+    case Command::status:
+      return ExitCode::usage;
   }
   return ExitCode::usage;
 }

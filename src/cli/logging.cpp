@@ -13,10 +13,14 @@ namespace {
 
 spdlog::level::level_enum to_library(LogLevel level) {
   switch (level) {
-    case LogLevel::debug: return spdlog::level::debug;
-    case LogLevel::info: return spdlog::level::info;
-    case LogLevel::warn: return spdlog::level::warn;
-    case LogLevel::error: return spdlog::level::err;
+    case LogLevel::debug:
+      return spdlog::level::debug;
+    case LogLevel::info:
+      return spdlog::level::info;
+    case LogLevel::warn:
+      return spdlog::level::warn;
+    case LogLevel::error:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
@@ -61,7 +65,8 @@ class CallerOutput final : public LogOutput {
 
  private:
   static spdlog::color_mode colours() {
-    return std::getenv("NO_COLOR") != nullptr ? spdlog::color_mode::never : spdlog::color_mode::automatic;  // NOLINT(concurrency-mt-unsafe)
+    return std::getenv("NO_COLOR") != nullptr ? spdlog::color_mode::never
+                                              : spdlog::color_mode::automatic;  // NOLINT(concurrency-mt-unsafe)
   }
 
   spdlog::sinks::ansicolor_stdout_sink_st out_;
@@ -70,7 +75,9 @@ class CallerOutput final : public LogOutput {
 
 class SyslogOutput final : public LogOutput {
  public:
-  SyslogOutput() : sink_("dlm-freeze", LOG_PID, LOG_DAEMON, /*enable_formatting=*/true) { sink_.set_formatter(formatter()); }
+  SyslogOutput() : sink_("dlm-freeze", LOG_PID, LOG_DAEMON, /*enable_formatting=*/true) {
+    sink_.set_formatter(formatter());
+  }
   void write(const LogLine& line) override { sink_.log(to_library(line)); }
 
  private:

@@ -20,8 +20,8 @@ Result<std::optional<std::chrono::seconds>> auto_thaw_of_environment() {
   int seconds = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), seconds);
   if (error != std::errc() || end != digits.data() + digits.size() || seconds < 1 || seconds > kLongestAutoThaw) {
-    return failure(std::string(kAutoThawVariable) + " is '" + text + "' in the environment; it must be a whole number from 1 to " +
-                       std::to_string(kLongestAutoThaw),
+    return failure(std::string(kAutoThawVariable) + " is '" + text +
+                       "' in the environment; it must be a whole number from 1 to " + std::to_string(kLongestAutoThaw),
                    ErrorKind::usage);
   }
   return std::optional(std::chrono::seconds(seconds));

@@ -19,23 +19,27 @@ struct Finding {
 };
 
 const PlannedFilesystem* filesystem_of(const FreezePlan& plan, const PlannedMount& planned) {
-  const auto found = std::find_if(plan.filesystems.begin(), plan.filesystems.end(),
-                                  [&](const PlannedFilesystem& filesystem) { return filesystem.device == planned.mount.device; });
+  const auto found =
+      std::find_if(plan.filesystems.begin(), plan.filesystems.end(),
+                   [&](const PlannedFilesystem& filesystem) { return filesystem.device == planned.mount.device; });
   return found == plan.filesystems.end() ? nullptr : &*found;
 }
 
-std::string order_of(const PlannedMount& planned) { return planned.level < 0 ? "-" : std::to_string(planned.level + 1); }
+std::string order_of(const PlannedMount& planned) {
+  return planned.level < 0 ? "-" : std::to_string(planned.level + 1);
+}
 
 Json mount_json(const HostPlan& plan, const PlannedMount& planned) {
   const PlannedFilesystem* filesystem = filesystem_of(plan.freeze, planned);
-  Json::Object object{{"mount_point", planned.mount.mount_point},
-                      {"verdict", to_string(planned.verdict)},
-                      {"reason", to_string(planned.reason)},
-                      {"why", planned.why},
-                      {"order", planned.level < 0 ? Json() : Json(planned.level + 1)},
-                      {"source", planned.mount.source},
-                      {"device", std::to_string(major(planned.mount.device)) + ":" + std::to_string(minor(planned.mount.device))},
-                      {"type", planned.mount.type}};
+  Json::Object object{
+      {"mount_point", planned.mount.mount_point},
+      {"verdict", to_string(planned.verdict)},
+      {"reason", to_string(planned.reason)},
+      {"why", planned.why},
+      {"order", planned.level < 0 ? Json() : Json(planned.level + 1)},
+      {"source", planned.mount.source},
+      {"device", std::to_string(major(planned.mount.device)) + ":" + std::to_string(minor(planned.mount.device))},
+      {"type", planned.mount.type}};
   if (filesystem != nullptr) {
     object.emplace_back("volumes", Json(filesystem->stack.volume_ids));
     object.emplace_back("size_bytes", Json(static_cast<std::int64_t>(filesystem->stack.size_bytes)));
@@ -53,12 +57,9 @@ Json quiescer_json(const HostPlan& plan, const FoundQuiescer& found) {
                                      {"mount_point", coverage.mount_point},
                                      {"why", coverage.why}});
   }
-  return Json::Object{{"type", found.planned.config.type},
-                      {"name", found.planned.config.name},
-                      {"required", found.planned.config.required},
-                      {"running", found.presence.running},
-                      {"detail", found.presence.detail},
-                      {"locations", locations}};
+  return Json::Object{{"type", found.planned.config.type},         {"name", found.planned.config.name},
+                      {"required", found.planned.config.required}, {"running", found.presence.running},
+                      {"detail", found.presence.detail},           {"locations", locations}};
 }
 
 Json to_json(const HostPlan& plan, const std::vector<Finding>& findings) {
@@ -81,8 +82,9 @@ std::string mount_table(const HostPlan& plan) {
     const PlannedFilesystem* filesystem = filesystem_of(plan.freeze, planned);
     const std::string volumes = filesystem != nullptr ? join(filesystem->stack.volume_ids, ",") : "";
     const std::uint64_t size = filesystem != nullptr ? filesystem->stack.size_bytes : 0;
-    table.add({order_of(planned), printable(planned.mount.mount_point), printable(planned.mount.source), volumes.empty() ? "-" : volumes,
-               planned.mount.type, size == 0 ? "-" : format_size(size), std::string(to_string(planned.verdict)), printable(planned.why)});
+    table.add({order_of(planned), printable(planned.mount.mount_point), printable(planned.mount.source),
+               volumes.empty() ? "-" : volumes, planned.mount.type, size == 0 ? "-" : format_size(size),
+               std::string(to_string(planned.verdict)), printable(planned.why)});
   }
   return table.text();
 }
@@ -91,11 +93,14 @@ std::string quiescer_table(const HostPlan& plan) {
   TextTable table({"DATABASE", "TYPE", "STATE", "WHAT", "PATH", "FROZEN", "WHY"});
   for (const FoundQuiescer& found : plan.quiescers) {
     const auto& config = found.planned.config;
-    const std::string state = found.presence.running ? "found" : (config.required ? "absent, required" : "absent, skipped");
-    if (found.presence.locations.empty()) table.add({config.name, config.type, state, "-", "-", "-", found.presence.detail});
+    const std::string state =
+        found.presence.running ? "found" : (config.required ? "absent, required" : "absent, skipped");
+    if (found.presence.locations.empty())
+      table.add({config.name, config.type, state, "-", "-", "-", found.presence.detail});
     for (const DataLocation& location : found.presence.locations) {
       const Coverage coverage = plan.coverage(location.path);
-      table.add({config.name, config.type, state, location.what, printable(location.path), coverage.frozen ? "yes" : "NO", coverage.why});
+      table.add({config.name, config.type, state, location.what, printable(location.path),
+                 coverage.frozen ? "yes" : "NO", coverage.why});
     }
   }
   return table.text();
@@ -108,16 +113,22 @@ std::vector<Finding> probe_all(HostPlan& plan, const Settings& settings, Command
   if (state) {
     const auto locked = state->is_locked();
     const bool active = locked && *locked;
-    findings.push_back({"session", active ? Result<void>(failure("a session is active already", ErrorKind::already_frozen)) : Result<void>()});
+    findings.push_back({"session", active
+                                       ? Result<void>(failure("a session is active already", ErrorKind::already_frozen))
+                                       : Result<void>()});
   }
   const Deadline deadline(context.started + settings.timeout);
   for (FoundQuiescer& found : plan.quiescers) {
     const QuiescerConfig& config = found.planned.config;
     if (!found.presence.running) {
-      if (config.required) findings.push_back({config.name, failure(config.name + " is required and does not run: " + found.presence.detail, ErrorKind::not_ready)});
+      if (config.required)
+        findings.push_back(
+            {config.name,
+             failure(config.name + " is required and does not run: " + found.presence.detail, ErrorKind::not_ready)});
       continue;
     }
-    StageContext stage{deadline, -1, settings.execution_id, [&plan](const std::string& path) { return plan.coverage(path); }, {}};
+    StageContext stage{
+        deadline, -1, settings.execution_id, [&plan](const std::string& path) { return plan.coverage(path); }, {}};
     findings.push_back({config.name, found.planned.quiescer->probe(stage)});
     for (const LogLine& note : stage.notes) context.log.write(note.level, printable(note.text));
   }

@@ -89,10 +89,11 @@ Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {
 Result<void> check_privilege() {
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> data{};
-  if (::syscall(SYS_capget, &header, data.data()) != 0) return system_failure("cannot read this process's capabilities", errno);
+  if (::syscall(SYS_capget, &header, data.data()) != 0)
+    return system_failure("cannot read this process's capabilities", errno);
   if ((data[0].effective & (1U << CAP_SYS_ADMIN)) == 0) {
-    return failure("freezing and thawing need root (CAP_SYS_ADMIN), and this process runs as uid " + std::to_string(::geteuid()) +
-                   ": run it as root");
+    return failure("freezing and thawing need root (CAP_SYS_ADMIN), and this process runs as uid " +
+                   std::to_string(::geteuid()) + ": run it as root");
   }
   return {};
 }

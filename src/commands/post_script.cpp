@@ -24,12 +24,15 @@ Result<void> verdict(const SessionRecord& record) {
       if (!record.problems.empty()) return failed("the quiesced and frozen state did not last: " + problems);
       return {};
     case SessionEnd::auto_thawed:
-      return failure("the session was ended at " + format_utc(record.ended_at) + ", before post-script came" +
-                         (problems.empty() ? ", by its deadline; raise --auto-thaw if that is normal here" : ": " + problems),
-                     ErrorKind::auto_thawed);
-    case SessionEnd::watchdog_lost: return failed("the quiesced and frozen state did not last: " + problems);
+      return failure(
+          "the session was ended at " + format_utc(record.ended_at) + ", before post-script came" +
+              (problems.empty() ? ", by its deadline; raise --auto-thaw if that is normal here" : ": " + problems),
+          ErrorKind::auto_thawed);
+    case SessionEnd::watchdog_lost:
+      return failed("the quiesced and frozen state did not last: " + problems);
     case SessionEnd::rolled_back:
-    case SessionEnd::none: return failed(problems.empty() ? "the session was rolled back" : "the session was rolled back: " + problems);
+    case SessionEnd::none:
+      return failed(problems.empty() ? "the session was rolled back" : "the session was rolled back: " + problems);
   }
   return {};
 }
@@ -65,7 +68,9 @@ class PostScript {
     if (!*lock) return not_in_time(*state, asked);
     auto record = state->read_record();
     if (!record) {
-      return failed(record.error().message + "; what the session left behind is not known: look for filesystems that hang and use fsfreeze --unfreeze");
+      return failed(
+          record.error().message +
+          "; what the session left behind is not known: look for filesystems that hang and use fsfreeze --unfreeze");
     }
     if (!*record || (*record)->boot_id != current_boot_id()) return no_session();
     return judge(*state, **record);
@@ -95,11 +100,13 @@ class PostScript {
       context_.log.warn("the session was started by execution " + record.execution_id);
     }
     double longest = 0;
-    for (const FilesystemRecord& filesystem : record.filesystems) longest = std::max(longest, filesystem.frozen_seconds);
+    for (const FilesystemRecord& filesystem : record.filesystems)
+      longest = std::max(longest, filesystem.frozen_seconds);
     if (record.end == SessionEnd::completed) {
-      context_.log.info("thawed " + count_of(record.filesystems.size(), "filesystem") + ", frozen for " +
-                        format_seconds(std::chrono::duration_cast<BootClock::duration>(std::chrono::duration<double>(longest))) +
-                        " seconds");
+      context_.log.info(
+          "thawed " + count_of(record.filesystems.size(), "filesystem") + ", frozen for " +
+          format_seconds(std::chrono::duration_cast<BootClock::duration>(std::chrono::duration<double>(longest))) +
+          " seconds");
     }
   }
 
@@ -116,13 +123,17 @@ class PostScript {
   Result<void> not_in_time(const StateDirectory& state, EndRequest asked) {
     still_frozen_ = true;
     const auto record = state.read_record();
-    const std::string deadline =
-        record && *record ? "; it ends by itself at " + format_utc((*record)->deadline_at) : "; it ends by itself at its deadline";
+    const std::string deadline = record && *record ? "; it ends by itself at " + format_utc((*record)->deadline_at)
+                                                   : "; it ends by itself at its deadline";
     switch (asked) {
-      case EndRequest::not_heard: return failed("a session is active, but its watchdog cannot be reached" + deadline);
+      case EndRequest::not_heard:
+        return failed("a session is active, but its watchdog cannot be reached" + deadline);
       case EndRequest::stuck:
-        return failed("a filesystem is not thawed yet: a call to the kernel has not returned, and the watchdog goes on as soon as it does; everything else is thawed and released");
-      case EndRequest::heard: break;
+        return failed(
+            "a filesystem is not thawed yet: a call to the kernel has not returned, and the watchdog goes on as soon "
+            "as it does; everything else is thawed and released");
+      case EndRequest::heard:
+        break;
     }
     return failed("the session has not ended in time" + deadline + "; see dlm-freeze status");
   }
@@ -137,6 +148,8 @@ class PostScript {
 
 }  // namespace
 
-Result<void> post_script(const Settings& settings, CommandContext& context) { return PostScript(settings, context).run(); }
+Result<void> post_script(const Settings& settings, CommandContext& context) {
+  return PostScript(settings, context).run();
+}
 
 }  // namespace dlm_freeze

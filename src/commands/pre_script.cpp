@@ -50,8 +50,9 @@ class StageClock {
 bool will_be_frozen(int fd, const HostPlan& plan) {
   const auto id = mount_id_of(fd);
   const Mount* mount = id ? plan.table.find(*id) : nullptr;
-  return mount != nullptr && std::any_of(plan.freeze.filesystems.begin(), plan.freeze.filesystems.end(),
-                                         [&](const PlannedFilesystem& filesystem) { return filesystem.device == mount->device; });
+  return mount != nullptr &&
+         std::any_of(plan.freeze.filesystems.begin(), plan.freeze.filesystems.end(),
+                     [&](const PlannedFilesystem& filesystem) { return filesystem.device == mount->device; });
 }
 
 Error session_is_active(const StateDirectory& state) {
@@ -71,10 +72,12 @@ void recover_earlier_session(const StateDirectory& state, CommandContext& contex
     context.log.warn("the record of the last session is not readable and is replaced: " + record.error().message);
     return;
   }
-  if (!*record || !((*record)->is_orphan(current_boot_id()) || ((*record)->boot_id == current_boot_id() && (*record)->has_leftovers()))) {
+  if (!*record || !((*record)->is_orphan(current_boot_id()) ||
+                    ((*record)->boot_id == current_boot_id() && (*record)->has_leftovers()))) {
     return;
   }
-  context.log.warn("the processes of session " + (*record)->execution_id + " were killed; undoing what they left behind");
+  context.log.warn("the processes of session " + (*record)->execution_id +
+                   " were killed; undoing what they left behind");
   recover_orphan(**record, context.registry, context.control, deadline);
   for (const std::string& problem : (*record)->problems) context.log.warn(problem);
 }
@@ -139,7 +142,8 @@ class PreScript {
                         .coverage = [&plan](const std::string& path) { return plan->coverage(path); },
                         .syslog = context_.syslog};
     if (session.filesystems.size() == 0 && session.quiescers.empty()) {
-      context_.log.warn("there is nothing to freeze and no database to quiesce: a snapshot is no better than without this");
+      context_.log.warn(
+          "there is nothing to freeze and no database to quiesce: a snapshot is no better than without this");
     }
     const bool output_will_freeze = will_be_frozen(STDOUT_FILENO, *plan) || will_be_frozen(STDERR_FILENO, *plan);
     return run_session(session, output_will_freeze);
@@ -154,7 +158,8 @@ class PreScript {
       const Deadline patience(std::max(budget_.at(), BootClock::now()) + kRollBackPatience);
       const std::vector<std::string> left = client->roll_back(patience);
       if (!left.empty()) {
-        held.error().message += "; everything else is undone, and the watchdog undoes " + join(left, ", ") + " as soon as the kernel lets it";
+        held.error().message += "; everything else is undone, and the watchdog undoes " + join(left, ", ") +
+                                " as soon as the kernel lets it";
       } else {
         context_.log.syslog().resume();
       }
@@ -199,6 +204,8 @@ class PreScript {
 
 }  // namespace
 
-Result<void> pre_script(const Settings& settings, CommandContext& context) { return PreScript(settings, context).run(); }
+Result<void> pre_script(const Settings& settings, CommandContext& context) {
+  return PreScript(settings, context).run();
+}
 
 }  // namespace dlm_freeze

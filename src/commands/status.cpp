@@ -20,7 +20,8 @@ struct View {
   [[nodiscard]] bool orphaned() const { return !active && record && record->is_orphan(current_boot_id()); }
   [[nodiscard]] BootClock::duration left() const {
     if (!record) return {};
-    const auto left = std::chrono::duration_cast<BootClock::duration>(record->deadline_at - std::chrono::system_clock::now());
+    const auto left =
+        std::chrono::duration_cast<BootClock::duration>(record->deadline_at - std::chrono::system_clock::now());
     return std::max(left, BootClock::duration::zero());
   }
 };
@@ -49,19 +50,22 @@ Json to_json(const View& view) {
 }
 
 std::string headline(const View& view) {
-  if (!view.record) return view.active ? "A session is being set up.\n" : "No session is active, and none is on record since the host was started.\n";
+  if (!view.record)
+    return view.active ? "A session is being set up.\n"
+                       : "No session is active, and none is on record since the host was started.\n";
   const SessionRecord& record = *view.record;
   if (view.active && record.phase != Phase::ended) {
-    return "A session is active (" + std::string(to_string(record.phase)) + "): execution " + record.execution_id + ", started at " +
-           format_utc(record.started_at) + ", ends by itself in " + format_seconds(view.left()) + " seconds (" +
-           format_utc(record.deadline_at) + ").\n";
+    return "A session is active (" + std::string(to_string(record.phase)) + "): execution " + record.execution_id +
+           ", started at " + format_utc(record.started_at) + ", ends by itself in " + format_seconds(view.left()) +
+           " seconds (" + format_utc(record.deadline_at) + ").\n";
   }
   if (view.orphaned()) {
     return "The session of execution " + record.execution_id + ", started at " + format_utc(record.started_at) +
            ", has lost all its processes. Filesystems may be frozen: run dlm-freeze post-script.\n";
   }
-  return "No session is active. The last one, execution " + record.execution_id + ", started at " + format_utc(record.started_at) +
-         " and ended at " + format_utc(record.ended_at) + ": " + std::string(to_string(record.end)) + ".\n";
+  return "No session is active. The last one, execution " + record.execution_id + ", started at " +
+         format_utc(record.started_at) + " and ended at " + format_utc(record.ended_at) + ": " +
+         std::string(to_string(record.end)) + ".\n";
 }
 
 std::string to_text(const View& view) {
@@ -87,7 +91,8 @@ std::string to_text(const View& view) {
     for (const QuiescerRecord& quiescer : record.quiescers) {
       std::vector<std::string> facts;
       for (const Fact& fact : quiescer.facts) facts.push_back(fact.key + "=" + fact.value);
-      table.add({quiescer.config.name, quiescer.config.type, quiescer.quiesced ? "quiesced" : "not held", printable(join(facts, " "))});
+      table.add({quiescer.config.name, quiescer.config.type, quiescer.quiesced ? "quiesced" : "not held",
+                 printable(join(facts, " "))});
     }
     text += "\n" + table.text();
   }

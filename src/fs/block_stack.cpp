@@ -57,7 +57,8 @@ std::optional<std::string> ebs_volume_id(std::string_view serial) {
 
 class StackReader {
  public:
-  explicit StackReader(const DeviceRoots& roots) : roots_(roots), classes_(stdfs::path(roots.sys) / "class" / "block") {}
+  explicit StackReader(const DeviceRoots& roots)
+      : roots_(roots), classes_(stdfs::path(roots.sys) / "class" / "block") {}
 
   /// The kernel names of the devices that the filesystem of `mount` is on.
   std::vector<std::string> devices_of(const Mount& mount) {
@@ -79,7 +80,8 @@ class StackReader {
     const stdfs::path directory = classes_ / device;
     if (const auto file = attribute(directory / "loop" / "backing_file")) {
       constexpr std::string_view kDeleted = " (deleted)";
-      stack.backing_files.push_back(file->ends_with(kDeleted) ? file->substr(0, file->size() - kDeleted.size()) : *file);
+      stack.backing_files.push_back(file->ends_with(kDeleted) ? file->substr(0, file->size() - kDeleted.size())
+                                                              : *file);
     }
     for (const std::string& slave : names_in(directory / "slaves")) describe(slave, stack);
     std::error_code error;

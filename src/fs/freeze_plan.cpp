@@ -146,12 +146,13 @@ class Planner {
     const Mount& first = *superblock.mounts.front();
     const auto& mounts = superblock.mounts;
     const auto any_matches = [&](const std::vector<std::string>& patterns) {
-      return std::any_of(mounts.begin(), mounts.end(), [&](const Mount* mount) { return matches(mount->mount_point, patterns); });
+      return std::any_of(mounts.begin(), mounts.end(),
+                         [&](const Mount* mount) { return matches(mount->mount_point, patterns); });
     };
-    const bool kept_off_as_root =
-        superblock.keep_off && superblock.keep_off->reason != Reason::protected_path;
+    const bool kept_off_as_root = superblock.keep_off && superblock.keep_off->reason != Reason::protected_path;
     if (kept_off_as_root) return *superblock.keep_off;
-    if (is_fuse(first.type) || !stacks_.contains(device)) return {Reason::not_block_backed, first.type + ", no block device of its own"};
+    if (is_fuse(first.type) || !stacks_.contains(device))
+      return {Reason::not_block_backed, first.type + ", no block device of its own"};
     if (std::all_of(mounts.begin(), mounts.end(), [](const Mount* mount) { return mount->has_option("ro"); })) {
       return {Reason::read_only, "read-only"};
     }
@@ -244,27 +245,42 @@ FreezePlan plan_freeze(const MountTable& table, const BlockStacks& stacks, const
 
 std::string_view to_string(Verdict verdict) {
   switch (verdict) {
-    case Verdict::freeze: return "freeze";
-    case Verdict::same_filesystem: return "same";
-    case Verdict::pass_over: return "pass over";
+    case Verdict::freeze:
+      return "freeze";
+    case Verdict::same_filesystem:
+      return "same";
+    case Verdict::pass_over:
+      return "pass over";
   }
   return "";
 }
 
 std::string_view to_string(Reason reason) {
   switch (reason) {
-    case Reason::data: return "data";
-    case Reason::root_or_boot: return "root_or_boot";
-    case Reason::holds_root: return "holds_root";
-    case Reason::not_block_backed: return "not_block_backed";
-    case Reason::read_only: return "read_only";
-    case Reason::cannot_freeze: return "cannot_freeze";
-    case Reason::protected_path: return "protected_path";
-    case Reason::excluded: return "excluded";
-    case Reason::not_included: return "not_included";
-    case Reason::freezing_disabled: return "freezing_disabled";
-    case Reason::hidden: return "hidden";
-    case Reason::behind_network: return "behind_network";
+    case Reason::data:
+      return "data";
+    case Reason::root_or_boot:
+      return "root_or_boot";
+    case Reason::holds_root:
+      return "holds_root";
+    case Reason::not_block_backed:
+      return "not_block_backed";
+    case Reason::read_only:
+      return "read_only";
+    case Reason::cannot_freeze:
+      return "cannot_freeze";
+    case Reason::protected_path:
+      return "protected_path";
+    case Reason::excluded:
+      return "excluded";
+    case Reason::not_included:
+      return "not_included";
+    case Reason::freezing_disabled:
+      return "freezing_disabled";
+    case Reason::hidden:
+      return "hidden";
+    case Reason::behind_network:
+      return "behind_network";
   }
   return "";
 }
@@ -274,8 +290,10 @@ bool deserves_warning(Reason reason) {
     case Reason::holds_root:
     case Reason::protected_path:
     case Reason::hidden:
-    case Reason::behind_network: return true;
-    default: return false;
+    case Reason::behind_network:
+      return true;
+    default:
+      return false;
   }
 }
 

@@ -47,17 +47,28 @@ bool is_unsettled(FreezeState state) {
 
 std::string_view to_string(FreezeState state) {
   switch (state) {
-    case FreezeState::idle: return "idle";
-    case FreezeState::freezing: return "freezing";
-    case FreezeState::frozen: return "frozen";
-    case FreezeState::undoing: return "undoing";
-    case FreezeState::thawing: return "thawing";
-    case FreezeState::thawed: return "thawed";
-    case FreezeState::lost: return "lost";
-    case FreezeState::thaw_failed: return "thaw_failed";
-    case FreezeState::busy: return "busy";
-    case FreezeState::unsupported: return "unsupported";
-    case FreezeState::freeze_failed: return "freeze_failed";
+    case FreezeState::idle:
+      return "idle";
+    case FreezeState::freezing:
+      return "freezing";
+    case FreezeState::frozen:
+      return "frozen";
+    case FreezeState::undoing:
+      return "undoing";
+    case FreezeState::thawing:
+      return "thawing";
+    case FreezeState::thawed:
+      return "thawed";
+    case FreezeState::lost:
+      return "lost";
+    case FreezeState::thaw_failed:
+      return "thaw_failed";
+    case FreezeState::busy:
+      return "busy";
+    case FreezeState::unsupported:
+      return "unsupported";
+    case FreezeState::freeze_failed:
+      return "freeze_failed";
   }
   return "";
 }
@@ -139,7 +150,8 @@ void FrozenFilesystems::freeze_all(const std::function<void(std::size_t)>& enter
       });
     }
     run_in_parallel(jobs);
-    const bool all_well = !any([](FreezeState state) { return state == FreezeState::busy || state == FreezeState::freeze_failed; });
+    const bool all_well =
+        !any([](FreezeState state) { return state == FreezeState::busy || state == FreezeState::freeze_failed; });
     if (!all_well || ending()) return;
   }
 }
@@ -147,7 +159,8 @@ void FrozenFilesystems::freeze_all(const std::function<void(std::size_t)>& enter
 void FrozenFilesystems::freeze_one(std::size_t i) noexcept {
   Progress& progress = progress_[i];
   progress.state.store(FreezeState::freezing);
-  // The order matters: whoever ends the session writes `ending` before reading the states, so one of the two sees the other.
+  // The order matters: whoever ends the session writes `ending` before reading the states, so one of the two sees the
+  // other.
   if (ending()) {
     progress.state.store(FreezeState::idle);
     return;
@@ -160,9 +173,15 @@ void FrozenFilesystems::freeze_one(std::size_t i) noexcept {
       progress.state.store(FreezeState::frozen);
       if (ending() && move(i, FreezeState::frozen, FreezeState::undoing)) thaw_one(i, FreezeState::lost);
       break;
-    case EBUSY: progress.state.store(FreezeState::busy); break;
-    case EOPNOTSUPP: progress.state.store(FreezeState::unsupported); break;
-    default: progress.state.store(FreezeState::freeze_failed); break;
+    case EBUSY:
+      progress.state.store(FreezeState::busy);
+      break;
+    case EOPNOTSUPP:
+      progress.state.store(FreezeState::unsupported);
+      break;
+    default:
+      progress.state.store(FreezeState::freeze_failed);
+      break;
   }
 }
 
@@ -232,7 +251,8 @@ void Thawer::thaw_if_ours(std::size_t i, bool take_over) noexcept {
     case FreezeState::undoing:
       if (freezer_gone) start(i, FreezeState::thawed);
       break;
-    default: break;
+    default:
+      break;
   }
 }
 

@@ -23,7 +23,9 @@ constexpr int kCannotExecute = 127;
 
 std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
   std::vector<char*> pointers;
-  for (const std::string& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));  // execve(2) takes them so.
+  pointers.reserve(texts.size() + 1);
+  for (const std::string& text : texts)
+    pointers.push_back(const_cast<char*>(text.c_str()));  // execve(2) takes them so.
   pointers.push_back(nullptr);
   return pointers;
 }
@@ -86,7 +88,8 @@ Result<ProgramResult> run_program(const Program& program, Deadline deadline, int
   ProgramResult result;
   bool given_up = !life;
   for (bool ended = false; !ended && !given_up;) {
-    std::array<pollfd, 3> events = {pollfd{life.get(), POLLIN, 0}, pollfd{cancel_fd, POLLIN, 0}, pollfd{output.get(), POLLIN, 0}};
+    std::array<pollfd, 3> events = {pollfd{life.get(), POLLIN, 0}, pollfd{cancel_fd, POLLIN, 0},
+                                    pollfd{output.get(), POLLIN, 0}};
     const int count = ::poll(events.data(), events.size(), deadline.poll_timeout());
     if (count < 0 && errno == EINTR) continue;
     ended = events[0].revents != 0;
@@ -98,7 +101,8 @@ Result<ProgramResult> run_program(const Program& program, Deadline deadline, int
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   if (given_up) {
-    return failure(program.argv[0] + (deadline.expired() ? " did not end in time and was killed" : " was ended before it was done"));
+    return failure(program.argv[0] +
+                   (deadline.expired() ? " did not end in time and was killed" : " was ended before it was done"));
   }
   // What it wrote last. Not until the end of file: a daemon it left behind may hold the pipe open.
   while (output) {
@@ -113,7 +117,8 @@ std::string last_line(const std::string& output) {
   const std::size_t end = output.find_last_not_of(" \t\r\n");
   if (end == std::string::npos) return "";
   const std::size_t begin = output.find_last_of('\n', end);
-  return output.substr(begin == std::string::npos ? 0 : begin + 1, end - (begin == std::string::npos ? 0 : begin + 1) + 1);
+  return output.substr(begin == std::string::npos ? 0 : begin + 1,
+                       end - (begin == std::string::npos ? 0 : begin + 1) + 1);
 }
 
 }  // namespace dlm_freeze

@@ -5,9 +5,12 @@ namespace dlm_freeze {
 
 std::string_view to_string(Outcome outcome) {
   switch (outcome) {
-    case Outcome::completed: return "completed";
-    case Outcome::auto_thawed: return "auto_thawed";
-    case Outcome::rolled_back: return "rolled_back";
+    case Outcome::completed:
+      return "completed";
+    case Outcome::auto_thawed:
+      return "auto_thawed";
+    case Outcome::rolled_back:
+      return "rolled_back";
   }
   return "";
 }

@@ -41,9 +41,11 @@ Result<void> check_option(const OptionSpec& spec, const Json& value, std::string
       if (value.as_bool() == nullptr) return bad(value, where, spec.name, "must be true or false");
       return {};
     case OptionType::integer:
-      if (const auto* number = value.as_integer(); number == nullptr || *number < spec.minimum || *number > spec.maximum) {
-        return bad(value, where, spec.name,
-                   "must be a whole number from " + std::to_string(spec.minimum) + " to " + std::to_string(spec.maximum));
+      if (const auto* number = value.as_integer();
+          number == nullptr || *number < spec.minimum || *number > spec.maximum) {
+        return bad(
+            value, where, spec.name,
+            "must be a whole number from " + std::to_string(spec.minimum) + " to " + std::to_string(spec.maximum));
       }
       return {};
     case OptionType::text: {
@@ -56,9 +58,9 @@ Result<void> check_option(const OptionSpec& spec, const Json& value, std::string
     }
     case OptionType::text_list: {
       const auto* list = value.as_array();
-      const bool all_text = list != nullptr && !list->empty() && std::all_of(list->begin(), list->end(), [](const Json& element) {
-        return element.as_string() != nullptr;
-      });
+      const bool all_text =
+          list != nullptr && !list->empty() &&
+          std::all_of(list->begin(), list->end(), [](const Json& element) { return element.as_string() != nullptr; });
       if (!all_text) return bad(value, where, spec.name, "must be a non-empty list of strings");
       return {};
     }
@@ -107,18 +109,21 @@ std::vector<std::string_view> QuiescerRegistry::names() const {
 }
 
 Result<const QuiescerType*> QuiescerRegistry::find(std::string_view name) {
-  const auto known = std::find_if(types_.begin(), types_.end(), [&](const QuiescerType* type) { return type->name == name; });
+  const auto known =
+      std::find_if(types_.begin(), types_.end(), [&](const QuiescerType* type) { return type->name == name; });
   if (known != types_.end()) return *known;
-  const bool is_module = std::any_of(modules_.begin(), modules_.end(), [&](const ModuleType& module) { return module.name == name; });
-  if (!is_module) return failure("there is no quiescer of type '" + std::string(name) + "'; there are: " + joined(names()));
+  const bool is_module =
+      std::any_of(modules_.begin(), modules_.end(), [&](const ModuleType& module) { return module.name == name; });
+  if (!is_module)
+    return failure("there is no quiescer of type '" + std::string(name) + "'; there are: " + joined(names()));
   return load(name);
 }
 
 Result<const QuiescerType*> QuiescerRegistry::load(std::string_view name) {
   const std::string path = module_directory_ + "/quiesce-" + std::string(name) + ".so";
   if (::access(path.c_str(), F_OK) != 0) {
-    return failure("the module for " + std::string(name) + " is not installed (" + path + "): install the package dlm-freeze-" +
-                   std::string(name));
+    return failure("the module for " + std::string(name) + " is not installed (" + path +
+                   "): install the package dlm-freeze-" + std::string(name));
   }
   // Never closed: the objects that come from it live until the process ends.
   void* module = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -147,8 +152,10 @@ Result<std::vector<QuiescerConfig>> QuiescerRegistry::detect() {
 }
 
 Result<void> check_options(const QuiescerType& type, const Json& options, std::string_view where) {
-  for (const auto& [key, value] : *options.as_object()) {
-    const auto spec = std::find_if(type.options.begin(), type.options.end(), [&](const OptionSpec& known) { return known.name == key; });
+  for (const Json::Member& member : *options.as_object()) {
+    const auto& [key, value] = member;
+    const auto spec = std::find_if(type.options.begin(), type.options.end(),
+                                   [&](const OptionSpec& known) { return known.name == member.first; });
     if (spec == type.options.end()) {
       return bad(value, where, key, "is not known for a quiescer of type '" + std::string(type.name) + "'");
     }

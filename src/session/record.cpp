@@ -97,7 +97,8 @@ Json to_json(const QuiescerRecord& quiescer) {
 template <typename Enum, std::size_t N>
 Result<Enum> enum_from(const std::array<Enum, N>& all, std::string_view text) {
   const auto found = std::find_if(all.begin(), all.end(), [&](Enum value) { return to_string(value) == text; });
-  if (found == all.end()) return failure("the record of the session says '" + std::string(text) + "', which is not known");
+  if (found == all.end())
+    return failure("the record of the session says '" + std::string(text) + "', which is not known");
   return *found;
 }
 
@@ -105,21 +106,30 @@ Result<Enum> enum_from(const std::array<Enum, N>& all, std::string_view text) {
 
 std::string_view to_string(Phase phase) {
   switch (phase) {
-    case Phase::preparing: return "preparing";
-    case Phase::freezing: return "freezing";
-    case Phase::held: return "held";
-    case Phase::ended: return "ended";
+    case Phase::preparing:
+      return "preparing";
+    case Phase::freezing:
+      return "freezing";
+    case Phase::held:
+      return "held";
+    case Phase::ended:
+      return "ended";
   }
   return "";
 }
 
 std::string_view to_string(SessionEnd end) {
   switch (end) {
-    case SessionEnd::none: return "none";
-    case SessionEnd::completed: return "completed";
-    case SessionEnd::auto_thawed: return "auto_thawed";
-    case SessionEnd::rolled_back: return "rolled_back";
-    case SessionEnd::watchdog_lost: return "watchdog_lost";
+    case SessionEnd::none:
+      return "none";
+    case SessionEnd::completed:
+      return "completed";
+    case SessionEnd::auto_thawed:
+      return "auto_thawed";
+    case SessionEnd::rolled_back:
+      return "rolled_back";
+    case SessionEnd::watchdog_lost:
+      return "watchdog_lost";
   }
   return "";
 }
@@ -155,8 +165,8 @@ Json SessionRecord::to_json() const {
 Result<SessionRecord> SessionRecord::from_json(const Json& json) {
   MemberReader reader(json);
   if (const std::int64_t version = reader.integer("version"); reader.first_missing().empty() && version != kVersion) {
-    return failure("the record of the session is of version " + std::to_string(version) + "; this program knows version " +
-                   std::to_string(kVersion));
+    return failure("the record of the session is of version " + std::to_string(version) +
+                   "; this program knows version " + std::to_string(kVersion));
   }
   const auto phase = enum_from(kPhases, reader.text("phase"));
   const auto end = enum_from(kEnds, reader.text("end"));
@@ -203,7 +213,8 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
 }
 
 bool SessionRecord::has_leftovers() const {
-  return std::any_of(filesystems.begin(), filesystems.end(), [](const FilesystemRecord& f) { return f.may_be_frozen; }) ||
+  return std::any_of(filesystems.begin(), filesystems.end(),
+                     [](const FilesystemRecord& f) { return f.may_be_frozen; }) ||
          std::any_of(quiescers.begin(), quiescers.end(), [](const QuiescerRecord& q) { return q.quiesced; });
 }
 

@@ -124,7 +124,8 @@ Result<bool> StateDirectory::is_locked() const {
     return system_failure("cannot open " + path_ + "/" + kLockFile, errno);
   }
   struct flock range = whole_file(F_WRLCK);
-  if (::fcntl(lock.get(), F_OFD_GETLK, &range) != 0) return system_failure("cannot examine the lock in " + path_, errno);
+  if (::fcntl(lock.get(), F_OFD_GETLK, &range) != 0)
+    return system_failure("cannot examine the lock in " + path_, errno);
   return range.l_type != F_UNLCK;
 }
 
@@ -158,16 +159,18 @@ Result<UniqueFd> StateDirectory::listen() const {
   if (!fd) return fd;
   ::unlinkat(fd_.get(), kSocket, 0);
   constexpr int kBacklog = 8;
-  const int bound = with_address(fd_.get(), [&](const sockaddr* address, socklen_t size) { return ::bind(fd->get(), address, size); });
-  if (bound != 0 || ::listen(fd->get(), kBacklog) != 0) return system_failure("cannot listen on " + path_ + "/" + kSocket, errno);
+  const int bound = with_address(
+      fd_.get(), [&](const sockaddr* address, socklen_t size) { return ::bind(fd->get(), address, size); });
+  if (bound != 0 || ::listen(fd->get(), kBacklog) != 0)
+    return system_failure("cannot listen on " + path_ + "/" + kSocket, errno);
   return fd;
 }
 
 Result<UniqueFd> StateDirectory::connect() const {
   auto fd = new_socket();
   if (!fd) return fd;
-  const int connected =
-      with_address(fd_.get(), [&](const sockaddr* address, socklen_t size) { return ::connect(fd->get(), address, size); });
+  const int connected = with_address(
+      fd_.get(), [&](const sockaddr* address, socklen_t size) { return ::connect(fd->get(), address, size); });
   if (connected != 0) return system_failure("cannot connect to " + path_ + "/" + kSocket, errno);
   return fd;
 }

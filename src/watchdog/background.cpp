@@ -42,7 +42,8 @@ void refuse_oom_killer() noexcept {
 
 /// Whether a loaded object holds code that thawing may need: the program, the C and C++ libraries.
 bool is_needed(std::string_view object) noexcept {
-  constexpr std::array<std::string_view, 5> kNeeded = {"/libc.so", "/ld-linux", "/libstdc++.so", "/libgcc_s.so", "/libpthread"};
+  constexpr std::array<std::string_view, 5> kNeeded = {"/libc.so", "/ld-linux", "/libstdc++.so", "/libgcc_s.so",
+                                                       "/libpthread"};
   return object.empty() || std::any_of(kNeeded.begin(), kNeeded.end(), [&](std::string_view part) {
            return object.find(part) != std::string_view::npos;
          });

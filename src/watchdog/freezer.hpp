@@ -11,6 +11,7 @@ namespace dlm_freeze {
 /// The freezer process: does on `channel` what pre-script asks for, and ends with the first freeze or with the end of
 /// file. Of `life_lines`, one for each filesystem, each is held open until the thread that freezes the filesystem has
 /// ended.
-[[noreturn]] void run_freezer(FrozenFilesystems& filesystems, const UniqueFd& channel, const std::vector<UniqueFd>& life_lines);
+[[noreturn]] void run_freezer(FrozenFilesystems& filesystems, const UniqueFd& channel,
+                              const std::vector<UniqueFd>& life_lines);
 
 }  // namespace dlm_freeze

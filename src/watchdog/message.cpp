@@ -41,12 +41,14 @@ Result<std::optional<Message>> receive_message(int fd) {
   if (!json) return tl::unexpected(json.error());
   const Json* verb = json->find("verb");
   const Json* body = json->find("body");
-  if (verb == nullptr || verb->as_string() == nullptr || body == nullptr) return failure("received something that is no message");
+  if (verb == nullptr || verb->as_string() == nullptr || body == nullptr)
+    return failure("received something that is no message");
   return Message{*verb->as_string(), *body};
 }
 
 Json to_json(const Error& error) {
-  return Json::Object{{"kind", static_cast<std::int64_t>(error.kind)}, {"message", error.message}, {"errno", error.errno_value}};
+  return Json::Object{
+      {"kind", static_cast<std::int64_t>(error.kind)}, {"message", error.message}, {"errno", error.errno_value}};
 }
 
 Error error_from_json(const Json& json) {

@@ -30,7 +30,7 @@ inline constexpr const char* kFreeze = "freeze";    // P to F
 inline constexpr const char* kEnd = "end";          // post-script to W
 inline constexpr const char* kDone = "done";        // the answer when it went well
 inline constexpr const char* kFailed = "failed";    // the answer when it did not
-inline constexpr const char* kStuck = "stuck";      // W to P and post-script: a thaw does not return; do not wait for it
+inline constexpr const char* kStuck = "stuck";  // W to P and post-script: a thaw does not return; do not wait for it
 }  // namespace verbs
 
 /// Two connected ends.

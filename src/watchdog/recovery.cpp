@@ -38,7 +38,8 @@ void thaw(SessionRecord& record, FreezeControl& control, Deadline deadline) {
     if (!filesystem.may_be_frozen) continue;
     auto opened = table ? reopen(filesystem, *table) : tl::unexpected(table.error());
     if (!opened) {
-      record.problems.push_back(filesystem.mount_point + " (" + filesystem.device + ") may still be frozen: " + opened.error().message);
+      record.problems.push_back(filesystem.mount_point + " (" + filesystem.device +
+                                ") may still be frozen: " + opened.error().message);
       continue;
     }
     reopened.push_back(std::move(*opened));
@@ -87,9 +88,11 @@ void note_problems(SessionRecord& record, const FrozenFilesystems& filesystems) 
     if (state == FreezeState::lost) {
       record.problems.push_back(name + " was thawed by somebody else while it was held");
     } else if (state == FreezeState::thaw_failed) {
-      record.problems.push_back(name + " could not be thawed: " + errno_text(filesystems.error(i)) + "; try fsfreeze --unfreeze " + name);
+      record.problems.push_back(name + " could not be thawed: " + errno_text(filesystems.error(i)) +
+                                "; try fsfreeze --unfreeze " + name);
     } else if (may_be_frozen(state)) {
-      record.problems.push_back(name + " is not thawed yet: a call to the kernel has not returned; the device below it may hang");
+      record.problems.push_back(
+          name + " is not thawed yet: a call to the kernel has not returned; the device below it may hang");
     }
   }
 }
@@ -108,7 +111,8 @@ void recover_orphan(SessionRecord& record, QuiescerRegistry& registry, FreezeCon
   for (QuiescerRecord& quiescer : record.quiescers) {
     if (!quiescer.quiesced) continue;
     const auto type = registry.find(quiescer.config.type);
-    const auto recovered = type ? recover_quiescer(**type, quiescer, record.execution_id, deadline) : tl::unexpected(type.error());
+    const auto recovered =
+        type ? recover_quiescer(**type, quiescer, record.execution_id, deadline) : tl::unexpected(type.error());
     if (recovered) {
       quiescer.quiesced = false;
     } else {

@@ -27,7 +27,8 @@ constexpr auto kForever = std::chrono::hours(24 * 365);
 constexpr std::size_t kRecordReserve = std::size_t{32} * 1024;
 
 /// The watchdog is dead: does what it would have done.
-[[noreturn]] void replace_watchdog(SessionPlan& plan, SessionState& session, Thawer& thawer, std::optional<AtomicFile>& file) {
+[[noreturn]] void replace_watchdog(SessionPlan& plan, SessionState& session, Thawer& thawer,
+                                   std::optional<AtomicFile>& file) {
   take_over(plan, session, thawer, Deadline::in(kForever));
   if (file) static_cast<void>(file->commit(session.text(plan)));
   plan.filesystems.set_over();
@@ -54,7 +55,8 @@ void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Dead
   if (!signals || !timer || !thawer) ::_exit(1);
   std::optional<AtomicFile> file;
   // Not worth failing for: without it only the record stays behind the facts, and post-script finds that out.
-  if (auto created = plan.state->new_record_file("sentinel", session.text(plan).size() + kRecordReserve)) file = std::move(*created);
+  if (auto created = plan.state->new_record_file("sentinel", session.text(plan).size() + kRecordReserve))
+    file = std::move(*created);
   lock_memory();
 
   // Sent by the kernel when the watchdog's main thread ends, even while another of its threads is stuck in the kernel.

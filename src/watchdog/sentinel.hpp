@@ -13,7 +13,8 @@
 namespace dlm_freeze {
 
 /// The sentinel process, from just after the fork to its end: waits, and does the watchdog's work if `watchdog` dies or
-/// is late. `channel` is held open and never used. `life_lines` as for Thawer. Nothing here needs a file that is not open, until all is thawed.
+/// is late. `channel` is held open and never used. `life_lines` as for Thawer. Nothing here needs a file that is not
+/// open, until all is thawed.
 [[noreturn]] void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Deadline deadline, int channel,
                                const std::vector<int>& life_lines);
 

@@ -19,7 +19,9 @@
 namespace dlm_freeze {
 namespace {
 
-Json deadline_body(Deadline deadline) { return Json::Object{{"deadline", Json(deadline.at().time_since_epoch().count())}}; }
+Json deadline_body(Deadline deadline) {
+  return Json::Object{{"deadline", Json(deadline.at().time_since_epoch().count())}};
+}
 
 std::vector<int> numbers_of(const std::vector<UniqueFd>& descriptors) {
   std::vector<int> numbers;
@@ -62,7 +64,10 @@ Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline)
   if (!session) return tl::unexpected(session.error());
   if (!to_watchdog) return tl::unexpected(to_watchdog.error());
   if (!to_freezer) return tl::unexpected(to_freezer.error());
-  Ends ends{std::make_unique<SessionState>(std::move(*session)), std::move(to_watchdog->first), std::move(to_freezer->first), {}};
+  Ends ends{std::make_unique<SessionState>(std::move(*session)),
+            std::move(to_watchdog->first),
+            std::move(to_freezer->first),
+            {}};
   std::vector<UniqueFd> life_lines;  // The freezer's ends; ours are in `ends`.
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) {
     std::array<int, 2> pipe_ends{};
@@ -83,7 +88,8 @@ Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline)
   to_watchdog->second.reset();
 
   SessionClient client(plan, std::move(ends));
-  if (auto ready = client.await(true, false, deadline, "starting the watchdog"); !ready) return tl::unexpected(ready.error());
+  if (auto ready = client.await(true, false, deadline, "starting the watchdog"); !ready)
+    return tl::unexpected(ready.error());
   return client;
 }
 
@@ -102,14 +108,17 @@ Result<void> SessionClient::freeze(Deadline deadline) {
   if (auto sent = send_message(freezer_.get(), {verbs::kFreeze}); !sent) return sent;
   const FrozenFilesystems& filesystems = plan_->filesystems;
   if (auto answered = await(false, true, deadline, "freezing"); !answered) {
-    const std::string hanging = mount_points(filesystems, [](FreezeState state) { return state == FreezeState::freezing; });
+    const std::string hanging =
+        mount_points(filesystems, [](FreezeState state) { return state == FreezeState::freezing; });
     if (hanging.empty()) return answered;
-    return failure(answered.error().message + "; the freeze of " + hanging + " has not returned: its device hangs or writes are stuck");
+    return failure(answered.error().message + "; the freeze of " + hanging +
+                   " has not returned: its device hangs or writes are stuck");
   }
   const std::string busy = mount_points(filesystems, [](FreezeState state) { return state == FreezeState::busy; });
   if (!busy.empty()) {
-    return failure(busy + " was frozen by somebody else already and is left as it is; when that is over, repeat pre-script",
-                   ErrorKind::already_frozen);
+    return failure(
+        busy + " was frozen by somebody else already and is left as it is; when that is over, repeat pre-script",
+        ErrorKind::already_frozen);
   }
   for (std::size_t i = 0; i < filesystems.size(); ++i) {
     if (filesystems.state(i) == FreezeState::freeze_failed) {
@@ -164,13 +173,17 @@ void SessionClient::stand_in(Deadline deadline) {
   plan_->filesystems.set_over();
 }
 
-Result<void> SessionClient::await(bool watchdog, bool freezer, Deadline deadline, std::string_view what, ErrorKind late) {
+Result<void> SessionClient::await(bool watchdog, bool freezer, Deadline deadline, std::string_view what,
+                                  ErrorKind late) {
   while (watchdog || freezer) {
     // The watchdog is always listened to: it also speaks, or dies, unasked.
-    std::array<pollfd, 2> events = {pollfd{watchdog_.get(), POLLIN, 0}, pollfd{freezer ? freezer_.get() : -1, POLLIN, 0}};
+    std::array<pollfd, 2> events = {pollfd{watchdog_.get(), POLLIN, 0},
+                                    pollfd{freezer ? freezer_.get() : -1, POLLIN, 0}};
     const int count = ::poll(events.data(), events.size(), deadline.poll_timeout());
     if (count < 0 && errno == EINTR) continue;
-    if (count == 0) return failure("the time budget ran out while " + std::string(what) + "; raise --timeout if that is normal here", late);
+    if (count == 0)
+      return failure("the time budget ran out while " + std::string(what) + "; raise --timeout if that is normal here",
+                     late);
     if (events[0].revents != 0) {
       if (auto answer = take_answer(); !answer) return answer;
       watchdog = false;
@@ -191,7 +204,8 @@ Result<void> SessionClient::take_answer() {
   for (LogLine& note : lines_from_json((*message)->body.find("notes"))) notes_.push_back(std::move(note));
   if ((*message)->verb == verbs::kDone) return {};
   const Json* error = (*message)->body.find("error");
-  return tl::unexpected(error != nullptr ? error_from_json(*error) : Error{ErrorKind::failed, "the watchdog gave no reason", 0});
+  return tl::unexpected(error != nullptr ? error_from_json(*error)
+                                         : Error{ErrorKind::failed, "the watchdog gave no reason", 0});
 }
 
 }  // namespace dlm_freeze

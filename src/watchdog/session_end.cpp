@@ -12,7 +12,8 @@ namespace dlm_freeze {
 EndRequest ask_to_end(const StateDirectory& state, const std::string& execution_id, Deadline deadline) {
   const auto connection = state.connect();
   if (!connection) return EndRequest::not_heard;
-  if (!send_message(connection->get(), {verbs::kEnd, Json::Object{{"execution_id", execution_id}}})) return EndRequest::not_heard;
+  if (!send_message(connection->get(), {verbs::kEnd, Json::Object{{"execution_id", execution_id}}}))
+    return EndRequest::not_heard;
   for (;;) {
     pollfd event = {connection->get(), POLLIN, 0};
     const int count = ::poll(&event, 1, deadline.poll_timeout());

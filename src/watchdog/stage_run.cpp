@@ -65,7 +65,7 @@ int StageRun::fd() const noexcept { return shared_->finished.get(); }
 
 void StageRun::cancel() noexcept { signal_event(shared_->cancelled.get()); }
 
-bool StageRun::wait(Deadline deadline) noexcept {
+bool StageRun::wait(Deadline deadline) const noexcept {
   for (;;) {
     pollfd event = {fd(), POLLIN, 0};
     const int count = ::poll(&event, 1, deadline.poll_timeout());

@@ -18,7 +18,8 @@ class StageRun {
   using Step = std::function<Result<void>(std::size_t index, StageContext& context)>;
 
   /// Starts `step` for the quiescers `indices`. `context` is what each starts from.
-  [[nodiscard]] static Result<StageRun> start(const std::vector<std::size_t>& indices, const StageContext& context, Step step);
+  [[nodiscard]] static Result<StageRun> start(const std::vector<std::size_t>& indices, const StageContext& context,
+                                              Step step);
 
   StageRun(StageRun&&) = default;
   StageRun& operator=(StageRun&&) = delete;
@@ -33,7 +34,7 @@ class StageRun {
   void cancel() noexcept;
 
   /// Waits until all have finished. False when `deadline` came first: then the process has to end.
-  [[nodiscard]] bool wait(Deadline deadline) noexcept;
+  [[nodiscard]] bool wait(Deadline deadline) const noexcept;
 
   struct Finding {
     std::size_t index = 0;

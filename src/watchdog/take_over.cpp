@@ -24,8 +24,8 @@ void release_leftovers(const SessionPlan& plan, SessionState& session) {
   SessionRecord& record = session.record;
   for (std::size_t i = 0; i < plan.quiescers.size(); ++i) {
     if (!session.is_quiesced(i)) continue;
-    const auto recovered =
-        recover_quiescer(*plan.quiescers[i].type, record.quiescers[i], record.execution_id, Deadline::in(kReleaseTimeout));
+    const auto recovered = recover_quiescer(*plan.quiescers[i].type, record.quiescers[i], record.execution_id,
+                                            Deadline::in(kReleaseTimeout));
     if (recovered) {
       session.set_quiesced(i, false);
     } else {

@@ -13,7 +13,8 @@ Result<UniqueFd> new_timer(Deadline deadline) {
   const auto since_boot = deadline.at().time_since_epoch();
   const auto seconds = std::chrono::floor<std::chrono::seconds>(since_boot);
   const itimerspec at = {{0, 0}, {seconds.count(), (since_boot - seconds).count()}};
-  if (!fd || ::timerfd_settime(fd.get(), TFD_TIMER_ABSTIME, &at, nullptr) != 0) return system_failure("cannot set a timer", errno);
+  if (!fd || ::timerfd_settime(fd.get(), TFD_TIMER_ABSTIME, &at, nullptr) != 0)
+    return system_failure("cannot set a timer", errno);
   return fd;
 }
 

@@ -13,6 +13,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <functional>
 #include <optional>
 #include <utility>
 
@@ -37,12 +38,10 @@ constexpr auto kForever = std::chrono::hours(24 * 365);
 /// Beyond what the record is likely to grow by before the session ends.
 constexpr std::size_t kRecordReserve = std::size_t{32} * 1024;
 
-/// The descriptors whose readiness the watchdog waits for.
-enum Event : std::size_t { kChannel, kTimer, kSignals, kListener, kCaller, kSentinel, kStage, kFirstHold };
-
 class Watchdog {
  public:
-  Watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, const std::vector<int>& life_lines, Thawer thawer)
+  Watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, const std::vector<int>& life_lines,
+           Thawer thawer)
       : plan_(plan),
         session_(session),
         channel_(std::move(channel)),
@@ -66,6 +65,9 @@ class Watchdog {
  private:
   Result<void> start_sentinel();
   void wait_for_events();
+  void on_deadline();
+  void on_signal();
+  void on_sentinel_death();
   void on_channel();
   void on_request(const Message& request);
   void on_caller();
@@ -141,46 +143,51 @@ void Watchdog::run() {
 }
 
 void Watchdog::wait_for_events() {
-  std::vector<pollfd> events(kFirstHold + plan_.quiescers.size(), pollfd{-1, POLLIN, 0});
-  events[kChannel].fd = channel_.get();
-  events[kTimer].fd = timer_.get();
-  events[kSignals].fd = signals_.get();
-  events[kListener].fd = caller_ ? -1 : listener_.get();
-  events[kCaller].fd = caller_.get();
-  events[kSentinel].fd = stage_ ? -1 : sentinel_.get();  // A process with threads is not forked.
-  events[kStage].fd = stage_ ? stage_->fd() : -1;
+  struct Source {
+    int fd;  // Ignored when negative.
+    std::function<void()> on_ready;
+  };
+  std::vector<Source> sources = {
+      {timer_.get(), [this] { on_deadline(); }},
+      {signals_.get(), [this] { on_signal(); }},
+      {channel_.get(), [this] { on_channel(); }},
+      {caller_ ? -1 : listener_.get(),
+       [this] { caller_ = UniqueFd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)); }},
+      {caller_.get(), [this] { on_caller(); }},
+      {stage_ ? stage_->fd() : -1, [this] { on_stage_finished(); }},
+      // While a stage runs there are threads, and a process with threads is not forked.
+      {stage_ ? -1 : sentinel_.get(), [this] { on_sentinel_death(); }},
+  };
   for (std::size_t i = 0; i < plan_.quiescers.size(); ++i) {
     const bool watched = session_.record.phase == Phase::held && !hold_lost_[i];
-    events[kFirstHold + i].fd = watched ? plan_.quiescers[i].quiescer->watch_fd() : -1;
+    sources.push_back({watched ? plan_.quiescers[i].quiescer->watch_fd() : -1, [this, i] { on_hold_event(i); }});
   }
+  std::vector<pollfd> events;
+  for (const Source& source : sources) events.push_back({source.fd, POLLIN, 0});
   if (::poll(events.data(), events.size(), -1) < 0) return;
-  const auto ready = [&](std::size_t event) { return events[event].revents != 0; };
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    if (events[i].revents != 0) sources[i].on_ready();
+  }
+}
 
-  if (ready(kTimer)) {
-    if (session_.record.phase == Phase::held) end(SessionEnd::auto_thawed);
-    refuse({ErrorKind::failed, "the deadline of --auto-thaw came before everything was frozen", 0});
-    end(SessionEnd::rolled_back);
-  }
-  if (ready(kSignals)) {
-    signalfd_siginfo info{};
-    const bool got = ::read(signals_.get(), &info, sizeof info) == sizeof info;
-    if (got && (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)) {
-      const bool held = session_.record.phase == Phase::held;
-      if (!held) refuse({ErrorKind::failed, "the watchdog was told to end", 0});
-      end(held ? SessionEnd::auto_thawed : SessionEnd::rolled_back, "the watchdog was told to end by a signal");
-    }
-  }
-  if (ready(kChannel)) on_channel();
-  if (ready(kListener)) caller_ = UniqueFd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-  if (ready(kCaller)) on_caller();
-  for (std::size_t i = 0; i < plan_.quiescers.size(); ++i) {
-    if (ready(kFirstHold + i)) on_hold_event(i);
-  }
-  if (ready(kStage)) on_stage_finished();
-  if (ready(kSentinel)) {
-    ::waitpid(sentinel_pid_, nullptr, 0);
-    if (!start_sentinel()) sentinel_.reset();  // Nothing more can be done: the watchdog goes on alone.
-  }
+void Watchdog::on_deadline() {
+  if (session_.record.phase == Phase::held) end(SessionEnd::auto_thawed);
+  refuse({ErrorKind::failed, "the deadline of --auto-thaw came before everything was frozen", 0});
+  end(SessionEnd::rolled_back);
+}
+
+void Watchdog::on_signal() {
+  signalfd_siginfo info{};
+  if (::read(signals_.get(), &info, sizeof info) != sizeof info) return;
+  if (info.ssi_signo != SIGTERM && info.ssi_signo != SIGINT) return;
+  const bool held = session_.record.phase == Phase::held;
+  if (!held) refuse({ErrorKind::failed, "the watchdog was told to end", 0});
+  end(held ? SessionEnd::auto_thawed : SessionEnd::rolled_back, "the watchdog was told to end by a signal");
+}
+
+void Watchdog::on_sentinel_death() {
+  ::waitpid(sentinel_pid_, nullptr, 0);
+  if (!start_sentinel()) sentinel_.reset();  // Nothing more can be done: the watchdog goes on alone.
 }
 
 void Watchdog::on_channel() {
@@ -280,9 +287,8 @@ void Watchdog::on_stage_finished() {
 }
 
 void Watchdog::commit(const Json& body) {
-  const bool all_well = !plan_.filesystems.any([](FreezeState state) {
-    return state != FreezeState::frozen && state != FreezeState::unsupported;
-  });
+  const bool all_well = !plan_.filesystems.any(
+      [](FreezeState state) { return state != FreezeState::frozen && state != FreezeState::unsupported; });
   if (!all_well || session_.record.phase != Phase::freezing) {
     refuse({ErrorKind::failed, "not every filesystem is frozen", 0});
     return;
@@ -306,7 +312,7 @@ void Watchdog::commit(const Json& body) {
 
 void Watchdog::end(SessionEnd how, const std::string& problem) {
   if (!problem.empty()) session_.record.problems.push_back(problem);
-  bool finished = thawer_.run(Deadline::in(kThawPatience), true);
+  const bool finished = thawer_.run(Deadline::in(kThawPatience), true);
   if (stage_) {
     stage_->cancel();
     // One that does not give up is left to the sentinel, which gets rid of this process and what it holds.
@@ -320,8 +326,9 @@ void Watchdog::end(SessionEnd how, const std::string& problem) {
   release_all(outcome);
   if (!finished) {
     // pre-script and post-script do not wait for what may never return; this process does.
-    for (const UniqueFd* waiting : {&channel_, &caller_}) static_cast<void>(send_message(waiting->get(), {verbs::kStuck}));
-    finished = thawer_.run(Deadline::in(kForever), true);
+    for (const UniqueFd* waiting : {&channel_, &caller_})
+      static_cast<void>(send_message(waiting->get(), {verbs::kStuck}));
+    static_cast<void>(thawer_.run(Deadline::in(kForever), true));
   }
   session_.end(how);
   note_problems(session_.record, plan_.filesystems);

@@ -9,7 +9,9 @@
 
 namespace dlm_freeze {
 
-/// The watchdog process, from just after the fork to its end. `channel` leads to pre-script; `life_lines` as for Thawer.
-[[noreturn]] void run_watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, const std::vector<int>& life_lines);
+/// The watchdog process, from just after the fork to its end. `channel` leads to pre-script; `life_lines` as for
+/// Thawer.
+[[noreturn]] void run_watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel,
+                               const std::vector<int>& life_lines);
 
 }  // namespace dlm_freeze

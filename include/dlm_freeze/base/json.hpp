@@ -26,15 +26,15 @@ class Json {
   Json& operator=(const Json& other);
   Json& operator=(Json&& other) noexcept;
   ~Json();
-  Json(bool value) : value_(value) {}                                       // NOLINT(google-explicit-constructor)
-  Json(int value) : value_(std::int64_t{value}) {}                          // NOLINT(google-explicit-constructor)
-  Json(std::int64_t value) : value_(value) {}                               // NOLINT(google-explicit-constructor)
-  Json(double value) : value_(value) {}                                     // NOLINT(google-explicit-constructor)
-  Json(const char* value) : value_(std::string(value)) {}                   // NOLINT(google-explicit-constructor)
-  Json(std::string value) : value_(std::move(value)) {}                     // NOLINT(google-explicit-constructor)
-  Json(std::string_view value) : value_(std::string(value)) {}              // NOLINT(google-explicit-constructor)
-  Json(Array value) : value_(std::move(value)) {}                           // NOLINT(google-explicit-constructor)
-  Json(Object value) : value_(std::move(value)) {}                          // NOLINT(google-explicit-constructor)
+  Json(bool value) : value_(value) {}                           // NOLINT(google-explicit-constructor)
+  Json(int value) : value_(std::int64_t{value}) {}              // NOLINT(google-explicit-constructor)
+  Json(std::int64_t value) : value_(value) {}                   // NOLINT(google-explicit-constructor)
+  Json(double value) : value_(value) {}                         // NOLINT(google-explicit-constructor)
+  Json(const char* value) : value_(std::string(value)) {}       // NOLINT(google-explicit-constructor)
+  Json(std::string value) : value_(std::move(value)) {}         // NOLINT(google-explicit-constructor)
+  Json(std::string_view value) : value_(std::string(value)) {}  // NOLINT(google-explicit-constructor)
+  Json(Array value) : value_(std::move(value)) {}               // NOLINT(google-explicit-constructor)
+  Json(Object value) : value_(std::move(value)) {}              // NOLINT(google-explicit-constructor)
   Json(const std::vector<std::string>& values) : value_(Array(values.begin(), values.end())) {}  // NOLINT
 
   /// Reads one document. Comments (`//` and `/* */`) are allowed; duplicate keys, trailing text and integers

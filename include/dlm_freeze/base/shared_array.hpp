@@ -48,7 +48,8 @@ class SharedArray {
   [[nodiscard]] T& operator[](std::size_t i) const noexcept { return objects_[i]; }
 
  private:
-  SharedArray(T* objects, std::size_t size, std::size_t bytes) noexcept : objects_(objects), size_(size), bytes_(bytes) {}
+  SharedArray(T* objects, std::size_t size, std::size_t bytes) noexcept
+      : objects_(objects), size_(size), bytes_(bytes) {}
 
   T* objects_ = nullptr;
   std::size_t size_ = 0;

@@ -23,10 +23,11 @@ struct Settings {
   std::chrono::seconds timeout{8};
   std::string execution_id = "None";
   std::string state_directory = StateDirectory::kDefaultPath;
-  Selection filesystems{.freeze = true,
-                        .include = {},
-                        .exclude = {},
-                        .protect = {"/var/lib/amazon/ssm", "/var/log/amazon/ssm", "/var/log/audit", "/var/lib/fapolicyd"}};
+  Selection filesystems{
+      .freeze = true,
+      .include = {},
+      .exclude = {},
+      .protect = {"/var/lib/amazon/ssm", "/var/log/amazon/ssm", "/var/log/audit", "/var/lib/fapolicyd"}};
   std::optional<std::vector<QuiescerConfig>> quiescers;  ///< Nothing: detect them.
   bool probe = false;
   bool json = false;

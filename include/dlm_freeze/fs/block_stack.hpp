@@ -14,10 +14,12 @@ namespace dlm_freeze {
 
 /// What lies below the device of one filesystem.
 struct BlockStack {
-  std::vector<std::string> devices;        ///< Kernel names the filesystem is on: "nvme1n1p1". Several for a btrfs of several devices.
-  std::vector<std::string> volume_ids;     ///< EBS volumes at the bottom: "vol-0123456789abcdef0". Sorted, each once.
-  std::vector<std::string> backing_files;  ///< Paths of the files below loop devices, directly or through dm, md or partitions.
-  std::uint64_t size_bytes = 0;            ///< Of the devices together; 0 when unknown.
+  std::vector<std::string>
+      devices;  ///< Kernel names the filesystem is on: "nvme1n1p1". Several for a btrfs of several devices.
+  std::vector<std::string> volume_ids;  ///< EBS volumes at the bottom: "vol-0123456789abcdef0". Sorted, each once.
+  std::vector<std::string>
+      backing_files;             ///< Paths of the files below loop devices, directly or through dm, md or partitions.
+  std::uint64_t size_bytes = 0;  ///< Of the devices together; 0 when unknown.
 };
 
 /// By the device number of the superblock (Mount::device). Filesystems without a block device are not in it.

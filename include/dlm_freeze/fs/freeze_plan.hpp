@@ -26,13 +26,13 @@ enum class Verdict {
 
 /// Why a mount got its verdict. The order is the order in which the rules are applied.
 enum class Reason {
-  data,               ///< Nothing speaks against freezing it.
-  root_or_boot,       ///< The filesystem of /, /boot or below /boot.
-  holds_root,         ///< The root filesystem lies on it: an overlay's layer, or an image file.
-  not_block_backed,   ///< tmpfs, overlay, nfs, fuse...
+  data,              ///< Nothing speaks against freezing it.
+  root_or_boot,      ///< The filesystem of /, /boot or below /boot.
+  holds_root,        ///< The root filesystem lies on it: an overlay's layer, or an image file.
+  not_block_backed,  ///< tmpfs, overlay, nfs, fuse...
   read_only,
-  cannot_freeze,      ///< A type whose driver has no freeze.
-  protected_path,     ///< Holds a path of `Selection::protect`, or the image of a filesystem that does.
+  cannot_freeze,   ///< A type whose driver has no freeze.
+  protected_path,  ///< Holds a path of `Selection::protect`, or the image of a filesystem that does.
   excluded,
   not_included,
   freezing_disabled,  ///< `Selection::freeze` is false.
@@ -51,15 +51,16 @@ struct PlannedMount {
 /// A filesystem that is to be frozen.
 struct PlannedFilesystem {
   dev_t device = 0;
-  int level = 0;                 ///< 0 is frozen first. Those of a level do not depend on each other.
-  std::vector<Mount> mounts;     ///< The mounts to open it through, best first; never empty.
+  int level = 0;              ///< 0 is frozen first. Those of a level do not depend on each other.
+  std::vector<Mount> mounts;  ///< The mounts to open it through, best first; never empty.
   BlockStack stack;
 
   [[nodiscard]] const std::string& mount_point() const { return mounts.front().mount_point; }
 };
 
 struct FreezePlan {
-  std::vector<PlannedMount> mounts;            ///< Every mount: frozen ones in freeze order, then the others in the order of the table.
+  std::vector<PlannedMount>
+      mounts;  ///< Every mount: frozen ones in freeze order, then the others in the order of the table.
   std::vector<PlannedFilesystem> filesystems;  ///< In freeze order.
 };
 

@@ -84,8 +84,8 @@ class FrozenFilesystems {
   void sync_all() noexcept;
 
   /// Freezes all of them, level by level, those of a level in threads; returns when each call has returned. Stops
-  /// after a level in which one failed or was busy, or when the session is ending. What it then leaves is in the states.
-  /// `enter` is called first in the thread of each, with its index.
+  /// after a level in which one failed or was busy, or when the session is ending. What it then leaves is in the
+  /// states. `enter` is called first in the thread of each, with its index.
   void freeze_all(const std::function<void(std::size_t)>& enter) noexcept;
 
   /// Ends the session, for all processes and for good: no FIFREEZE is called after this, and one that is under way is
@@ -106,7 +106,7 @@ class FrozenFilesystems {
   };
   struct Progress {
     std::atomic<FreezeState> state;
-    std::atomic<std::int32_t> error;  ///< errno of the last call that failed.
+    std::atomic<std::int32_t> error;      ///< errno of the last call that failed.
     std::atomic<std::int64_t> frozen_at;  ///< Nanoseconds of BootClock; 0 before.
     std::atomic<std::int64_t> thawed_at;
   };
@@ -153,9 +153,9 @@ class Thawer {
 
   FrozenFilesystems* filesystems_;
   std::vector<int> life_lines_;  ///< -1 from its end of file on.
-  UniqueFd finished_;           ///< An eventfd; counts threads that have returned.
-  std::size_t under_way_ = 0;   ///< Threads that have not.
-  std::vector<bool> mine_;      ///< Those that a thread of ours works on or has finished.
+  UniqueFd finished_;            ///< An eventfd; counts threads that have returned.
+  std::size_t under_way_ = 0;    ///< Threads that have not.
+  std::vector<bool> mine_;       ///< Those that a thread of ours works on or has finished.
 };
 
 }  // namespace dlm_freeze

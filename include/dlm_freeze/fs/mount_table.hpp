@@ -15,12 +15,13 @@ namespace dlm_freeze {
 struct Mount {
   int id = 0;
   int parent_id = 0;
-  dev_t device = 0;  ///< Of the superblock: the same for all mounts of it. Major 0 for filesystems without a single device, btrfs among them.
-  std::string root;         ///< The directory of the filesystem that is mounted; "/" unless a bind mount or subvolume.
-  std::string mount_point;  ///< Absolute.
-  std::string type;         ///< "ext4"; "fuse.sshfs".
-  std::string source;       ///< "/dev/nvme1n1"; whatever mount(8) was given.
-  std::string options;      ///< Of the mount.
+  dev_t device = 0;  ///< Of the superblock: the same for all mounts of it. Major 0 for filesystems without a single
+                     ///< device, btrfs among them.
+  std::string root;  ///< The directory of the filesystem that is mounted; "/" unless a bind mount or subvolume.
+  std::string mount_point;    ///< Absolute.
+  std::string type;           ///< "ext4"; "fuse.sshfs".
+  std::string source;         ///< "/dev/nvme1n1"; whatever mount(8) was given.
+  std::string options;        ///< Of the mount.
   std::string super_options;  ///< Of the superblock.
 
   /// Whether one of the comma-separated options of the mount or of the superblock is `name`.
@@ -55,9 +56,9 @@ class MountTable {
 
  private:
   std::vector<Mount> mounts_;
-  std::vector<std::size_t> by_id_;                    ///< Positions in `mounts_`, sorted by id.
-  std::vector<std::vector<std::size_t>> children_;    ///< By position of the parent, sorted by mount point.
-  const Mount* root_ = nullptr;                       ///< The top mount of "/".
+  std::vector<std::size_t> by_id_;                  ///< Positions in `mounts_`, sorted by id.
+  std::vector<std::vector<std::size_t>> children_;  ///< By position of the parent, sorted by mount point.
+  const Mount* root_ = nullptr;                     ///< The top mount of "/".
 };
 
 /// Whether `path` is `directory` or lies below it. Both absolute.

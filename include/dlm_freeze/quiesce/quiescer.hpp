@@ -29,8 +29,8 @@ struct Fact {
 
 /// A directory that a database keeps something in.
 struct DataLocation {
-  std::string what;  ///< "data", "binary log", "tablespace sales".
-  std::string path;  ///< Absolute, symbolic links resolved.
+  std::string what;           ///< "data", "binary log", "tablespace sales".
+  std::string path;           ///< Absolute, symbolic links resolved.
   bool may_be_frozen = true;  ///< False: the database must go on writing here while it is quiesced.
 };
 
@@ -50,8 +50,8 @@ struct Coverage {
 
 /// What a stage is given. One object for each quiescer and stage; used by one thread.
 struct StageContext {
-  Deadline deadline;        ///< A stage that is not done by then has failed.
-  int cancel_fd = -1;       ///< Readable as soon as the stage has to be given up; poll it with whatever is waited for.
+  Deadline deadline;   ///< A stage that is not done by then has failed.
+  int cancel_fd = -1;  ///< Readable as soon as the stage has to be given up; poll it with whatever is waited for.
   std::string execution_id;
   std::function<Coverage(const std::string& path)> coverage;  ///< Callable while no filesystem is frozen.
   std::vector<LogLine> notes;  ///< Lines for the log; written by the caller when that is allowed.

@@ -21,8 +21,8 @@ struct OptionSpec {
   std::string_view name;
   OptionType type = OptionType::text;
   std::string_view description;
-  std::int64_t minimum = 0;                ///< Of an integer.
-  std::int64_t maximum = 0;                ///< Of an integer.
+  std::int64_t minimum = 0;                 ///< Of an integer.
+  std::int64_t maximum = 0;                 ///< Of an integer.
   std::vector<std::string_view> choices{};  ///< Of a text; empty: any.
   bool mandatory = false;
 };
@@ -65,7 +65,8 @@ struct ModuleType {
 class QuiescerRegistry {
  public:
   /// `builtin` must outlive the registry. Modules are the files `quiesce-<name>.so` in `module_directory`.
-  QuiescerRegistry(std::vector<const QuiescerType*> builtin, std::vector<ModuleType> modules, std::string module_directory);
+  QuiescerRegistry(std::vector<const QuiescerType*> builtin, std::vector<ModuleType> modules,
+                   std::string module_directory);
 
   /// The type of that name; loads its module. Errors: there is none, or its module is not installed or does not fit.
   [[nodiscard]] Result<const QuiescerType*> find(std::string_view name);

@@ -34,7 +34,8 @@ class StateDirectory {
   /// Whether somebody holds it: a session is active.
   [[nodiscard]] Result<bool> is_locked() const;
 
-  /// The record of the active or last session; nothing when there was none. Errors: it is damaged or of another version.
+  /// The record of the active or last session; nothing when there was none. Errors: it is damaged or of another
+  /// version.
   [[nodiscard]] Result<std::optional<SessionRecord>> read_record() const;
 
   /// A replacement of the record, made ready; see AtomicFile. The directory must outlive it.

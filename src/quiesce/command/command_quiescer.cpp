@@ -47,7 +47,8 @@ class CommandQuiescer final : public Quiescer {
   Result<void> run(std::string_view stage, const std::vector<std::string>& argv, const StageContext& context,
                    std::string_view outcome) const {
     if (argv.empty()) return {};
-    Program program{argv, {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"}};
+    Program program{
+        argv, {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"}};
     program.environment.push_back("DLM_FREEZE_EXECUTION_ID=" + context.execution_id);
     program.environment.push_back("DLM_FREEZE_STAGE=" + std::string(stage));
     if (!outcome.empty()) program.environment.push_back("DLM_FREEZE_OUTCOME=" + std::string(outcome));
@@ -74,7 +75,8 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
     const std::vector<std::string> argv = config.text_list(key);
     if (argv.empty()) continue;
     const std::string where = config.name + "." + key;
-    if (!argv[0].starts_with('/')) return failure(where + ": the program must be given by its absolute path, not '" + argv[0] + "'");
+    if (!argv[0].starts_with('/'))
+      return failure(where + ": the program must be given by its absolute path, not '" + argv[0] + "'");
     if (auto trusted = check_trusted(argv[0]); !trusted) return tl::unexpected(trusted.error().with_context(where));
   }
   return std::make_unique<CommandQuiescer>(config);
@@ -88,10 +90,15 @@ const QuiescerType& command_quiescer_type() {
       .description = "runs programs of your own",
       .options =
           {
-              {.name = "probe", .type = OptionType::text_list, .description = "exits with 0 when it could be quiesced now; changes nothing"},
+              {.name = "probe",
+               .type = OptionType::text_list,
+               .description = "exits with 0 when it could be quiesced now; changes nothing"},
               {.name = "prepare", .type = OptionType::text_list, .description = "what is slow and blocks nobody"},
               {.name = "freeze", .type = OptionType::text_list, .description = "quiesces it", .mandatory = true},
-              {.name = "thaw", .type = OptionType::text_list, .description = "releases it; always run once freeze was started", .mandatory = true},
+              {.name = "thaw",
+               .type = OptionType::text_list,
+               .description = "releases it; always run once freeze was started",
+               .mandatory = true},
               {.name = "timeout_seconds",
                .type = OptionType::integer,
                .description = "for each of the programs",

@@ -4,7 +4,7 @@
 
 set(DLM_FREEZE_SANITIZE "" CACHE STRING "Sanitizers to build with, as for -fsanitize=")
 option(DLM_FREEZE_COVERAGE "Instrument for gcov" OFF)
-option(DLM_FREEZE_HARDEN "Stack protector, FORTIFY_SOURCE, control-flow protection, full RELRO (needs optimisation)" OFF)
+option(DLM_FREEZE_HARDEN "Stack protector, FORTIFY_SOURCE, full RELRO and the like (needs optimisation)" OFF)
 option(DLM_FREEZE_STATIC_RUNTIME "Link libstdc++ and libgcc statically" OFF)
 
 set(CMAKE_CXX_EXTENSIONS OFF)

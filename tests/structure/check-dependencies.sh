@@ -13,7 +13,7 @@ set -eu
 cd "$1"
 
 # shellcheck disable=SC2016 # awk's own $0
-offences=$(find include/dlm_freeze src -type f \( -name '*.hpp' -o -name '*.cpp' -o -name '*.h' -o -name '*.c' \) | sort |
+offences=$(find include/dlm_freeze src -type f \( -name '*.[ch]' -o -name '*.[ch]pp' \) | sort |
   xargs -r awk '
     function offence(what) { printf "%s:%d: %s\n", FILENAME, FNR, what }
 

@@ -63,7 +63,8 @@ class PostScript {
     if (!state) return tl::unexpected(state.error());
 
     const EndRequest asked = ask_to_end(*state, settings_.execution_id, budget_);
-    const auto lock = state->lock_by(asked == EndRequest::stuck ? Deadline::in({}) : budget_);
+    const auto lock =
+        state->lock_by(StateDirectory::Lock::session, asked == EndRequest::stuck ? Deadline::in({}) : budget_);
     if (!lock) return tl::unexpected(lock.error());
     if (!*lock) return not_in_time(*state, asked);
     auto record = state->read_record();
@@ -80,7 +81,7 @@ class PostScript {
     const bool orphan = record.is_orphan(current_boot_id());
     if (orphan || record.has_leftovers()) {
       if (orphan) record.problems.emplace_back("the sentinel was lost as well");
-      recover_orphan(record, context_.registry, context_.control, budget_);
+      recover_orphan(state, record, context_.registry, context_.control, budget_);
       record.end = SessionEnd::watchdog_lost;
       record.reported = false;
     }

@@ -78,7 +78,7 @@ void recover_earlier_session(const StateDirectory& state, CommandContext& contex
   }
   context.log.warn("the processes of session " + (*record)->execution_id +
                    " were killed; undoing what they left behind");
-  recover_orphan(**record, context.registry, context.control, deadline);
+  recover_orphan(state, **record, context.registry, context.control, deadline);
   for (const std::string& problem : (*record)->problems) context.log.warn(problem);
 }
 
@@ -122,10 +122,12 @@ class PreScript {
 
     auto state = StateDirectory::open(settings_.state_directory, true);
     if (!state) return tl::unexpected(state.error());
-    auto lock = state->try_lock();
+    auto lock = state->try_lock(StateDirectory::Lock::session);
     if (!lock) return tl::unexpected(lock.error());
     if (!*lock) return tl::unexpected(session_is_active(*state));
     recover_earlier_session(*state, context_, budget_);
+    auto freezer_lock = state->open_lock(StateDirectory::Lock::freezer);
+    if (!freezer_lock) return tl::unexpected(freezer_lock.error());
 
     auto opening = FrozenFilesystems::open(plan->freeze, context_.control);
     if (!opening) return tl::unexpected(opening.error());
@@ -134,6 +136,7 @@ class PreScript {
 
     SessionPlan session{.state = &*state,
                         .lock = std::move(**lock),
+                        .freezer_lock = std::move(*freezer_lock),
                         .filesystems = std::move(opening->filesystems),
                         .quiescers = std::move(*chosen),
                         .execution_id = settings_.execution_id,

@@ -17,9 +17,12 @@
 namespace dlm_freeze {
 namespace {
 
-constexpr const char* kLockFile = "lock";
 constexpr const char* kRecordFile = "session.json";
 constexpr const char* kSocket = "socket";
+
+const char* lock_file(StateDirectory::Lock lock) {
+  return lock == StateDirectory::Lock::session ? "lock" : "freezer-lock";
+}
 
 struct flock whole_file(short type) {
   struct flock range {};
@@ -96,32 +99,42 @@ Result<StateDirectory> StateDirectory::open(const std::string& path, bool create
   return StateDirectory(path, std::move(fd));
 }
 
-Result<std::optional<UniqueFd>> StateDirectory::try_lock() const {
-  UniqueFd lock(::openat(fd_.get(), kLockFile, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!lock) return system_failure("cannot open " + path_ + "/" + kLockFile, errno);
-  struct flock range = whole_file(F_WRLCK);
-  if (::fcntl(lock.get(), F_OFD_SETLK, &range) == 0) return std::optional(std::move(lock));
-  if (errno == EAGAIN || errno == EACCES) return std::nullopt;
-  return system_failure("cannot lock " + path_ + "/" + kLockFile, errno);
+Result<UniqueFd> StateDirectory::open_lock(Lock lock) const {
+  UniqueFd fd(::openat(fd_.get(), lock_file(lock), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd) return system_failure("cannot open " + path_ + "/" + lock_file(lock), errno);
+  return fd;
 }
 
-Result<std::optional<UniqueFd>> StateDirectory::lock_by(Deadline deadline) const {
-  UniqueFd lock(::openat(fd_.get(), kLockFile, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!lock) return system_failure("cannot open " + path_ + "/" + kLockFile, errno);
+bool StateDirectory::take(int fd) noexcept {
+  struct flock range = whole_file(F_WRLCK);
+  return ::fcntl(fd, F_OFD_SETLK, &range) == 0;
+}
+
+Result<std::optional<UniqueFd>> StateDirectory::try_lock(Lock lock) const {
+  auto fd = open_lock(lock);
+  if (!fd) return tl::unexpected(fd.error());
+  if (take(fd->get())) return std::optional(std::move(*fd));
+  if (errno == EAGAIN || errno == EACCES) return std::nullopt;
+  return system_failure("cannot lock " + path_ + "/" + lock_file(lock), errno);
+}
+
+Result<std::optional<UniqueFd>> StateDirectory::lock_by(Lock lock, Deadline deadline) const {
+  auto fd = open_lock(lock);
+  if (!fd) return tl::unexpected(fd.error());
   const Alarm alarm(deadline);
   struct flock range = whole_file(F_WRLCK);
-  while (::fcntl(lock.get(), F_OFD_SETLKW, &range) != 0) {
-    if (errno != EINTR) return system_failure("cannot lock " + path_ + "/" + kLockFile, errno);
+  while (::fcntl(fd->get(), F_OFD_SETLKW, &range) != 0) {
+    if (errno != EINTR) return system_failure("cannot lock " + path_ + "/" + lock_file(lock), errno);
     if (deadline.expired()) return std::nullopt;
   }
-  return std::optional(std::move(lock));
+  return std::optional(std::move(*fd));
 }
 
 Result<bool> StateDirectory::is_locked() const {
-  const UniqueFd lock(::openat(fd_.get(), kLockFile, O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  const UniqueFd lock(::openat(fd_.get(), lock_file(Lock::session), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
   if (!lock) {
     if (errno == ENOENT) return false;
-    return system_failure("cannot open " + path_ + "/" + kLockFile, errno);
+    return system_failure("cannot open " + path_ + "/" + lock_file(Lock::session), errno);
   }
   struct flock range = whole_file(F_WRLCK);
   if (::fcntl(lock.get(), F_OFD_GETLK, &range) != 0)

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watchdog/freezer.hpp"
 
+#include <poll.h>
 #include <sched.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "dlm_freeze/base/thread.hpp"
+#include "dlm_freeze/session/state_directory.hpp"
 #include "watchdog/background.hpp"
 #include "watchdog/message.hpp"
 
@@ -15,26 +21,37 @@ namespace {
 
 /// Gives the calling thread descriptors of its own and takes all others away: a thread that is killed while another
 /// one hangs in the kernel then closes its life line at once, not with the last of them.
-void keep_own_life_line(int filesystem, int life_line) noexcept {
+void keep_own(std::vector<int> descriptors) noexcept {
   if (::gettid() == ::getpid()) return;  // No thread could be had for it.
-  if (::unshare(CLONE_FILES) == 0) close_all_but({filesystem, life_line});
+  if (::unshare(CLONE_FILES) == 0) close_all_but(std::move(descriptors));
 }
 
-void freeze(FrozenFilesystems& filesystems, int channel, const std::vector<UniqueFd>& life_lines) {
-  filesystems.freeze_all([&](std::size_t i) { keep_own_life_line(filesystems[i].fd.get(), life_lines[i].get()); });
-  const auto answered = send_message(channel, {verbs::kDone});
-  // Nobody is there to go on with it, perhaps not even a watchdog to undo it.
-  if (!answered) {
-    auto thawer = Thawer::create(filesystems, {});
-    while (thawer && !thawer->run(Deadline::in(std::chrono::hours(1)), true)) {
-    }
+/// Freezes and answers; if pre-script is gone before the answer, undoes it, for perhaps nobody else is left to do so.
+void freeze(FrozenFilesystems& filesystems, int channel, const std::vector<UniqueFd>& life_lines, int lock) {
+  // Held elsewhere only by the freezer of an earlier session that hangs in the kernel: without an answer, pre-script
+  // finds this one gone.
+  if (!StateDirectory::take(lock)) return;
+  const UniqueFd finished(::eventfd(0, EFD_CLOEXEC));
+  run_detached([&] {
+    filesystems.freeze_all([&](std::size_t i) { keep_own({filesystems[i].fd.get(), life_lines[i].get(), lock}); });
+    const std::uint64_t one = 1;
+    static_cast<void>(!::write(finished.get(), &one, sizeof one));
+  });
+  std::array<pollfd, 2> events = {pollfd{finished.get(), POLLIN, 0}, pollfd{channel, POLLIN, 0}};
+  while (::poll(events.data(), events.size(), -1) < 0) {
+  }
+  const bool deserted = events[0].revents == 0 || !send_message(channel, {verbs::kDone});
+  if (!deserted) return;
+  auto thawer = Thawer::create(filesystems, std::vector<int>(filesystems.size(), finished.get()));
+  while (thawer && !thawer->run(Deadline::in(std::chrono::hours(1)), true)) {
   }
 }
 
 }  // namespace
 
-void run_freezer(FrozenFilesystems& filesystems, const UniqueFd& channel, const std::vector<UniqueFd>& life_lines) {
-  std::vector<int> keep = {channel.get()};
+void run_freezer(FrozenFilesystems& filesystems, const UniqueFd& channel, const std::vector<UniqueFd>& life_lines,
+                 const UniqueFd& lock) {
+  std::vector<int> keep = {channel.get(), lock.get()};
   for (const UniqueFd& life_line : life_lines) keep.push_back(life_line.get());
   for (std::size_t i = 0; i < filesystems.size(); ++i) keep.push_back(filesystems[i].fd.get());
   become_background("dlm-freezer", std::move(keep));
@@ -46,7 +63,7 @@ void run_freezer(FrozenFilesystems& filesystems, const UniqueFd& channel, const 
       filesystems.sync_all();
       static_cast<void>(send_message(channel.get(), {verbs::kDone}));
     } else if ((*request)->verb == verbs::kFreeze) {
-      freeze(filesystems, channel.get(), life_lines);
+      freeze(filesystems, channel.get(), life_lines, lock.get());
       ::_exit(0);
     }
   }

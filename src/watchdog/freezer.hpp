@@ -10,8 +10,8 @@ namespace dlm_freeze {
 
 /// The freezer process: does on `channel` what pre-script asks for, and ends with the first freeze or with the end of
 /// file. Of `life_lines`, one for each filesystem, each is held open until the thread that freezes the filesystem has
-/// ended.
+/// ended; `lock` until all of them have.
 [[noreturn]] void run_freezer(FrozenFilesystems& filesystems, const UniqueFd& channel,
-                              const std::vector<UniqueFd>& life_lines);
+                              const std::vector<UniqueFd>& life_lines, const UniqueFd& lock);
 
 }  // namespace dlm_freeze

@@ -30,7 +30,7 @@ Result<FrozenFilesystems::Filesystem> reopen(const FilesystemRecord& record, con
   return tl::unexpected(last);
 }
 
-void thaw(SessionRecord& record, FreezeControl& control, Deadline deadline) {
+void thaw(SessionRecord& record, bool freezer_gone, FreezeControl& control, Deadline deadline) {
   const auto table = MountTable::read();
   std::vector<FrozenFilesystems::Filesystem> reopened;
   std::vector<FilesystemRecord*> records;
@@ -60,7 +60,8 @@ void thaw(SessionRecord& record, FreezeControl& control, Deadline deadline) {
   for (std::size_t i = 0; i < records.size(); ++i) {
     const FreezeState state = filesystems->state(i);
     records[i]->state = to_string(state);
-    records[i]->may_be_frozen = may_be_frozen(state);
+    // Until the freezer has ended, what was found not frozen may still become so.
+    records[i]->may_be_frozen = may_be_frozen(state) || (state == FreezeState::idle && !freezer_gone);
   }
   note_problems(record, *filesystems);
   if (!finished) {
@@ -105,9 +106,18 @@ Result<void> recover_quiescer(const QuiescerType& type, const QuiescerRecord& re
   return (*quiescer)->recover(context, record.facts);
 }
 
-void recover_orphan(SessionRecord& record, QuiescerRegistry& registry, FreezeControl& control, Deadline deadline) {
+void recover_orphan(const StateDirectory& state, SessionRecord& record, QuiescerRegistry& registry,
+                    FreezeControl& control, Deadline deadline) {
   mark_lost(record);
-  thaw(record, control, deadline);
+  auto freezer = state.try_lock(StateDirectory::Lock::freezer);
+  thaw(record, freezer && *freezer, control, deadline);
+  if (freezer && !*freezer) {
+    freezer = state.lock_by(StateDirectory::Lock::freezer, deadline);
+    const bool freezer_gone = freezer && *freezer;
+    if (freezer_gone) thaw(record, freezer_gone, control, deadline);
+    if (!freezer_gone)
+      record.problems.emplace_back("a freeze has not returned from the kernel yet; repeat post-script");
+  }
   for (QuiescerRecord& quiescer : record.quiescers) {
     if (!quiescer.quiesced) continue;
     const auto type = registry.find(quiescer.config.type);

@@ -20,9 +20,9 @@
 namespace dlm_freeze {
 namespace {
 
-/// How long after the deadline a living watchdog must have begun to thaw.
-constexpr auto kGrace = std::chrono::milliseconds(100);
-constexpr auto kThawPatience = std::chrono::milliseconds(300);
+/// How long after the deadline a working watchdog has thawed, and how long after that it has released the databases.
+constexpr auto kThawGrace = std::chrono::seconds(1);
+constexpr auto kReleaseGrace = std::chrono::seconds(60);
 constexpr auto kForever = std::chrono::hours(24 * 365);
 constexpr std::size_t kRecordReserve = std::size_t{32} * 1024;
 
@@ -50,9 +50,11 @@ void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Dead
   ::sigemptyset(&death);
   ::sigaddset(&death, SIGUSR1);
   const UniqueFd signals(::signalfd(-1, &death, SFD_CLOEXEC | SFD_NONBLOCK));
-  const auto timer = new_timer(Deadline(deadline.at() + kGrace));
+  auto timer_or_error = new_timer(Deadline(deadline.at() + kThawGrace));
   auto thawer = Thawer::create(plan.filesystems, life_lines);
-  if (!signals || !timer || !thawer) ::_exit(1);
+  if (!signals || !timer_or_error || !thawer) ::_exit(1);
+  UniqueFd timer = std::move(*timer_or_error);
+  bool very_late = false;
   std::optional<AtomicFile> file;
   // Not worth failing for: without it only the record stays behind the facts, and post-script finds that out.
   if (auto created = plan.state->new_record_file("sentinel", session.text(plan).size() + kRecordReserve))
@@ -61,22 +63,21 @@ void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Dead
 
   // Sent by the kernel when the watchdog's main thread ends, even while another of its threads is stuck in the kernel.
   ::prctl(PR_SET_PDEATHSIG, SIGUSR1);
-  bool late = false;
   for (;;) {
     const bool dead = ::getppid() != watchdog;
     if (plan.filesystems.over()) break;
     if (dead) replace_watchdog(plan, session, *thawer, file);
-    std::array<pollfd, 2> events = {pollfd{signals.get(), POLLIN, 0}, pollfd{late ? -1 : timer->get(), POLLIN, 0}};
+    std::array<pollfd, 2> events = {pollfd{signals.get(), POLLIN, 0}, pollfd{timer.get(), POLLIN, 0}};
     if (::poll(events.data(), events.size(), -1) < 0) continue;
     signalfd_siginfo info{};
     static_cast<void>(!::read(signals.get(), &info, sizeof info));
-    if (events[1].revents != 0) {
-      late = true;
-      // A watchdog that was stopped (SIGSTOP) or is stuck. What it has begun is left to it.
-      ::kill(watchdog, SIGCONT);
-      while (!thawer->run(Deadline::in(kThawPatience), ::getppid() != watchdog) && ::getppid() == watchdog) {
-      }
-    }
+    if (events[1].revents == 0) continue;
+    // A watchdog that is stopped (SIGSTOP, a debugger) or stuck has overrun. It must be dead before its work is done
+    // for it: one that wakes up half-way could still answer that all is well.
+    const bool thawed = plan.filesystems.ending() && !plan.filesystems.any(may_be_frozen);
+    if (!thawed || very_late) ::kill(watchdog, SIGKILL);
+    very_late = true;
+    timer = std::move(*new_timer(Deadline::in(kReleaseGrace)));
   }
   file.reset();
   ::_exit(0);

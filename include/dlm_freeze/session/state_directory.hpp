@@ -25,13 +25,23 @@ class StateDirectory {
 
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
 
+  /// Two locks: one is held while anything of a session lives that can end it, the other while a FIFREEZE of it may
+  /// be under way.
+  enum class Lock { session, freezer };
+
+  /// Opens a lock's file without taking it, for `take`.
+  [[nodiscard]] Result<UniqueFd> open_lock(Lock lock) const;
+
+  /// Takes the lock whose file is open as `fd`; false when somebody holds it. Opens nothing.
+  [[nodiscard]] static bool take(int fd) noexcept;
+
   /// The lock, or nothing when somebody holds it. The descriptor holds it; so do its copies in forked processes.
-  [[nodiscard]] Result<std::optional<UniqueFd>> try_lock() const;
+  [[nodiscard]] Result<std::optional<UniqueFd>> try_lock(Lock lock) const;
 
   /// The same, but waits for it until `deadline`. Uses SIGALRM; not for a process with threads.
-  [[nodiscard]] Result<std::optional<UniqueFd>> lock_by(Deadline deadline) const;
+  [[nodiscard]] Result<std::optional<UniqueFd>> lock_by(Lock lock, Deadline deadline) const;
 
-  /// Whether somebody holds it: a session is active.
+  /// Whether somebody holds the session's lock: one is active.
   [[nodiscard]] Result<bool> is_locked() const;
 
   /// The record of the active or last session; nothing when there was none. Errors: it is damaged or of another

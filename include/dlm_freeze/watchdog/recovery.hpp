@@ -10,6 +10,7 @@
 #include "dlm_freeze/fs/frozen_filesystems.hpp"
 #include "dlm_freeze/quiesce/registry.hpp"
 #include "dlm_freeze/session/record.hpp"
+#include "dlm_freeze/session/state_directory.hpp"
 
 namespace dlm_freeze {
 
@@ -25,8 +26,9 @@ void note_problems(SessionRecord& record, const FrozenFilesystems& filesystems);
 
 /// Undoes by the record alone what a session left behind whose processes are all gone: opens the filesystems again,
 /// thaws them, releases what outlives a connection, and updates `record`, which the caller writes. The caller holds the
-/// session's lock. What could not be undone is left in the record, so that it can be tried again, and is among its
-/// problems.
-void recover_orphan(SessionRecord& record, QuiescerRegistry& registry, FreezeControl& control, Deadline deadline);
+/// session's lock. What could not be undone until `deadline` is left in the record, so that it can be tried again, and
+/// is among its problems.
+void recover_orphan(const StateDirectory& state, SessionRecord& record, QuiescerRegistry& registry,
+                    FreezeControl& control, Deadline deadline);
 
 }  // namespace dlm_freeze

@@ -29,6 +29,7 @@ using SyslogFactory = std::function<std::unique_ptr<LogOutput>()>;
 struct SessionPlan {
   const StateDirectory* state = nullptr;
   UniqueFd lock;
+  UniqueFd freezer_lock;  ///< Open, to be taken by the freezer.
   FrozenFilesystems filesystems;
   std::vector<PlannedQuiescer> quiescers;
   std::string execution_id;

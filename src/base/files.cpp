@@ -73,6 +73,7 @@ Result<AtomicFile> AtomicFile::create(int directory, std::string name, std::stri
   UniqueFd fd(::openat(directory, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return system_failure("cannot create " + temporary, errno);
   AtomicFile file(directory, std::move(name), std::move(temporary), std::move(fd));
+  if (reserve == 0) return file;
   if (const int error = ::posix_fallocate(file.fd_.get(), 0, static_cast<off_t>(reserve)); error != 0) {
     return system_failure("cannot reserve space for " + file.name_, error);
   }

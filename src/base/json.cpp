@@ -9,7 +9,8 @@
 namespace dlm_freeze {
 namespace {
 
-/// Iterates over a text and counts the lines in a counter that all copies share, since the parser copies iterators.
+/// Iterates over a text and counts the lines in a counter that all copies share, since the parser copies iterators. A
+/// line begins when its first character is read: the parser reads one character beyond a number, often a line's end.
 class CountingIterator {
  public:
   using iterator_category = std::input_iterator_tag;
@@ -18,10 +19,10 @@ class CountingIterator {
   using pointer = const char*;
   using reference = const char&;
 
-  CountingIterator(const char* at, int* line) : at_(at), line_(line) {}
+  CountingIterator(const char* at, const char* begin, int* line) : at_(at), begin_(begin), line_(line) {}
   reference operator*() const { return *at_; }
   CountingIterator& operator++() {
-    if (*at_ == '\n') ++*line_;
+    if (at_ != begin_ && at_[-1] == '\n') ++*line_;
     ++at_;
     return *this;
   }
@@ -29,6 +30,7 @@ class CountingIterator {
 
  private:
   const char* at_;
+  const char* begin_;
   int* line_;
 };
 
@@ -141,8 +143,9 @@ Json::~Json() = default;
 Result<Json> Json::parse(std::string_view text) {
   int line = 1;
   JsonReader reader(&line);
+  const char* begin = text.data();
   const bool read = nlohmann::json::sax_parse(
-      CountingIterator(text.data(), &line), CountingIterator(text.data() + text.size(), &line), &reader,
+      CountingIterator(begin, begin, &line), CountingIterator(begin + text.size(), begin, &line), &reader,
       nlohmann::json::input_format_t::json, /*strict=*/true, /*ignore_comments=*/true);
   if (!read) return failure(reader.error);
   return std::move(reader.root);

@@ -26,7 +26,7 @@ std::string check_execution_id(const std::string& text) {
 class Parser {
  public:
   Parser() {
-    app_.require_subcommand(1);
+    app_.require_subcommand(0, 1);  // That one is missing is said below, after what else is wrong.
     app_.set_version_flag("--version", std::string("dlm-freeze ") + kVersion);
     app_.set_help_flag("--help,-h", "Print this and exit");
     app_.add_option("--config", line_.config, std::string("Configuration file [") + kDefaultConfigFile + "]")
@@ -80,9 +80,11 @@ class Parser {
       return failure(std::string(error.what()) + "; see dlm-freeze --help", ErrorKind::usage);
     }
     for (const auto& [command, subcommand] : subcommands_) {
-      if (subcommand->parsed()) line_.command = command;
+      if (!subcommand->parsed()) continue;
+      line_.command = command;
+      return line_;
     }
-    return line_;
+    return failure("no command was given; see dlm-freeze --help", ErrorKind::usage);
   }
 
  private:

@@ -74,8 +74,11 @@ Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {
   if (!quiescers) return tl::unexpected(quiescers.error());
 
   Selection selection = settings.filesystems;
-  selection.protect.push_back(settings.state_directory);
   selection.protect = existing(selection.protect);
+  // The state directory may be yet to be made.
+  std::error_code error;
+  const auto state = std::filesystem::weakly_canonical(settings.state_directory, error);
+  selection.protect.push_back(error ? settings.state_directory : state.string());
   for (const FoundQuiescer& quiescer : *quiescers) {
     for (const DataLocation& location : quiescer.presence.locations) {
       if (!location.may_be_frozen) selection.protect.push_back(location.path);

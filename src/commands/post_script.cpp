@@ -47,10 +47,9 @@ class PostScript {
     context_.log.caller().hold();
     context_.log.syslog().hold();
     auto done = end_session();
-    if (!still_frozen_) {
-      context_.log.caller().resume();
-      context_.log.syslog().resume();
-    }
+    // A caller's pipe or terminal is not frozen; a file that is waits until it is not, and delays no thaw.
+    context_.log.caller().resume();
+    if (!still_frozen_) context_.log.syslog().resume();
     return done;
   }
 
@@ -63,8 +62,7 @@ class PostScript {
     if (!state) return tl::unexpected(state.error());
 
     const EndRequest asked = ask_to_end(*state, settings_.execution_id, budget_);
-    const auto lock =
-        state->lock_by(StateDirectory::Lock::session, asked == EndRequest::stuck ? Deadline::in({}) : budget_);
+    const auto lock = state->lock_by(StateDirectory::Lock::session, budget_);
     if (!lock) return tl::unexpected(lock.error());
     if (!*lock) return not_in_time(*state, asked);
     auto record = state->read_record();

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dlm_freeze/fs/block_stack.hpp"
 
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 
 #include <algorithm>
@@ -57,8 +60,10 @@ std::optional<std::string> ebs_volume_id(std::string_view serial) {
 
 class StackReader {
  public:
-  explicit StackReader(const DeviceRoots& roots)
-      : roots_(roots), classes_(stdfs::path(roots.sys) / "class" / "block") {}
+  StackReader(const MountTable& table, const DeviceRoots& roots)
+      : roots_(roots), classes_(stdfs::path(roots.sys) / "class" / "block") {
+    for (const Mount& mount : table.mounts()) superblocks_.insert(mount.device);
+  }
 
   /// The kernel names of the devices that the filesystem of `mount` is on.
   std::vector<std::string> devices_of(const Mount& mount) {
@@ -79,9 +84,14 @@ class StackReader {
     if (!seen_.insert(device).second) return;
     const stdfs::path directory = classes_ / device;
     if (const auto file = attribute(directory / "loop" / "backing_file")) {
+      const auto holder = device_of_backing_file(device);
       constexpr std::string_view kDeleted = " (deleted)";
-      stack.backing_files.push_back(file->ends_with(kDeleted) ? file->substr(0, file->size() - kDeleted.size())
-                                                              : *file);
+      if (holder) {
+        stack.backing_devices.push_back(*holder);
+      } else {
+        stack.backing_files.push_back(file->ends_with(kDeleted) ? file->substr(0, file->size() - kDeleted.size())
+                                                                : *file);
+      }
     }
     for (const std::string& slave : names_in(directory / "slaves")) describe(slave, stack);
     std::error_code error;
@@ -107,6 +117,16 @@ class StackReader {
   void forget_seen() { seen_.clear(); }
 
  private:
+  /// The superblock that holds the file of a loop device. Nothing if it cannot be asked, or for a btrfs, whose files
+  /// have other device numbers than its mounts.
+  std::optional<dev_t> device_of_backing_file(const std::string& loop) const {
+    const UniqueFd fd(::open((stdfs::path(roots_.dev) / loop).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    loop_info64 info{};
+    if (!fd || ::ioctl(fd.get(), LOOP_GET_STATUS64, &info) != 0) return std::nullopt;
+    const auto device = static_cast<dev_t>(info.lo_device);
+    return superblocks_.contains(device) ? std::optional(device) : std::nullopt;
+  }
+
   std::vector<std::string> with_btrfs_siblings(const std::string& device) {
     const stdfs::path filesystems = stdfs::path(roots_.sys) / "fs" / "btrfs";
     std::error_code error;
@@ -119,6 +139,7 @@ class StackReader {
 
   const DeviceRoots& roots_;
   stdfs::path classes_;
+  std::set<dev_t> superblocks_;
   std::set<std::string> seen_;
 };
 
@@ -127,7 +148,7 @@ class StackReader {
 BlockStacks read_block_stacks(const MountTable& table, const DeviceRoots& roots) {
   BlockStacks stacks;
   std::set<dev_t> known;
-  StackReader reader(roots);
+  StackReader reader(table, roots);
   for (const Mount& mount : table.mounts()) {
     if (!known.insert(mount.device).second) continue;
     BlockStack stack;

@@ -74,6 +74,9 @@ class Planner {
     for (const auto& [device, stack] : stacks_) {
       const auto superblock = superblocks_.find(device);
       if (superblock == superblocks_.end()) continue;
+      for (const dev_t below : stack.backing_devices) {
+        if (below != device) superblock->second.lies_on.insert(below);
+      }
       for (const std::string& file : stack.backing_files) {
         const Mount* below = table_.resolve(file);
         if (below != nullptr && below->device != device) superblock->second.lies_on.insert(below->device);

@@ -196,7 +196,8 @@ void FrozenFilesystems::thaw_one(std::size_t i, FreezeState if_not_frozen) noexc
   if (error == 0) {
     progress.state.store(FreezeState::thawed);
   } else if (error == EINVAL) {
-    progress.state.store(if_not_frozen);
+    // Unless another process that thaws it at the same time has said so.
+    if (!move(i, FreezeState::thawing, if_not_frozen)) static_cast<void>(move(i, FreezeState::undoing, if_not_frozen));
   } else {
     progress.error.store(error);
     progress.state.store(FreezeState::thaw_failed);

@@ -190,7 +190,7 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
   for (const Json& element : reader.array("problems")) {
     if (element.as_string() != nullptr) record.problems.push_back(*element.as_string());
   }
-  std::string missing = reader.first_missing();
+  std::string missing;
   for (const Json& element : reader.array("filesystems")) {
     MemberReader member(element);
     record.filesystems.push_back({member.text("mount_point"), member.text("device"), member.text("state"),
@@ -208,6 +208,7 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
     record.quiescers.push_back(std::move(quiescer));
     if (missing.empty()) missing = member.first_missing();
   }
+  if (!reader.first_missing().empty()) missing = reader.first_missing();
   if (!missing.empty()) return failure("the record of the session is damaged: '" + missing + "' is missing or wrong");
   return record;
 }

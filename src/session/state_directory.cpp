@@ -38,6 +38,11 @@ class Alarm {
     struct sigaction action {};
     action.sa_handler = [](int) {};
     ::sigaction(SIGALRM, &action, &previous_);
+    // A caller may have blocked it: the mask is inherited.
+    sigset_t alarm;
+    ::sigemptyset(&alarm);
+    ::sigaddset(&alarm, SIGALRM);
+    ::sigprocmask(SIG_UNBLOCK, &alarm, &previous_mask_);
     const auto left = std::chrono::duration_cast<std::chrono::microseconds>(deadline.remaining()).count();
     constexpr long kMillion = 1'000'000;
     constexpr long kAgain = 10'000;
@@ -47,6 +52,7 @@ class Alarm {
   ~Alarm() {
     const itimerval off{};
     ::setitimer(ITIMER_REAL, &off, nullptr);
+    ::sigprocmask(SIG_SETMASK, &previous_mask_, nullptr);
     ::sigaction(SIGALRM, &previous_, nullptr);
   }
   Alarm(const Alarm&) = delete;
@@ -54,6 +60,7 @@ class Alarm {
 
  private:
   struct sigaction previous_ {};
+  sigset_t previous_mask_{};
 };
 
 Result<UniqueFd> new_socket() {
@@ -157,7 +164,9 @@ Result<std::optional<SessionRecord>> StateDirectory::read_record() const {
 }
 
 Result<AtomicFile> StateDirectory::new_record_file(std::string_view slot, std::size_t reserve) const {
-  return AtomicFile::create(fd_.get(), kRecordFile, slot, reserve);
+  auto file = AtomicFile::create(fd_.get(), kRecordFile, slot, reserve);
+  if (!file) return tl::unexpected(file.error().with_context(path_));
+  return file;
 }
 
 Result<void> StateDirectory::write_record(const SessionRecord& record) const {

@@ -68,6 +68,7 @@ void close_all_but(std::vector<int> keep) noexcept {
   std::sort(keep.begin(), keep.end());
   unsigned next = STDERR_FILENO + 1;
   for (const int fd : keep) {
+    if (fd < 0) continue;
     const auto number = static_cast<unsigned>(fd);
     if (number < next) continue;
     close_range_of(next, number - 1);

@@ -13,7 +13,7 @@ void become_background(const char* name, std::vector<int> keep) noexcept;
 /// The same for a process that such a one forked: what it inherits is left as it is, and no file is opened.
 void stay_background(const char* name, std::vector<int> keep) noexcept;
 
-/// Closes every descriptor of the calling thread but stdio and `keep`.
+/// Closes every descriptor of the calling thread but stdio and `keep`, of which -1 stands for none.
 void close_all_but(std::vector<int> keep) noexcept;
 
 /// Locks what this process has in memory and will get, so that it never waits for a page while filesystems are frozen.

@@ -7,11 +7,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <memory>
 #include <utility>
 
 #include "dlm_freeze/fs/freeze_plan.hpp"
 #include "dlm_freeze/fs/mount_table.hpp"
+#include "watchdog/thaw_process.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -45,18 +45,12 @@ void thaw(SessionRecord& record, bool freezer_gone, FreezeControl& control, Dead
     reopened.push_back(std::move(*opened));
     records.push_back(&filesystem);
   }
-  auto adopted = FrozenFilesystems::adopt(std::move(reopened), control, FreezeState::freezing);
-  if (!adopted) {
-    record.problems.push_back(adopted.error().message);
+  auto filesystems = FrozenFilesystems::adopt(std::move(reopened), control, FreezeState::freezing);
+  if (!filesystems) {
+    record.problems.push_back(filesystems.error().message);
     return;
   }
-  auto filesystems = std::make_unique<FrozenFilesystems>(std::move(*adopted));
-  auto thawer = Thawer::create(*filesystems, {});
-  if (!thawer) {
-    record.problems.push_back(thawer.error().message);
-    return;
-  }
-  const bool finished = thawer->run(deadline, true);
+  static_cast<void>(thaw_in_process(*filesystems, {}, deadline));
   for (std::size_t i = 0; i < records.size(); ++i) {
     const FreezeState state = filesystems->state(i);
     records[i]->state = to_string(state);
@@ -64,20 +58,15 @@ void thaw(SessionRecord& record, bool freezer_gone, FreezeControl& control, Dead
     records[i]->may_be_frozen = may_be_frozen(state) || (state == FreezeState::idle && !freezer_gone);
   }
   note_problems(record, *filesystems);
-  if (!finished) {
-    // A thread of the thawer is still at work on them, for as long as this process lives.
-    static_cast<void>(filesystems.release());
-    static_cast<void>(new Thawer(std::move(*thawer)));
-  }
 }
 
 }  // namespace
 
-void mark_lost(SessionRecord& record) {
+void mark_lost(SessionRecord& record, SessionEnd end) {
   if (record.phase == Phase::ended) return;
   const bool was_held = record.phase == Phase::held;
   record.phase = Phase::ended;
-  record.end = was_held ? SessionEnd::watchdog_lost : SessionEnd::rolled_back;
+  record.end = was_held ? end : SessionEnd::rolled_back;
   record.ended_at = std::chrono::system_clock::now();
   record.problems.emplace_back("the watchdog was lost");
 }
@@ -108,7 +97,7 @@ Result<void> recover_quiescer(const QuiescerType& type, const QuiescerRecord& re
 
 void recover_orphan(const StateDirectory& state, SessionRecord& record, QuiescerRegistry& registry,
                     FreezeControl& control, Deadline deadline) {
-  mark_lost(record);
+  mark_lost(record, SessionEnd::watchdog_lost);
   auto freezer = state.try_lock(StateDirectory::Lock::freezer);
   thaw(record, freezer && *freezer, control, deadline);
   if (freezer && !*freezer) {

@@ -9,7 +9,6 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -24,13 +23,13 @@ namespace {
 constexpr auto kThawGrace = std::chrono::seconds(1);
 constexpr auto kReleaseGrace = std::chrono::seconds(60);
 constexpr auto kForever = std::chrono::hours(24 * 365);
-constexpr std::size_t kRecordReserve = std::size_t{32} * 1024;
 
 /// The watchdog is dead: does what it would have done.
-[[noreturn]] void replace_watchdog(SessionPlan& plan, SessionState& session, Thawer& thawer,
-                                   std::optional<AtomicFile>& file) {
-  take_over(plan, session, thawer, Deadline::in(kForever));
-  if (file) static_cast<void>(file->commit(session.text(plan)));
+[[noreturn]] void replace_watchdog(SessionPlan& plan, SessionState& session, Thawer& thawer, AtomicFile& record_file,
+                                   SessionEnd end) {
+  const auto thaw = [&](Deadline until) { return thawer.run(until, true); };
+  take_over(plan, session, thaw, Deadline::in(kForever), end);
+  static_cast<void>(record_file.commit(session.text(plan)));
   plan.filesystems.set_over();
   Log log(nullptr, plan.syslog ? plan.syslog() : nullptr);
   log.error("the watchdog of session " + plan.execution_id + " died; the sentinel has thawed its filesystems");
@@ -40,9 +39,9 @@ constexpr std::size_t kRecordReserve = std::size_t{32} * 1024;
 }  // namespace
 
 void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Deadline deadline, int channel,
-                  const std::vector<int>& life_lines) {
+                  const std::vector<int>& life_lines, AtomicFile& record_file) {
   std::vector<int> keep = life_lines;
-  keep.insert(keep.end(), {channel, plan.lock.get(), plan.state->fd()});
+  keep.insert(keep.end(), {channel, plan.lock.get(), plan.state->fd(), record_file.fd()});
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) keep.push_back(plan.filesystems[i].fd.get());
   stay_background("dlm-sentinel", std::move(keep));
 
@@ -54,11 +53,8 @@ void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Dead
   auto thawer = Thawer::create(plan.filesystems, life_lines);
   if (!signals || !timer_or_error || !thawer) ::_exit(1);
   UniqueFd timer = std::move(*timer_or_error);
-  bool very_late = false;
-  std::optional<AtomicFile> file;
-  // Not worth failing for: without it only the record stays behind the facts, and post-script finds that out.
-  if (auto created = plan.state->new_record_file("sentinel", session.text(plan).size() + kRecordReserve))
-    file = std::move(*created);
+
+  bool late = false;
   lock_memory();
 
   // Sent by the kernel when the watchdog's main thread ends, even while another of its threads is stuck in the kernel.
@@ -66,7 +62,9 @@ void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Dead
   for (;;) {
     const bool dead = ::getppid() != watchdog;
     if (plan.filesystems.over()) break;
-    if (dead) replace_watchdog(plan, session, *thawer, file);
+    if (dead) {
+      replace_watchdog(plan, session, *thawer, record_file, late ? SessionEnd::auto_thawed : SessionEnd::watchdog_lost);
+    }
     std::array<pollfd, 2> events = {pollfd{signals.get(), POLLIN, 0}, pollfd{timer.get(), POLLIN, 0}};
     if (::poll(events.data(), events.size(), -1) < 0) continue;
     signalfd_siginfo info{};
@@ -75,11 +73,10 @@ void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Dead
     // A watchdog that is stopped (SIGSTOP, a debugger) or stuck has overrun. It must be dead before its work is done
     // for it: one that wakes up half-way could still answer that all is well.
     const bool thawed = plan.filesystems.ending() && !plan.filesystems.any(may_be_frozen);
-    if (!thawed || very_late) ::kill(watchdog, SIGKILL);
-    very_late = true;
+    if (!thawed || late) ::kill(watchdog, SIGKILL);
+    late = true;
     timer = std::move(*new_timer(Deadline::in(kReleaseGrace)));
   }
-  file.reset();
   ::_exit(0);
 }
 

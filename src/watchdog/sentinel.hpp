@@ -13,9 +13,9 @@
 namespace dlm_freeze {
 
 /// The sentinel process, from just after the fork to its end: waits, and does the watchdog's work if `watchdog` dies or
-/// is late. `channel` is held open and never used. `life_lines` as for Thawer. Nothing here needs a file that is not
-/// open, until all is thawed.
+/// is late. `channel` is held open and never used. `life_lines` as for Thawer. `record_file` is for the record of an
+/// end without the watchdog. Nothing here needs a file that is not open, until all is thawed.
 [[noreturn]] void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Deadline deadline, int channel,
-                               const std::vector<int>& life_lines);
+                               const std::vector<int>& life_lines, AtomicFile& record_file);
 
 }  // namespace dlm_freeze

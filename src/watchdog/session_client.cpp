@@ -14,6 +14,7 @@
 #include "watchdog/message.hpp"
 #include "watchdog/session_state.hpp"
 #include "watchdog/take_over.hpp"
+#include "watchdog/thaw_process.hpp"
 #include "watchdog/watchdog.hpp"
 
 namespace dlm_freeze {
@@ -166,9 +167,8 @@ std::vector<std::string> SessionClient::roll_back(Deadline deadline) {
 
 /// Watchdog and sentinel were killed: this process does their work.
 void SessionClient::stand_in(Deadline deadline) {
-  auto thawer = Thawer::create(plan_->filesystems, numbers_of(life_lines_));
-  if (!thawer) return;
-  take_over(*plan_, *session_, *thawer, deadline);
+  const auto thaw = [&](Deadline until) { return thaw_in_process(plan_->filesystems, numbers_of(life_lines_), until); };
+  take_over(*plan_, *session_, thaw, deadline, SessionEnd::watchdog_lost);
   session_->refresh(*plan_);
   static_cast<void>(plan_->state->write_record(session_->record));
   plan_->filesystems.set_over();

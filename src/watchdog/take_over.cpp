@@ -36,12 +36,13 @@ void release_leftovers(const SessionPlan& plan, SessionState& session) {
 
 }  // namespace
 
-void take_over(SessionPlan& plan, SessionState& session, Thawer& thawer, Deadline until) {
-  const bool finished = thawer.run(until.or_earlier(Deadline::in(kThawPatience)), true);
+void take_over(SessionPlan& plan, SessionState& session, const std::function<bool(Deadline)>& thaw, Deadline until,
+               SessionEnd end) {
+  const bool finished = thaw(until.or_earlier(Deadline::in(kThawPatience)));
   session.record = last_record(plan, session);
-  mark_lost(session.record);
+  mark_lost(session.record, end);
   release_leftovers(plan, session);
-  if (!finished) static_cast<void>(thawer.run(until, true));
+  if (!finished) static_cast<void>(thaw(until));
   note_problems(session.record, plan.filesystems);
 }
 

@@ -29,8 +29,10 @@
 namespace dlm_freeze {
 namespace {
 
-/// How long the databases wait for filesystems whose thaw does not return, before they are released all the same.
-constexpr auto kThawPatience = std::chrono::milliseconds(300);
+/// How long the databases wait for filesystems whose freeze hangs, or whose thaw does not return, before they are
+/// released all the same.
+constexpr auto kHangPatience = std::chrono::milliseconds(300);
+constexpr auto kThawPatience = std::chrono::seconds(3);
 /// How long a quiescer may take to give up, and to release.
 constexpr auto kCancelPatience = std::chrono::seconds(10);
 constexpr auto kReleaseTimeout = std::chrono::seconds(30);
@@ -100,7 +102,8 @@ class Watchdog {
   bool quiescing_ = false;  ///< Which stage that is.
   std::optional<AtomicFile> held_record_;
   std::optional<AtomicFile> final_record_;
-  std::vector<LogLine> lines_;  ///< For the host's log, after the thaw.
+  std::optional<AtomicFile> sentinel_record_;  ///< Committed by the sentinel, if at all.
+  std::vector<LogLine> lines_;                 ///< For the host's log, after the thaw.
   std::vector<bool> hold_lost_;
 };
 
@@ -117,8 +120,10 @@ Result<void> Watchdog::set_up() {
   listener_ = std::move(*listener);
 
   const std::string text = session_.text(plan_);
-  for (auto* file : {&held_record_, &final_record_}) {
-    auto created = plan_.state->new_record_file(file == &held_record_ ? "held" : "final", text.size() + kRecordReserve);
+  const std::pair<std::optional<AtomicFile>*, const char*> files[] = {
+      {&held_record_, "held"}, {&final_record_, "final"}, {&sentinel_record_, "sentinel"}};
+  for (const auto& [file, slot] : files) {
+    auto created = plan_.state->new_record_file(slot, text.size() + kRecordReserve);
     if (!created) return tl::unexpected(created.error());
     *file = std::move(*created);
   }
@@ -131,7 +136,7 @@ Result<void> Watchdog::start_sentinel() {
   const pid_t self = ::getpid();
   const pid_t child = ::fork();
   if (child < 0) return system_failure("cannot start the sentinel", errno);
-  if (child == 0) run_sentinel(plan_, session_, self, deadline_, channel_.get(), life_lines_);
+  if (child == 0) run_sentinel(plan_, session_, self, deadline_, channel_.get(), life_lines_, *sentinel_record_);
   sentinel_pid_ = child;
   sentinel_ = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
   if (!sentinel_) return system_failure("cannot watch the sentinel (Linux 5.3 or newer is needed)", errno);
@@ -312,7 +317,9 @@ void Watchdog::commit(const Json& body) {
 
 void Watchdog::end(SessionEnd how, const std::string& problem) {
   if (!problem.empty()) session_.record.problems.push_back(problem);
-  const bool finished = thawer_.run(Deadline::in(kThawPatience), true);
+  bool finished = thawer_.run(Deadline::in(kHangPatience), true);
+  const auto hangs = [](FreezeState state) { return state == FreezeState::freezing; };
+  if (!finished && !plan_.filesystems.any(hangs)) finished = thawer_.run(Deadline::in(kThawPatience), true);
   if (stage_) {
     stage_->cancel();
     // One that does not give up is left to the sentinel, which gets rid of this process and what it holds.
@@ -334,6 +341,9 @@ void Watchdog::end(SessionEnd how, const std::string& problem) {
   note_problems(session_.record, plan_.filesystems);
   write_final_record();
   plan_.filesystems.set_over();
+  // It would end by itself, unless it was stopped; the lock is free when both are gone.
+  ::kill(sentinel_pid_, SIGKILL);
+  sentinel_record_.reset();
   write_log(how);
   ::_exit(0);
 }

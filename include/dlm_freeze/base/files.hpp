@@ -39,6 +39,9 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile() { discard(); }
 
+  /// The descriptor of the replacement, for a forked process that keeps only some.
+  [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+
   /// Writes `content` and puts the file in place. At most once.
   [[nodiscard]] Result<void> commit(std::string_view content);
 

@@ -14,8 +14,8 @@
 
 namespace dlm_freeze {
 
-/// What is left to say of a session whose watchdog died, put into its record: it has ended, and how.
-void mark_lost(SessionRecord& record);
+/// What is left to say of a session whose watchdog died, put into its record: it has ended; by `end` if it was held.
+void mark_lost(SessionRecord& record, SessionEnd end);
 
 /// Notes in `record` what the final states of `filesystems` mean for whoever reads it.
 void note_problems(SessionRecord& record, const FrozenFilesystems& filesystems);

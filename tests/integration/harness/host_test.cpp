@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host_test.hpp"
+
+#include <signal.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <stdexcept>
+
+#include "loop_device.hpp"
+
+namespace dlm_freeze::integration {
+namespace {
+
+constexpr const char* kDefaultConfig = R"({"auto_thaw_seconds": 20, "quiescers": []})";
+
+std::string binary_under_test() {
+  const char* path = std::getenv("DLM_FREEZE_BINARY");
+  return path != nullptr ? path : DLM_FREEZE_BINARY;
+}
+
+}  // namespace
+
+void HostTest::SetUp() {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can freeze";
+  if (!loop_devices_available()) GTEST_SKIP() << "this host has no loop devices";
+  namespace fs = std::filesystem;
+  const fs::path original = fs::canonical(binary_under_test());
+  host_mounts_ = enter_mount_namespace();
+  for (const char* directory : {"/srv/bin", "/srv/etc", "/srv/images"}) fs::create_directories(directory);
+  // A copy: what the original lies on may have been unmounted here, and its path says whose
+  // processes are ours.
+  fs::copy_file(original, binary_);
+  configure(kDefaultConfig);
+  safety_.emplace(kSafetyLimit);
+}
+
+void HostTest::TearDown() {
+  if (!safety_) return;
+  check_host_is_clean();
+  if (safety_->fired()) ADD_FAILURE() << "the safety thaw had to step in";
+  kill_agents();
+  if (!safety_->thaw_all()) ADD_FAILURE() << "something could not be thawed";
+  probe_.collect();
+  EXPECT_TRUE(all_gone());
+  safety_.reset();
+  for (const auto& filesystem : filesystems_) filesystem->close_directory();
+  unmount_all_but(host_mounts_);
+  while (!filesystems_.empty()) filesystems_.pop_back();
+}
+
+Filesystem& HostTest::add(const FilesystemSpec& spec) {
+  auto& added = *filesystems_.emplace_back(std::make_unique<Filesystem>(spec));
+  safety_->guard(added.directory());
+  return added;
+}
+
+void HostTest::configure(const std::string& json) const { write_text(config_, json); }
+
+std::vector<std::string> HostTest::command_line(const std::vector<std::string>& arguments) const {
+  std::vector<std::string> command{binary_, "--config", config_};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return command;
+}
+
+std::unique_ptr<AgentRun> HostTest::start(const std::vector<std::string>& arguments, const RunOptions& options) const {
+  return std::make_unique<AgentRun>(command_line(arguments), options);
+}
+
+RunResult HostTest::run(const std::vector<std::string>& arguments, const RunOptions& options) const {
+  return start(arguments, options)->wait();
+}
+
+RunResult HostTest::expect(int expected, const std::vector<std::string>& arguments, const RunOptions& options) const {
+  RunResult result = run(arguments, options);
+  EXPECT_EQ(result.exit_code, expected) << testing::PrintToString(arguments) << ' ' << result.text();
+  return result;
+}
+
+AgentProcess HostTest::process(const std::string& name) const {
+  std::optional<AgentProcess> found;
+  if (!eventually([&] { return (found = agent_process(binary_, name)).has_value(); }, std::chrono::seconds(1))) {
+    throw std::runtime_error("no process " + name);
+  }
+  return std::move(*found);
+}
+
+bool HostTest::all_gone(Milliseconds limit) const {
+  return eventually([&] { return processes().empty(); }, limit);
+}
+
+void HostTest::kill_agents() const {
+  // Twice: the watchdog may fork a new sentinel between the look and the kill.
+  for (int round = 0; round < 2; ++round) {
+    for (const auto& process : processes()) process.signal(SIGKILL);
+  }
+}
+
+void HostTest::check_host_is_clean() {
+  if (!all_gone()) {
+    for (const auto& process : processes()) {
+      ADD_FAILURE() << "left behind: " << process.name() << ' ' << process.pid() << " in state "
+                    << process_state(process.pid());
+    }
+  }
+  for (const auto& filesystem : filesystems_) {
+    EXPECT_FALSE(filesystem->thaw()) << filesystem->mount_point() << " was left frozen";
+  }
+}
+
+}  // namespace dlm_freeze::integration

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent.hpp"
+#include "filesystem.hpp"
+#include "mounts.hpp"
+#include "safety_thaw.hpp"
+#include "session_processes.hpp"
+#include "system.hpp"
+#include "write_probe.hpp"
+#include "writer.hpp"
+
+namespace dlm_freeze::integration {
+
+/// A host of the test's own: a mount namespace with nothing to freeze in it but what the test
+/// makes, the agent's binary at /srv/bin, and a safety thaw that is armed before anything is
+/// frozen. When a test ends, nothing may be frozen and no process of the agent may be left:
+/// TearDown checks that, then removes everything whatever happened.
+class HostTest : public testing::Test {
+ protected:
+  /// The most a test can keep anything frozen.
+  static constexpr std::chrono::seconds kSafetyLimit{40};
+
+  void SetUp() override;
+  void TearDown() override;
+
+  /// Makes and mounts a filesystem, which the safety thaw guards from then on.
+  Filesystem& add(const FilesystemSpec& spec);
+  Filesystem& add(const std::string& type, const std::string& mount_point) {
+    return add(FilesystemSpec{.type = type, .mount_point = mount_point});
+  }
+
+  /// Replaces the configuration that runs get. Without it: no databases, auto-thaw after 20 s.
+  void configure(const std::string& json) const;
+
+  /// What `start` and `run` execute: the binary with `--config` and `arguments`.
+  [[nodiscard]] std::vector<std::string> command_line(const std::vector<std::string>& arguments) const;
+
+  [[nodiscard]] std::unique_ptr<AgentRun> start(const std::vector<std::string>& arguments,
+                                                const RunOptions& options = {}) const;
+
+  /// Runs it to its end.
+  RunResult run(const std::vector<std::string>& arguments, const RunOptions& options = {}) const;
+
+  /// The same, for the commands that every test needs: the exit code has to be `expected`.
+  RunResult expect(int expected, const std::vector<std::string>& arguments, const RunOptions& options = {}) const;
+
+  [[nodiscard]] bool frozen(const Filesystem& filesystem) { return probe_.is_frozen(filesystem); }
+  [[nodiscard]] bool writable(const Filesystem& filesystem, Milliseconds limit = Milliseconds(500)) {
+    return probe_.is_writable(filesystem, limit);
+  }
+  [[nodiscard]] WriteProbe& probe() { return probe_; }
+
+  /// For a test of many rounds: the safety limit counts from here.
+  void restart_safety_limit() { safety_->restart(); }
+
+  /// The process of that name; throws when there is none within a second.
+  [[nodiscard]] AgentProcess process(const std::string& name) const;
+  [[nodiscard]] std::vector<AgentProcess> processes() const { return agent_processes(binary_); }
+
+  /// Whether all processes of the agent are gone, or go within `limit`.
+  [[nodiscard]] bool all_gone(Milliseconds limit = std::chrono::seconds(2)) const;
+
+  [[nodiscard]] const std::string& binary() const { return binary_; }
+  [[nodiscard]] const std::string& config() const { return config_; }
+
+ private:
+  void kill_agents() const;
+  void check_host_is_clean();
+
+  std::string binary_ = "/srv/bin/dlm-freeze";
+  std::string config_ = "/srv/etc/config.json";
+  std::vector<Mount> host_mounts_;
+  std::optional<SafetyThaw> safety_;
+  std::vector<std::unique_ptr<Filesystem>> filesystems_;
+  WriteProbe probe_;
+};
+
+}  // namespace dlm_freeze::integration

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// SIGKILL at moments spread over pre-script's whole run.
+#include <signal.h>
+
+#include <algorithm>
+#include <array>
+
+#include "harness/host_test.hpp"
+
+namespace dlm_freeze::integration {
+namespace {
+
+class KillSweep : public HostTest {
+ protected:
+  void SetUp() override {
+    HostTest::SetUp();
+    if (IsSkipped()) return;
+    one_ = &add("ext4", "/srv/one");
+    two_ = &add("ext4", "/srv/two");
+    measure();
+  }
+
+  /// What pre-script takes, start to exit: the longest of some runs.
+  void measure() {
+    for (int round = 0; round < 5; ++round) {
+      run_time_ = std::max(run_time_, expect(0, {"pre-script"}).run_time());
+      expect(0, {"post-script"});
+    }
+  }
+
+  /// The `number`th of `count` moments from the start to a fifth past the usual end.
+  [[nodiscard]] Clock::duration moment(int number, int count) const { return run_time_ * 12 * number / (10 * count); }
+
+  [[nodiscard]] bool both_writable(Milliseconds limit) { return writable(*one_, limit) && writable(*two_, limit); }
+
+  const Filesystem* one_ = nullptr;
+  const Filesystem* two_ = nullptr;
+  Clock::duration run_time_{0};
+};
+
+TEST_F(KillSweep, OfPreScriptsGroupLeavesNothingFrozen) {
+  constexpr int kMoments = 200;
+  int killed = 0;
+  int between_success_and_exit = 0;
+  for (int number = 0; number < kMoments; ++number) {
+    restart_safety_limit();
+    const auto pre = start({"pre-script", "--auto-thaw", "3"});
+    sleep_for(moment(number, kMoments));
+    pre->kill_group();
+    const auto result = pre->wait();
+    SCOPED_TRACE("moment " + std::to_string(number) + ": " + result.text());
+    if (result.exit_code) {
+      // It was faster than the kill, which then must not have reached the watchdog.
+      ASSERT_EQ(result.exit_code, 0);
+      ASSERT_FALSE(writable(*one_, Milliseconds(20)));
+      expect(0, {"post-script"});
+      ASSERT_TRUE(both_writable(Milliseconds(500)));
+      continue;
+    }
+    ++killed;
+    if (!both_writable(std::chrono::seconds(1))) {
+      // Killed after the watchdog had taken over and before the exit: nobody can tell these two
+      // apart. Then all the lines must have been written, and the session must be a whole one.
+      ++between_success_and_exit;
+      ASSERT_NE(result.out.find("pre-script completed"), std::string::npos);
+      expect(0, {"post-script"});
+      ASSERT_TRUE(both_writable(Milliseconds(500)));
+      continue;
+    }
+    ASSERT_TRUE(all_gone(std::chrono::seconds(1)));
+    ASSERT_TRUE(both_writable(Milliseconds(500))) << "it was frozen after the fact";
+  }
+  EXPECT_GT(killed, kMoments / 2) << "the moments do not cover the run";
+  EXPECT_LE(between_success_and_exit, kMoments / 20);
+  RecordProperty("killed", killed);
+  RecordProperty("between_success_and_exit", between_success_and_exit);
+}
+
+TEST_F(KillSweep, OfAnyOtherProcessDuringPreScriptLeavesNothingFrozen) {
+  constexpr int kMoments = 40;
+  for (const char* name : {"dlm-watchdog", "dlm-sentinel", "dlm-freezer"}) {
+    int killed = 0;
+    for (int number = 0; number < kMoments; ++number) {
+      restart_safety_limit();
+      const auto pre = start({"pre-script", "--auto-thaw", "3"});
+      sleep_for(moment(number, kMoments));
+      if (const auto victim = agent_process(binary(), name)) killed += victim->signal(SIGKILL) ? 1 : 0;
+      const auto result = pre->wait();
+      SCOPED_TRACE(std::string(name) + " at moment " + std::to_string(number) + ": " + result.text());
+      ASSERT_TRUE(result.exit_code == 0 || result.exit_code == 201);
+      if (result.exit_code == 0) {
+        // Success, so either it is still held or post-script says that it is not.
+        const bool held = !writable(*one_, Milliseconds(50));
+        const auto post = run({"post-script"});
+        ASSERT_TRUE(post.exit_code == 0 || post.exit_code == 202) << post.text();
+        ASSERT_TRUE(held || post.exit_code == 202) << "it was not held, and post-script did not say so";
+      }
+      ASSERT_TRUE(both_writable(std::chrono::seconds(1)));
+      ASSERT_TRUE(all_gone(std::chrono::seconds(1)));
+    }
+    EXPECT_GT(killed, kMoments / 8) << name << " was hardly ever there to be killed";
+  }
+}
+
+TEST_F(KillSweep, OfAllProcessesAtOnceIsMendedByTheNextCommand) {
+  constexpr int kMoments = 60;
+  for (int number = 0; number < kMoments; ++number) {
+    restart_safety_limit();
+    const auto pre = start({"pre-script", "--auto-thaw", "3"});
+    sleep_for(moment(number, kMoments));
+    // All stopped before the first is killed, so that none can react; what they forked meanwhile
+    // too.
+    for (auto all = processes(); !all.empty(); all = processes()) {
+      kill_at_once(all);
+    }
+    pre->kill_group();  // it may not have been executed yet
+    const auto result = pre->wait();
+    SCOPED_TRACE("moment " + std::to_string(number) + ": " + result.text());
+    ASSERT_TRUE(all_gone(std::chrono::seconds(1)));
+    // Alternately the two commands that may come next.
+    if (number % 2 == 0) {
+      const auto post = run({"post-script"});
+      ASSERT_TRUE(post.exit_code == 202 || post.exit_code == 205) << post.text();
+    } else {
+      expect(0, {"pre-script"});
+      expect(0, {"post-script"});
+    }
+    ASSERT_TRUE(both_writable(Milliseconds(500)));
+  }
+}
+
+}  // namespace
+}  // namespace dlm_freeze::integration

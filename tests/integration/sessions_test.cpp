@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// One session at a time, and what a command answers that comes at the wrong moment.
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "harness/host_test.hpp"
+
+namespace dlm_freeze::integration {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+constexpr const char* kExecution = "11111111-2222-3333-4444-555555555555";
+constexpr const char* kOtherExecution = "99999999-8888-7777-6666-555555555555";
+
+class Sessions : public HostTest {};
+
+TEST_F(Sessions, ASecondPreScriptAnswers204AndLeavesTheFirstAlone) {
+  const auto& data = add("ext4", "/srv/data");
+  expect(0, {"pre-script"});
+  const auto second = expect(204, {"pre-script"});
+  EXPECT_THAT(second.err, AllOf(HasSubstr("ERROR: "), HasSubstr("Return Error Code: 204")));
+  EXPECT_TRUE(frozen(data));
+  expect(0, {"post-script"});
+  EXPECT_TRUE(writable(data));
+}
+
+TEST_F(Sessions, OfTwoPreScriptsAtTheSameInstantOneAnswers0AndOne204) {
+  const auto& data = add("ext4", "/srv/data");
+  for (int round = 0; round < 20; ++round) {
+    const auto first = start({"pre-script"});
+    const auto second = start({"pre-script"});
+    const auto one = first->wait();
+    const auto other = second->wait();
+    ASSERT_TRUE(one.exit_code && other.exit_code) << one.text() << other.text();
+    const auto codes = std::minmax(*one.exit_code, *other.exit_code);
+    ASSERT_EQ(codes.first, 0) << one.text() << other.text();
+    ASSERT_EQ(codes.second, 204) << one.text() << other.text();
+    ASSERT_TRUE(frozen(data));
+    expect(0, {"post-script"});
+    ASSERT_TRUE(writable(data));
+  }
+}
+
+TEST_F(Sessions, OfTwoPostScriptsAtTheSameInstantBothFindItThawed) {
+  const auto& data = add("ext4", "/srv/data");
+  for (int round = 0; round < 10; ++round) {
+    expect(0, {"pre-script", "--execution-id", kExecution});
+    const auto first = start({"post-script", "--execution-id", kExecution});
+    const auto second = start({"post-script", "--execution-id", kExecution});
+    const auto one = first->wait();
+    const auto other = second->wait();
+    EXPECT_EQ(one.exit_code, 0) << one.text();
+    EXPECT_EQ(other.exit_code, 0) << other.text();
+    EXPECT_TRUE(writable(data));
+  }
+}
+
+TEST_F(Sessions, APostScriptWithoutASessionAnswers205) {
+  const auto post = expect(205, {"post-script"});
+  EXPECT_THAT(post.err, AllOf(HasSubstr("ERROR: "), HasSubstr("Return Error Code: 205")));
+  EXPECT_FALSE(std::filesystem::exists("/run/dlm-freeze/session.json"));
+}
+
+TEST_F(Sessions, ARepeatedPostScriptAnswers0ForTheSameExecutionAnd205ForAnyOther) {
+  add("ext4", "/srv/data");
+  expect(0, {"pre-script", "--execution-id", kExecution});
+  expect(0, {"post-script", "--execution-id", kExecution});
+  expect(0, {"post-script", "--execution-id", kExecution});
+  expect(205, {"post-script", "--execution-id", kOtherExecution});
+  expect(205, {"post-script", "--execution-id", "None"});
+  expect(205, {"post-script"});
+}
+
+TEST_F(Sessions, AnotherExecutionIdInPostScriptIsOnlyAWarning) {
+  const auto& data = add("ext4", "/srv/data");
+  expect(0, {"pre-script", "--execution-id", kExecution});
+  const auto post = expect(0, {"post-script", "--execution-id", kOtherExecution});
+  EXPECT_THAT(post.out, HasSubstr("WARN: "));
+  EXPECT_TRUE(writable(data));
+}
+
+TEST_F(Sessions, AFailedPreScriptLeavesNothingForAPostScript) {
+  const auto& theirs = add("ext4", "/srv/theirs");
+  theirs.freeze();
+  expect(204, {"pre-script"});
+  EXPECT_TRUE(all_gone());
+  expect(205, {"post-script"});
+  EXPECT_TRUE(theirs.thaw());
+  expect(0, {"pre-script"});
+  expect(0, {"post-script"});
+}
+
+}  // namespace
+}  // namespace dlm_freeze::integration

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/command_line.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace dlm_freeze {
+namespace {
+
+using testing::AllOf;
+using testing::EndsWith;
+using testing::HasSubstr;
+
+using Words = std::vector<std::string>;
+
+Result<CommandLine> parse(const Words& words) {
+  std::vector<const char*> argv = {"dlm-freeze"};
+  for (const std::string& word : words) argv.push_back(word.c_str());
+  return parse_command_line(static_cast<int>(argv.size()), argv.data());
+}
+
+CommandLine parsed(const Words& words) {
+  auto line = parse(words);
+  EXPECT_TRUE(line) << line.error().message;
+  return line ? std::move(*line) : CommandLine();
+}
+
+/// What is said of a wrong command line.
+std::string complaint(const Words& words) {
+  const auto line = parse(words);
+  if (line) return "nothing";
+  EXPECT_EQ(line.error().kind, ErrorKind::usage);
+  return line.error().message;
+}
+
+constexpr const char* kId = "11111111-2222-3333-4444-AAAAbbbbCCCC";
+
+TEST(CommandLines, NameACommand) {
+  EXPECT_EQ(parsed({"pre-script"}).command, Command::pre_script);
+  EXPECT_EQ(parsed({"post-script"}).command, Command::post_script);
+  EXPECT_EQ(parsed({"dry-run"}).command, Command::dry_run);
+  EXPECT_EQ(parsed({"status"}).command, Command::status);
+  for (const Command command : {Command::pre_script, Command::post_script, Command::dry_run, Command::status}) {
+    EXPECT_EQ(parsed({std::string(to_string(command))}).command, command);
+  }
+}
+
+TEST(CommandLines, SayNothingOfWhatIsNotThere) {
+  const CommandLine line = parsed({"pre-script"});
+  EXPECT_FALSE(line.config);
+  EXPECT_FALSE(line.state_directory);
+  EXPECT_FALSE(line.execution_id);
+  EXPECT_FALSE(line.auto_thaw);
+  EXPECT_FALSE(line.timeout);
+  EXPECT_FALSE(line.text);
+  EXPECT_EQ(line.log_level, LogLevel::info);
+}
+
+TEST(CommandLines, HaveOptionsForAllCommandsOnEitherSide) {
+  for (const char* command : {"pre-script", "post-script", "dry-run", "status"}) {
+    for (const Words& words : {Words{"--config", "/c", "--log-level", "warn", "--state-dir", "/s", command},
+                               Words{command, "--config", "/c", "--log-level", "warn", "--state-dir", "/s"},
+                               Words{command, "--config=/c", "--log-level=warn", "--state-dir=/s"}}) {
+      const CommandLine line = parsed(words);
+      EXPECT_EQ(line.config, "/c");
+      EXPECT_EQ(line.state_directory, "/s");
+      EXPECT_EQ(line.log_level, LogLevel::warn);
+    }
+  }
+}
+
+TEST(CommandLines, HaveOptionsForPreScript) {
+  const CommandLine line = parsed({"pre-script", "--execution-id", kId, "--auto-thaw", "3600", "--timeout", "120"});
+  EXPECT_EQ(line.execution_id, kId);
+  EXPECT_EQ(line.auto_thaw, 3600);
+  EXPECT_EQ(line.timeout, 120);
+}
+
+TEST(CommandLines, HaveOptionsForPostScript) {
+  const CommandLine line = parsed({"post-script", "--execution-id", "None", "--timeout", "1"});
+  EXPECT_EQ(line.execution_id, "None");
+  EXPECT_EQ(line.timeout, 1);
+}
+
+TEST(CommandLines, HaveOptionsForDryRunAndStatus) {
+  EXPECT_TRUE(parsed({"dry-run", "--probe"}).probe);
+  EXPECT_TRUE(parsed({"dry-run", "--json"}).json);
+  EXPECT_EQ(parsed({"dry-run", "--execution-id", kId}).execution_id, kId) << "callers pass it to every command";
+  EXPECT_TRUE(parsed({"status", "--json"}).json);
+  EXPECT_TRUE(parsed({"status", "--watch"}).watch);
+}
+
+TEST(CommandLines, KnowEveryLogLevel) {
+  EXPECT_EQ(parsed({"--log-level", "debug", "status"}).log_level, LogLevel::debug);
+  EXPECT_EQ(parsed({"--log-level", "info", "status"}).log_level, LogLevel::info);
+  EXPECT_EQ(parsed({"--log-level", "warn", "status"}).log_level, LogLevel::warn);
+  EXPECT_EQ(parsed({"--log-level", "error", "status"}).log_level, LogLevel::error);
+  EXPECT_THAT(complaint({"--log-level", "loud", "status"}), HasSubstr("loud"));
+}
+
+TEST(CommandLines, TakeAUuidOrNoneForAnExecutionId) {
+  EXPECT_EQ(parsed({"pre-script", "--execution-id", "None"}).execution_id, "None");
+  EXPECT_EQ(parsed({"pre-script", "--execution-id", kId}).execution_id, kId);
+  for (const char* id : {"", "none", "NONE", "1", "11111111-2222-3333-4444-55555555555", "11111111-2222-3333-4444-5555555555555",
+                         "11111111-2222-3333-4444-55555555555g", "11111111222233334444555555555555", "$(reboot)",
+                         "{{executionId}}", "11111111-2222-3333-4444-555555555555\n"}) {
+    EXPECT_THAT(complaint({"pre-script", "--execution-id", id}), HasSubstr("is neither None nor a UUID")) << id;
+  }
+}
+
+TEST(CommandLines, RefuseNumbersOutOfRange) {
+  for (const char* seconds : {"0", "-1", "3601", "1.5", "ten", "", "99999999999999999999", "60s"}) {
+    EXPECT_NE(complaint({"pre-script", "--auto-thaw", seconds}), "nothing") << seconds;
+  }
+  for (const char* seconds : {"0", "-1", "121", "x"}) {
+    EXPECT_NE(complaint({"pre-script", "--timeout", seconds}), "nothing") << seconds;
+    EXPECT_NE(complaint({"post-script", "--timeout", seconds}), "nothing") << seconds;
+  }
+}
+
+TEST(CommandLines, RefuseWhatIsNotKnownAndPointToTheHelp) {
+  EXPECT_THAT(complaint({"freeze"}), AllOf(HasSubstr("freeze"), EndsWith("; see dlm-freeze --help")));
+  EXPECT_THAT(complaint({"pre-script", "--force"}), HasSubstr("--force"));
+  EXPECT_THAT(complaint({"pre-script", "word"}), HasSubstr("word"));
+  EXPECT_NE(complaint({}), "nothing");
+  EXPECT_NE(complaint({"pre-script", "post-script"}), "nothing");
+  EXPECT_NE(complaint({"pre-script", "--timeout"}), "nothing");
+  EXPECT_NE(complaint({"Pre-Script"}), "nothing");
+  EXPECT_NE(complaint({"pre_script"}), "nothing");
+}
+
+TEST(CommandLines, RefuseOptionsOfOtherCommands) {
+  EXPECT_THAT(complaint({"post-script", "--auto-thaw", "60"}), HasSubstr("--auto-thaw"));
+  EXPECT_NE(complaint({"pre-script", "--json"}), "nothing");
+  EXPECT_NE(complaint({"pre-script", "--probe"}), "nothing");
+  EXPECT_NE(complaint({"status", "--timeout", "5"}), "nothing");
+  EXPECT_NE(complaint({"status", "--execution-id", "None"}), "nothing");
+  EXPECT_NE(complaint({"dry-run", "--watch"}), "nothing");
+}
+
+TEST(CommandLines, RefuseAnOptionThatIsGivenTwice) {
+  EXPECT_NE(complaint({"pre-script", "--timeout", "5", "--timeout", "6"}), "nothing");
+}
+
+TEST(CommandLines, DoNotTakeAbbreviations) { EXPECT_NE(complaint({"pre-script", "--time", "5"}), "nothing"); }
+
+TEST(CommandLines, PrintHelpAndVersion) {
+  const CommandLine help = parsed({"--help"});
+  ASSERT_TRUE(help.text);
+  for (const char* word : {"pre-script", "post-script", "dry-run", "status", "--config", "--log-level", "--state-dir", "201", "206"}) {
+    EXPECT_THAT(*help.text, HasSubstr(word));
+  }
+  const CommandLine version = parsed({"--version"});
+  ASSERT_TRUE(version.text);
+  EXPECT_THAT(*version.text, testing::MatchesRegex("dlm-freeze [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+}
+
+TEST(CommandLines, PrintTheHelpOfACommand) {
+  const CommandLine help = parsed({"pre-script", "--help"});
+  ASSERT_TRUE(help.text);
+  for (const char* word : {"--auto-thaw", "--timeout", "--execution-id"}) EXPECT_THAT(*help.text, HasSubstr(word));
+}
+
+}  // namespace
+}  // namespace dlm_freeze

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dlm_freeze/fs/block_stack.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/sysmacros.h>
+
+#include <string>
+
+#include "fakes/fake_devices.hpp"
+#include "fakes/mount_tables.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+using fakes::FakeDevices;
+using fakes::table_from;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+
+class BlockStackTest : public testing::Test {
+ protected:
+  /// The stack of a filesystem of `type` with device number `number`, mounted from `source`.
+  [[nodiscard]] BlockStack stack_of(const std::string& number, const std::string& source = "/dev/x",
+                                    const std::string& type = "ext4") const {
+    const MountTable table = table_from("9 1 " + number + " / /data rw - " + type + " " + source + " rw\n");
+    const BlockStacks stacks = read_block_stacks(table, devices_.roots());
+    return stacks.empty() ? BlockStack() : stacks.begin()->second;
+  }
+
+  FakeDevices devices_;
+};
+
+using ADisk = BlockStackTest;
+
+TEST_F(ADisk, HasTheVolumeIdInItsNvmeSerialNumber) {
+  devices_.add({.name = "nvme1n1", .number = "259:1", .sectors = 209'715'200, .serial = "vol0123456789abcdef0"});
+  const BlockStack stack = stack_of("259:1");
+  EXPECT_THAT(stack.devices, ElementsAre("nvme1n1"));
+  EXPECT_THAT(stack.volume_ids, ElementsAre("vol-0123456789abcdef0"));
+  EXPECT_THAT(stack.backing_files, IsEmpty());
+  EXPECT_EQ(stack.size_bytes, std::uint64_t{100} << 30);
+}
+
+TEST_F(ADisk, MayHaveASerialNumberPaddedWithBlanksOrWithADash) {
+  devices_.add({.name = "nvme1n1", .number = "259:1", .serial = "vol0123456789abcdef0     "});
+  devices_.add({.name = "nvme2n1", .number = "259:2", .serial = "vol-0123456789abcdef1"});
+  EXPECT_THAT(stack_of("259:1").volume_ids, ElementsAre("vol-0123456789abcdef0"));
+  EXPECT_THAT(stack_of("259:2").volume_ids, ElementsAre("vol-0123456789abcdef1"));
+}
+
+TEST_F(ADisk, HasNoVolumeIdWhenItIsNotOfEbs) {
+  devices_.add({.name = "nvme1n1", .number = "259:1", .serial = "AWS22A1B2C3D4E5F6071"});
+  devices_.add({.name = "nvme2n1", .number = "259:2", .serial = "vol"});
+  devices_.add({.name = "xvda", .number = "202:0"});
+  EXPECT_THAT(stack_of("259:1").volume_ids, IsEmpty());
+  EXPECT_THAT(stack_of("259:2").volume_ids, IsEmpty());
+  EXPECT_THAT(stack_of("202:0").volume_ids, IsEmpty());
+  EXPECT_THAT(stack_of("202:0").devices, ElementsAre("xvda"));
+}
+
+TEST_F(ADisk, LendsItsVolumeToItsPartitionsButNotItsSize) {
+  devices_.add({.name = "nvme1n1", .number = "259:1", .sectors = 4096, .serial = "vol0123456789abcdef0"});
+  devices_.add_partition("nvme1n1", "nvme1n1p1", "259:2", 1000);
+  const BlockStack stack = stack_of("259:2");
+  EXPECT_THAT(stack.devices, ElementsAre("nvme1n1p1"));
+  EXPECT_THAT(stack.volume_ids, ElementsAre("vol-0123456789abcdef0"));
+  EXPECT_EQ(stack.size_bytes, 512'000U);
+}
+
+TEST_F(ADisk, IsFoundByItsNumberWhateverItsSourceIsCalled) {
+  devices_.add({.name = "nvme0n1", .number = "259:1"});
+  EXPECT_THAT(stack_of("259:1", "/dev/root").devices, ElementsAre("nvme0n1"));
+}
+
+TEST_F(ADisk, ThatSysfsDoesNotKnowIsNoBlockDevice) { EXPECT_THAT(stack_of("259:77").devices, IsEmpty()); }
+
+using ALoopDevice = BlockStackTest;
+
+TEST_F(ALoopDevice, HasABackingFile) {
+  devices_.add({.name = "loop3", .number = "7:3", .backing_file = "/data/image of mine"});
+  EXPECT_THAT(stack_of("7:3").backing_files, ElementsAre("/data/image of mine"));
+}
+
+TEST_F(ALoopDevice, StillLiesWhereItsFileWasDeleted) {
+  devices_.add({.name = "loop3", .number = "7:3", .backing_file = "/data/image (deleted)"});
+  EXPECT_THAT(stack_of("7:3").backing_files, ElementsAre("/data/image"));
+}
+
+TEST_F(ALoopDevice, IsSeenThroughItsPartitions) {
+  devices_.add({.name = "loop3", .number = "7:3", .backing_file = "/data/image"});
+  devices_.add_partition("loop3", "loop3p1", "259:9");
+  EXPECT_THAT(stack_of("259:9").backing_files, ElementsAre("/data/image"));
+}
+
+TEST_F(ALoopDevice, IsSeenThroughDeviceMapperAndMd) {
+  devices_.add({.name = "loop1", .number = "7:1", .backing_file = "/one/image"});
+  devices_.add({.name = "loop2", .number = "7:2", .backing_file = "/two/image"});
+  devices_.add_partition("loop2", "loop2p1", "259:9");
+  devices_.add({.name = "md0", .number = "9:0", .slaves = {"loop1", "loop2p1"}});
+  devices_.add({.name = "dm-0", .number = "253:0", .slaves = {"md0"}, .dm_name = "crypt"});
+  EXPECT_THAT(stack_of("253:0").backing_files, UnorderedElementsAre("/one/image", "/two/image"));
+}
+
+using Lvm = BlockStackTest;
+
+TEST_F(Lvm, HasTheVolumesOfAllItsDisksSortedAndEachOnce) {
+  devices_.add({.name = "nvme1n1", .number = "259:1", .serial = "vol00000000000000002"});
+  devices_.add({.name = "nvme2n1", .number = "259:2", .serial = "vol00000000000000001"});
+  devices_.add_partition("nvme1n1", "nvme1n1p1", "259:3");
+  devices_.add_partition("nvme1n1", "nvme1n1p2", "259:4");
+  devices_.add({.name = "dm-0",
+                .number = "253:0",
+                .sectors = 10,
+                .slaves = {"nvme1n1p1", "nvme1n1p2", "nvme2n1"},
+                .dm_name = "vg-lv"});
+  const BlockStack stack = stack_of("253:0", "/dev/mapper/vg-lv");
+  EXPECT_THAT(stack.devices, ElementsAre("dm-0"));
+  EXPECT_THAT(stack.volume_ids, ElementsAre("vol-00000000000000001", "vol-00000000000000002"));
+  EXPECT_EQ(stack.size_bytes, 5120U);
+}
+
+TEST_F(Lvm, LiesOnWhatLiesBelowMultipathAndItsPartitionMap) {
+  devices_.add({.name = "sda", .number = "8:0"});
+  devices_.add({.name = "sdb", .number = "8:16"});
+  devices_.add({.name = "loop0", .number = "7:0", .backing_file = "/data/lun"});
+  devices_.add({.name = "dm-0", .number = "253:0", .slaves = {"sda", "sdb", "loop0"}, .dm_name = "mpatha"});
+  devices_.add({.name = "dm-1", .number = "253:1", .slaves = {"dm-0"}, .dm_name = "mpatha1"});
+  EXPECT_THAT(stack_of("253:1").backing_files, ElementsAre("/data/lun"));
+}
+
+using ABtrfs = BlockStackTest;
+
+TEST_F(ABtrfs, IsFoundByItsSourceSinceItsNumberIsAnonymous) {
+  devices_.add({.name = "nvme1n1", .number = "259:1", .serial = "vol00000000000000001"});
+  devices_.add_btrfs("11111111-1111-4111-8111-111111111111", {"nvme1n1"});
+  const BlockStack stack = stack_of("0:44", "/dev/nvme1n1", "btrfs");
+  EXPECT_THAT(stack.devices, ElementsAre("nvme1n1"));
+  EXPECT_THAT(stack.volume_ids, ElementsAre("vol-00000000000000001"));
+}
+
+TEST_F(ABtrfs, MayLieOnSeveralDevices) {
+  devices_.add({.name = "nvme1n1", .number = "259:1", .sectors = 10, .serial = "vol00000000000000001"});
+  devices_.add({.name = "nvme2n1", .number = "259:2", .sectors = 20, .serial = "vol00000000000000002"});
+  devices_.add({.name = "loop0", .number = "7:0", .sectors = 30, .backing_file = "/data/third"});
+  devices_.add_btrfs("22222222-2222-4222-8222-222222222222", {"nvme1n1", "nvme2n1", "loop0"});
+  const BlockStack stack = stack_of("0:44", "/dev/nvme2n1", "btrfs");
+  EXPECT_THAT(stack.devices, UnorderedElementsAre("nvme1n1", "nvme2n1", "loop0"));
+  EXPECT_THAT(stack.volume_ids, ElementsAre("vol-00000000000000001", "vol-00000000000000002"));
+  EXPECT_THAT(stack.backing_files, ElementsAre("/data/third"));
+  EXPECT_EQ(stack.size_bytes, 60U * 512U);
+}
+
+TEST_F(ABtrfs, IsFoundThroughALinkInDev) {
+  devices_.add({.name = "nvme1n1", .number = "259:1"});
+  devices_.add({.name = "dm-0", .number = "253:0", .slaves = {"nvme1n1"}, .dm_name = "luks"});
+  EXPECT_THAT(stack_of("0:44", "/dev/mapper/luks", "btrfs").devices, ElementsAre("dm-0"));
+}
+
+using WithoutADevice = BlockStackTest;
+
+TEST_F(WithoutADevice, AFilesystemIsNotInTheResult) {
+  const MountTable table = table_from(
+      "1 0 0:30 / /a rw - tmpfs tmpfs rw\n"
+      "2 1 0:31 / /b rw - nfs4 server:/ rw\n"
+      "3 1 0:32 / /c rw - overlay overlay rw\n"
+      "4 1 0:33 / /d rw - fuse /dev/fuse rw\n"
+      "5 1 0:34 / /e rw - zfs tank/data rw\n");
+  EXPECT_THAT(read_block_stacks(table, devices_.roots()), IsEmpty());
+}
+
+TEST_F(WithoutADevice, ASourceOutsideDevIsNotFollowed) {
+  devices_.add({.name = "nvme1n1", .number = "259:1"});
+  EXPECT_THAT(stack_of("0:44", "nvme1n1", "btrfs").devices, IsEmpty());
+  EXPECT_THAT(stack_of("0:44", "/etc/nvme1n1", "btrfs").devices, IsEmpty());
+}
+
+TEST_F(WithoutADevice, NothingIsFoundWhereThereIsNoSysfs) {
+  const MountTable table = table_from("1 0 259:1 / / rw - ext4 /dev/nvme0n1p1 rw\n");
+  EXPECT_THAT(read_block_stacks(table, {"/nowhere", "/nowhere"}), IsEmpty());
+}
+
+TEST(BlockStacks, DescribeASuperblockOnceHoweverOftenItIsMounted) {
+  FakeDevices devices;
+  devices.add({.name = "nvme1n1", .number = "259:1"});
+  devices.add({.name = "nvme2n1", .number = "259:2"});
+  const MountTable table = table_from(
+      "1 0 259:1 / /a rw - ext4 /dev/nvme1n1 rw\n"
+      "2 0 259:1 /x /b rw - ext4 /dev/nvme1n1 rw\n"
+      "3 0 259:2 / /c rw - ext4 /dev/nvme2n1 rw\n");
+  const BlockStacks stacks = read_block_stacks(table, devices.roots());
+  ASSERT_EQ(stacks.size(), 2U);
+  EXPECT_THAT(stacks.at(makedev(259, 1)).devices, ElementsAre("nvme1n1"));
+  EXPECT_THAT(stacks.at(makedev(259, 2)).devices, ElementsAre("nvme2n1"));
+}
+
+TEST(BlockStacks, OfThisVeryHostCanBeRead) {
+  const auto table = MountTable::read();
+  ASSERT_TRUE(table);
+  for (const auto& [device, stack] : read_block_stacks(*table)) {
+    EXPECT_FALSE(stack.devices.empty());
+    EXPECT_GT(stack.size_bytes, 0U) << stack.devices.front();
+  }
+}
+
+}  // namespace
+}  // namespace dlm_freeze

@@ -1,0 +1,590 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dlm_freeze/fs/freeze_plan.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "fakes/mount_tables.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+
+/// By device number, the files below loop devices.
+using Images = std::map<std::string, std::vector<std::string>>;
+
+const std::string kRoot = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n";
+
+dev_t device_of(const std::string& number) {
+  unsigned major = 0;
+  unsigned minor = 0;
+  std::sscanf(number.c_str(), "%u:%u", &major, &minor);
+  return makedev(major, minor);
+}
+
+/// The plan for `mountinfo`. What has a major number, and each btrfs, lies on a block device.
+FreezePlan plan(const std::string& mountinfo, const Selection& wanted = {}, const Images& images = {}) {
+  const MountTable table = fakes::table_from(mountinfo);
+  BlockStacks stacks;
+  for (const Mount& mount : table.mounts()) {
+    if (major(mount.device) != 0 || mount.type == "btrfs") stacks[mount.device].devices = {"disk"};
+  }
+  for (const auto& [number, files] : images) stacks[device_of(number)].backing_files = files;
+  return plan_freeze(table, stacks, wanted);
+}
+
+using Paths = std::vector<std::string>;
+
+Selection selection(Paths include, Paths exclude, Paths protect) {
+  return {true, std::move(include), std::move(exclude), std::move(protect)};
+}
+Selection including(Paths paths) { return selection(std::move(paths), {}, {}); }
+Selection excluding(Paths paths) { return selection({}, std::move(paths), {}); }
+Selection protecting(Paths paths) { return selection({}, {}, std::move(paths)); }
+
+Selection nothing() {
+  Selection off;
+  off.freeze = false;
+  return off;
+}
+
+const PlannedMount& at(const FreezePlan& plan, std::string_view mount_point, int nth = 0) {
+  for (const PlannedMount& planned : plan.mounts) {
+    if (planned.mount.mount_point == mount_point && nth-- == 0) return planned;
+  }
+  throw std::runtime_error("no mount at " + std::string(mount_point));
+}
+
+/// "freeze 0", "same 1" or the reason for which it is passed over.
+std::string fate(const FreezePlan& plan, std::string_view mount_point, int nth = 0) {
+  const PlannedMount& planned = at(plan, mount_point, nth);
+  if (planned.verdict == Verdict::pass_over) return std::string(to_string(planned.reason));
+  return std::string(to_string(planned.verdict)) + " " + std::to_string(planned.level);
+}
+
+std::vector<std::string> order(const FreezePlan& plan) {
+  std::vector<std::string> all;
+  for (const PlannedFilesystem& filesystem : plan.filesystems) {
+    all.push_back(std::to_string(filesystem.level) + " " + filesystem.mount_point());
+  }
+  return all;
+}
+
+TEST(FreezePlan, FreezesADataDisk) {
+  const FreezePlan p = plan(kRoot + "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n");
+  EXPECT_EQ(fate(p, "/data"), "freeze 0");
+  EXPECT_EQ(at(p, "/data").reason, Reason::data);
+  ASSERT_EQ(p.filesystems.size(), 1U);
+  EXPECT_EQ(p.filesystems[0].device, makedev(8, 2));
+  EXPECT_THAT(p.filesystems[0].stack.devices, ElementsAre("disk"));
+}
+
+TEST(FreezePlan, IsEmptyForAnEmptyTable) {
+  const FreezePlan p = plan("");
+  EXPECT_THAT(p.mounts, IsEmpty());
+  EXPECT_THAT(p.filesystems, IsEmpty());
+}
+
+// Rule 1: root and /boot.
+
+TEST(FreezePlan, PassesOverRoot) { EXPECT_EQ(fate(plan(kRoot), "/"), "root_or_boot"); }
+
+TEST(FreezePlan, PassesOverBootAndWhatIsBelowIt) {
+  const FreezePlan p = plan(kRoot +
+                            "2 1 8:2 / /boot rw - ext4 /dev/sda2 rw\n"
+                            "3 2 8:3 / /boot/efi rw - vfat /dev/sda3 rw\n"
+                            "4 1 8:4 / /boot/a/b rw - ext4 /dev/sda4 rw\n");
+  EXPECT_EQ(fate(p, "/boot"), "root_or_boot");
+  EXPECT_EQ(fate(p, "/boot/efi"), "root_or_boot");
+  EXPECT_EQ(fate(p, "/boot/a/b"), "root_or_boot");
+}
+
+TEST(FreezePlan, TakesAPathThatOnlyContainsBootForData) {
+  const FreezePlan p = plan(kRoot +
+                            "2 1 8:2 / /data/bootstrap rw - ext4 /dev/sdb rw\n"
+                            "3 1 8:3 / /boots rw - ext4 /dev/sdc rw\n"
+                            "4 1 8:4 / /srv/boot rw - ext4 /dev/sdd rw\n"
+                            "5 1 8:5 / /boot\\040x rw - ext4 /dev/sde rw\n");
+  for (const char* mount_point : {"/data/bootstrap", "/boots", "/srv/boot", "/boot x"}) {
+    EXPECT_EQ(fate(p, mount_point), "freeze 0");
+  }
+}
+
+TEST(FreezePlan, PassesOverABindMountOfRoot) {
+  const FreezePlan p = plan(kRoot +
+                            "2 1 8:1 /var/www /srv/www rw - ext4 /dev/sda1 rw\n"
+                            "3 1 8:1 / /mnt/root rw - ext4 /dev/sda1 rw\n");
+  EXPECT_EQ(fate(p, "/srv/www"), "root_or_boot");
+  EXPECT_EQ(fate(p, "/mnt/root"), "root_or_boot");
+  EXPECT_THAT(p.filesystems, IsEmpty());
+}
+
+TEST(FreezePlan, PassesOverABindMountOfBoot) {
+  const FreezePlan p = plan(kRoot +
+                            "2 1 8:2 /kernels /srv/kernels rw - ext4 /dev/sda2 rw\n"
+                            "3 1 8:2 / /boot rw - ext4 /dev/sda2 rw\n");
+  EXPECT_EQ(fate(p, "/srv/kernels"), "root_or_boot");
+}
+
+TEST(FreezePlan, PassesOverSubvolumesOfTheRootBtrfs) {
+  const FreezePlan p = plan(
+      "1 0 0:30 /@ / rw - btrfs /dev/sda1 rw\n"
+      "2 1 0:30 /@home /home rw - btrfs /dev/sda1 rw\n"
+      "3 1 0:31 /@data /data rw - btrfs /dev/sdb rw\n");
+  EXPECT_EQ(fate(p, "/home"), "root_or_boot");
+  EXPECT_EQ(fate(p, "/data"), "freeze 0");
+}
+
+TEST(FreezePlan, PassesOverAHiddenRootAndTheOneOnTopOfIt) {
+  const FreezePlan p = plan(
+      "1 1 8:9 / / rw - ext4 /dev/sdz rw\n"
+      "2 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
+      "3 2 8:9 /x /mnt rw - ext4 /dev/sdz rw\n");
+  EXPECT_EQ(fate(p, "/", 0), "root_or_boot");
+  EXPECT_EQ(fate(p, "/", 1), "root_or_boot");
+  EXPECT_EQ(fate(p, "/mnt"), "root_or_boot");
+}
+
+TEST(FreezePlan, PassesOverWhatHoldsTheImageOfRoot) {
+  const FreezePlan p = plan(
+      "1 0 7:0 / / rw - ext4 /dev/loop0 rw\n"
+      "2 1 8:1 / /run/live/medium rw - ext4 /dev/sda1 rw\n"
+      "3 1 8:2 / /data rw - ext4 /dev/sdb rw\n",
+      {}, {{"7:0", {"/run/live/medium/root.img"}}});
+  EXPECT_EQ(fate(p, "/run/live/medium"), "holds_root");
+  EXPECT_EQ(at(p, "/run/live/medium").why, "holds the image of /");
+  EXPECT_EQ(fate(p, "/data"), "freeze 0");
+}
+
+TEST(FreezePlan, PassesOverEverythingBelowTheImageOfRoot) {
+  const FreezePlan p = plan(
+      "1 0 7:0 / / rw - ext4 /dev/loop0 rw\n"
+      "2 1 7:1 / /medium rw - ext4 /dev/loop1 rw\n"
+      "3 1 8:2 / /deepest rw - ext4 /dev/sdb rw\n"
+      "4 1 7:2 / /beside rw - ext4 /dev/loop2 rw\n",
+      {}, {{"7:0", {"/medium/root.img"}}, {"7:1", {"/deepest/medium.img"}}, {"7:2", {"/deepest/other.img"}}});
+  EXPECT_EQ(fate(p, "/medium"), "holds_root");
+  EXPECT_EQ(fate(p, "/deepest"), "holds_root");
+  EXPECT_EQ(fate(p, "/beside"), "freeze 0") << "lies beside root, not below it";
+}
+
+TEST(FreezePlan, PassesOverWhatHoldsTheImageOfBoot) {
+  const FreezePlan p = plan(kRoot +
+                                "2 1 7:0 / /boot rw - ext4 /dev/loop0 rw\n"
+                                "3 1 8:2 / /data rw - ext4 /dev/sdb rw\n",
+                            {}, {{"7:0", {"/data/boot.img"}}});
+  EXPECT_EQ(fate(p, "/boot"), "root_or_boot");
+  EXPECT_EQ(fate(p, "/data"), "holds_root");
+}
+
+TEST(FreezePlan, PassesOverTheLayersOfAnOverlayRoot) {
+  const FreezePlan p = plan(
+      "1 0 0:40 / / rw - overlay overlay rw,lowerdir=/low/one:/low/two/x,upperdir=/up/dir,workdir=/work/dir\n"
+      "2 1 8:1 / /low/one rw - ext4 /dev/sda rw\n"
+      "3 1 8:2 / /low/two rw - ext4 /dev/sdb rw\n"
+      "4 1 8:3 / /up rw - ext4 /dev/sdc rw\n"
+      "5 1 8:4 / /work rw - ext4 /dev/sdd rw\n"
+      "6 1 8:5 / /data rw - ext4 /dev/sde rw\n");
+  EXPECT_EQ(fate(p, "/"), "root_or_boot");
+  for (const char* layer : {"/low/one", "/low/two", "/up", "/work"}) {
+    EXPECT_EQ(fate(p, layer), "holds_root") << layer;
+    EXPECT_EQ(at(p, layer).why, "holds a layer of the root filesystem");
+  }
+  EXPECT_EQ(fate(p, "/data"), "freeze 0");
+}
+
+TEST(FreezePlan, PassesOverTheImageBelowALayerOfAnOverlayRoot) {
+  const FreezePlan p = plan(
+      "1 0 0:40 / / rw - overlay overlay rw,lowerdir=/ro,upperdir=/rw/up,workdir=/rw/work\n"
+      "2 1 7:0 / /ro ro - squashfs /dev/loop0 ro\n"
+      "3 1 8:1 / /medium rw - ext4 /dev/sda rw\n"
+      "4 1 0:41 / /rw rw - tmpfs tmpfs rw\n",
+      {}, {{"7:0", {"/medium/root.squashfs"}}});
+  EXPECT_EQ(fate(p, "/medium"), "holds_root");
+}
+
+// Rule 2: not backed by a block device.
+
+TEST(FreezePlan, PassesOverWhatHasNoBlockDevice) {
+  const FreezePlan p = plan(kRoot +
+                            "2 1 0:30 / /t rw - tmpfs tmpfs rw\n"
+                            "3 1 0:31 / /o rw - overlay overlay rw\n"
+                            "4 1 0:32 / /n rw - nfs4 server:/ rw\n"
+                            "5 1 0:33 / /a rw - autofs systemd-1 rw\n"
+                            "6 1 0:34 / /f rw - fuse.sshfs host:/ rw\n");
+  for (const char* mount_point : {"/t", "/o", "/n", "/a", "/f"}) {
+    EXPECT_EQ(fate(p, mount_point), "not_block_backed") << mount_point;
+  }
+}
+
+TEST(FreezePlan, PassesOverFuseAlsoOnABlockDevice) {
+  const FreezePlan p = plan(kRoot + "2 1 8:2 / /usb rw - fuseblk /dev/sdb1 rw\n");
+  EXPECT_EQ(fate(p, "/usb"), "not_block_backed");
+}
+
+// Rule 3: read-only, and types that cannot freeze.
+
+TEST(FreezePlan, PassesOverWhatIsReadOnlyByMountOrSuperblock) {
+  const FreezePlan p = plan(kRoot +
+                            "2 1 8:2 / /super ro - ext4 /dev/sdb ro\n"
+                            "3 1 8:3 / /mount ro - ext4 /dev/sdc rw\n");
+  EXPECT_EQ(fate(p, "/super"), "read_only");
+  EXPECT_EQ(fate(p, "/mount"), "read_only");
+}
+
+TEST(FreezePlan, FreezesWhatIsWritableThroughAnotherMount) {
+  const FreezePlan p = plan(kRoot +
+                            "2 1 8:2 / /readonly ro - ext4 /dev/sdb rw\n"
+                            "3 1 8:2 / /writable rw - ext4 /dev/sdb rw\n");
+  ASSERT_EQ(p.filesystems.size(), 1U);
+  EXPECT_EQ(p.filesystems[0].device, makedev(8, 2));
+}
+
+TEST(FreezePlan, DoesNotTakeErrorsRemountRoForReadOnly) {
+  EXPECT_EQ(fate(plan(kRoot + "2 1 8:2 / /d rw - ext4 /dev/sdb rw,errors=remount-ro\n"), "/d"), "freeze 0");
+}
+
+class TypesThatCannotFreeze : public testing::TestWithParam<const char*> {};
+TEST_P(TypesThatCannotFreeze, ArePassedOver) {
+  const FreezePlan p = plan(kRoot + "2 1 8:2 / /d rw - " + GetParam() + " /dev/sdb rw\n");
+  EXPECT_EQ(fate(p, "/d"), "cannot_freeze");
+}
+INSTANTIATE_TEST_SUITE_P(Like, TypesThatCannotFreeze, testing::Values("squashfs", "erofs", "iso9660", "vfat", "exfat", "udf"));
+
+class TypesThatFreeze : public testing::TestWithParam<const char*> {};
+TEST_P(TypesThatFreeze, AreFrozen) {
+  EXPECT_EQ(fate(plan(kRoot + "2 1 8:2 / /d rw - " + GetParam() + " /dev/sdb rw\n"), "/d"), "freeze 0");
+}
+INSTANTIATE_TEST_SUITE_P(Like, TypesThatFreeze,
+                         testing::Values("ext2", "ext3", "ext4", "xfs", "jfs", "f2fs", "gfs2", "reiserfs", "nilfs2"));
+
+// Rule 4: protected.
+
+TEST(FreezePlan, PassesOverWhatHoldsAProtectedPath) {
+  const std::string table = kRoot +
+                            "2 1 8:2 / /var rw - ext4 /dev/sdb rw\n"
+                            "3 2 8:3 / /var/lib/amazon rw - ext4 /dev/sdc rw\n"
+                            "4 2 8:4 / /var/lib/amazon2 rw - ext4 /dev/sdd rw\n";
+  const FreezePlan p = plan(table, protecting({"/var/lib/amazon/ssm"}));
+  EXPECT_EQ(fate(p, "/var"), "freeze 0");
+  EXPECT_EQ(fate(p, "/var/lib/amazon"), "protected_path");
+  EXPECT_EQ(at(p, "/var/lib/amazon").why, "holds /var/lib/amazon/ssm");
+  EXPECT_EQ(fate(p, "/var/lib/amazon2"), "freeze 0");
+  EXPECT_EQ(fate(plan(table, protecting({"/var/log/audit"})), "/var"), "protected_path");
+}
+
+TEST(FreezePlan, PassesOverOtherMountsOfAProtectedFilesystem) {
+  const FreezePlan p = plan(kRoot +
+                                "2 1 8:2 / /state rw - ext4 /dev/sdb rw\n"
+                                "3 1 8:2 /ssm /var/lib/amazon/ssm rw - ext4 /dev/sdb rw\n",
+                            protecting({"/var/lib/amazon/ssm"}));
+  EXPECT_EQ(fate(p, "/state"), "protected_path");
+}
+
+TEST(FreezePlan, PassesOverWhatHoldsTheImageOfAProtectedFilesystem) {
+  const FreezePlan p = plan(kRoot +
+                                "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n"
+                                "3 1 7:0 / /ssm rw - ext4 /dev/loop0 rw\n"
+                                "4 1 7:1 / /other rw - ext4 /dev/loop1 rw\n",
+                            protecting({"/ssm"}), {{"7:0", {"/data/ssm.img"}}, {"7:1", {"/ssm/other.img"}}});
+  EXPECT_EQ(fate(p, "/ssm"), "protected_path");
+  EXPECT_EQ(fate(p, "/data"), "protected_path");
+  EXPECT_EQ(at(p, "/data").why, "holds the image of the filesystem of /ssm");
+  EXPECT_EQ(fate(p, "/other"), "freeze 0") << "lies on it, not below it";
+}
+
+TEST(FreezePlan, NeedsNoProtectionForAPathOnRoot) {
+  const FreezePlan p = plan(kRoot + "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n", protecting({"/var/lib/amazon/ssm", "/nowhere"}));
+  EXPECT_EQ(fate(p, "/"), "root_or_boot");
+  EXPECT_EQ(fate(p, "/data"), "freeze 0");
+}
+
+// Rule 5: exclude, include.
+
+TEST(FreezePlan, PassesOverWhatIsExcluded) {
+  const FreezePlan p = plan(kRoot +
+                                "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n"
+                                "3 2 8:3 / /data/sub rw - ext4 /dev/sdc rw\n"
+                                "4 1 8:4 / /database rw - ext4 /dev/sdd rw\n",
+                            excluding({"/data"}));
+  EXPECT_EQ(fate(p, "/data"), "excluded");
+  EXPECT_EQ(fate(p, "/data/sub"), "freeze 0") << "exact mount points, not what lies below";
+  EXPECT_EQ(fate(p, "/database"), "freeze 0");
+}
+
+TEST(FreezePlan, FreezesNothingButWhatIsIncluded) {
+  const FreezePlan p = plan(kRoot +
+                                "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n"
+                                "3 1 8:3 / /other rw - ext4 /dev/sdc rw\n",
+                            including({"/data"}));
+  EXPECT_EQ(fate(p, "/data"), "freeze 0");
+  EXPECT_EQ(fate(p, "/other"), "not_included");
+}
+
+TEST(FreezePlan, UnderstandsGlobsThatStopAtSlashes) {
+  const FreezePlan p = plan(kRoot +
+                                "2 1 8:2 / /srv/a rw - ext4 /dev/sdb rw\n"
+                                "3 1 8:3 / /srv/a/b rw - ext4 /dev/sdc rw\n"
+                                "4 1 8:4 / /mnt/disk7 rw - ext4 /dev/sdd rw\n",
+                            including({"/srv/*", "/mnt/disk[0-9]"}));
+  EXPECT_EQ(fate(p, "/srv/a"), "freeze 0");
+  EXPECT_EQ(fate(p, "/srv/a/b"), "not_included");
+  EXPECT_EQ(fate(p, "/mnt/disk7"), "freeze 0");
+}
+
+TEST(FreezePlan, TakesAMountPointThatLooksLikeAGlobLiterally) {
+  const FreezePlan p = plan(kRoot +
+                                "2 1 8:2 / /srv/[x] rw - ext4 /dev/sdb rw\n"
+                                "3 1 8:3 / /srv/y*\\134z rw - ext4 /dev/sdc rw\n",
+                            including({"/srv/[x]", "/srv/y*\\z"}));
+  EXPECT_EQ(fate(p, "/srv/[x]"), "freeze 0");
+  EXPECT_EQ(fate(p, "/srv/y*\\z"), "freeze 0");
+}
+
+TEST(FreezePlan, LetsExcludeWinOverInclude) {
+  const FreezePlan p = plan(kRoot +
+                                "2 1 8:2 / /srv/a rw - ext4 /dev/sdb rw\n"
+                                "3 1 8:3 / /srv/b rw - ext4 /dev/sdc rw\n",
+                            selection({"/srv/*"}, {"/srv/b"}, {}));
+  EXPECT_EQ(fate(p, "/srv/a"), "freeze 0");
+  EXPECT_EQ(fate(p, "/srv/b"), "excluded");
+}
+
+TEST(FreezePlan, AppliesPatternsToEveryMountOfAFilesystem) {
+  const std::string table = kRoot +
+                            "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n"
+                            "3 1 8:2 /x /bind rw - ext4 /dev/sdb rw\n";
+  const FreezePlan excluded = plan(table, excluding({"/bind"}));
+  EXPECT_EQ(fate(excluded, "/data"), "excluded");
+  EXPECT_EQ(fate(excluded, "/bind"), "excluded");
+  const FreezePlan included = plan(table, including({"/bind"}));
+  EXPECT_EQ(included.filesystems.size(), 1U);
+}
+
+TEST(FreezePlan, FreezesNothingWhenItIsSwitchedOff) {
+  const FreezePlan p = plan(kRoot + "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n", nothing());
+  EXPECT_EQ(fate(p, "/data"), "freezing_disabled");
+  EXPECT_EQ(fate(p, "/"), "root_or_boot");
+  EXPECT_THAT(p.filesystems, IsEmpty());
+}
+
+TEST(FreezePlan, CannotBeToldToFreezeWhatItMustNot) {
+  const FreezePlan p = plan(kRoot +
+                                "2 1 8:2 / /boot rw - ext4 /dev/sda2 rw\n"
+                                "3 1 0:30 / /t rw - tmpfs tmpfs rw\n"
+                                "4 1 8:4 / /ro ro - ext4 /dev/sdd ro\n"
+                                "5 1 8:5 / /ssm rw - ext4 /dev/sde rw\n",
+                            selection({"/", "/boot", "/t", "/ro", "/ssm", "*"}, {}, {"/ssm"}));
+  EXPECT_THAT(p.filesystems, IsEmpty());
+}
+
+// The order of the rules: of two reasons the earlier one is given.
+
+TEST(FreezePlan, GivesTheReasonOfTheFirstRuleThatApplies) {
+  const std::string boot = kRoot + "2 1 8:2 / /boot ro - vfat /dev/sda2 ro\n";
+  EXPECT_EQ(fate(plan(boot, selection({}, {"/boot"}, {"/boot"})), "/boot"), "root_or_boot");
+  const std::string fuse = kRoot + "2 1 8:2 / /d ro - fuseblk /dev/sdb ro\n";
+  EXPECT_EQ(fate(plan(fuse, protecting({"/d"})), "/d"), "not_block_backed");
+  const std::string squash = kRoot + "2 1 8:2 / /d ro - squashfs /dev/sdb ro\n";
+  EXPECT_EQ(fate(plan(squash, protecting({"/d"})), "/d"), "read_only");
+  const std::string vfat = kRoot + "2 1 8:2 / /d rw - vfat /dev/sdb rw\n";
+  EXPECT_EQ(fate(plan(vfat, protecting({"/d"})), "/d"), "cannot_freeze");
+  const std::string data = kRoot + "2 1 8:2 / /d rw - ext4 /dev/sdb rw\n3 2 0:50 / /d rw - tmpfs tmpfs rw\n";
+  EXPECT_EQ(fate(plan(data, excluding({"/d"})), "/d"), "excluded");
+  EXPECT_EQ(fate(plan(data, including({"/x"})), "/d"), "not_included");
+  EXPECT_EQ(fate(plan(data), "/d"), "hidden");
+}
+
+// Rule 6: hidden; and reached only through the network.
+
+TEST(FreezePlan, PassesOverWhatIsHiddenByAnOverMount) {
+  const FreezePlan p = plan(kRoot +
+                            "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n"
+                            "3 2 8:3 / /data rw - ext4 /dev/sdc rw\n");
+  EXPECT_EQ(fate(p, "/data", 0), "freeze 0") << "the one on top, first because frozen ones are listed first";
+  EXPECT_EQ(at(p, "/data", 0).mount.id, 3);
+  EXPECT_EQ(fate(p, "/data", 1), "hidden");
+}
+
+TEST(FreezePlan, FreezesAHiddenFilesystemThroughAnotherMount) {
+  const FreezePlan p = plan(kRoot +
+                            "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n"
+                            "3 2 0:30 / /data rw - tmpfs tmpfs rw\n"
+                            "4 1 8:2 /sub /elsewhere rw - ext4 /dev/sdb rw\n");
+  EXPECT_EQ(fate(p, "/elsewhere"), "freeze 0");
+  EXPECT_EQ(fate(p, "/data", 0), "same 0");
+  ASSERT_EQ(p.filesystems.size(), 1U);
+  EXPECT_EQ(p.filesystems[0].mount_point(), "/elsewhere");
+  EXPECT_EQ(p.filesystems[0].mounts.size(), 1U);
+}
+
+TEST(FreezePlan, PassesOverWhatIsReachedOnlyThroughTheNetwork) {
+  for (const char* type : {"nfs4", "nfs", "cifs", "fuse.sshfs", "fuse", "ceph", "9p", "lustre", "afs"}) {
+    const FreezePlan p = plan(kRoot + "2 1 0:30 / /net rw - " + type + " server:/ rw\n" +
+                              "3 2 8:2 / /net/disk rw - ext4 /dev/sdb rw\n"
+                              "4 3 8:3 / /net/disk/deep rw - ext4 /dev/sdc rw\n");
+    EXPECT_EQ(fate(p, "/net/disk"), "behind_network") << type;
+    EXPECT_EQ(fate(p, "/net/disk/deep"), "behind_network") << type;
+  }
+}
+
+TEST(FreezePlan, FreezesWhatHasAWayAroundTheNetwork) {
+  const FreezePlan p = plan(kRoot +
+                            "2 1 0:30 / /net rw - nfs4 server:/ rw\n"
+                            "3 2 8:2 / /net/disk rw - ext4 /dev/sdb rw\n"
+                            "4 1 8:2 /sub /local rw - ext4 /dev/sdb rw\n");
+  EXPECT_EQ(fate(p, "/local"), "freeze 0");
+  EXPECT_EQ(fate(p, "/net/disk"), "same 0");
+  ASSERT_EQ(p.filesystems[0].mounts.size(), 1U);
+}
+
+// One superblock once.
+
+TEST(FreezePlan, FreezesAFilesystemOnceHoweverOftenItIsMounted) {
+  const FreezePlan p = plan(kRoot +
+                            "2 1 8:2 /x /bind rw - ext4 /dev/sdb rw\n"
+                            "3 1 8:2 / /data rw - ext4 /dev/sdb rw\n"
+                            "4 3 8:2 / /data/again rw - ext4 /dev/sdb rw\n");
+  ASSERT_EQ(p.filesystems.size(), 1U);
+  EXPECT_EQ(fate(p, "/data"), "freeze 0") << "the whole filesystem rather than a part of it";
+  EXPECT_EQ(fate(p, "/bind"), "same 0");
+  EXPECT_EQ(at(p, "/bind").why, "same filesystem as /data");
+  EXPECT_EQ(fate(p, "/data/again"), "same 0");
+  EXPECT_THAT(p.filesystems[0].mounts, testing::SizeIs(3)) << "all are ways in";
+}
+
+TEST(FreezePlan, FreezesABtrfsOnceForAllItsSubvolumes) {
+  const FreezePlan p = plan(kRoot +
+                            "2 1 0:44 /a /srv/a rw - btrfs /dev/sdb rw\n"
+                            "3 1 0:44 /b /srv/b rw - btrfs /dev/sdb rw\n");
+  EXPECT_EQ(p.filesystems.size(), 1U);
+  EXPECT_EQ(fate(p, "/srv/a"), "freeze 0");
+  EXPECT_EQ(fate(p, "/srv/b"), "same 0");
+}
+
+// Levels.
+
+TEST(FreezePlan, FreezesAnImageBeforeWhatItLiesOn) {
+  const FreezePlan p = plan(kRoot +
+                                "2 1 8:2 / /data rw - xfs /dev/sdb rw\n"
+                                "3 1 7:0 / /image rw - ext4 /dev/loop0 rw\n",
+                            {}, {{"7:0", {"/data/image"}}});
+  EXPECT_THAT(order(p), ElementsAre("0 /image", "1 /data"));
+}
+
+TEST(FreezePlan, PutsDiskIndependentOfOneAnotherOnOneLevel) {
+  const FreezePlan p = plan(kRoot +
+                            "2 1 8:2 / /a rw - ext4 /dev/sdb rw\n"
+                            "3 1 8:3 / /b rw - ext4 /dev/sdc rw\n"
+                            "4 2 8:4 / /a/c rw - ext4 /dev/sdd rw\n");
+  EXPECT_THAT(order(p), ElementsAre("0 /a", "0 /b", "0 /a/c")) << "a mount within another is no image on it";
+}
+
+TEST(FreezePlan, FollowsImagesInImagesInWhateverOrderTheyAreMounted) {
+  const FreezePlan p = plan(kRoot +
+                                "2 1 7:2 / /third rw - ext4 /dev/loop2 rw\n"
+                                "3 1 8:2 / /data rw - ext4 /dev/sdb rw\n"
+                                "4 1 7:0 / /first rw - ext4 /dev/loop0 rw\n"
+                                "5 1 7:1 / /second rw - ext4 /dev/loop1 rw\n"
+                                "6 1 8:9 / /alone rw - ext4 /dev/sdz rw\n",
+                            {}, {{"7:0", {"/data/1"}}, {"7:1", {"/first/2"}}, {"7:2", {"/second/3"}}});
+  EXPECT_THAT(order(p), ElementsAre("0 /third", "0 /alone", "1 /second", "2 /first", "3 /data"));
+}
+
+TEST(FreezePlan, WaitsForTheHighestOfSeveralStacks) {
+  // Two images on /data, one of which carries another one; and a filesystem over two images.
+  const FreezePlan p = plan(kRoot +
+                                "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n"
+                                "3 1 8:3 / /more rw - ext4 /dev/sdc rw\n"
+                                "4 1 7:0 / /low rw - ext4 /dev/loop0 rw\n"
+                                "5 1 7:1 / /high rw - ext4 /dev/loop1 rw\n"
+                                "6 1 9:0 / /raid rw - ext4 /dev/md0 rw\n",
+                            {}, {{"7:0", {"/data/0"}}, {"7:1", {"/low/1"}}, {"9:0", {"/data/2", "/more/3"}}});
+  EXPECT_EQ(fate(p, "/high"), "freeze 0");
+  EXPECT_EQ(fate(p, "/raid"), "freeze 0");
+  EXPECT_EQ(fate(p, "/low"), "freeze 1");
+  EXPECT_EQ(fate(p, "/more"), "freeze 1");
+  EXPECT_EQ(fate(p, "/data"), "freeze 2");
+}
+
+TEST(FreezePlan, LeavesNoGapWhereAFilesystemInBetweenIsNotFrozen) {
+  const FreezePlan p = plan(kRoot +
+                                "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n"
+                                "3 1 7:0 / /middle ro - ext4 /dev/loop0 rw\n"
+                                "4 1 7:1 / /top rw - ext4 /dev/loop1 rw\n",
+                            {}, {{"7:0", {"/data/0"}}, {"7:1", {"/middle/1"}}});
+  EXPECT_THAT(order(p), ElementsAre("0 /top", "1 /data"));
+}
+
+TEST(FreezePlan, FindsTheFilesystemOfAnImageThroughBindAndOverMounts) {
+  const FreezePlan p = plan(kRoot +
+                                "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n"
+                                "3 2 8:3 / /data rw - ext4 /dev/sdc rw\n"
+                                "4 1 8:4 /images /bind rw - ext4 /dev/sdd rw\n"
+                                "5 1 8:4 / /disk rw - ext4 /dev/sdd rw\n"
+                                "6 1 7:0 / /one rw - ext4 /dev/loop0 rw\n"
+                                "7 1 7:1 / /two rw - ext4 /dev/loop1 rw\n",
+                            {}, {{"7:0", {"/data/0"}}, {"7:1", {"/bind/1"}}});
+  EXPECT_THAT(order(p), ElementsAre("0 /one", "0 /two", "1 /data", "1 /disk"));
+  EXPECT_EQ(at(p, "/data", 0).mount.id, 3);
+}
+
+TEST(FreezePlan, EndsAlsoWhereImagesLieOnOneAnotherInACircle) {
+  const FreezePlan p = plan(kRoot +
+                                "2 1 7:0 / /a rw - ext4 /dev/loop0 rw\n"
+                                "3 1 7:1 / /b rw - ext4 /dev/loop1 rw\n"
+                                "4 1 7:2 / /self rw - ext4 /dev/loop2 rw\n",
+                            {}, {{"7:0", {"/b/x"}}, {"7:1", {"/a/x"}}, {"7:2", {"/self/x"}}});
+  EXPECT_EQ(p.filesystems.size(), 3U);
+}
+
+TEST(FreezePlan, ListsFrozenMountsInFreezeOrderAndThenTheOthersInThatOfTheTable) {
+  const FreezePlan p = plan(
+      "9 1 0:9 / /proc rw - proc proc rw\n"
+      "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"
+      "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n"
+      "3 1 0:30 / /tmp rw - tmpfs tmpfs rw\n"
+      "4 1 7:0 / /image rw - ext4 /dev/loop0 rw\n",
+      {}, {{"7:0", {"/data/image"}}});
+  std::vector<int> ids;
+  for (const PlannedMount& planned : p.mounts) ids.push_back(planned.mount.id);
+  EXPECT_THAT(ids, ElementsAre(4, 2, 9, 1, 3));
+}
+
+TEST(FreezePlan, IsMadeForATableOf1000MountsInAMoment) {
+  std::string table = kRoot;
+  Images images;
+  for (int i = 2; i <= 1000; ++i) {
+    const std::string n = std::to_string(i);
+    table += n + " 1 7:" + n + " / /m/" + n + " rw - ext4 /dev/loop" + n + " rw\n";
+    if (i % 10 != 0) images["7:" + n] = {"/m/" + std::to_string(i / 10 * 10) + "/image"};
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  const FreezePlan p = plan(table, excluding({"/m/5", "/m/6*"}), images);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+  EXPECT_EQ(p.mounts.size(), 1000U);
+}
+
+TEST(Reason, DeservesAWarningWhereAnOperatorWouldBeSurprised) {
+  EXPECT_TRUE(deserves_warning(Reason::protected_path));
+  EXPECT_TRUE(deserves_warning(Reason::hidden));
+  EXPECT_TRUE(deserves_warning(Reason::behind_network));
+  EXPECT_FALSE(deserves_warning(Reason::data));
+  EXPECT_FALSE(deserves_warning(Reason::root_or_boot));
+  EXPECT_FALSE(deserves_warning(Reason::not_block_backed));
+  EXPECT_FALSE(deserves_warning(Reason::excluded));
+}
+
+}  // namespace
+}  // namespace dlm_freeze

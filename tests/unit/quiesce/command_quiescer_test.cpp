@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quiesce/command/command_quiescer.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "dlm_freeze/base/unique_fd.hpp"
+#include "fakes/processes.hpp"
+#include "fakes/scratch.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+using fakes::content_of;
+using fakes::eventually;
+using fakes::Scratch;
+using testing::AllOf;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+constexpr const char* kExecution = "11111111-2222-3333-4444-555555555555";
+
+class CommandQuiescer : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "its programs have to belong to root";
+    fakes::adopt_orphans();
+  }
+  void TearDown() override { fakes::kill_descendants(); }
+
+  /// Options with `freeze` and `thaw`, scripts that note that they were run.
+  [[nodiscard]] Json::Object options(Json::Object more = {}) const {
+    more.emplace_back("freeze", Json::Array{scratch_.script("freeze", "echo freeze >>" + log())});
+    more.emplace_back("thaw", Json::Array{scratch_.script("thaw", "echo thaw $DLM_FREEZE_OUTCOME >>" + log())});
+    return more;
+  }
+  [[nodiscard]] std::string log() const { return scratch_ / "log"; }
+
+  [[nodiscard]] static Result<std::unique_ptr<Quiescer>> make(Json::Object options) {
+    return command_quiescer_type().create({"command", "db", true, Json(std::move(options))});
+  }
+  [[nodiscard]] static std::unique_ptr<Quiescer> made(Json::Object options) {
+    auto quiescer = make(std::move(options));
+    if (!quiescer) throw std::runtime_error(quiescer.error().message);
+    return std::move(*quiescer);
+  }
+  [[nodiscard]] static StageContext context(BootClock::duration budget = fakes::kSoon, int cancel_fd = -1) {
+    return {Deadline::in(budget), cancel_fd, kExecution, nullptr, {}};
+  }
+  [[nodiscard]] Json argv(const std::string& name, const std::string& body) const {
+    return Json::Array{scratch_.script(name, body)};
+  }
+
+  Scratch scratch_;
+};
+
+TEST_F(CommandQuiescer, RunsFreezeAndThaw) {
+  const auto quiescer = made(options());
+  StageContext stage = context();
+  EXPECT_TRUE(quiescer->probe(stage));
+  EXPECT_TRUE(quiescer->prepare(stage));
+  EXPECT_EQ(content_of(log()), "") << "neither is given";
+  EXPECT_TRUE(quiescer->quiesce(stage));
+  EXPECT_EQ(content_of(log()), "freeze\n");
+  EXPECT_TRUE(quiescer->release(stage, Outcome::completed));
+  EXPECT_EQ(content_of(log()), "freeze\nthaw completed\n");
+  EXPECT_EQ(quiescer->watch_fd(), -1);
+}
+
+TEST_F(CommandQuiescer, TellsThawHowItEnded) {
+  const auto quiescer = made(options());
+  StageContext stage = context();
+  EXPECT_TRUE(quiescer->release(stage, Outcome::auto_thawed));
+  EXPECT_TRUE(quiescer->release(stage, Outcome::rolled_back));
+  EXPECT_TRUE(quiescer->recover(stage, {}));
+  EXPECT_EQ(content_of(log()), "thaw auto_thawed\nthaw rolled_back\nthaw rolled_back\n");
+}
+
+TEST_F(CommandQuiescer, GivesItsProgramsAnEnvironmentOfTheirOwn) {
+  Json::Object o = options();
+  o.emplace_back("probe", argv("probe", "env | sort >" + (scratch_ / "env")));
+  ::setenv("SECRET", "not for them", 1);
+  StageContext stage = context();
+  ASSERT_TRUE(made(std::move(o))->probe(stage));
+  ::unsetenv("SECRET");
+  const std::string environment = content_of(scratch_ / "env");
+  EXPECT_THAT(environment, HasSubstr(std::string("DLM_FREEZE_EXECUTION_ID=") + kExecution + "\n"));
+  EXPECT_THAT(environment, HasSubstr("DLM_FREEZE_STAGE=probe\n"));
+  EXPECT_THAT(environment, HasSubstr("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"));
+  EXPECT_THAT(environment, HasSubstr("HOME=/root\n"));
+  EXPECT_THAT(environment, testing::Not(HasSubstr("SECRET")));
+  EXPECT_THAT(environment, testing::Not(HasSubstr("OUTCOME")));
+}
+
+TEST_F(CommandQuiescer, PassesArguments) {
+  Json::Object o = options();
+  o.emplace_back("probe", Json::Array{scratch_.script("probe", "printf '%s|' \"$@\" >" + log()), "--eval", "a b", ""});
+  StageContext stage = context();
+  ASSERT_TRUE(made(std::move(o))->probe(stage));
+  EXPECT_EQ(content_of(log()), "--eval|a b||");
+}
+
+TEST_F(CommandQuiescer, SaysWhatItsProgramSaidWhenThatFails) {
+  Json::Object o = options();
+  o.emplace_back("prepare", argv("prepare", "echo noise; echo 'connection refused' >&2; exit 3"));
+  StageContext stage = context();
+  const auto prepared = made(std::move(o))->prepare(stage);
+  ASSERT_FALSE(prepared);
+  EXPECT_EQ(prepared.error().message,
+            "db: prepare command " + (scratch_ / "prepare") + " exited with status 3 (connection refused)");
+  EXPECT_EQ(prepared.error().kind, ErrorKind::failed);
+}
+
+TEST_F(CommandQuiescer, IsNotReadyWhenItsProbeFails) {
+  Json::Object o = options();
+  o.emplace_back("probe", argv("probe", "exit 1"));
+  StageContext stage = context();
+  const auto probed = made(std::move(o))->probe(stage);
+  ASSERT_FALSE(probed);
+  EXPECT_EQ(probed.error().kind, ErrorKind::not_ready);
+}
+
+TEST_F(CommandQuiescer, FailsWhenFreezeFailsAndCanBeReleasedThen) {
+  Json::Object o;
+  o.emplace_back("freeze", argv("freeze", "echo freeze >>" + log() + "; exit 1"));
+  o.emplace_back("thaw", argv("thaw", "echo thaw >>" + log()));
+  const auto quiescer = made(std::move(o));
+  StageContext stage = context();
+  EXPECT_FALSE(quiescer->quiesce(stage));
+  EXPECT_TRUE(quiescer->release(stage, Outcome::rolled_back));
+  EXPECT_EQ(content_of(log()), "freeze\nthaw\n");
+}
+
+TEST_F(CommandQuiescer, KillsTheWholeGroupAfterItsTimeout) {
+  Json::Object o;
+  o.emplace_back("timeout_seconds", Json(1));
+  o.emplace_back("freeze", argv("freeze", "sleep 1000 & sleep 1000 | sleep 1000"));
+  o.emplace_back("thaw", argv("thaw", "exit 0"));
+  StageContext stage = context(std::chrono::minutes(5));
+  const auto begin = BootClock::now();
+  const auto quiesced = made(std::move(o))->quiesce(stage);
+  EXPECT_GE(BootClock::now() - begin, std::chrono::seconds(1));
+  EXPECT_LT(BootClock::now() - begin, fakes::kSoon);
+  ASSERT_FALSE(quiesced);
+  EXPECT_EQ(quiesced.error().message,
+            "db: freeze command: " + (scratch_ / "freeze") + " did not end in time and was killed");
+  EXPECT_TRUE(fakes::all_gone());
+}
+
+TEST_F(CommandQuiescer, KeepsToTheBudgetOfTheStageToo) {
+  Json::Object o = options();
+  o.emplace_back("timeout_seconds", Json(120));
+  o.emplace_back("prepare", argv("prepare", "sleep 1000"));
+  StageContext stage = context(std::chrono::milliseconds(200));
+  const auto begin = BootClock::now();
+  EXPECT_FALSE(made(std::move(o))->prepare(stage));
+  EXPECT_LT(BootClock::now() - begin, fakes::kSoon);
+}
+
+TEST_F(CommandQuiescer, IsCancelledAtOnce) {
+  Json::Object o;
+  o.emplace_back("freeze", argv("freeze", "echo started >>" + log() + "; sleep 1000"));
+  o.emplace_back("thaw", argv("thaw", "exit 0"));
+  o.emplace_back("timeout_seconds", Json(120));
+  const UniqueFd cancel(::eventfd(0, EFD_CLOEXEC));
+  StageContext stage = context(std::chrono::minutes(5), cancel.get());
+  std::thread canceller([&] {
+    static_cast<void>(eventually([&] { return content_of(log()) == "started\n"; }));
+    ::eventfd_write(cancel.get(), 1);
+  });
+  const auto quiesced = made(std::move(o))->quiesce(stage);
+  canceller.join();
+  ASSERT_FALSE(quiesced);
+  EXPECT_THAT(quiesced.error().message, EndsWith("was ended before it was done"));
+  EXPECT_TRUE(fakes::all_gone());
+}
+
+TEST_F(CommandQuiescer, RefusesAProgramThatOthersMayChange) {
+  Json::Object o = options();
+  const std::string probe = scratch_.script("probe", "exit 0");
+  ::chmod(probe.c_str(), 0777);
+  o.emplace_back("probe", Json::Array{probe});
+  const auto quiescer = make(std::move(o));
+  ASSERT_FALSE(quiescer);
+  EXPECT_EQ(quiescer.error().message,
+            "db.probe: " + probe + " can be written by others than root: chmod go-w " + probe);
+}
+
+TEST_F(CommandQuiescer, RefusesAProgramInADirectoryThatOthersMayChange) {
+  Json::Object o = options();
+  o.emplace_back("probe", argv("open/probe", "exit 0"));
+  ::chmod((scratch_ / "open").c_str(), 0777);
+  const auto quiescer = make(std::move(o));
+  ASSERT_FALSE(quiescer);
+  EXPECT_THAT(quiescer.error().message, AllOf(StartsWith("db.probe: "), HasSubstr(scratch_ / "open can be written")));
+}
+
+TEST_F(CommandQuiescer, RefusesAProgramThatIsNotThere) {
+  Json::Object o = options();
+  o.emplace_back("prepare", Json::Array{"/nowhere/program"});
+  const auto quiescer = make(std::move(o));
+  ASSERT_FALSE(quiescer);
+  EXPECT_THAT(quiescer.error().message, AllOf(StartsWith("db.prepare: "), HasSubstr("/nowhere/program")));
+}
+
+TEST_F(CommandQuiescer, RefusesAProgramWithoutItsPath) {
+  Json::Object o = options();
+  o.emplace_back("probe", Json::Array{"mongosh"});
+  const auto quiescer = make(std::move(o));
+  ASSERT_FALSE(quiescer);
+  EXPECT_EQ(quiescer.error().message, "db.probe: the program must be given by its absolute path, not 'mongosh'");
+}
+
+TEST_F(CommandQuiescer, RunsNothingThatWasNotAskedFor) {
+  static_cast<void>(made(options()));
+  EXPECT_EQ(content_of(log()), "");
+}
+
+TEST_F(CommandQuiescer, NeedsFreezeAndThaw) {
+  const QuiescerType& type = command_quiescer_type();
+  EXPECT_FALSE(check_options(type, Json::Object{{"freeze", Json::Array{"/bin/true"}}}, "q"));
+  EXPECT_FALSE(check_options(type, Json::Object{{"thaw", Json::Array{"/bin/true"}}}, "q"));
+  EXPECT_TRUE(check_options(type, Json(options()), "q"));
+}
+
+}  // namespace
+}  // namespace dlm_freeze

@@ -308,9 +308,7 @@ void MysqlQuiescer::note_coverage(StageContext& context) {
 
 void MysqlQuiescer::warn_of_logs(StageContext& context, const ServerInfo& server) const {
   const auto frozen = [&](const std::string& file) {
-    return file.find('/') != std::string::npos || !file.empty()
-               ? context.coverage(server.resolve(file)).frozen
-               : false;
+    return !file.empty() && context.coverage(server.resolve(file)).frozen;
   };
   const bool general_log_to_file = server.is_on("general_log") &&
                                    server.variable("log_output").find("FILE") != std::string::npos;

@@ -60,11 +60,14 @@ bool ServerInfo::is_on(const std::string& name) const {
   return variable(name) == "ON" || variable(name) == "1";
 }
 
+std::string ServerInfo::absolute(const std::string& path) const {
+  const std::filesystem::path whole = path;
+  return whole.is_absolute() ? path : (std::filesystem::path(variable("datadir")) / whole).string();
+}
+
 std::string ServerInfo::resolve(const std::string& path) const {
-  std::filesystem::path whole = path;
-  if (whole.is_relative()) whole = std::filesystem::path(variable("datadir")) / whole;
   std::error_code error;
-  const std::string on_host = root_ + whole.string();
+  const std::string on_host = root_ + absolute(path);
   const auto resolved = std::filesystem::weakly_canonical(on_host, error);
   std::string text = error ? on_host : resolved.string();
   if (text.size() > 1 && text.ends_with('/')) text.pop_back();
@@ -72,31 +75,33 @@ std::string ServerInfo::resolve(const std::string& path) const {
 }
 
 void ServerInfo::find_locations(int fd) {
-  const pid_t peer = peer_process(fd);
-  const ProcessFiles files = files_of(peer);
+  process_ = peer_process(fd);
+  const ProcessFiles files = files_of(process_);
   locations_known_ = files.known;
   if (!locations_known_) return;
   root_ = files.root;
-  add_location("data", variable("datadir"));
-  add_location("InnoDB data", variable("innodb_data_home_dir"));
-  add_location("redo log", variable("innodb_log_group_home_dir"));
-  add_location("undo log", variable("innodb_undo_directory"));
-  add_location("doublewrite", variable("innodb_doublewrite_dir"));
-  add_location("Aria log", variable("aria_log_dir_path"));
-  add_location("binary log", parent_of(variable("log_bin_basename")));
-  add_location("relay log", parent_of(variable("relay_log_basename")));
+  const auto add = [this](const char* what, const std::string& directory) {
+    if (directory.empty()) return;
+    const std::string path = resolve(directory);
+    // It may have a /tmp of its own, for one.
+    if (is_same_file(process_, absolute(directory), path)) add_location(what, path);
+  };
+  add("data", variable("datadir"));
+  add("InnoDB data", variable("innodb_data_home_dir"));
+  add("redo log", variable("innodb_log_group_home_dir"));
+  add("undo log", variable("innodb_undo_directory"));
+  add("doublewrite", variable("innodb_doublewrite_dir"));
+  add("Aria log", variable("aria_log_dir_path"));
+  add("binary log", parent_of(variable("log_bin_basename")));
+  add("relay log", parent_of(variable("relay_log_basename")));
   std::istringstream temporary(variable("tmpdir"));
   for (std::string directory; std::getline(temporary, directory, ':');)
-    add_location("temporary files", directory);
+    add("temporary files", directory);
   // Tables with a directory of their own, and whatever else has no variable.
-  root_.clear();
   for (const std::string& directory : files.directories) add_location("open files", directory);
-  root_ = files.root;
 }
 
-void ServerInfo::add_location(const std::string& what, const std::string& directory) {
-  if (directory.empty()) return;
-  const std::string path = resolve(directory);
+void ServerInfo::add_location(const std::string& what, const std::string& path) {
   const bool known =
       std::any_of(locations_.begin(), locations_.end(), [&](const DataLocation& location) {
         return path == location.path ||

@@ -26,8 +26,7 @@ class ServerInfo {
   [[nodiscard]] std::string variable(const std::string& name) const;
   [[nodiscard]] bool is_on(const std::string& name) const;
 
-  /// The directories it writes in, each with its first use. False paths are none: in a container
-  /// they are not known.
+  /// The directories it writes in, each with its first use. None when it runs in a container.
   [[nodiscard]] const std::vector<DataLocation>& locations() const { return locations_; }
   [[nodiscard]] bool locations_known() const { return locations_known_; }
 
@@ -36,7 +35,8 @@ class ServerInfo {
 
  private:
   void find_locations(int fd);
-  void add_location(const std::string& what, const std::string& directory);
+  void add_location(const std::string& what, const std::string& path);
+  [[nodiscard]] std::string absolute(const std::string& path) const;
 
   ServerVersion version_;
   std::string account_;
@@ -44,7 +44,8 @@ class ServerInfo {
   std::map<std::string, std::string> variables_;
   std::vector<DataLocation> locations_;
   bool locations_known_ = true;
-  std::string root_;
+  int process_ = 0;
+  std::string root_;  ///< Before each of its paths, in a chroot.
 };
 
 /// A connection from which a replica replicates.

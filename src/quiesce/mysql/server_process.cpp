@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -86,6 +87,13 @@ pid_t owner_of(const std::string& inode) {
   return 0;
 }
 
+bool same(const std::string& a, const std::string& b) {
+  struct stat status_of_a {};
+  struct stat status_of_b {};
+  return ::stat(a.c_str(), &status_of_a) == 0 && ::stat(b.c_str(), &status_of_b) == 0 &&
+         status_of_a.st_dev == status_of_b.st_dev && status_of_a.st_ino == status_of_b.st_ino;
+}
+
 }  // namespace
 
 Listener find_listener(const std::string& socket) {
@@ -116,16 +124,14 @@ pid_t peer_process(int fd) {
 ProcessFiles files_of(pid_t pid) {
   if (pid <= 0) return {};
   const std::string process = "/proc/" + std::to_string(pid);
-  const std::string mounts = link_target(process + "/ns/mnt");
-  if (mounts.empty() || mounts != link_target("/proc/self/ns/mnt")) return {};
   ProcessFiles files;
-  files.known = true;
   files.working_directory = link_target(process + "/cwd");
+  files.known = same(process + "/cwd", files.working_directory);
+  if (!files.known) return files;
   files.root = link_target(process + "/root");
   if (files.root == "/") files.root.clear();
   for (const std::string& descriptor : entries_of(process + "/fd")) {
     const std::string path = link_target(process + "/fd/" + descriptor);
-    // By its name alone: a look at the file could wait for a filesystem that does not answer.
     const bool is_file =
         path.rfind('/') != 0 && path.rfind('/') != std::string::npos && path[0] == '/';
     if (!is_file || path.starts_with("/dev/") || path.ends_with(" (deleted)")) continue;
@@ -133,10 +139,14 @@ ProcessFiles files_of(pid_t pid) {
     const bool known = (directory + "/").starts_with(files.working_directory + "/") ||
                        std::find(files.directories.begin(), files.directories.end(), directory) !=
                            files.directories.end();
-    if (!known) files.directories.push_back(directory);
+    if (!known && same(process + "/fd/" + descriptor, path)) files.directories.push_back(directory);
   }
   std::sort(files.directories.begin(), files.directories.end());
   return files;
+}
+
+bool is_same_file(pid_t pid, const std::string& path, const std::string& here) {
+  return same("/proc/" + std::to_string(pid) + "/root" + path, here);
 }
 
 }  // namespace dlm_freeze::mysql

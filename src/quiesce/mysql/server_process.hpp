@@ -25,12 +25,16 @@ struct Listener {
 /// Where a process works.
 struct ProcessFiles {
   bool known =
-      false;  ///< False: not visible, or its paths mean other files (it runs in a container).
+      false;  ///< False: not visible, or its paths mean other files than here (a container's).
   std::string working_directory;         ///< A server's data directory.
   std::string root;                      ///< Before every path that it says itself; empty for "/".
   std::vector<std::string> directories;  ///< Other directories in which it has files open.
 };
 
 [[nodiscard]] ProcessFiles files_of(pid_t pid);
+
+/// Whether a path that the process says is `here` on this host. A service with a /tmp of its own
+/// shares most others.
+[[nodiscard]] bool is_same_file(pid_t pid, const std::string& path, const std::string& here);
 
 }  // namespace dlm_freeze::mysql

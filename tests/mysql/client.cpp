@@ -19,8 +19,7 @@ struct Client::Handle {
 Client::Client(const std::string& socket, const std::string& user, const std::string& password)
     : handle_(std::make_unique<Handle>()) {
   MYSQL* const raw = handle_->raw;
-  if (mysql_real_connect(raw, "localhost", user.c_str(), password.c_str(), nullptr, 0,
-                         socket.c_str(), 0) == nullptr) {
+  if (mysql_real_connect(raw, "localhost", user.c_str(), password.c_str(), nullptr, 0, socket.c_str(), 0) == nullptr) {
     throw std::runtime_error(socket + ": " + mysql_error(raw));
   }
 }

@@ -11,8 +11,7 @@ namespace dlm_freeze::integration {
 /// std::runtime_error.
 class Client {
  public:
-  explicit Client(const std::string& socket, const std::string& user = "root",
-                  const std::string& password = "");
+  explicit Client(const std::string& socket, const std::string& user = "root", const std::string& password = "");
   Client(Client&&) noexcept;
   Client& operator=(Client&&) noexcept;
   ~Client();

@@ -9,9 +9,7 @@ namespace {
 using std::chrono::seconds;
 using testing::HasSubstr;
 
-ServerVersion mariadb(const std::string& number) {
-  return ServerVersion::parse(number + "-MariaDB-0+deb12u1-log");
-}
+ServerVersion mariadb(const std::string& number) { return ServerVersion::parse(number + "-MariaDB-0+deb12u1-log"); }
 ServerVersion oracle(const std::string& number) { return ServerVersion::parse(number); }
 
 TEST(ServerVersion, IsParsedFromWhatTheServerSays) {
@@ -40,18 +38,12 @@ TEST(Statements, DifferByVersion) {
   EXPECT_EQ(binary_log_status_statement(mariadb("11.4.2")), "SHOW MASTER STATUS");
   EXPECT_EQ(replica_status_statement(oracle("5.7.44")), "SHOW SLAVE STATUS");
   EXPECT_EQ(replica_status_statement(oracle("9.7.4")), "SHOW REPLICA STATUS");
-  EXPECT_EQ(applier_statement(oracle("9.7.4"), false, "o'ne"),
-            "STOP REPLICA SQL_THREAD FOR CHANNEL 'o''ne'");
+  EXPECT_EQ(applier_statement(oracle("9.7.4"), false, "o'ne"), "STOP REPLICA SQL_THREAD FOR CHANNEL 'o''ne'");
   EXPECT_EQ(applier_statement(mariadb("10.11.19"), true, ""), "START SLAVE '' SQL_THREAD");
 }
 
 Statement running(const std::string& text, std::int64_t age) {
-  return {.session = 7,
-          .user = "app",
-          .host = "localhost",
-          .command = "Query",
-          .seconds = age,
-          .text = text};
+  return {.session = 7, .user = "app", .host = "localhost", .command = "Query", .seconds = age, .text = text};
 }
 
 TEST(Blockers, AreLongStatementsThatTheLockWouldWaitFor) {
@@ -78,15 +70,11 @@ TEST(Blockers, AreLongStatementsThatTheLockWouldWaitFor) {
 TEST(Grants, AreFoundAsWholeGlobalPrivileges) {
   const std::vector<std::string_view> reload = {"RELOAD", "FLUSH_TABLES"};
   EXPECT_TRUE(grants_any({"GRANT PROCESS, RELOAD ON *.* TO `a`@`%`"}, reload));
-  EXPECT_TRUE(
-      grants_any({"GRANT ALL PRIVILEGES ON *.* TO `root`@`localhost` WITH GRANT OPTION"}, reload));
-  EXPECT_TRUE(grants_any({"GRANT USAGE ON *.* TO `a`@`%`", "GRANT FLUSH_TABLES ON *.* TO `a`@`%`"},
-                         reload));
-  EXPECT_FALSE(grants_any(
-      {"GRANT USAGE ON *.* TO `a`@`%`", "GRANT ALL PRIVILEGES ON `RELOAD`.* TO `a`@`%`"}, reload));
+  EXPECT_TRUE(grants_any({"GRANT ALL PRIVILEGES ON *.* TO `root`@`localhost` WITH GRANT OPTION"}, reload));
+  EXPECT_TRUE(grants_any({"GRANT USAGE ON *.* TO `a`@`%`", "GRANT FLUSH_TABLES ON *.* TO `a`@`%`"}, reload));
+  EXPECT_FALSE(grants_any({"GRANT USAGE ON *.* TO `a`@`%`", "GRANT ALL PRIVILEGES ON `RELOAD`.* TO `a`@`%`"}, reload));
   EXPECT_FALSE(grants_any({"GRANT RELOADING ON *.* TO `a`@`%`"}, reload));
-  EXPECT_TRUE(
-      grants_any({"GRANT USAGE ON *.* TO `a`@`%`", "GRANT `backup`@`%` TO `a`@`%`"}, reload));
+  EXPECT_TRUE(grants_any({"GRANT USAGE ON *.* TO `a`@`%`", "GRANT `backup`@`%` TO `a`@`%`"}, reload));
 }
 
 TEST(Quoting, KeepsWhatItQuotesALiteral) { EXPECT_EQ(quoted("a'b\\c"), "'a''b\\\\c'"); }

@@ -16,8 +16,7 @@ void TableWriter::run(Client client) {
   while (!stopping_) {
     const long next = acknowledged_ + 1;
     sent_ = Clock::now();
-    if (client.error_of("INSERT INTO " + table_ + " VALUES (" + std::to_string(next) + row) != 0)
-      break;
+    if (client.error_of("INSERT INTO " + table_ + " VALUES (" + std::to_string(next) + row) != 0) break;
     const auto took = Clock::now() - sent_.load();
     if (took > longest_.load()) longest_ = took;
     acknowledged_ = next;
@@ -27,8 +26,7 @@ void TableWriter::run(Client client) {
 
 Clock::duration TableWriter::longest_wait() const {
   const Clock::time_point sent = sent_;
-  const Clock::duration waiting =
-      sent == Clock::time_point() ? Clock::duration::zero() : Clock::now() - sent;
+  const Clock::duration waiting = sent == Clock::time_point() ? Clock::duration::zero() : Clock::now() - sent;
   return std::max(longest_.load(), waiting);
 }
 
@@ -38,8 +36,7 @@ void TableWriter::stop() {
 }
 
 void MysqlTest::SetUp() {
-  if (installed_server() == ServerKind::none)
-    GTEST_SKIP() << "neither MariaDB nor MySQL is installed";
+  if (installed_server() == ServerKind::none) GTEST_SKIP() << "neither MariaDB nor MySQL is installed";
   HostTest::SetUp();
   if (IsSkipped()) return;
   std::filesystem::create_directories("/srv/lib/dlm-freeze");
@@ -79,12 +76,10 @@ std::vector<std::string> MysqlTest::make_tables(const Server& server) const {
   if (is_mariadb()) engines.emplace_back("Aria");
   for (const std::string& engine : engines) {
     tables.push_back("test.t_" + engine);
-    client.query("CREATE TABLE " + tables.back() +
-                 " (id BIGINT PRIMARY KEY, text VARCHAR(200)) ENGINE=" + engine);
+    client.query("CREATE TABLE " + tables.back() + " (id BIGINT PRIMARY KEY, text VARCHAR(200)) ENGINE=" + engine);
   }
   tables.emplace_back("test.t_second");
-  client.query(
-      "CREATE TABLE test.t_second (id BIGINT PRIMARY KEY, text VARCHAR(200)) ENGINE=InnoDB");
+  client.query("CREATE TABLE test.t_second (id BIGINT PRIMARY KEY, text VARCHAR(200)) ENGINE=InnoDB");
   return tables;
 }
 
@@ -100,8 +95,7 @@ std::string MysqlTest::fact(const std::string& key) const {
 }
 
 void MysqlTest::expect_nothing_left(const Server& server) const {
-  EXPECT_TRUE(
-      eventually([&] { return server.statements_of_ours().empty(); }, std::chrono::seconds(1)))
+  EXPECT_TRUE(eventually([&] { return server.statements_of_ours().empty(); }, std::chrono::seconds(1)))
       << testing::PrintToString(server.statements_of_ours());
   Client client = server.connect();
   client.query("SET SESSION lock_wait_timeout = 2");

@@ -51,29 +51,26 @@ Server::~Server() {
 void Server::fill_data_directory() const {
   if (is_mariadb()) {
     run_tool({"mariadb-install-db", "--no-defaults", "--user=mysql", "--datadir=" + spec_.data,
-              "--auth-root-authentication-method=socket", "--skip-test-db",
-              "--innodb-log-file-size=8M"});
+              "--auth-root-authentication-method=socket", "--skip-test-db", "--innodb-log-file-size=8M"});
   } else {
-    run_tool({kMysql, "--no-defaults", "--initialize-insecure", "--user=mysql",
-              "--datadir=" + spec_.data, "--log-error=" + error_log(),
-              "--innodb-redo-log-capacity=8M"});
+    run_tool({kMysql, "--no-defaults", "--initialize-insecure", "--user=mysql", "--datadir=" + spec_.data,
+              "--log-error=" + error_log(), "--innodb-redo-log-capacity=8M"});
   }
 }
 
 std::vector<std::string> Server::command() const {
-  std::vector<std::string> words = {
-      is_mariadb() ? kMariadb : kMysql,
-      "--no-defaults",
-      "--user=mysql",
-      "--datadir=" + spec_.data,
-      "--socket=" + socket(),
-      "--pid-file=/srv/run/" + spec_.name + ".pid",
-      "--log-error=" + error_log(),
-      "--log-bin=" + (spec_.binary_log.empty() ? "" : spec_.binary_log + "/") + "binlog",
-      "--sync-binlog=1",
-      "--server-id=1",
-      "--innodb-buffer-pool-size=32M",
-      "--skip-networking"};
+  std::vector<std::string> words = {is_mariadb() ? kMariadb : kMysql,
+                                    "--no-defaults",
+                                    "--user=mysql",
+                                    "--datadir=" + spec_.data,
+                                    "--socket=" + socket(),
+                                    "--pid-file=/srv/run/" + spec_.name + ".pid",
+                                    "--log-error=" + error_log(),
+                                    "--log-bin=" + (spec_.binary_log.empty() ? "" : spec_.binary_log + "/") + "binlog",
+                                    "--sync-binlog=1",
+                                    "--server-id=1",
+                                    "--innodb-buffer-pool-size=32M",
+                                    "--skip-networking"};
   if (is_mariadb()) {
     words.insert(words.end(), {"--innodb-log-file-size=8M"});
   } else {
@@ -107,8 +104,7 @@ void Server::start() {
       return false;
     }
   };
-  if (!eventually(answers, kPatience))
-    throw std::runtime_error("the server does not start: " + read_text(error_log()));
+  if (!eventually(answers, kPatience)) throw std::runtime_error("the server does not start: " + read_text(error_log()));
 }
 
 void Server::signal(int number) const { check(::kill(process_, number), "kill"); }
@@ -125,16 +121,13 @@ void Server::kill() {
   process_ = -1;
 }
 
-std::string Server::socket() const {
-  return spec_.socket.empty() ? "/srv/run/" + spec_.name + ".sock" : spec_.socket;
-}
+std::string Server::socket() const { return spec_.socket.empty() ? "/srv/run/" + spec_.name + ".sock" : spec_.socket; }
 
 std::vector<std::string> Server::sessions() const {
   Client client = connect();
   std::vector<std::string> all;
   for (const auto& row : client.query("SHOW FULL PROCESSLIST")) {
-    if (row.at(0) == std::to_string(client.id()) || row.at(1) == "system user" ||
-        row.at(1) == "event_scheduler")
+    if (row.at(0) == std::to_string(client.id()) || row.at(1) == "system user" || row.at(1) == "event_scheduler")
       continue;
     all.push_back(row.at(0) + " " + row.at(4) + " [" + row.at(6) + "] " + row.at(7));
   }
@@ -144,8 +137,7 @@ std::vector<std::string> Server::sessions() const {
 std::vector<std::string> Server::statements_of_ours() const {
   std::vector<std::string> ours;
   for (const std::string& session : sessions()) {
-    if (session.find("dlm-freeze") != std::string::npos ||
-        session.find("READ LOCK") != std::string::npos ||
+    if (session.find("dlm-freeze") != std::string::npos || session.find("READ LOCK") != std::string::npos ||
         session.find("BACKUP STAGE") != std::string::npos) {
       ours.push_back(session);
     }

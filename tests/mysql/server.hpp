@@ -16,9 +16,9 @@ enum class ServerKind { none, mariadb, mysql };
 
 struct ServerSpec {
   std::string name = "main";
-  std::string data = "/srv/mysql";  ///< The data directory, made and filled if it is not there.
-  std::string binary_log;           ///< A directory for it; empty: in the data directory.
-  std::string socket = {};               ///< Empty: /srv/run/<name>.sock
+  std::string data = "/srv/mysql";        ///< The data directory, made and filled if it is not there.
+  std::string binary_log = {};            ///< A directory for it; empty: in the data directory.
+  std::string socket = {};                ///< Empty: /srv/run/<name>.sock
   std::vector<std::string> options = {};  ///< Further ones.
 };
 
@@ -36,8 +36,7 @@ class Server {
   void kill();  ///< SIGKILL, and waits for its end.
   void signal(int number) const;
 
-  [[nodiscard]] Client connect(const std::string& user = "root",
-                               const std::string& password = "") const {
+  [[nodiscard]] Client connect(const std::string& user = "root", const std::string& password = "") const {
     return Client(socket(), user, password);
   }
   [[nodiscard]] std::string socket() const;

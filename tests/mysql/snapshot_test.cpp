@@ -23,12 +23,10 @@ int rounds() {
 class Snapshot : public MysqlTest, public testing::WithParamInterface<std::string> {
  protected:
   /// A copy of the image, mounted over the original.
-  static LoopDevice mount_copy(const std::string& copy, const std::string& type,
-                               const std::string& mount_point) {
+  static LoopDevice mount_copy(const std::string& copy, const std::string& type, const std::string& mount_point) {
     LoopDevice loop(copy, 0);
     const char* const options = type == "xfs" ? "nouuid" : "";
-    check(::mount(loop.path().c_str(), mount_point.c_str(), type.c_str(), 0, options),
-          "mount " + copy);
+    check(::mount(loop.path().c_str(), mount_point.c_str(), type.c_str(), 0, options), "mount " + copy);
     return loop;
   }
 
@@ -67,8 +65,7 @@ void Snapshot::check_round(const std::string& type) {
 
   const LoopDevice data_copy = mount_copy("/srv/data.copy", type, "/srv/mysql");
   const LoopDevice log_copy = mount_copy("/srv/log.copy", type, "/srv/binlog");
-  EXPECT_EQ(std::to_string(std::filesystem::file_size("/srv/binlog/log/" + file)), position)
-      << pre.text();
+  EXPECT_EQ(std::to_string(std::filesystem::file_size("/srv/binlog/log/" + file)), position) << pre.text();
   std::string newest;
   for (const auto& entry : std::filesystem::directory_iterator("/srv/binlog/log")) {
     const std::string name = entry.path().filename();
@@ -78,10 +75,8 @@ void Snapshot::check_round(const std::string& type) {
   server.start();
   Client client = server.connect();
   for (std::size_t i = 0; i < tables.size(); ++i) {
-    EXPECT_EQ(client.value("SELECT MAX(id) FROM " + tables[i]), std::to_string(before[i]))
-        << tables[i];
-    EXPECT_EQ(client.value("SELECT COUNT(*) FROM " + tables[i]), std::to_string(before[i]))
-        << tables[i];
+    EXPECT_EQ(client.value("SELECT MAX(id) FROM " + tables[i]), std::to_string(before[i])) << tables[i];
+    EXPECT_EQ(client.value("SELECT COUNT(*) FROM " + tables[i]), std::to_string(before[i])) << tables[i];
     EXPECT_EQ(client.query("CHECK TABLE " + tables[i]).back().at(3), "OK") << tables[i];
     EXPECT_GT(before[i], 0) << tables[i];
   }

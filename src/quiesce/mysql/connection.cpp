@@ -36,9 +36,7 @@ Waited wait_readable(int fd, Deadline deadline, int cancel_fd) {
   }
 }
 
-void set_number(MYSQL* handle, mysql_option option, unsigned value) {
-  ::mysql_options(handle, option, &value);
-}
+void set_number(MYSQL* handle, mysql_option option, unsigned value) { ::mysql_options(handle, option, &value); }
 
 void set_text(MYSQL* handle, mysql_option option, const std::string& value) {
   if (!value.empty()) ::mysql_options(handle, option, value.c_str());
@@ -78,8 +76,7 @@ SqlError error_of(MYSQL* handle) { return {::mysql_errno(handle), ::mysql_error(
 std::string Table::cell(std::size_t row, std::initializer_list<std::string_view> names) const {
   for (const std::string_view name : names) {
     const auto column = std::find(columns.begin(), columns.end(), name);
-    if (column != columns.end())
-      return rows.at(row).at(static_cast<std::size_t>(column - columns.begin()));
+    if (column != columns.end()) return rows.at(row).at(static_cast<std::size_t>(column - columns.begin()));
   }
   return "";
 }
@@ -125,8 +122,7 @@ struct Connection::Attempt {
     auto handle = std::make_unique<Handle>();
     MYSQL* const raw = handle->raw;
     if (raw == nullptr) return tl::unexpected(SqlError{kServerLost, "out of memory"});
-    for (const mysql_option option :
-         {MYSQL_OPT_CONNECT_TIMEOUT, MYSQL_OPT_READ_TIMEOUT, MYSQL_OPT_WRITE_TIMEOUT}) {
+    for (const mysql_option option : {MYSQL_OPT_CONNECT_TIMEOUT, MYSQL_OPT_READ_TIMEOUT, MYSQL_OPT_WRITE_TIMEOUT}) {
       set_number(raw, option, kLibraryTimeout);
     }
     set_text(raw, MYSQL_READ_DEFAULT_FILE, address.defaults_file);
@@ -136,8 +132,8 @@ struct Connection::Attempt {
     set_tls(raw, address);
     // A host is always given: one in an option file would win over the socket otherwise.
     const char* const host = address.socket.empty() ? address.host.c_str() : "localhost";
-    if (::mysql_real_connect(raw, host, text_or_null(address.user), text_or_null(address.password),
-                             nullptr, address.port, text_or_null(address.socket), 0) == nullptr) {
+    if (::mysql_real_connect(raw, host, text_or_null(address.user), text_or_null(address.password), nullptr,
+                             address.port, text_or_null(address.socket), 0) == nullptr) {
       return tl::unexpected(error_of(raw));
     }
     // A program that some other quiescer starts must not inherit, and so keep alive, what this
@@ -147,8 +143,7 @@ struct Connection::Attempt {
   }
 };
 
-SqlResult<Connection> Connection::open(const ServerAddress& address, Deadline deadline,
-                                       int cancel_fd) {
+SqlResult<Connection> Connection::open(const ServerAddress& address, Deadline deadline, int cancel_fd) {
   const auto attempt = std::make_shared<Attempt>();
   attempt->address = address;
   run_detached([attempt] { attempt->run(); });
@@ -189,8 +184,7 @@ SqlResult<Table> Connection::wait(Deadline deadline, int cancel_fd) {
   while (MYSQL_ROW row = ::mysql_fetch_row(result.get())) {
     const unsigned long* const lengths = ::mysql_fetch_lengths(result.get());
     std::vector<std::string>& cells = table.rows.emplace_back();
-    for (unsigned i = 0; i < width; ++i)
-      cells.emplace_back(row[i] != nullptr ? std::string(row[i], lengths[i]) : "");
+    for (unsigned i = 0; i < width; ++i) cells.emplace_back(row[i] != nullptr ? std::string(row[i], lengths[i]) : "");
   }
   return table;
 }

@@ -54,8 +54,7 @@ struct Table {
 
   /// The cell in the first of these columns that exists; empty when none does. Versions differ in
   /// names.
-  [[nodiscard]] std::string cell(std::size_t row,
-                                 std::initializer_list<std::string_view> names) const;
+  [[nodiscard]] std::string cell(std::size_t row, std::initializer_list<std::string_view> names) const;
 };
 
 /// Where a server is and who logs in.
@@ -81,8 +80,7 @@ class Connection {
   /// Connects and logs in. The library does that in one blocking call, which therefore runs in a
   /// thread of its own and is left alone there when it is given up: it ends by its own time-out and
   /// hangs up.
-  [[nodiscard]] static SqlResult<Connection> open(const ServerAddress& address, Deadline deadline,
-                                                  int cancel_fd);
+  [[nodiscard]] static SqlResult<Connection> open(const ServerAddress& address, Deadline deadline, int cancel_fd);
 
   Connection(Connection&& other) noexcept;
   Connection& operator=(Connection&& other) noexcept;
@@ -92,8 +90,7 @@ class Connection {
 
   /// Runs a statement. Given up, it goes on at the server: then `busy`, and it has to be waited for
   /// again.
-  [[nodiscard]] SqlResult<Table> query(std::string_view statement, Deadline deadline,
-                                       int cancel_fd);
+  [[nodiscard]] SqlResult<Table> query(std::string_view statement, Deadline deadline, int cancel_fd);
 
   /// Waits for the statement that was given up.
   [[nodiscard]] SqlResult<Table> wait(Deadline deadline, int cancel_fd);

@@ -10,9 +10,7 @@
 namespace dlm_freeze::mysql {
 namespace {
 
-char lower(char letter) {
-  return static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
-}
+char lower(char letter) { return static_cast<char>(std::tolower(static_cast<unsigned char>(letter))); }
 
 /// The first word of a statement in lower case, without the comments and brackets before it.
 std::string first_word(std::string_view text) {
@@ -35,9 +33,7 @@ std::string first_word(std::string_view text) {
 }
 
 /// MariaDB since 10.4 takes FLUSH TABLES WITH READ LOCK without waiting for statements that read.
-bool waits_for_readers(const ServerVersion& version) {
-  return !(version.is_mariadb() && version.at_least(10, 4));
-}
+bool waits_for_readers(const ServerVersion& version) { return !(version.is_mariadb() && version.at_least(10, 4)); }
 
 }  // namespace
 
@@ -69,8 +65,7 @@ LockKind choose_lock(std::string_view choice, const ServerVersion& version) {
   if (choice == "none") return LockKind::none;
   if (choice == "flush_tables") return LockKind::flush_tables;
   if (choice == "backup_stage") return LockKind::backup_stage;
-  return supports(LockKind::backup_stage, version) ? LockKind::backup_stage
-                                                   : LockKind::flush_tables;
+  return supports(LockKind::backup_stage, version) ? LockKind::backup_stage : LockKind::flush_tables;
 }
 
 std::string lock_statement(LockKind lock, std::string_view tag) {
@@ -128,8 +123,7 @@ std::string quoted(std::string_view text) {
 bool is_select(std::string_view statement) {
   constexpr std::array kReading = {"select", "show", "explain", "describe", "desc", "do"};
   const std::string word = first_word(statement);
-  return std::any_of(kReading.begin(), kReading.end(),
-                     [&](const char* reading) { return word == reading; });
+  return std::any_of(kReading.begin(), kReading.end(), [&](const char* reading) { return word == reading; });
 }
 
 bool holds_up(const Statement& statement, LockKind lock, const ServerVersion& version,
@@ -137,23 +131,21 @@ bool holds_up(const Statement& statement, LockKind lock, const ServerVersion& ve
   // BACKUP STAGE waits for no reader and for no transactional write, and holds up nobody but the
   // writers of non-transactional tables while it waits for one of those.
   if (lock != LockKind::flush_tables) return false;
-  const bool running = statement.command == "Query" || statement.command == "Execute" ||
-                       statement.user == "system user";
+  const bool running =
+      statement.command == "Query" || statement.command == "Execute" || statement.user == "system user";
   if (!running || statement.text.empty() || statement.seconds < longer_than.count()) return false;
   return waits_for_readers(version) || !is_select(statement.text);
 }
 
-bool grants_any(const std::vector<std::string>& grants,
-                const std::vector<std::string_view>& privileges) {
+bool grants_any(const std::vector<std::string>& grants, const std::vector<std::string_view>& privileges) {
   return std::any_of(grants.begin(), grants.end(), [&](const std::string& line) {
     const std::size_t on = line.find(" ON ");
     if (on == std::string::npos) return line.find(" TO ") != std::string::npos;  // A role.
     if (!line.substr(on).starts_with(" ON *.* ")) return false;
     // "GRANT A, B C, D ON": whole privileges only, so that no name is taken for a longer one.
-    const std::string listed = ", " +
-                               line.substr(std::min(on, std::string_view("GRANT ").size()),
-                                           on - std::string_view("GRANT ").size()) +
-                               ",";
+    const std::string listed =
+        ", " + line.substr(std::min(on, std::string_view("GRANT ").size()), on - std::string_view("GRANT ").size()) +
+        ",";
     return listed == ", ALL PRIVILEGES," ||
            std::any_of(privileges.begin(), privileges.end(), [&](std::string_view privilege) {
              return listed.find(", " + std::string(privilege) + ",") != std::string::npos;

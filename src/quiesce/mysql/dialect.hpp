@@ -55,8 +55,7 @@ enum class LockKind {
 [[nodiscard]] std::string_view replica_status_statement(const ServerVersion& version);
 
 /// START or STOP of one channel's applier.
-[[nodiscard]] std::string applier_statement(const ServerVersion& version, bool start,
-                                            std::string_view channel);
+[[nodiscard]] std::string applier_statement(const ServerVersion& version, bool start, std::string_view channel);
 
 /// `text` as a string literal of SQL.
 [[nodiscard]] std::string quoted(std::string_view text);
@@ -80,8 +79,7 @@ struct Statement {
 
 /// Whether SHOW GRANTS, a line each, gives one of the global `privileges`. True as well when roles
 /// are granted, of which it does not tell what they hold.
-[[nodiscard]] bool grants_any(const std::vector<std::string>& grants,
-                              const std::vector<std::string_view>& privileges);
+[[nodiscard]] bool grants_any(const std::vector<std::string>& grants, const std::vector<std::string_view>& privileges);
 
 /// The statements that make an account which can do all that is needed, to be copied.
 [[nodiscard]] std::string account_statements(Maker maker, std::string_view user);

@@ -2,8 +2,7 @@
 #include "dlm_freeze/quiesce/registry.hpp"
 #include "quiesce/mysql/mysql_quiescer.hpp"
 
-extern "C" __attribute__((visibility("default"))) const dlm_freeze::QuiescerModule*
-dlm_freeze_quiescer_module();
+extern "C" __attribute__((visibility("default"))) const dlm_freeze::QuiescerModule* dlm_freeze_quiescer_module();
 
 /// See kQuiescerModuleSymbol.
 const dlm_freeze::QuiescerModule* dlm_freeze_quiescer_module() {

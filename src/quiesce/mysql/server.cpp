@@ -56,9 +56,7 @@ std::string ServerInfo::variable(const std::string& name) const {
   return found == variables_.end() ? "" : found->second;
 }
 
-bool ServerInfo::is_on(const std::string& name) const {
-  return variable(name) == "ON" || variable(name) == "1";
-}
+bool ServerInfo::is_on(const std::string& name) const { return variable(name) == "ON" || variable(name) == "1"; }
 
 std::string ServerInfo::absolute(const std::string& path) const {
   const std::filesystem::path whole = path;
@@ -95,33 +93,29 @@ void ServerInfo::find_locations(int fd) {
   add("binary log", parent_of(variable("log_bin_basename")));
   add("relay log", parent_of(variable("relay_log_basename")));
   std::istringstream temporary(variable("tmpdir"));
-  for (std::string directory; std::getline(temporary, directory, ':');)
-    add("temporary files", directory);
+  for (std::string directory; std::getline(temporary, directory, ':');) add("temporary files", directory);
   // Tables with a directory of their own, and whatever else has no variable.
   for (const std::string& directory : files.directories) add_location("open files", directory);
 }
 
 void ServerInfo::add_location(const std::string& what, const std::string& path) {
-  const bool known =
-      std::any_of(locations_.begin(), locations_.end(), [&](const DataLocation& location) {
-        return path == location.path ||
-               (what == "open files" && path.starts_with(location.path + "/"));
-      });
+  const bool known = std::any_of(locations_.begin(), locations_.end(), [&](const DataLocation& location) {
+    return path == location.path || (what == "open files" && path.starts_with(location.path + "/"));
+  });
   if (!known) locations_.push_back({what, path, true});
 }
 
-SqlResult<std::vector<Channel>> read_channels(Connection& connection, const ServerVersion& version,
-                                              Deadline deadline, int cancel_fd) {
+SqlResult<std::vector<Channel>> read_channels(Connection& connection, const ServerVersion& version, Deadline deadline,
+                                              int cancel_fd) {
   const auto table = connection.query(replica_status_statement(version), deadline, cancel_fd);
   if (!table) return tl::unexpected(table.error());
   std::vector<Channel> channels;
   for (std::size_t row = 0; row < table->rows.size(); ++row) {
     Channel channel;
     channel.name = table->cell(row, {"Channel_Name", "Connection_name"});
-    channel.applier_running =
-        is_yes(table->cell(row, {"Replica_SQL_Running", "Slave_SQL_Running"}));
-    channel.source = table->cell(row, {"Source_Host", "Master_Host"}) + ":" +
-                     table->cell(row, {"Source_Port", "Master_Port"});
+    channel.applier_running = is_yes(table->cell(row, {"Replica_SQL_Running", "Slave_SQL_Running"}));
+    channel.source =
+        table->cell(row, {"Source_Host", "Master_Host"}) + ":" + table->cell(row, {"Source_Port", "Master_Port"});
     channel.file = table->cell(row, {"Relay_Source_Log_File", "Relay_Master_Log_File"});
     channel.position = table->cell(row, {"Exec_Source_Log_Pos", "Exec_Master_Log_Pos"});
     channel.gtid = table->cell(row, {"Gtid_Slave_Pos"});
@@ -130,9 +124,8 @@ SqlResult<std::vector<Channel>> read_channels(Connection& connection, const Serv
   return channels;
 }
 
-SqlResult<std::vector<Fact>> read_positions(Connection& connection, const ServerInfo& server,
-                                            Deadline deadline, int cancel_fd,
-                                            std::vector<std::string>& missing) {
+SqlResult<std::vector<Fact>> read_positions(Connection& connection, const ServerInfo& server, Deadline deadline,
+                                            int cancel_fd, std::vector<std::string>& missing) {
   std::vector<Fact> facts = {{"version", server.version().text}};
   const auto add = [&facts](const std::string& key, const std::string& value) {
     if (!value.empty()) facts.push_back({key, value});
@@ -140,8 +133,7 @@ SqlResult<std::vector<Fact>> read_positions(Connection& connection, const Server
   for (const char* name : {"version_comment", "hostname", "server_id", "server_uuid", "server_uid"})
     add(name, server.variable(name));
 
-  const auto binary_log =
-      connection.query(binary_log_status_statement(server.version()), deadline, cancel_fd);
+  const auto binary_log = connection.query(binary_log_status_statement(server.version()), deadline, cancel_fd);
   if (binary_log && !binary_log->rows.empty()) {
     add("binary_log_file", binary_log->cell(0, {"File"}));
     add("binary_log_position", binary_log->cell(0, {"Position"}));
@@ -165,18 +157,14 @@ SqlResult<std::vector<Fact>> read_positions(Connection& connection, const Server
   }
 
   const auto channels = read_channels(connection, server.version(), deadline, cancel_fd);
-  if (!channels && channels.error().code != kPrivilegeMissing)
-    return tl::unexpected(channels.error());
+  if (!channels && channels.error().code != kPrivilegeMissing) return tl::unexpected(channels.error());
   if (!channels) {
-    const char* const privilege =
-        server.version().is_mariadb() ? "SLAVE MONITOR" : "REPLICATION CLIENT";
-    if (std::find(missing.begin(), missing.end(), privilege) == missing.end())
-      missing.emplace_back(privilege);
+    const char* const privilege = server.version().is_mariadb() ? "SLAVE MONITOR" : "REPLICATION CLIENT";
+    if (std::find(missing.begin(), missing.end(), privilege) == missing.end()) missing.emplace_back(privilege);
     return facts;
   }
   for (const Channel& channel : *channels) {
-    const std::string prefix =
-        "replica" + (channel.name.empty() ? "" : "[" + channel.name + "]") + ".";
+    const std::string prefix = "replica" + (channel.name.empty() ? "" : "[" + channel.name + "]") + ".";
     add(prefix + "source", channel.source);
     add(prefix + "binary_log_file", channel.file);
     add(prefix + "binary_log_position", channel.position);
@@ -185,8 +173,7 @@ SqlResult<std::vector<Fact>> read_positions(Connection& connection, const Server
   return facts;
 }
 
-SqlResult<std::vector<Statement>> read_statements(Connection& connection, Deadline deadline,
-                                                  int cancel_fd) {
+SqlResult<std::vector<Statement>> read_statements(Connection& connection, Deadline deadline, int cancel_fd) {
   const auto table = connection.query("SHOW PROCESSLIST", deadline, cancel_fd);
   if (!table) return tl::unexpected(table.error());
   std::vector<Statement> statements;

@@ -15,8 +15,7 @@ namespace dlm_freeze::mysql {
 /// What a server says of itself: its version, its variables, and where it keeps its files.
 class ServerInfo {
  public:
-  [[nodiscard]] static SqlResult<ServerInfo> read(Connection& connection, Deadline deadline,
-                                                  int cancel_fd);
+  [[nodiscard]] static SqlResult<ServerInfo> read(Connection& connection, Deadline deadline, int cancel_fd);
 
   [[nodiscard]] const ServerVersion& version() const { return version_; }
   [[nodiscard]] const std::string& account() const { return account_; }  ///< "dlm-freeze@localhost"
@@ -59,19 +58,17 @@ struct Channel {
 };
 
 /// The channels of a replica; none when it is not one.
-[[nodiscard]] SqlResult<std::vector<Channel>> read_channels(Connection& connection,
-                                                            const ServerVersion& version,
+[[nodiscard]] SqlResult<std::vector<Channel>> read_channels(Connection& connection, const ServerVersion& version,
                                                             Deadline deadline, int cancel_fd);
 
 /// Where the server stands: versions, identity, binary log, GTIDs, replica coordinates. What the
 /// account may not ask is left out and named in `missing`.
-[[nodiscard]] SqlResult<std::vector<Fact>> read_positions(Connection& connection,
-                                                          const ServerInfo& server,
+[[nodiscard]] SqlResult<std::vector<Fact>> read_positions(Connection& connection, const ServerInfo& server,
                                                           Deadline deadline, int cancel_fd,
                                                           std::vector<std::string>& missing);
 
 /// The statements that other sessions run.
-[[nodiscard]] SqlResult<std::vector<Statement>> read_statements(Connection& connection,
-                                                                Deadline deadline, int cancel_fd);
+[[nodiscard]] SqlResult<std::vector<Statement>> read_statements(Connection& connection, Deadline deadline,
+                                                                int cancel_fd);
 
 }  // namespace dlm_freeze::mysql

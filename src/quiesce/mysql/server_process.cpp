@@ -23,8 +23,7 @@
 namespace dlm_freeze::mysql {
 namespace {
 
-constexpr unsigned long kAcceptsConnections =
-    0x10000;  // __SO_ACCEPTCON, in the flags of /proc/net/unix
+constexpr unsigned long kAcceptsConnections = 0x10000;  // __SO_ACCEPTCON, in the flags of /proc/net/unix
 
 std::string link_target(const std::string& path) {
   std::string target(PATH_MAX, '\0');
@@ -62,10 +61,8 @@ std::string listening_inode(const std::string& path) {
     std::string inode;
     std::string bound;
     unsigned long flags = 0;
-    fields >> skipped >> skipped >> skipped >> std::hex >> flags >> skipped >> skipped >> inode >>
-        bound;
-    if ((flags & kAcceptsConnections) != 0 && bound.starts_with('/') && canonical(bound) == wanted)
-      return inode;
+    fields >> skipped >> skipped >> skipped >> std::hex >> flags >> skipped >> skipped >> inode >> bound;
+    if ((flags & kAcceptsConnections) != 0 && bound.starts_with('/') && canonical(bound) == wanted) return inode;
   }
   return "";
 }
@@ -76,12 +73,10 @@ pid_t owner_of(const std::string& inode) {
   for (const std::string& name : entries_of("/proc")) {
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
     const auto program = read_file("/proc/" + name + "/comm");
-    if (!program || (!program->starts_with("mysqld") && !program->starts_with("mariadbd")))
-      continue;
+    if (!program || (!program->starts_with("mysqld") && !program->starts_with("mariadbd"))) continue;
     const std::string descriptors = "/proc/" + name + "/fd/";
     for (const std::string& descriptor : entries_of(descriptors)) {
-      if (link_target(descriptors + descriptor) == wanted)
-        return static_cast<pid_t>(std::stol(name));
+      if (link_target(descriptors + descriptor) == wanted) return static_cast<pid_t>(std::stol(name));
     }
   }
   return 0;
@@ -98,18 +93,15 @@ bool same(const std::string& a, const std::string& b) {
 
 Listener find_listener(const std::string& socket) {
   if (::access(socket.c_str(), F_OK) != 0) return {false, 0, "there is no socket " + socket};
-  if (const std::string inode = listening_inode(socket); !inode.empty())
-    return {true, owner_of(inode), ""};
+  if (const std::string inode = listening_inode(socket); !inode.empty()) return {true, owner_of(inode), ""};
 
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (socket.size() >= sizeof address.sun_path)
-    return {false, 0, "the path of the socket is too long: " + socket};
+  if (socket.size() >= sizeof address.sun_path) return {false, 0, "the path of the socket is too long: " + socket};
   std::memcpy(address.sun_path, socket.c_str(), socket.size() + 1);
   const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   // EAGAIN: its queue is full, so there is one.
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 &&
-      errno != EAGAIN) {
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 && errno != EAGAIN) {
     return {false, 0, "nobody listens on " + socket + " (" + errno_text(errno) + ")"};
   }
   return {true, peer_process(fd.get()), ""};
@@ -132,13 +124,12 @@ ProcessFiles files_of(pid_t pid) {
   if (files.root == "/") files.root.clear();
   for (const std::string& descriptor : entries_of(process + "/fd")) {
     const std::string path = link_target(process + "/fd/" + descriptor);
-    const bool is_file =
-        path.rfind('/') != 0 && path.rfind('/') != std::string::npos && path[0] == '/';
+    const bool is_file = path.rfind('/') != 0 && path.rfind('/') != std::string::npos && path[0] == '/';
     if (!is_file || path.starts_with("/dev/") || path.ends_with(" (deleted)")) continue;
     const std::string directory = path.substr(0, path.rfind('/'));
-    const bool known = (directory + "/").starts_with(files.working_directory + "/") ||
-                       std::find(files.directories.begin(), files.directories.end(), directory) !=
-                           files.directories.end();
+    const bool known =
+        (directory + "/").starts_with(files.working_directory + "/") ||
+        std::find(files.directories.begin(), files.directories.end(), directory) != files.directories.end();
     if (!known && same(process + "/fd/" + descriptor, path)) files.directories.push_back(directory);
   }
   std::sort(files.directories.begin(), files.directories.end());

@@ -24,10 +24,9 @@ struct Listener {
 
 /// Where a process works.
 struct ProcessFiles {
-  bool known =
-      false;  ///< False: not visible, or its paths mean other files than here (a container's).
-  std::string working_directory;         ///< A server's data directory.
-  std::string root;                      ///< Before every path that it says itself; empty for "/".
+  bool known = false;             ///< False: not visible, or its paths mean other files than here (a container's).
+  std::string working_directory;  ///< A server's data directory.
+  std::string root;               ///< Before every path that it says itself; empty for "/".
   std::vector<std::string> directories;  ///< Other directories in which it has files open.
 };
 

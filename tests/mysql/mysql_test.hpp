@@ -43,6 +43,31 @@ class TableWriter {
   std::thread thread_;
 };
 
+/// A statement that runs beside the test until it is killed.
+class Background {
+ public:
+  Background(const Server& server, const std::string& statement, const std::string& before = "")
+      : server_(server), client_(server.connect()), id_(client_.id()) {
+    client_.query("USE test");
+    if (!before.empty()) client_.query(before);
+    thread_ = std::thread([this, statement] { error_ = client_.error_of(statement); });
+  }
+  Background(const Background&) = delete;
+  Background& operator=(const Background&) = delete;
+  ~Background() {
+    server_.connect().error_of("KILL " + std::to_string(id_));
+    thread_.join();
+  }
+  [[nodiscard]] unsigned long id() const { return id_; }
+
+ private:
+  const Server& server_;
+  Client client_;
+  unsigned long id_;
+  unsigned error_ = 0;
+  std::thread thread_;
+};
+
 /// A host with a server of the test's own. The data directory lies on /srv, which is never frozen,
 /// unless the test puts a filesystem at /srv/mysql first.
 class MysqlTest : public HostTest {

@@ -35,7 +35,8 @@ ServerKind installed_server() {
 
 Server::Server(ServerSpec spec) : spec_(std::move(spec)) {
   namespace fs = std::filesystem;
-  for (const std::string& directory : {std::string("/srv/run"), spec_.data, spec_.binary_log}) {
+  const std::string sockets = fs::path(socket()).parent_path();
+  for (const std::string& directory : {std::string("/srv/run"), sockets, spec_.data, spec_.binary_log}) {
     if (directory.empty()) continue;
     fs::create_directories(directory);
     give_to_server(directory);

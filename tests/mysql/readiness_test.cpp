@@ -133,7 +133,7 @@ TEST_F(MysqlReadiness, IsDeniedWhenAllConnectionsAreTaken) {
   configure_mysql();
   {
     std::vector<Client> clients;
-    for (int i = 0; i < 9; ++i) clients.push_back(server.connect());
+    for (int i = 0; i < 10; ++i) clients.push_back(server.connect());
     const auto pre = expect(206, {"pre-script"});
     EXPECT_THAT(pre.err, HasSubstr("1040"));
     EXPECT_THAT(pre.err, HasSubstr("raise the limit"));

@@ -96,7 +96,7 @@ TEST_F(MysqlLocking, WithBackupStageDoesNotWaitForALongTransaction) {
   if (!is_mariadb()) GTEST_SKIP() << "only MariaDB has it";
   const Background update(*server_, "UPDATE t_InnoDB SET text = SLEEP(60)");
   sleep_for(Milliseconds(200));
-  EXPECT_LT(stall(0, {}), seconds(1));
+  EXPECT_LT(stall(0, nlohmann::json::object()), seconds(1));
   expect_nothing_left(*server_);
 }
 

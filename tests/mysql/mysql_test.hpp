@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -10,38 +9,9 @@
 
 #include "harness/host_test.hpp"
 #include "server.hpp"
+#include "table_writer.hpp"
 
 namespace dlm_freeze::integration {
-
-/// An application: inserts rows 1, 2, 3… into a table as fast as they are acknowledged.
-class TableWriter {
- public:
-  TableWriter(const Server& server, std::string table);
-  TableWriter(const TableWriter&) = delete;
-  TableWriter& operator=(const TableWriter&) = delete;
-  ~TableWriter() { stop(); }
-
-  [[nodiscard]] const std::string& table() const { return table_; }
-
-  /// The last row that was acknowledged.
-  [[nodiscard]] long acknowledged() const { return acknowledged_.load(); }
-
-  /// The longest that one row has taken so far, the one under way included.
-  [[nodiscard]] Clock::duration longest_wait() const;
-
-  /// Ends it after the row under way.
-  void stop();
-
- private:
-  void run(Client client);
-
-  std::string table_;
-  std::atomic<long> acknowledged_{0};
-  std::atomic<bool> stopping_{false};
-  std::atomic<Clock::duration> longest_{};
-  std::atomic<Clock::time_point> sent_{};
-  std::thread thread_;
-};
 
 /// A statement that runs beside the test until it is killed.
 class Background {

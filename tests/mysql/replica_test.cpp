@@ -53,12 +53,15 @@ class MysqlReplica : public MysqlTest {
     const std::string file = fact("binary_log_file");
     const std::string position = fact("binary_log_position");
     expect(0, {"post-script"});
+    sleep_for(Milliseconds(200));
+    writer_->stop();
 
     std::filesystem::create_directories("/srv/replica");
     copy_.emplace("/srv/copy.img", 0);
     check(::mount(copy_->path().c_str(), "/srv/replica", "ext4", 0, ""), "mount");
     std::filesystem::remove("/srv/replica/data/auto.cnf");  // Two servers with one identity would not replicate.
-    replica_ = &start_server({.name = "replica", .data = "/srv/replica/data", .options = {"--server-id=2"}});
+    replica_ = &start_server(
+        {.name = "replica", .data = "/srv/replica/data", .options = {"--server-id=2", "--sync-binlog=0"}});
     const std::string where = "_HOST='127.0.0.1', #_PORT=" + std::to_string(port) +
                               ", #_USER='copy', #_PASSWORD='copy', #_LOG_FILE='" + file + "', #_LOG_POS=" + position;
     std::string statement =
@@ -105,8 +108,6 @@ class MysqlReplica : public MysqlTest {
 };
 
 TEST_F(MysqlReplica, MadeFromASnapshotCatchesUpFromTheRecordedCoordinates) {
-  sleep_for(Milliseconds(300));
-  writer_->stop();
   const std::string rows = std::to_string(writer_->acknowledged());
   Client client = replica_->connect();
   EXPECT_TRUE(eventually([&] { return client.value("SELECT COUNT(*) FROM test.t_InnoDB") == rows; }, seconds(20)))

@@ -9,6 +9,9 @@ find_package(CLI11 2.1 REQUIRED) # CLI11::CLI11
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(MOUNT REQUIRED IMPORTED_TARGET mount>=2.36) # PkgConfig::MOUNT
 
+# Oracle's client library or MariaDB Connector/C, which calls itself by both names. For one loadable module only.
+pkg_search_module(MYSQL REQUIRED IMPORTED_TARGET mysqlclient libmariadb) # PkgConfig::MYSQL
+
 # spdlog's own header-only target still links libfmt.so. This one does not: the agent must start on a host that has
 # nothing but glibc and libmount.
 find_package(fmt REQUIRED)

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dlm_freeze/quiesce/registry.hpp"
 #include "quiesce/command/command_quiescer.hpp"
+#include "quiesce/mysql/sockets.hpp"
 
 namespace dlm_freeze {
 
 std::vector<const QuiescerType*> builtin_quiescer_types() { return {&command_quiescer_type()}; }
 
-std::vector<ModuleType> module_quiescer_types() { return {}; }
+std::vector<ModuleType> module_quiescer_types() {
+  return {
+      {.name = "mysql", .signs = {kMysqlSockets.begin(), kMysqlSockets.end()}},
+  };
+}
 
 }  // namespace dlm_freeze

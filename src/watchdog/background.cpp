@@ -14,6 +14,7 @@
 #include <array>
 #include <climits>
 #include <csignal>
+#include <cstdint>
 #include <string_view>
 
 namespace dlm_freeze {

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quiesce/mysql/connection.hpp"
+
+#include <fcntl.h>
+#include <mysql.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "dlm_freeze/base/thread.hpp"
+#include "dlm_freeze/base/unique_fd.hpp"
+
+namespace dlm_freeze::mysql {
+namespace {
+
+/// How long the library may wait for the rest of an answer that has begun, and for each step of a
+/// log-in.
+constexpr unsigned kLibraryTimeout = 5;
+
+enum class Waited { ready, given_up };
+
+Waited wait_readable(int fd, Deadline deadline, int cancel_fd) {
+  for (;;) {
+    std::array<pollfd, 2> events = {pollfd{fd, POLLIN, 0}, pollfd{cancel_fd, POLLIN, 0}};
+    const int count = ::poll(events.data(), events.size(), deadline.poll_timeout());
+    if (count < 0) continue;
+    return events[0].revents != 0 ? Waited::ready : Waited::given_up;
+  }
+}
+
+void set_number(MYSQL* handle, mysql_option option, unsigned value) { ::mysql_options(handle, option, &value); }
+
+void set_text(MYSQL* handle, mysql_option option, const std::string& value) {
+  if (!value.empty()) ::mysql_options(handle, option, value.c_str());
+}
+
+void set_tls(MYSQL* handle, const ServerAddress& address) {
+  if (!address.socket.empty()) return;
+  set_text(handle, MYSQL_OPT_SSL_CA, address.tls_ca);
+  const bool off = address.tls == "off";
+  const bool verify = address.tls == "verify";
+  // The two libraries have no option for this in common.
+#ifdef LIBMARIADB
+  const my_bool enforce = off ? 0 : 1;
+  const my_bool check = verify ? 1 : 0;
+  ::mysql_options(handle, MYSQL_OPT_SSL_ENFORCE, &enforce);
+  ::mysql_options(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &check);
+#else
+  const unsigned encrypted = verify ? SSL_MODE_VERIFY_IDENTITY : SSL_MODE_REQUIRED;
+  set_number(handle, MYSQL_OPT_SSL_MODE, off ? unsigned{SSL_MODE_DISABLED} : encrypted);
+#endif
+}
+
+const char* text_or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
+
+int socket_of(MYSQL* handle) {
+#ifdef LIBMARIADB
+  return static_cast<int>(::mysql_get_socket(handle));
+#else
+  return static_cast<int>(handle->net.fd);
+#endif
+}
+
+SqlError error_of(MYSQL* handle) { return {::mysql_errno(handle), ::mysql_error(handle)}; }
+
+}  // namespace
+
+std::string Table::cell(std::size_t row, std::initializer_list<std::string_view> names) const {
+  for (const std::string_view name : names) {
+    const auto column = std::find(columns.begin(), columns.end(), name);
+    if (column != columns.end()) return rows.at(row).at(static_cast<std::size_t>(column - columns.begin()));
+  }
+  return "";
+}
+
+std::string ServerAddress::text() const {
+  if (!socket.empty()) return socket;
+  return host + (port != 0 ? ":" + std::to_string(port) : "");
+}
+
+struct Connection::Handle {
+  Handle() : raw(::mysql_init(nullptr)) {}
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+  ~Handle() { ::mysql_close(raw); }
+
+  MYSQL* raw;
+};
+
+Connection::Connection(std::unique_ptr<Handle> handle) : handle_(std::move(handle)) {}
+Connection::Connection(Connection&& other) noexcept = default;
+Connection& Connection::operator=(Connection&& other) noexcept = default;
+Connection::~Connection() = default;
+
+/// A log-in under way, shared by the thread that does it and the one that waits.
+struct Connection::Attempt {
+  ServerAddress address;
+  UniqueFd done{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  std::mutex mutex;
+  bool given_up = false;
+  std::optional<SqlResult<std::unique_ptr<Handle>>> result;
+
+  void run() {
+    const LibraryThread thread;
+    SqlResult<std::unique_ptr<Handle>> opened = connect();
+    const std::lock_guard lock(mutex);
+    if (given_up) return;  // Hangs up.
+    result.emplace(std::move(opened));
+    const std::uint64_t one = 1;
+    static_cast<void>(!::write(done.get(), &one, sizeof one));
+  }
+
+  [[nodiscard]] SqlResult<std::unique_ptr<Handle>> connect() const {
+    auto handle = std::make_unique<Handle>();
+    MYSQL* const raw = handle->raw;
+    if (raw == nullptr) return tl::unexpected(SqlError{kServerLost, "out of memory"});
+    for (const mysql_option option : {MYSQL_OPT_CONNECT_TIMEOUT, MYSQL_OPT_READ_TIMEOUT, MYSQL_OPT_WRITE_TIMEOUT}) {
+      set_number(raw, option, kLibraryTimeout);
+    }
+    set_text(raw, MYSQL_READ_DEFAULT_FILE, address.defaults_file);
+    set_text(raw, MYSQL_READ_DEFAULT_GROUP, "dlm-freeze");
+    set_number(raw, MYSQL_OPT_LOCAL_INFILE, 0);  // Or the server could ask for any file of root's.
+    ::mysql_options4(raw, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "dlm-freeze");
+    set_tls(raw, address);
+    // A host is always given: one in an option file would win over the socket otherwise.
+    const char* const host = address.socket.empty() ? address.host.c_str() : "localhost";
+    if (::mysql_real_connect(raw, host, text_or_null(address.user), text_or_null(address.password), nullptr,
+                             address.port, text_or_null(address.socket), 0) == nullptr) {
+      return tl::unexpected(error_of(raw));
+    }
+    // A program that some other quiescer starts must not inherit, and so keep alive, what this
+    // session holds.
+    ::fcntl(socket_of(raw), F_SETFD, FD_CLOEXEC);
+    return handle;
+  }
+};
+
+SqlResult<Connection> Connection::open(const ServerAddress& address, Deadline deadline, int cancel_fd) {
+  const auto attempt = std::make_shared<Attempt>();
+  attempt->address = address;
+  run_detached([attempt] { attempt->run(); });
+  const Waited waited = wait_readable(attempt->done.get(), deadline, cancel_fd);
+  const std::lock_guard lock(attempt->mutex);
+  if (waited == Waited::given_up || !attempt->result) {
+    attempt->given_up = true;
+    return tl::unexpected(SqlError{kGivenUp, "the server accepts connections but does not answer"});
+  }
+  if (!*attempt->result) return tl::unexpected(attempt->result->error());
+  return Connection(std::move(**attempt->result));
+}
+
+SqlResult<Table> Connection::query(std::string_view statement, Deadline deadline, int cancel_fd) {
+  if (::mysql_send_query(handle_->raw, statement.data(), statement.size()) != 0)
+    return tl::unexpected(error_of(handle_->raw));
+  busy_ = true;
+  return wait(deadline, cancel_fd);
+}
+
+SqlResult<Table> Connection::wait(Deadline deadline, int cancel_fd) {
+  if (wait_readable(fd(), deadline, cancel_fd) == Waited::given_up) {
+    return tl::unexpected(SqlError{kGivenUp, "it did not answer in time"});
+  }
+  busy_ = false;
+  MYSQL* const raw = handle_->raw;
+  if (::mysql_read_query_result(raw) != 0) return tl::unexpected(error_of(handle_->raw));
+  const std::unique_ptr<MYSQL_RES, decltype(&::mysql_free_result)> result(::mysql_store_result(raw),
+                                                                          ::mysql_free_result);
+  if (!result) {
+    if (::mysql_field_count(raw) != 0) return tl::unexpected(error_of(handle_->raw));
+    return Table();
+  }
+  Table table;
+  const unsigned width = ::mysql_num_fields(result.get());
+  const MYSQL_FIELD* const fields = ::mysql_fetch_fields(result.get());
+  for (unsigned i = 0; i < width; ++i) table.columns.emplace_back(fields[i].name);
+  while (MYSQL_ROW row = ::mysql_fetch_row(result.get())) {
+    const unsigned long* const lengths = ::mysql_fetch_lengths(result.get());
+    std::vector<std::string>& cells = table.rows.emplace_back();
+    for (unsigned i = 0; i < width; ++i) cells.emplace_back(row[i] != nullptr ? std::string(row[i], lengths[i]) : "");
+  }
+  return table;
+}
+
+bool Connection::lost() const {
+  pollfd event = {fd(), POLLIN | POLLRDHUP, 0};
+  return ::poll(&event, 1, 0) != 0;
+}
+
+int Connection::fd() const { return socket_of(handle_->raw); }
+
+void prepare_library() { static_cast<void>(::mysql_library_init(0, nullptr, nullptr)); }
+
+LibraryThread::LibraryThread() { static_cast<void>(::mysql_thread_init()); }
+LibraryThread::~LibraryThread() { ::mysql_thread_end(); }
+
+}  // namespace dlm_freeze::mysql

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+#include <vector>
+
+#include "dlm_freeze/base/deadline.hpp"
+
+namespace dlm_freeze::mysql {
+
+/// Numbers of errors that are told apart: the server's (1000 and up) and the client library's (2000
+/// and up).
+enum ErrorCode : unsigned {
+  kGivenUp = 0,  ///< Ours: the deadline came, or the stage was cancelled.
+  kTooManyConnections = 1040,
+  kAccessDenied = 1045,
+  kServerShutdown = 1053,
+  kParseError = 1064,
+  kHostNotAllowed = 1130,
+  kTooManyUserConnections = 1203,
+  kLockWaitTimeout = 1205,
+  kUserLimitReached = 1226,
+  kPrivilegeMissing = 1227,
+  kQueryInterrupted = 1317,
+  kPluginNotLoaded = 1524,
+  kAccessDeniedNoPassword = 1698,
+  kPasswordExpired = 1820,
+  kPasswordExpiredLogin = 1862,
+  kAccountLocked = 3118,
+  kUnknownThread = 1094,
+  kConnectionError = 2002,
+  kHostError = 2003,
+  kServerGone = 2006,
+  kServerLost = 2013,
+};
+
+/// Why a server gave no result.
+struct SqlError {
+  unsigned code = 0;
+  std::string message;
+};
+
+template <typename T>
+using SqlResult = tl::expected<T, SqlError>;
+
+/// What a statement gave: small results only. NULL is an empty text.
+struct Table {
+  std::vector<std::string> columns;
+  std::vector<std::vector<std::string>> rows;
+
+  /// The cell in the first of these columns that exists; empty when none does. Versions differ in
+  /// names.
+  [[nodiscard]] std::string cell(std::size_t row, std::initializer_list<std::string_view> names) const;
+};
+
+/// Where a server is and who logs in.
+struct ServerAddress {
+  std::string socket;         ///< Empty: by TCP.
+  std::string host;           ///< For TCP.
+  unsigned port = 0;          ///< For TCP; 0 is the library's default.
+  std::string user;           ///< Empty: the option files', else the operating system's name.
+  std::string password;       ///< Empty: the option files', else none.
+  std::string defaults_file;  ///< Read instead of the standard option files.
+  std::string tls;            ///< For TCP: off, required or verify.
+  std::string tls_ca;
+
+  /// For people: the socket, or host and port.
+  [[nodiscard]] std::string text() const;
+};
+
+/// One session on a server. One statement at a time, each sent and then waited for by poll(2), so
+/// that it can be given up at once with either client library. Never reconnects: what the session
+/// holds, it holds as long as this lives.
+class Connection {
+ public:
+  /// Connects and logs in. The library does that in one blocking call, which therefore runs in a
+  /// thread of its own and is left alone there when it is given up: it ends by its own time-out and
+  /// hangs up.
+  [[nodiscard]] static SqlResult<Connection> open(const ServerAddress& address, Deadline deadline, int cancel_fd);
+
+  Connection(Connection&& other) noexcept;
+  Connection& operator=(Connection&& other) noexcept;
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  ~Connection();
+
+  /// Runs a statement. Given up, it goes on at the server: then `busy`, and it has to be waited for
+  /// again.
+  [[nodiscard]] SqlResult<Table> query(std::string_view statement, Deadline deadline, int cancel_fd);
+
+  /// Waits for the statement that was given up.
+  [[nodiscard]] SqlResult<Table> wait(Deadline deadline, int cancel_fd);
+  [[nodiscard]] bool busy() const { return busy_; }
+
+  /// Whether an idle session has ended: the server has hung up or said good-bye.
+  [[nodiscard]] bool lost() const;
+
+  [[nodiscard]] int fd() const;
+
+ private:
+  struct Handle;  // The library's.
+  struct Attempt;
+
+  explicit Connection(std::unique_ptr<Handle> handle);
+
+  std::unique_ptr<Handle> handle_;
+  bool busy_ = false;
+};
+
+/// Prepares the client library. Called once, before there are threads.
+void prepare_library();
+
+/// For the thread that is about to use a connection: frees what the library keeps for it.
+class LibraryThread {
+ public:
+  LibraryThread();
+  LibraryThread(const LibraryThread&) = delete;
+  LibraryThread& operator=(const LibraryThread&) = delete;
+  ~LibraryThread();
+};
+
+}  // namespace dlm_freeze::mysql

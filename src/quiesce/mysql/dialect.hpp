@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dlm_freeze::mysql {
+
+/// Who made the server. Percona Server speaks as MySQL does.
+enum class Maker { mysql, mariadb };
+
+/// What `SELECT VERSION()` says. Not what the client library says: Oracle's takes every MariaDB for
+/// a 5.5.5.
+struct ServerVersion {
+  Maker maker = Maker::mysql;
+  int major = 0;
+  int minor = 0;
+  int patch = 0;
+  std::string text;
+
+  [[nodiscard]] static ServerVersion parse(std::string_view text);
+  [[nodiscard]] bool is_mariadb() const { return maker == Maker::mariadb; }
+  [[nodiscard]] bool at_least(int wanted_major, int wanted_minor, int wanted_patch = 0) const;
+};
+
+/// How a server is kept from committing.
+enum class LockKind {
+  none,
+  flush_tables,  ///< FLUSH TABLES WITH READ LOCK
+  backup_stage,  ///< BACKUP STAGE, MariaDB's own, which waits for less
+};
+
+/// The lock for `choice`, the option `lock`: "auto" is the one that waits for least.
+[[nodiscard]] LockKind choose_lock(std::string_view choice, const ServerVersion& version);
+
+/// Whether the server knows that lock.
+[[nodiscard]] bool supports(LockKind lock, const ServerVersion& version);
+
+/// What to say for it, `tag` being put into the statement as a comment, by which the process list
+/// shows whose it is.
+[[nodiscard]] std::string lock_statement(LockKind lock, std::string_view tag);
+[[nodiscard]] std::string_view unlock_statement(LockKind lock);
+[[nodiscard]] std::string_view name_of(LockKind lock);
+
+/// The comment in our statements.
+[[nodiscard]] std::string statement_tag(std::string_view execution_id);
+
+/// The statement that gives the position in the binary log.
+[[nodiscard]] std::string_view binary_log_status_statement(const ServerVersion& version);
+
+/// The statement that lists the channels of a replica, a row each.
+[[nodiscard]] std::string_view replica_status_statement(const ServerVersion& version);
+
+/// START or STOP of one channel's applier.
+[[nodiscard]] std::string applier_statement(const ServerVersion& version, bool start, std::string_view channel);
+
+/// `text` as a string literal of SQL.
+[[nodiscard]] std::string quoted(std::string_view text);
+
+/// A row of SHOW PROCESSLIST.
+struct Statement {
+  std::uint64_t session = 0;
+  std::string user;
+  std::string host;
+  std::string command;
+  std::int64_t seconds = 0;
+  std::string text;  ///< Empty when the session is idle.
+};
+
+/// Whether a statement only reads, as far as its first word tells.
+[[nodiscard]] bool is_select(std::string_view statement);
+
+/// Whether `lock` would wait for the end of this statement, and every writer would wait with it.
+[[nodiscard]] bool holds_up(const Statement& statement, LockKind lock, const ServerVersion& version,
+                            std::chrono::seconds longer_than);
+
+/// Whether SHOW GRANTS, a line each, gives one of the global `privileges`. True as well when roles
+/// are granted, of which it does not tell what they hold.
+[[nodiscard]] bool grants_any(const std::vector<std::string>& grants, const std::vector<std::string_view>& privileges);
+
+/// The statements that make an account which can do all that is needed, to be copied.
+[[nodiscard]] std::string account_statements(Maker maker, std::string_view user);
+
+}  // namespace dlm_freeze::mysql

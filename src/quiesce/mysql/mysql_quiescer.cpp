@@ -1,0 +1,715 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quiesce/mysql/mysql_quiescer.hpp"
+
+#include <fcntl.h>
+#include <glob.h>
+#include <poll.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dlm_freeze/base/files.hpp"
+#include "dlm_freeze/base/thread.hpp"
+#include "dlm_freeze/base/unique_fd.hpp"
+#include "quiesce/mysql/connection.hpp"
+#include "quiesce/mysql/dialect.hpp"
+#include "quiesce/mysql/server.hpp"
+#include "quiesce/mysql/server_process.hpp"
+#include "quiesce/mysql/sockets.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+using namespace mysql;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::int64_t kDefaultLongQuery = 2;
+constexpr std::int64_t kDefaultWait = 3;
+constexpr std::int64_t kDefaultLockWait = 3;
+/// What a stage keeps of its time to undo a lock that was not granted.
+constexpr auto kUndoReserve = milliseconds(300);
+/// How long each step of undoing may take, whatever the deadline of the stage.
+constexpr auto kUndoPatience = seconds(1);
+constexpr auto kGapPause = milliseconds(50);
+/// Longer than any session, in case the server's default is short.
+constexpr auto kIdleTimeout = seconds(24 * 3600);
+constexpr const char* kStoppedApplier = "stopped_applier";  ///< The fact by which `recover` knows what to start.
+
+struct Options {
+  ServerAddress address;
+  std::string password_file;
+  std::string lock;
+  seconds long_query{};
+  seconds wait{};
+  seconds lock_wait{};
+  bool kill_selects = false;
+  bool stop_applier = false;
+};
+
+/// Waits for a while; false when the stage is cancelled first.
+bool pause(milliseconds span, int cancel_fd) {
+  pollfd event = {cancel_fd, POLLIN, 0};
+  return ::poll(&event, 1, static_cast<int>(span.count())) <= 0;
+}
+
+Result<std::string> read_password(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return system_failure("cannot read " + path, errno);
+  if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+    return failure(path + " can be read by others than its owner: chmod 600 " + path);
+  auto text = read_file(path);
+  if (!text) return text;
+  return text->substr(0, text->find_first_of("\r\n"));
+}
+
+/// Makes what was written to these directories' filesystems durable. Calls that do not return in
+/// time are left alone.
+Result<void> sync_directories(const std::vector<std::string>& directories, Deadline deadline, int cancel_fd) {
+  for (const std::string& directory : directories) {
+    auto fd = std::make_shared<UniqueFd>(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!*fd) return system_failure("cannot open " + directory, errno);
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) return system_failure("cannot create a pipe", errno);
+    const UniqueFd done(ends[0]);
+    auto finished = std::make_shared<UniqueFd>(ends[1]);
+    run_detached([fd, finished] {
+      ::syncfs(fd->get());
+      finished->reset();
+    });
+    finished.reset();
+    std::array<pollfd, 2> events = {pollfd{done.get(), POLLIN, 0}, pollfd{cancel_fd, POLLIN, 0}};
+    if (::poll(events.data(), events.size(), deadline.poll_timeout()) <= 0 || events[0].revents == 0) {
+      return failure("writing back the filesystem of " + directory + " takes too long", ErrorKind::not_ready);
+    }
+  }
+  return {};
+}
+
+class MysqlQuiescer final : public Quiescer {
+ public:
+  MysqlQuiescer(std::string name, Options options) : name_(std::move(name)), options_(std::move(options)) {}
+
+  Result<Presence> locate(StageContext& context) override;
+  Result<void> probe(StageContext& context) override;
+  Result<void> prepare(StageContext& context) override;
+  Result<std::vector<Fact>> quiesce(StageContext& context) override;
+  [[nodiscard]] int watch_fd() const override { return lock_ != LockKind::none && holder_ ? holder_->fd() : -1; }
+  Result<void> release(StageContext& context, Outcome outcome) override;
+  Result<void> recover(StageContext& context, const std::vector<Fact>& facts) override;
+
+ private:
+  [[nodiscard]] std::string what() const { return name_ + " (" + options_.address.text() + ")"; }
+  [[nodiscard]] Failure not_ready(const std::string& message) const {
+    return failure(what() + ": " + message, ErrorKind::not_ready);
+  }
+  [[nodiscard]] Failure from(const std::string& action, const SqlError& error, std::string_view privilege = "") const;
+  [[nodiscard]] std::string advice(unsigned code, std::string_view privilege) const;
+  [[nodiscard]] std::string user() const;
+
+  Result<Connection> connect(const StageContext& context) const;
+  Result<void> check_lock() const;
+  void note_coverage(StageContext& context);
+  void warn_of_logs(StageContext& context, const ServerInfo& server) const;
+  Result<void> warn_of_unlocked_tables(StageContext& context);
+
+  Result<void> wait_for_gap(const StageContext& context);
+  Result<void> stop_appliers(const StageContext& context);
+  Result<void> start_appliers(Connection& connection, const ServerVersion& version,
+                              const std::vector<std::string>& channels, Deadline deadline, int cancel_fd) const;
+  Result<void> take_lock(const StageContext& context);
+  void drop_lock(std::string& message);
+  Result<void> kill_session(Connection& connection, std::uint64_t session, Deadline deadline) const;
+  Result<void> release_lock(const StageContext& context, Outcome outcome);
+
+  std::string name_;
+  Options options_;
+  std::optional<ServerInfo> server_;
+  std::optional<Connection> holder_;   ///< Holds the lock.
+  std::optional<Connection> monitor_;  ///< Ends the holder's statement if need be.
+  std::string holder_id_;
+  LockKind lock_ = LockKind::none;
+  std::vector<std::string> unfrozen_;  ///< Directories with data on filesystems that nobody freezes.
+  std::vector<std::string> stopped_channels_;
+};
+
+std::string MysqlQuiescer::user() const { return options_.address.user.empty() ? "root" : options_.address.user; }
+
+std::string MysqlQuiescer::advice(unsigned code, std::string_view privilege) const {
+  switch (code) {
+    case kTooManyConnections:
+    case kTooManyUserConnections:
+    case kUserLimitReached:
+      return "; two are needed: raise the limit, or use an account with CONNECTION ADMIN (MySQL: "
+             "CONNECTION_ADMIN)";
+    case kPrivilegeMissing:
+      if (server_) {
+        const Maker maker = server_->version().maker;
+        const std::string& account = server_->account();
+        const std::size_t at = account.rfind('@');
+        return "; GRANT " + std::string(privilege) + " ON *.* TO " + quoted(account.substr(0, at)) + "@" +
+               quoted(account.substr(at + 1)) +
+               "; or all that is needed: " + account_statements(maker, account.substr(0, at));
+      }
+      [[fallthrough]];
+    case kAccessDenied:
+    case kAccessDeniedNoPassword:
+    case kHostNotAllowed:
+    case kPluginNotLoaded:
+    case kPasswordExpired:
+    case kPasswordExpiredLogin:
+    case kAccountLocked:
+      return "; an account that will do, MariaDB: " + account_statements(Maker::mariadb, user()) +
+             " MySQL: " + account_statements(Maker::mysql, user());
+    case kGivenUp:
+    case kServerShutdown:
+    case kServerGone:
+    case kServerLost:
+      return "; it is starting, shutting down or overloaded: see its error log, and try again";
+    case kConnectionError:
+    case kHostError:
+      return "; start it, or correct the address in the configuration";
+    default:
+      return "";
+  }
+}
+
+Failure MysqlQuiescer::from(const std::string& action, const SqlError& error, std::string_view privilege) const {
+  const std::string number = error.code != kGivenUp ? " (error " + std::to_string(error.code) + ")" : "";
+  return not_ready(action + ": " + error.message + number + advice(error.code, privilege));
+}
+
+Result<Presence> MysqlQuiescer::locate(StageContext& /*context*/) {
+  Presence presence;
+  if (options_.address.socket.empty()) {
+    presence.detail = "at " + options_.address.text() + ", not connected to yet";
+    return presence;
+  }
+  const Listener listener = find_listener(options_.address.socket);
+  presence.running = listener.listening;
+  presence.detail = listener.detail;
+  if (!presence.running) return presence;
+  const ProcessFiles files = files_of(listener.pid);
+  if (!files.known) {
+    presence.detail = "listens on " + options_.address.socket + "; where it keeps its data is known to --probe alone";
+    return presence;
+  }
+  presence.locations.push_back({"data", files.working_directory, true});
+  for (const std::string& directory : files.directories) presence.locations.push_back({"open files", directory, true});
+  return presence;
+}
+
+Result<Connection> MysqlQuiescer::connect(const StageContext& context) const {
+  ServerAddress address = options_.address;
+  if (!options_.password_file.empty()) {
+    auto password = read_password(options_.password_file);
+    if (!password) return tl::unexpected(password.error().with_context(what()));
+    address.password = std::move(*password);
+  }
+  auto connection = Connection::open(address, context.deadline, context.cancel_fd);
+  if (!connection)
+    return from("cannot log in as " + (address.user.empty() ? "root" : address.user), connection.error());
+  const std::string idle = std::to_string(kIdleTimeout.count());
+  const std::string settings =
+      "SET SESSION autocommit = 1, wait_timeout = " + idle + ", interactive_timeout = " + idle +
+      ", net_read_timeout = " + idle + ", net_write_timeout = " + idle +
+      ", lock_wait_timeout = " + std::to_string(std::max<std::int64_t>(options_.lock_wait.count(), 1));
+  if (auto set = connection->query(settings, context.deadline, context.cancel_fd); !set) {
+    return from("cannot prepare a session", set.error());
+  }
+  return std::move(*connection);
+}
+
+Result<void> MysqlQuiescer::check_lock() const {
+  const ServerVersion& version = server_->version();
+  if (!supports(lock_, version)) {
+    return failure(what() + ": " + version.text + " does not know BACKUP STAGE: set lock to auto or flush_tables");
+  }
+  if (lock_ == LockKind::none) return {};
+  std::vector<std::string_view> privileges = {"RELOAD"};
+  if (!version.is_mariadb()) privileges.emplace_back("FLUSH_TABLES");
+  if (!grants_any(server_->grants(), privileges)) {
+    return from("cannot lock", {kPrivilegeMissing, "the account " + server_->account() + " lacks RELOAD"}, "RELOAD");
+  }
+  const bool must_see_statements = lock_ == LockKind::flush_tables && options_.long_query.count() > 0;
+  if (must_see_statements && !grants_any(server_->grants(), {"PROCESS"})) {
+    return from("cannot see which statements the lock would wait for, and every writer with it",
+                {kPrivilegeMissing, "the account " + server_->account() + " lacks PROCESS"}, "PROCESS");
+  }
+  return {};
+}
+
+void MysqlQuiescer::note_coverage(StageContext& context) {
+  if (!context.coverage) return;
+  if (!server_->locations_known()) {
+    context.notes.push_back(
+        {LogLevel::warn, what() + ": it runs in a container or on another host: whether its directories are "
+                                  "going to be frozen cannot be told from here"});
+    return;
+  }
+  std::string covered;
+  std::string uncovered;
+  for (const DataLocation& location : server_->locations()) {
+    const Coverage coverage = context.coverage(location.path);
+    const std::string text = location.what + " " + location.path;
+    if (coverage.frozen) {
+      covered += (covered.empty() ? "" : ", ") + text;
+      continue;
+    }
+    if (location.what == "temporary files" || location.what == "open files") continue;
+    uncovered += (uncovered.empty() ? "" : ", ") + text + " (" + coverage.why + ")";
+    unfrozen_.push_back(location.path);
+  }
+  if (!covered.empty()) context.notes.push_back({LogLevel::info, what() + ": going to be frozen: " + covered});
+  if (!uncovered.empty()) {
+    context.notes.push_back({LogLevel::warn, what() + ": not going to be frozen: " + uncovered +
+                                                 (lock_ == LockKind::none ? "; and lock is none: nothing protects it"
+                                                                          : "; the lock alone protects it")});
+  }
+  warn_of_logs(context, *server_);
+}
+
+void MysqlQuiescer::warn_of_logs(StageContext& context, const ServerInfo& server) const {
+  const auto frozen = [&](const std::string& file) {
+    return !file.empty() && context.coverage(server.resolve(file)).frozen;
+  };
+  const bool general_log_to_file =
+      server.is_on("general_log") && server.variable("log_output").find("FILE") != std::string::npos;
+  if (general_log_to_file && frozen(server.variable("general_log_file"))) {
+    context.notes.push_back(
+        {LogLevel::warn, what() + ": general_log is ON and lies on a filesystem that is going to be frozen: "
+                                  "every statement, also one that only reads, waits until it is thawed"});
+  }
+  const std::string error_log = server.variable("log_error");
+  if (error_log != "stderr" && frozen(error_log)) {
+    context.notes.push_back(
+        {LogLevel::warn, what() + ": log_error (" + server.resolve(error_log) +
+                             ") lies on a filesystem that is "
+                             "going to be frozen: a session that ends badly is not ended before it is thawed"});
+  }
+}
+
+Result<void> MysqlQuiescer::warn_of_unlocked_tables(StageContext& context) {
+  if (lock_ != LockKind::none) return {};
+  const auto table = monitor_->query(
+      "SELECT table_schema, table_name, engine FROM information_schema.tables WHERE table_type = "
+      "'BASE TABLE' AND engine IN "
+      "('MyISAM', 'Aria', 'CSV', 'ARCHIVE', 'MRG_MyISAM') AND table_schema NOT IN ('mysql', 'sys', "
+      "'information_schema', "
+      "'performance_schema') LIMIT 1",
+      context.deadline, context.cancel_fd);
+  if (!table) return from("cannot look for tables that need a lock", table.error());
+  if (!table->rows.empty()) {
+    const auto& row = table->rows[0];
+    context.notes.push_back({LogLevel::warn, what() + ": lock is none, and table " + row.at(0) + "." + row.at(1) +
+                                                 " is " + row.at(2) +
+                                                 ": tables without transactions may be corrupt in the snapshot"});
+  }
+  return {};
+}
+
+Result<void> MysqlQuiescer::probe(StageContext& context) {
+  const LibraryThread thread;
+  for (auto* connection : {&holder_, &monitor_}) {
+    auto opened = connect(context);
+    if (!opened) return tl::unexpected(opened.error());
+    connection->emplace(std::move(*opened));
+  }
+  auto server = ServerInfo::read(*monitor_, context.deadline, context.cancel_fd);
+  if (!server) return from("cannot read its settings", server.error());
+  server_.emplace(std::move(*server));
+  const auto id = holder_->query("SELECT CONNECTION_ID()", context.deadline, context.cancel_fd);
+  if (!id) return from("cannot read its settings", id.error());
+  holder_id_ = id->rows.at(0).at(0);
+  lock_ = choose_lock(options_.lock, server_->version());
+  if (auto checked = check_lock(); !checked) return checked;
+  note_coverage(context);
+  return warn_of_unlocked_tables(context);
+}
+
+Result<void> MysqlQuiescer::prepare(StageContext& context) {
+  const LibraryThread thread;
+  if (lock_ == LockKind::backup_stage) {
+    // Keeps other backups out, blocks nobody else, and ends with the connection.
+    const auto started = holder_->query("BACKUP STAGE START " + statement_tag(context.execution_id), context.deadline,
+                                        context.cancel_fd);
+    if (!started && started.error().code == kLockWaitTimeout) {
+      return not_ready(
+          "another backup of this server is under way (BACKUP STAGE START waited in vain): let it "
+          "end, and try again");
+    }
+    if (!started) return from("BACKUP STAGE START failed", started.error(), "RELOAD");
+  }
+  return sync_directories(unfrozen_, context.deadline, context.cancel_fd);
+}
+
+Result<void> MysqlQuiescer::wait_for_gap(const StageContext& context) {
+  if (lock_ != LockKind::flush_tables || options_.long_query.count() == 0) return {};
+  Deadline until = context.deadline.or_earlier(Deadline::in(options_.wait));
+  bool may_kill = options_.kill_selects;
+  for (;;) {
+    auto statements = read_statements(*monitor_, context.deadline, context.cancel_fd);
+    if (!statements) return from("cannot list its statements", statements.error(), "PROCESS");
+    std::erase_if(*statements, [this](const Statement& statement) {
+      return !holds_up(statement, lock_, server_->version(), options_.long_query);
+    });
+    if (statements->empty()) return {};
+    if (until.expired()) {
+      const bool only_selects = std::all_of(statements->begin(), statements->end(),
+                                            [](const Statement& statement) { return is_select(statement.text); });
+      const Statement& oldest =
+          *std::max_element(statements->begin(), statements->end(),
+                            [](const Statement& a, const Statement& b) { return a.seconds < b.seconds; });
+      if (!may_kill || !only_selects) {
+        return not_ready("statement " + std::to_string(oldest.session) + " of " + oldest.user +
+                         " has been running for " + std::to_string(oldest.seconds) +
+                         " s, and the lock and all writers would wait for its end (" + oldest.text +
+                         "); nothing was locked; try again when it has ended, or KILL QUERY " +
+                         std::to_string(oldest.session) + (only_selects ? ", or set kill_long_queries" : ""));
+      }
+      may_kill = false;
+      until = context.deadline.or_earlier(Deadline::in(kUndoPatience));
+      for (const Statement& statement : *statements) {
+        const auto killed =
+            monitor_->query("KILL QUERY " + std::to_string(statement.session), context.deadline, context.cancel_fd);
+        if (!killed && killed.error().code != kUnknownThread) {
+          return from("cannot end statement " + std::to_string(statement.session), killed.error(),
+                      server_->version().is_mariadb() ? "CONNECTION ADMIN" : "CONNECTION_ADMIN");
+        }
+      }
+    }
+    if (!pause(kGapPause, context.cancel_fd)) return not_ready("given up while waiting for long statements to end");
+  }
+}
+
+Result<void> MysqlQuiescer::stop_appliers(const StageContext& context) {
+  if (!options_.stop_applier) return {};
+  const auto channels = read_channels(*monitor_, server_->version(), context.deadline, context.cancel_fd);
+  if (!channels)
+    return from("cannot read its replication", channels.error(),
+                server_->version().is_mariadb() ? "SLAVE MONITOR" : "REPLICATION CLIENT");
+  for (const Channel& channel : *channels) {
+    if (!channel.applier_running) continue;
+    stopped_channels_.push_back(channel.name);  // First: it has to be started again even if this is given up.
+    const std::string statement = applier_statement(server_->version(), false, channel.name);
+    const auto stopped = holder_->query(statement, context.deadline, context.cancel_fd);
+    if (!stopped) {
+      return from(statement + " failed", stopped.error(),
+                  server_->version().is_mariadb() ? "REPLICATION SLAVE ADMIN" : "REPLICATION_SLAVE_ADMIN");
+    }
+  }
+  return {};
+}
+
+Result<void> MysqlQuiescer::start_appliers(Connection& connection, const ServerVersion& version,
+                                           const std::vector<std::string>& channels, Deadline deadline,
+                                           int cancel_fd) const {
+  for (const std::string& channel : channels) {
+    const std::string statement = applier_statement(version, true, channel);
+    if (auto started = connection.query(statement, deadline, cancel_fd); !started) {
+      return failure(what() + ": the replica's applier was stopped and cannot be started again (" +
+                     started.error().message + "): say " + statement);
+    }
+  }
+  return {};
+}
+
+Result<void> MysqlQuiescer::kill_session(Connection& connection, std::uint64_t session, Deadline deadline) const {
+  const std::string id = std::to_string(session);
+  static_cast<void>(connection.query("KILL " + id, deadline, -1));
+  for (;;) {
+    const auto statements = read_statements(connection, deadline, -1);
+    if (!statements) break;
+    const bool there = std::any_of(statements->begin(), statements->end(),
+                                   [&](const Statement& statement) { return statement.session == session; });
+    if (!there) return {};
+    if (deadline.expired()) break;
+    pause(kGapPause, -1);
+  }
+  return failure("session " + id + " of dlm-freeze may still be there: say KILL " + id);
+}
+
+/// Ends a lock statement that was not granted, and what it holds all the same: MySQL keeps the
+/// global read lock when FLUSH TABLES WITH READ LOCK fails in its second half, and goes on waiting
+/// for a client that is gone.
+void MysqlQuiescer::drop_lock(std::string& message) {
+  const Deadline deadline = Deadline::in(kUndoPatience);
+  if (holder_->busy()) {
+    static_cast<void>(monitor_->query("KILL QUERY " + holder_id_, deadline, -1));
+    static_cast<void>(holder_->wait(deadline, -1));
+  }
+  bool unlocked = false;
+  if (!holder_->busy()) unlocked = holder_->query(unlock_statement(lock_), deadline, -1).has_value();
+  if (!unlocked) {
+    const auto killed =
+        kill_session(*monitor_, std::strtoull(holder_id_.c_str(), nullptr, 10), Deadline::in(kUndoPatience));
+    if (!killed) message += "; " + killed.error().message;
+  }
+  holder_.reset();
+}
+
+Result<void> MysqlQuiescer::take_lock(const StageContext& context) {
+  const Deadline deadline = Deadline(context.deadline.at() - kUndoReserve).or_earlier(Deadline::in(options_.lock_wait));
+  const auto locked =
+      holder_->query(lock_statement(lock_, statement_tag(context.execution_id)), deadline, context.cancel_fd);
+  if (locked) return {};
+  const bool waited = locked.error().code == kGivenUp || locked.error().code == kLockWaitTimeout;
+  Failure error = waited ? not_ready(std::string(name_of(lock_)) +
+                                     " was not granted in time: long statements or open schema changes are in its "
+                                     "way; it was ended again; try again, or raise lock_wait_seconds and --timeout")
+                         : from(std::string(name_of(lock_)) + " failed", locked.error(), "RELOAD");
+  drop_lock(error.value().message);
+  return error;
+}
+
+Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {
+  const LibraryThread thread;
+  if (auto stopped = stop_appliers(context); !stopped) return tl::unexpected(stopped.error());
+  if (auto gap = wait_for_gap(context); !gap) return tl::unexpected(gap.error());
+  const auto started = BootClock::now();
+  if (lock_ != LockKind::none) {
+    if (auto locked = take_lock(context); !locked) return tl::unexpected(locked.error());
+  }
+  const auto span = BootClock::now() - started;
+
+  std::vector<std::string> missing;
+  auto facts = read_positions(*holder_, *server_, context.deadline, context.cancel_fd, missing);
+  if (!facts) return from("cannot read its position", facts.error());
+  for (const std::string& privilege : missing) {
+    context.notes.push_back({LogLevel::warn, what() + ": its position is not recorded in full: the account " +
+                                                 server_->account() + " lacks " + privilege});
+  }
+  facts->push_back({"lock", std::string(name_of(lock_))});
+  for (const std::string& channel : stopped_channels_) facts->push_back({kStoppedApplier, channel});
+  for (const DataLocation& location : server_->locations())
+    facts->push_back({"directory of " + location.what, location.path});
+  // A freeze would write back what lies on other filesystems.
+  if (auto synced = sync_directories(unfrozen_, context.deadline, context.cancel_fd); !synced) {
+    return tl::unexpected(synced.error().with_context(what()));
+  }
+
+  std::string line = what() + ": " + server_->version().text + ", " +
+                     (lock_ == LockKind::none ? "not locked" : "locked in " + format_seconds(span) + " s");
+  for (const Fact& fact : *facts) {
+    const bool told = fact.key.starts_with("binary_log") || fact.key.starts_with("gtid_executed") ||
+                      fact.key == "gtid_binlog_pos" || fact.key.starts_with("replica");
+    if (told) line += ", " + fact.key + " " + fact.value;
+  }
+  context.notes.push_back({LogLevel::info, line});
+  return std::move(*facts);
+}
+
+Result<void> MysqlQuiescer::release_lock(const StageContext& context, Outcome outcome) {
+  if (!holder_ || lock_ == LockKind::none) return {};
+  SqlResult<Table> unlocked = holder_->lost()
+                                  ? tl::unexpected(SqlError{kServerLost, "the session had ended"})
+                                  : holder_->query(unlock_statement(lock_), context.deadline, context.cancel_fd);
+  if (unlocked) {
+    holder_.reset();
+    return {};
+  }
+  if (holder_->busy()) {
+    const auto killed =
+        kill_session(*monitor_, std::strtoull(holder_id_.c_str(), nullptr, 10), Deadline::in(kUndoPatience));
+    holder_.reset();
+    if (!killed)
+      return failure(what() + ": " + std::string(unlock_statement(lock_)) + " does not return, and " +
+                     killed.error().message);
+    return {};
+  }
+  holder_.reset();
+  if (outcome != Outcome::completed) return {};
+  return failure(what() + ": the lock was lost while it was held (" + unlocked.error().message +
+                     "): the server was restarted, or session " + holder_id_ +
+                     " was killed; the snapshot is not consistent",
+                 ErrorKind::protection_lost);
+}
+
+Result<void> MysqlQuiescer::release(StageContext& context, Outcome outcome) {
+  const LibraryThread thread;
+  auto released = release_lock(context, outcome);
+  if (stopped_channels_.empty()) return released;
+  auto connection = connect(context);
+  auto started =
+      connection
+          ? start_appliers(*connection, server_->version(), stopped_channels_, context.deadline, context.cancel_fd)
+          : tl::unexpected(
+                connection.error().with_context("the replica's applier was stopped and cannot be started again"));
+  return released ? started : released;
+}
+
+Result<void> MysqlQuiescer::recover(StageContext& context, const std::vector<Fact>& facts) {
+  const LibraryThread thread;
+  if (!options_.address.socket.empty() && !find_listener(options_.address.socket).listening) return {};
+  auto connection = connect(context);
+  if (!connection) return tl::unexpected(connection.error());
+  const auto server = ServerInfo::read(*connection, context.deadline, context.cancel_fd);
+  if (!server) return from("cannot read its settings", server.error());
+
+  // A lock that was granted has ended with its connection. MySQL does not notice the end of one
+  // that still waits.
+  const auto statements = read_statements(*connection, context.deadline, context.cancel_fd);
+  if (!statements) return from("cannot list its statements", statements.error());
+  Result<void> result;
+  for (const Statement& statement : *statements) {
+    if (statement.text.find(statement_tag(context.execution_id)) == std::string::npos) continue;
+    auto killed =
+        kill_session(*connection, statement.session, context.deadline.or_earlier(Deadline::in(kUndoPatience)));
+    if (!killed) result = tl::unexpected(killed.error().with_context(what()));
+  }
+  std::vector<std::string> channels;
+  for (const Fact& fact : facts) {
+    if (fact.key == kStoppedApplier) channels.push_back(fact.value);
+  }
+  auto started = start_appliers(*connection, server->version(), channels, context.deadline, context.cancel_fd);
+  return started ? result : started;
+}
+
+/// The client libraries look for ~/.my.cnf by HOME, which is not set under the SSM agent.
+void provide_home() {
+  if (::getenv("HOME") != nullptr) return;                 // NOLINT(concurrency-mt-unsafe): no thread exists yet.
+  const passwd* const self = ::getpwuid(::geteuid());      // NOLINT(concurrency-mt-unsafe)
+  if (self != nullptr) ::setenv("HOME", self->pw_dir, 1);  // NOLINT(concurrency-mt-unsafe)
+}
+
+Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
+  Options options;
+  options.address.socket = config.text("socket");
+  options.address.host = config.text("host");
+  options.address.port = static_cast<unsigned>(config.integer("port", 0));
+  options.address.user = config.text("user");
+  options.address.defaults_file = config.text("defaults_file");
+  options.address.tls = config.text("tls", "required");
+  options.address.tls_ca = config.text("tls_ca");
+  options.password_file = config.text("password_file");
+  options.lock = config.text("lock", "auto");
+  options.long_query = seconds(config.integer("long_query_seconds", kDefaultLongQuery));
+  options.wait = seconds(config.integer("wait_seconds", kDefaultWait));
+  options.lock_wait = seconds(config.integer("lock_wait_seconds", kDefaultLockWait));
+  options.kill_selects = config.text("kill_long_queries", "none") == "select";
+  options.stop_applier = config.boolean("stop_replica_sql_thread", false);
+
+  if (options.address.socket.empty() == options.address.host.empty()) {
+    return failure(config.name + ": give either socket or host");
+  }
+  for (const char* key : {"socket", "defaults_file", "password_file", "tls_ca"}) {
+    if (config.has(key) && !config.text(key).starts_with('/'))
+      return failure(config.name + "." + key + " must be an absolute path");
+  }
+  for (const char* key : {"defaults_file", "password_file"}) {
+    if (!config.has(key)) continue;
+    if (auto trusted = check_trusted(config.text(key)); !trusted)
+      return tl::unexpected(trusted.error().with_context(config.name + "." + key));
+  }
+  provide_home();
+  prepare_library();
+  return std::make_unique<MysqlQuiescer>(config.name, std::move(options));
+}
+
+/// Whether a socket may be connected to without being configured. In a directory that everybody may
+/// write to, a socket of anybody else's could be there to be sent root's password.
+bool is_trustworthy(const std::string& socket) {
+  struct stat directory {};
+  struct stat file {};
+  if (::stat(socket.substr(0, socket.rfind('/') + 1).c_str(), &directory) != 0 || ::lstat(socket.c_str(), &file) != 0)
+    return false;
+  if ((directory.st_mode & S_IWOTH) == 0) return true;
+  const passwd* const server = ::getpwnam("mysql");  // NOLINT(concurrency-mt-unsafe): no thread exists yet.
+  return file.st_uid == 0 || (server != nullptr && file.st_uid == server->pw_uid);
+}
+
+std::vector<QuiescerConfig> detect() {
+  std::vector<std::string> sockets;
+  for (const std::string_view pattern : kMysqlSockets) {
+    glob_t found{};
+    if (::glob(std::string(pattern).c_str(), 0, nullptr, &found) == 0) {
+      for (std::size_t i = 0; i < found.gl_pathc; ++i) sockets.emplace_back(found.gl_pathv[i]);
+    }
+    ::globfree(&found);
+  }
+  std::erase_if(sockets, [](const std::string& socket) { return !is_trustworthy(socket); });
+  std::vector<QuiescerConfig> configs;
+  for (const std::string& socket : sockets) {
+    QuiescerConfig& config = configs.emplace_back();
+    config.type = "mysql";
+    config.name = sockets.size() == 1 ? "mysql" : "mysql at " + socket;
+    config.required = false;
+    config.options = Json::Object{{"socket", socket}};
+  }
+  return configs;
+}
+
+}  // namespace
+
+const QuiescerType& mysql_quiescer_type() {
+  constexpr std::int64_t kLongest = 120;
+  static const QuiescerType kType = {
+      .name = "mysql",
+      .description = "MySQL, MariaDB and Percona Server",
+      .options =
+          {
+              {.name = "socket", .type = OptionType::text, .description = "the server's Unix socket"},
+              {.name = "host", .type = OptionType::text, .description = "instead of a socket: by TCP"},
+              {.name = "port", .type = OptionType::integer, .description = "for host", .minimum = 1, .maximum = 65535},
+              {.name = "tls",
+               .type = OptionType::text,
+               .description = "for host",
+               .choices = {"off", "required", "verify"}},
+              {.name = "tls_ca", .type = OptionType::text, .description = "file with the certificates to verify by"},
+              {.name = "user",
+               .type = OptionType::text,
+               .description = "the account; else that of the option files, else root"},
+              {.name = "password_file",
+               .type = OptionType::text,
+               .description = "file whose first line is the password"},
+              {.name = "defaults_file",
+               .type = OptionType::text,
+               .description = "option file to read, groups [client] and [dlm-freeze], instead of "
+                              "the standard ones"},
+              {.name = "lock",
+               .type = OptionType::text,
+               .description = "auto: BACKUP STAGE where there is one, else FLUSH TABLES WITH READ LOCK",
+               .choices = {"auto", "flush_tables", "backup_stage", "none"}},
+              {.name = "long_query_seconds",
+               .type = OptionType::integer,
+               .description = "statements older than this are waited for before FLUSH TABLES WITH "
+                              "READ LOCK is said; 0: do not look",
+               .minimum = 0,
+               .maximum = 3600},
+              {.name = "wait_seconds",
+               .type = OptionType::integer,
+               .description = "how long to wait for them",
+               .minimum = 0,
+               .maximum = kLongest},
+              {.name = "lock_wait_seconds",
+               .type = OptionType::integer,
+               .description = "how long the lock may wait, and so how long a failed attempt can "
+                              "hold up writers",
+               .minimum = 1,
+               .maximum = kLongest},
+              {.name = "kill_long_queries",
+               .type = OptionType::text,
+               .description = "select: end long statements that only read, when waiting did not help",
+               .choices = {"none", "select"}},
+              {.name = "stop_replica_sql_thread",
+               .type = OptionType::boolean,
+               .description = "on a replica, stop the applier before the lock and start it after release"},
+          },
+      .create = create,
+      .detect = detect,
+  };
+  return kType;
+}
+
+}  // namespace dlm_freeze

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quiesce/mysql/server.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <sstream>
+#include <system_error>
+#include <utility>
+
+#include "quiesce/mysql/server_process.hpp"
+
+namespace dlm_freeze::mysql {
+namespace {
+
+std::string parent_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "" : path.substr(0, std::max<std::size_t>(slash, 1));
+}
+
+bool is_yes(const std::string& value) { return value == "Yes"; }
+
+}  // namespace
+
+SqlResult<ServerInfo> ServerInfo::read(Connection& connection, Deadline deadline, int cancel_fd) {
+  ServerInfo info;
+  const auto version = connection.query("SELECT VERSION(), CURRENT_USER()", deadline, cancel_fd);
+  if (!version) return tl::unexpected(version.error());
+  info.version_ = ServerVersion::parse(version->rows.at(0).at(0));
+  info.account_ = version->rows.at(0).at(1);
+
+  const auto variables = connection.query(
+      "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version_comment', 'hostname', 'server_id', "
+      "'server_uuid', 'server_uid', "
+      "'datadir', 'innodb_data_home_dir', 'innodb_log_group_home_dir', 'innodb_undo_directory', "
+      "'innodb_doublewrite_dir', "
+      "'aria_log_dir_path', 'log_bin', 'log_bin_basename', 'relay_log_basename', 'tmpdir', "
+      "'general_log', 'general_log_file', "
+      "'log_output', 'log_error', 'gtid_mode', 'gtid_executed', 'gtid_purged', 'gtid_binlog_pos', "
+      "'gtid_current_pos', "
+      "'gtid_slave_pos')",
+      deadline, cancel_fd);
+  if (!variables) return tl::unexpected(variables.error());
+  for (const auto& row : variables->rows) info.variables_.emplace(row.at(0), row.at(1));
+
+  const auto grants = connection.query("SHOW GRANTS", deadline, cancel_fd);
+  if (!grants) return tl::unexpected(grants.error());
+  for (const auto& row : grants->rows) info.grants_.push_back(row.at(0));
+  info.find_locations(connection.fd());
+  return info;
+}
+
+std::string ServerInfo::variable(const std::string& name) const {
+  const auto found = variables_.find(name);
+  return found == variables_.end() ? "" : found->second;
+}
+
+bool ServerInfo::is_on(const std::string& name) const { return variable(name) == "ON" || variable(name) == "1"; }
+
+std::string ServerInfo::absolute(const std::string& path) const {
+  const std::filesystem::path whole = path;
+  return whole.is_absolute() ? path : (std::filesystem::path(variable("datadir")) / whole).string();
+}
+
+std::string ServerInfo::resolve(const std::string& path) const {
+  std::error_code error;
+  const std::string on_host = root_ + absolute(path);
+  const auto resolved = std::filesystem::weakly_canonical(on_host, error);
+  std::string text = error ? on_host : resolved.string();
+  if (text.size() > 1 && text.ends_with('/')) text.pop_back();
+  return text;
+}
+
+void ServerInfo::find_locations(int fd) {
+  process_ = peer_process(fd);
+  const ProcessFiles files = files_of(process_);
+  locations_known_ = files.known;
+  if (!locations_known_) return;
+  root_ = files.root;
+  const auto add = [this](const char* what, const std::string& directory) {
+    if (directory.empty()) return;
+    const std::string path = resolve(directory);
+    // It may have a /tmp of its own, for one.
+    if (is_same_file(process_, absolute(directory), path)) add_location(what, path);
+  };
+  add("data", variable("datadir"));
+  add("InnoDB data", variable("innodb_data_home_dir"));
+  add("redo log", variable("innodb_log_group_home_dir"));
+  add("undo log", variable("innodb_undo_directory"));
+  add("doublewrite", variable("innodb_doublewrite_dir"));
+  add("Aria log", variable("aria_log_dir_path"));
+  add("binary log", parent_of(variable("log_bin_basename")));
+  add("relay log", parent_of(variable("relay_log_basename")));
+  std::istringstream temporary(variable("tmpdir"));
+  for (std::string directory; std::getline(temporary, directory, ':');) add("temporary files", directory);
+  // Tables with a directory of their own, and whatever else has no variable.
+  for (const std::string& directory : files.directories) add_location("open files", directory);
+}
+
+void ServerInfo::add_location(const std::string& what, const std::string& path) {
+  const bool known = std::any_of(locations_.begin(), locations_.end(), [&](const DataLocation& location) {
+    return path == location.path || (what == "open files" && path.starts_with(location.path + "/"));
+  });
+  if (!known) locations_.push_back({what, path, true});
+}
+
+SqlResult<std::vector<Channel>> read_channels(Connection& connection, const ServerVersion& version, Deadline deadline,
+                                              int cancel_fd) {
+  const auto table = connection.query(replica_status_statement(version), deadline, cancel_fd);
+  if (!table) return tl::unexpected(table.error());
+  std::vector<Channel> channels;
+  for (std::size_t row = 0; row < table->rows.size(); ++row) {
+    Channel channel;
+    channel.name = table->cell(row, {"Channel_Name", "Connection_name"});
+    channel.applier_running = is_yes(table->cell(row, {"Replica_SQL_Running", "Slave_SQL_Running"}));
+    channel.source =
+        table->cell(row, {"Source_Host", "Master_Host"}) + ":" + table->cell(row, {"Source_Port", "Master_Port"});
+    channel.file = table->cell(row, {"Relay_Source_Log_File", "Relay_Master_Log_File"});
+    channel.position = table->cell(row, {"Exec_Source_Log_Pos", "Exec_Master_Log_Pos"});
+    channel.gtid = table->cell(row, {"Gtid_Slave_Pos"});
+    channels.push_back(std::move(channel));
+  }
+  return channels;
+}
+
+SqlResult<std::vector<Fact>> read_positions(Connection& connection, const ServerInfo& server, Deadline deadline,
+                                            int cancel_fd, std::vector<std::string>& missing) {
+  std::vector<Fact> facts = {{"version", server.version().text}};
+  const auto add = [&facts](const std::string& key, const std::string& value) {
+    if (!value.empty()) facts.push_back({key, value});
+  };
+  for (const char* name : {"version_comment", "hostname", "server_id", "server_uuid", "server_uid"})
+    add(name, server.variable(name));
+
+  const auto binary_log = connection.query(binary_log_status_statement(server.version()), deadline, cancel_fd);
+  if (binary_log && !binary_log->rows.empty()) {
+    add("binary_log_file", binary_log->cell(0, {"File"}));
+    add("binary_log_position", binary_log->cell(0, {"Position"}));
+  } else if (!binary_log && binary_log.error().code != kPrivilegeMissing) {
+    return tl::unexpected(binary_log.error());
+  } else if (!binary_log) {
+    missing.emplace_back(server.version().is_mariadb() ? "BINLOG MONITOR" : "REPLICATION CLIENT");
+  }
+
+  // Read anew: under the lock they stand still.
+  const auto gtids = connection.query(
+      "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('gtid_executed', 'gtid_purged', "
+      "'gtid_binlog_pos', 'gtid_current_pos', "
+      "'gtid_slave_pos')",
+      deadline, cancel_fd);
+  if (!gtids) return tl::unexpected(gtids.error());
+  for (const auto& row : gtids->rows) {
+    std::string set = row.at(1);
+    std::erase(set, '\n');
+    add(row.at(0), set);
+  }
+
+  const auto channels = read_channels(connection, server.version(), deadline, cancel_fd);
+  if (!channels && channels.error().code != kPrivilegeMissing) return tl::unexpected(channels.error());
+  if (!channels) {
+    const char* const privilege = server.version().is_mariadb() ? "SLAVE MONITOR" : "REPLICATION CLIENT";
+    if (std::find(missing.begin(), missing.end(), privilege) == missing.end()) missing.emplace_back(privilege);
+    return facts;
+  }
+  for (const Channel& channel : *channels) {
+    const std::string prefix = "replica" + (channel.name.empty() ? "" : "[" + channel.name + "]") + ".";
+    add(prefix + "source", channel.source);
+    add(prefix + "binary_log_file", channel.file);
+    add(prefix + "binary_log_position", channel.position);
+    add(prefix + "gtid", channel.gtid);
+  }
+  return facts;
+}
+
+SqlResult<std::vector<Statement>> read_statements(Connection& connection, Deadline deadline, int cancel_fd) {
+  const auto table = connection.query("SHOW PROCESSLIST", deadline, cancel_fd);
+  if (!table) return tl::unexpected(table.error());
+  std::vector<Statement> statements;
+  for (std::size_t row = 0; row < table->rows.size(); ++row) {
+    Statement statement;
+    statement.session = std::strtoull(table->cell(row, {"Id"}).c_str(), nullptr, 10);
+    statement.user = table->cell(row, {"User"});
+    statement.host = table->cell(row, {"Host"});
+    statement.command = table->cell(row, {"Command"});
+    statement.seconds = std::strtoll(table->cell(row, {"Time"}).c_str(), nullptr, 10);
+    statement.text = table->cell(row, {"Info"});
+    statements.push_back(std::move(statement));
+  }
+  return statements;
+}
+
+}  // namespace dlm_freeze::mysql

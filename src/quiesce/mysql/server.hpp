@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dlm_freeze/quiesce/quiescer.hpp"
+#include "quiesce/mysql/connection.hpp"
+#include "quiesce/mysql/dialect.hpp"
+
+namespace dlm_freeze::mysql {
+
+/// What a server says of itself: its version, its variables, and where it keeps its files.
+class ServerInfo {
+ public:
+  [[nodiscard]] static SqlResult<ServerInfo> read(Connection& connection, Deadline deadline, int cancel_fd);
+
+  [[nodiscard]] const ServerVersion& version() const { return version_; }
+  [[nodiscard]] const std::string& account() const { return account_; }  ///< "dlm-freeze@localhost"
+  [[nodiscard]] const std::vector<std::string>& grants() const { return grants_; }
+
+  /// A global variable; empty when this version has none of that name.
+  [[nodiscard]] std::string variable(const std::string& name) const;
+  [[nodiscard]] bool is_on(const std::string& name) const;
+
+  /// The directories it writes in, each with its first use. None when it runs in a container.
+  [[nodiscard]] const std::vector<DataLocation>& locations() const { return locations_; }
+  [[nodiscard]] bool locations_known() const { return locations_known_; }
+
+  /// The absolute path on this host of a path that the server names.
+  [[nodiscard]] std::string resolve(const std::string& path) const;
+
+ private:
+  void find_locations(int fd);
+  void add_location(const std::string& what, const std::string& path);
+  [[nodiscard]] std::string absolute(const std::string& path) const;
+
+  ServerVersion version_;
+  std::string account_;
+  std::vector<std::string> grants_;
+  std::map<std::string, std::string> variables_;
+  std::vector<DataLocation> locations_;
+  bool locations_known_ = true;
+  int process_ = 0;
+  std::string root_;  ///< Before each of its paths, in a chroot.
+};
+
+/// A connection from which a replica replicates.
+struct Channel {
+  std::string name;
+  bool applier_running = false;
+  std::string source;
+  std::string file;
+  std::string position;
+  std::string gtid;
+};
+
+/// The channels of a replica; none when it is not one.
+[[nodiscard]] SqlResult<std::vector<Channel>> read_channels(Connection& connection, const ServerVersion& version,
+                                                            Deadline deadline, int cancel_fd);
+
+/// Where the server stands: versions, identity, binary log, GTIDs, replica coordinates. What the
+/// account may not ask is left out and named in `missing`.
+[[nodiscard]] SqlResult<std::vector<Fact>> read_positions(Connection& connection, const ServerInfo& server,
+                                                          Deadline deadline, int cancel_fd,
+                                                          std::vector<std::string>& missing);
+
+/// The statements that other sessions run.
+[[nodiscard]] SqlResult<std::vector<Statement>> read_statements(Connection& connection, Deadline deadline,
+                                                                int cancel_fd);
+
+}  // namespace dlm_freeze::mysql

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quiesce/mysql/server_process.hpp"
+
+#include <dirent.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <sstream>
+#include <system_error>
+
+#include "dlm_freeze/base/error.hpp"
+#include "dlm_freeze/base/files.hpp"
+#include "dlm_freeze/base/unique_fd.hpp"
+
+namespace dlm_freeze::mysql {
+namespace {
+
+constexpr unsigned long kAcceptsConnections = 0x10000;  // __SO_ACCEPTCON, in the flags of /proc/net/unix
+
+std::string link_target(const std::string& path) {
+  std::string target(PATH_MAX, '\0');
+  const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
+  target.resize(length > 0 ? static_cast<std::size_t>(length) : 0);
+  return target;
+}
+
+std::vector<std::string> entries_of(const std::string& directory) {
+  std::vector<std::string> names;
+  const std::unique_ptr<DIR, int (*)(DIR*)> open(::opendir(directory.c_str()), ::closedir);
+  if (!open) return names;
+  while (const dirent* entry = ::readdir(open.get()))
+    names.emplace_back(entry->d_name);  // NOLINT(concurrency-mt-unsafe)
+  return names;
+}
+
+std::string canonical(const std::string& path) {
+  std::error_code error;
+  const auto resolved = std::filesystem::weakly_canonical(path, error);
+  return error ? path : resolved.string();
+}
+
+/// The inode that /proc shows for the listening socket bound to `path`; empty when there is none.
+std::string listening_inode(const std::string& path) {
+  const auto table = read_file("/proc/net/unix");
+  if (!table) return "";
+  const std::string wanted = canonical(path);
+  std::istringstream lines(*table);
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line)) {
+    std::istringstream fields(line);
+    std::string skipped;
+    std::string inode;
+    std::string bound;
+    unsigned long flags = 0;
+    fields >> skipped >> skipped >> skipped >> std::hex >> flags >> skipped >> skipped >> inode >> bound;
+    if ((flags & kAcceptsConnections) != 0 && bound.starts_with('/') && canonical(bound) == wanted) return inode;
+  }
+  return "";
+}
+
+/// The server process that has this socket open.
+pid_t owner_of(const std::string& inode) {
+  const std::string wanted = "socket:[" + inode + "]";
+  for (const std::string& name : entries_of("/proc")) {
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    const auto program = read_file("/proc/" + name + "/comm");
+    if (!program || (!program->starts_with("mysqld") && !program->starts_with("mariadbd"))) continue;
+    const std::string descriptors = "/proc/" + name + "/fd/";
+    for (const std::string& descriptor : entries_of(descriptors)) {
+      if (link_target(descriptors + descriptor) == wanted) return static_cast<pid_t>(std::stol(name));
+    }
+  }
+  return 0;
+}
+
+bool same(const std::string& a, const std::string& b) {
+  struct stat status_of_a {};
+  struct stat status_of_b {};
+  return ::stat(a.c_str(), &status_of_a) == 0 && ::stat(b.c_str(), &status_of_b) == 0 &&
+         status_of_a.st_dev == status_of_b.st_dev && status_of_a.st_ino == status_of_b.st_ino;
+}
+
+}  // namespace
+
+Listener find_listener(const std::string& socket) {
+  if (::access(socket.c_str(), F_OK) != 0) return {false, 0, "there is no socket " + socket};
+  if (const std::string inode = listening_inode(socket); !inode.empty()) return {true, owner_of(inode), ""};
+
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (socket.size() >= sizeof address.sun_path) return {false, 0, "the path of the socket is too long: " + socket};
+  std::memcpy(address.sun_path, socket.c_str(), socket.size() + 1);
+  const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  // EAGAIN: its queue is full, so there is one.
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 && errno != EAGAIN) {
+    return {false, 0, "nobody listens on " + socket + " (" + errno_text(errno) + ")"};
+  }
+  return {true, peer_process(fd.get()), ""};
+}
+
+pid_t peer_process(int fd) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  return ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.pid : 0;
+}
+
+ProcessFiles files_of(pid_t pid) {
+  if (pid <= 0) return {};
+  const std::string process = "/proc/" + std::to_string(pid);
+  ProcessFiles files;
+  files.working_directory = link_target(process + "/cwd");
+  files.known = same(process + "/cwd", files.working_directory);
+  if (!files.known) return files;
+  files.root = link_target(process + "/root");
+  if (files.root == "/") files.root.clear();
+  for (const std::string& descriptor : entries_of(process + "/fd")) {
+    const std::string path = link_target(process + "/fd/" + descriptor);
+    const bool is_file = path.rfind('/') != 0 && path.rfind('/') != std::string::npos && path[0] == '/';
+    if (!is_file || path.starts_with("/dev/") || path.ends_with(" (deleted)")) continue;
+    const std::string directory = path.substr(0, path.rfind('/'));
+    const bool known =
+        (directory + "/").starts_with(files.working_directory + "/") ||
+        std::find(files.directories.begin(), files.directories.end(), directory) != files.directories.end();
+    if (!known && same(process + "/fd/" + descriptor, path)) files.directories.push_back(directory);
+  }
+  std::sort(files.directories.begin(), files.directories.end());
+  return files;
+}
+
+bool is_same_file(pid_t pid, const std::string& path, const std::string& here) {
+  return same("/proc/" + std::to_string(pid) + "/root" + path, here);
+}
+
+}  // namespace dlm_freeze::mysql

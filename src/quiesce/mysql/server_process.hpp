@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+namespace dlm_freeze::mysql {
+
+/// What is known of the server behind a socket without logging in.
+struct Listener {
+  bool listening = false;
+  pid_t pid = 0;       ///< 0 when it cannot be known.
+  std::string detail;  ///< Why nobody listens.
+};
+
+/// Looks whether somebody listens on a socket. Only where the kernel's table does not tell it
+/// connects, since a connection without a log-in leaves a warning in the server's log.
+[[nodiscard]] Listener find_listener(const std::string& socket);
+
+/// The process at the other end of a connection by socket; 0 when it is not one of this host.
+[[nodiscard]] pid_t peer_process(int fd);
+
+/// Where a process works.
+struct ProcessFiles {
+  bool known = false;             ///< False: not visible, or its paths mean other files than here (a container's).
+  std::string working_directory;  ///< A server's data directory.
+  std::string root;               ///< Before every path that it says itself; empty for "/".
+  std::vector<std::string> directories;  ///< Other directories in which it has files open.
+};
+
+[[nodiscard]] ProcessFiles files_of(pid_t pid);
+
+/// Whether a path that the process says is `here` on this host. A service with a /tmp of its own
+/// shares most others.
+[[nodiscard]] bool is_same_file(pid_t pid, const std::string& path, const std::string& here);
+
+}  // namespace dlm_freeze::mysql

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mysql_test.hpp"
+
+#include <gmock/gmock.h>
+
+#include <filesystem>
+
+namespace dlm_freeze::integration {
+
+void MysqlTest::SetUp() {
+  if (installed_server() == ServerKind::none) GTEST_SKIP() << "neither MariaDB nor MySQL is installed";
+  HostTest::SetUp();
+  if (IsSkipped()) return;
+  std::filesystem::create_directories("/srv/lib/dlm-freeze");
+  std::filesystem::copy_file(DLM_FREEZE_MYSQL_MODULE, "/srv/lib/dlm-freeze/quiesce-mysql.so");
+}
+
+void MysqlTest::TearDown() {
+  servers_.clear();
+  HostTest::TearDown();
+}
+
+Server& MysqlTest::start_server(const ServerSpec& spec) {
+  Server& server = *servers_.emplace_back(std::make_unique<Server>(spec));
+  server.start();
+  return server;
+}
+
+nlohmann::json MysqlTest::entry(const Server& server, const std::string& name) {
+  return {{"type", "mysql"}, {"name", name}, {"socket", server.socket()}};
+}
+
+void MysqlTest::configure_mysql(const nlohmann::json& more) const {
+  nlohmann::json entries = nlohmann::json::array();
+  for (const auto& server : servers_) {
+    nlohmann::json one = entry(*server, "db" + std::to_string(entries.size() + 1));
+    one.update(more);
+    entries.push_back(one);
+  }
+  configure(nlohmann::json{{"auto_thaw_seconds", 30}, {"quiescers", entries}}.dump());
+}
+
+std::vector<std::string> MysqlTest::make_tables(const Server& server) const {
+  Client client = server.connect();
+  client.query("CREATE DATABASE IF NOT EXISTS test");
+  std::vector<std::string> tables;
+  std::vector<std::string> engines = {"InnoDB", "MyISAM"};
+  if (is_mariadb()) engines.emplace_back("Aria");
+  for (const std::string& engine : engines) {
+    tables.push_back("test.t_" + engine);
+    client.query("CREATE TABLE " + tables.back() + " (id BIGINT PRIMARY KEY, text VARCHAR(200)) ENGINE=" + engine);
+  }
+  tables.emplace_back("test.t_second");
+  client.query("CREATE TABLE test.t_second (id BIGINT PRIMARY KEY, text VARCHAR(200)) ENGINE=InnoDB");
+  return tables;
+}
+
+std::string MysqlTest::fact(const std::string& key) const {
+  const auto status = nlohmann::json::parse(run({"status", "--json"}).out);
+  const std::string text = status.dump();
+  for (const auto& quiescer : status.at("session").at("quiescers")) {
+    for (const auto& fact : quiescer.at("facts").items()) {
+      if (fact.key() == key) return fact.value();
+    }
+  }
+  return "";
+}
+
+void MysqlTest::expect_nothing_left(const Server& server) const {
+  EXPECT_TRUE(eventually([&] { return server.statements_of_ours().empty(); }, std::chrono::seconds(1)))
+      << testing::PrintToString(server.statements_of_ours());
+  Client client = server.connect();
+  client.query("SET SESSION lock_wait_timeout = 2");
+  client.query("CREATE DATABASE IF NOT EXISTS left_over");
+  EXPECT_EQ(client.error_of("CREATE TABLE left_over.a (a INT) ENGINE=MyISAM"), 0U);
+  EXPECT_EQ(client.error_of("INSERT INTO left_over.a VALUES (1)"), 0U);
+  EXPECT_EQ(client.error_of("DROP DATABASE left_over"), 0U);
+}
+
+}  // namespace dlm_freeze::integration

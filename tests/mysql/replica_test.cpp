@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// Replication: a replica made from a snapshot by the recorded coordinates, and a replica that is itself quiesced.
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+
+#include <filesystem>
+
+#include "dlm_freeze/base/unique_fd.hpp"
+#include "mysql_test.hpp"
+
+namespace dlm_freeze::integration {
+namespace {
+
+using std::chrono::seconds;
+using testing::HasSubstr;
+
+int free_port() {
+  const UniqueFd fd(check(::socket(AF_INET, SOCK_STREAM, 0), "socket"));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  check(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), size), "bind");
+  check(::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
+  return ntohs(address.sin_port);
+}
+
+class MysqlReplica : public MysqlTest {
+ protected:
+  /// A primary with a writer, and a replica made from a snapshot of it as docs/mysql.md says.
+  void SetUp() override {
+    MysqlTest::SetUp();
+    if (IsSkipped()) return;
+    const auto& data = add({.type = "ext4", .mount_point = "/srv/primary", .size = std::uint64_t{400} << 20});
+    const int port = free_port();
+    primary_ = &start_server(
+        {.name = "primary",
+         .data = "/srv/primary/data",
+         .options = {"--skip-networking=0", "--bind-address=127.0.0.1", "--port=" + std::to_string(port)}});
+    make_tables(*primary_);
+    Client client = primary_->connect();
+    client.query("CREATE USER 'copy'@'%' IDENTIFIED BY 'copy'");
+    client.query("GRANT REPLICATION SLAVE ON *.* TO 'copy'@'%'");
+    configure_mysql();
+    writer_ = std::make_unique<TableWriter>(*primary_, "test.t_InnoDB");
+    sleep_for(Milliseconds(200));
+    expect(0, {"pre-script"});
+    run_tool({"cp", "--sparse=always", data.image(), "/srv/copy.img"});
+    const std::string file = fact("binary_log_file");
+    const std::string position = fact("binary_log_position");
+    expect(0, {"post-script"});
+    sleep_for(Milliseconds(200));
+    writer_->stop();
+
+    std::filesystem::create_directories("/srv/replica");
+    copy_.emplace("/srv/copy.img", 0);
+    check(::mount(copy_->path().c_str(), "/srv/replica", "ext4", 0, ""), "mount");
+    std::filesystem::remove("/srv/replica/data/auto.cnf");  // Two servers with one identity would not replicate.
+    replica_ = &start_server(
+        {.name = "replica", .data = "/srv/replica/data", .options = {"--server-id=2", "--sync-binlog=0"}});
+    const std::string where = "_HOST='127.0.0.1', #_PORT=" + std::to_string(port) +
+                              ", #_USER='copy', #_PASSWORD='copy', #_LOG_FILE='" + file + "', #_LOG_POS=" + position;
+    std::string statement =
+        is_mariadb() ? "CHANGE MASTER TO #" : "CHANGE REPLICATION SOURCE TO GET_SOURCE_PUBLIC_KEY=1, #";
+    statement += where;
+    const std::string role = is_mariadb() ? "MASTER" : "SOURCE";
+    for (auto at = statement.find('#'); at != std::string::npos; at = statement.find('#'))
+      statement.replace(at, 1, role);
+    Client replica = replica_->connect();
+    replica.query(statement);
+    replica.query(is_mariadb() ? "START SLAVE" : "START REPLICA");
+  }
+
+  void TearDown() override {
+    writer_.reset();
+    MysqlTest::TearDown();
+  }
+
+  [[nodiscard]] bool applier_runs() const {
+    Client client = replica_->connect();
+    const std::string state = is_mariadb() ? client.value(
+                                                 "SELECT VARIABLE_VALUE FROM information_schema.global_status WHERE "
+                                                 "VARIABLE_NAME = 'Slave_running'")
+                                           : client.value(
+                                                 "SELECT SERVICE_STATE FROM "
+                                                 "performance_schema.replication_applier_status");
+    return state == "ON";
+  }
+  [[nodiscard]] bool applier_comes_to(bool running) const {
+    return eventually([&] { return applier_runs() == running; }, seconds(10));
+  }
+
+  /// A configuration of the replica alone.
+  void configure_replica() const {
+    auto one = entry(*replica_, "replica");
+    one["stop_replica_sql_thread"] = true;
+    configure(nlohmann::json{{"auto_thaw_seconds", 30}, {"quiescers", {one}}}.dump());
+  }
+
+  Server* primary_ = nullptr;
+  Server* replica_ = nullptr;
+  std::optional<LoopDevice> copy_;
+  std::unique_ptr<TableWriter> writer_;
+};
+
+TEST_F(MysqlReplica, MadeFromASnapshotCatchesUpFromTheRecordedCoordinates) {
+  const std::string rows = std::to_string(writer_->acknowledged());
+  Client client = replica_->connect();
+  EXPECT_TRUE(eventually([&] { return client.value("SELECT COUNT(*) FROM test.t_InnoDB") == rows; }, seconds(20)))
+      << client.value("SELECT COUNT(*) FROM test.t_InnoDB") << " of " << rows << '\n'
+      << read_text(replica_->error_log());
+  EXPECT_EQ(client.value("SELECT MAX(id) FROM test.t_InnoDB"), rows);
+}
+
+TEST_F(MysqlReplica, HasItsApplierStoppedAndStartedWhereThatIsWanted) {
+  ASSERT_TRUE(applier_comes_to(true)) << read_text(replica_->error_log());
+  configure_replica();
+  const auto pre = expect(0, {"pre-script"});
+  EXPECT_FALSE(applier_runs());
+  EXPECT_THAT(pre.out, HasSubstr("replica.source 127.0.0.1:"));
+  EXPECT_NE(fact("replica.binary_log_position"), "");
+  expect(0, {"post-script"});
+  EXPECT_TRUE(applier_comes_to(true));
+  expect_nothing_left(*replica_);
+
+  // A watchdog that is killed starts nothing any more: the sentinel does.
+  expect(0, {"pre-script"});
+  EXPECT_FALSE(applier_runs());
+  EXPECT_TRUE(process("dlm-watchdog").signal(SIGKILL));
+  EXPECT_TRUE(all_gone(seconds(3)));
+  EXPECT_TRUE(applier_comes_to(true));
+  expect(202, {"post-script"});
+
+  // One that its administrator has stopped stays so.
+  replica_->connect().query(is_mariadb() ? "STOP SLAVE SQL_THREAD" : "STOP REPLICA SQL_THREAD");
+  ASSERT_TRUE(applier_comes_to(false));
+  expect(0, {"pre-script"});
+  expect(0, {"post-script"});
+  sleep_for(Milliseconds(200));
+  EXPECT_FALSE(applier_runs());
+}
+
+TEST_F(MysqlReplica, HasItsApplierStartedAgainWhenTheLockIsNotGranted) {
+  ASSERT_TRUE(applier_comes_to(true));
+  const Background update(*replica_, "UPDATE t_MyISAM SET text = SLEEP(60)", "INSERT INTO t_MyISAM VALUES (-1, '')");
+  sleep_for(Milliseconds(200));
+  configure_replica();
+  expect(206, {"pre-script"});
+  EXPECT_TRUE(applier_comes_to(true));
+}
+
+}  // namespace
+}  // namespace dlm_freeze::integration

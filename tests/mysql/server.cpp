@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server.hpp"
+
+#include <fcntl.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+#include <stdexcept>
+
+#include "harness/system.hpp"
+
+namespace dlm_freeze::integration {
+namespace {
+
+constexpr const char* kMariadb = "/usr/sbin/mariadbd";
+constexpr const char* kMysql = "/usr/sbin/mysqld";
+constexpr std::chrono::seconds kPatience{30};
+
+void give_to_server(const std::string& path) {
+  const passwd* const user = ::getpwnam("mysql");
+  if (user == nullptr) throw std::runtime_error("there is no user mysql");
+  check(::chown(path.c_str(), user->pw_uid, user->pw_gid), "chown " + path);
+}
+
+}  // namespace
+
+ServerKind installed_server() {
+  if (::access(kMariadb, X_OK) == 0) return ServerKind::mariadb;
+  return ::access(kMysql, X_OK) == 0 ? ServerKind::mysql : ServerKind::none;
+}
+
+Server::Server(ServerSpec spec) : spec_(std::move(spec)) {
+  namespace fs = std::filesystem;
+  const std::string sockets = fs::path(socket()).parent_path();
+  for (const std::string& directory : {std::string("/srv/run"), sockets, spec_.data, spec_.binary_log}) {
+    if (directory.empty()) continue;
+    fs::create_directories(directory);
+    give_to_server(directory);
+  }
+  fs::remove_all(spec_.data + "/lost+found");
+  if (fs::is_empty(spec_.data)) fill_data_directory();
+}
+
+Server::~Server() {
+  if (process_ > 0) kill();
+}
+
+void Server::fill_data_directory() const {
+  if (is_mariadb()) {
+    run_tool({"mariadb-install-db", "--no-defaults", "--user=mysql", "--datadir=" + spec_.data,
+              "--auth-root-authentication-method=socket", "--skip-test-db", "--innodb-log-file-size=8M"});
+  } else {
+    run_tool({kMysql, "--no-defaults", "--initialize-insecure", "--user=mysql", "--datadir=" + spec_.data,
+              "--log-error=" + error_log(), "--innodb-redo-log-capacity=8M"});
+  }
+}
+
+std::vector<std::string> Server::command() const {
+  std::vector<std::string> words = {is_mariadb() ? kMariadb : kMysql,
+                                    "--no-defaults",
+                                    "--user=mysql",
+                                    "--datadir=" + spec_.data,
+                                    "--socket=" + socket(),
+                                    "--pid-file=/srv/run/" + spec_.name + ".pid",
+                                    "--log-error=" + error_log(),
+                                    "--log-bin=" + (spec_.binary_log.empty() ? "" : spec_.binary_log + "/") + "binlog",
+                                    "--sync-binlog=1",
+                                    "--server-id=1",
+                                    "--innodb-buffer-pool-size=32M",
+                                    "--skip-networking"};
+  if (is_mariadb()) {
+    words.insert(words.end(), {"--innodb-log-file-size=8M"});
+  } else {
+    words.insert(words.end(), {"--innodb-redo-log-capacity=8M", "--mysqlx=OFF"});
+  }
+  // The last word on an option counts.
+  words.insert(words.end(), spec_.options.begin(), spec_.options.end());
+  return words;
+}
+
+void Server::start() {
+  const std::vector<std::string> words = command();
+  auto argv = c_strings(words);
+  const pid_t parent = ::getpid();
+  process_ = check(::fork(), "fork");
+  if (process_ == 0) {
+    die_with_parent(parent);
+    ::setsid();
+    const int null = ::open("/dev/null", O_RDWR);
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null, fd);
+    ::close_range(3, ~0U, 0);
+    static_cast<void>(!::chdir("/"));
+    ::execv(argv[0], argv.data());
+    ::_exit(127);
+  }
+  const auto answers = [this] {
+    try {
+      static_cast<void>(connect());
+      return true;
+    } catch (const std::runtime_error&) {
+      return false;
+    }
+  };
+  if (!eventually(answers, kPatience)) throw std::runtime_error("the server does not start: " + read_text(error_log()));
+}
+
+void Server::signal(int number) const { check(::kill(process_, number), "kill"); }
+
+void Server::stop() {
+  signal(SIGTERM);
+  if (!reap(process_, kPatience)) kill();
+  process_ = -1;
+}
+
+void Server::kill() {
+  signal(SIGKILL);
+  static_cast<void>(reap(process_, kPatience));
+  process_ = -1;
+}
+
+std::string Server::socket() const { return spec_.socket.empty() ? "/srv/run/" + spec_.name + ".sock" : spec_.socket; }
+
+std::vector<std::string> Server::sessions() const {
+  Client client = connect();
+  std::vector<std::string> all;
+  for (const auto& row : client.query("SHOW FULL PROCESSLIST")) {
+    if (row.at(0) == std::to_string(client.id()) || row.at(1) == "system user" || row.at(1) == "event_scheduler")
+      continue;
+    all.push_back(row.at(0) + " " + row.at(4) + " [" + row.at(6) + "] " + row.at(7));
+  }
+  return all;
+}
+
+std::vector<std::string> Server::statements_of_ours() const {
+  std::vector<std::string> ours;
+  for (const std::string& session : sessions()) {
+    if (session.find("dlm-freeze") != std::string::npos || session.find("READ LOCK") != std::string::npos ||
+        session.find("BACKUP STAGE") != std::string::npos) {
+      ours.push_back(session);
+    }
+  }
+  return ours;
+}
+
+}  // namespace dlm_freeze::integration

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "client.hpp"
+
+namespace dlm_freeze::integration {
+
+/// Which server this host has: MariaDB's, or Oracle's.
+enum class ServerKind { none, mariadb, mysql };
+[[nodiscard]] ServerKind installed_server();
+
+struct ServerSpec {
+  std::string name = "main";
+  std::string data = "/srv/mysql";        ///< The data directory, made and filled if it is not there.
+  std::string binary_log = {};            ///< A directory for it; empty: in the data directory.
+  std::string socket = {};                ///< Empty: /srv/run/<name>.sock
+  std::vector<std::string> options = {};  ///< Further ones.
+};
+
+/// A server of the test's own, in a session of its own. It dies with the test.
+class Server {
+ public:
+  explicit Server(ServerSpec spec);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  ~Server();
+
+  /// Starts it and waits until it answers.
+  void start();
+  void stop();  ///< SIGTERM, and waits for its end.
+  void kill();  ///< SIGKILL, and waits for its end.
+  void signal(int number) const;
+
+  [[nodiscard]] Client connect(const std::string& user = "root", const std::string& password = "") const {
+    return Client(socket(), user, password);
+  }
+  [[nodiscard]] std::string socket() const;
+  [[nodiscard]] std::string error_log() const { return "/srv/run/" + spec_.name + ".err"; }
+  [[nodiscard]] bool is_mariadb() const { return installed_server() == ServerKind::mariadb; }
+
+  /// The sessions on it, but for the one that asks.
+  [[nodiscard]] std::vector<std::string> sessions() const;
+
+  /// Sessions that wait for a lock, and statements of dlm-freeze.
+  [[nodiscard]] std::vector<std::string> statements_of_ours() const;
+
+ private:
+  void fill_data_directory() const;
+  [[nodiscard]] std::vector<std::string> command() const;
+
+  ServerSpec spec_;
+  pid_t process_ = -1;
+};
+
+}  // namespace dlm_freeze::integration

@@ -6,6 +6,10 @@ namespace dlm_freeze {
 
 std::vector<const QuiescerType*> builtin_quiescer_types() { return {&command_quiescer_type()}; }
 
-std::vector<ModuleType> module_quiescer_types() { return {}; }
+std::vector<ModuleType> module_quiescer_types() {
+  return {
+      {.name = "postgresql", .signs = {"/run/postgresql/.s.PGSQL.*", "/tmp/.s.PGSQL.*"}},
+  };
+}
 
 }  // namespace dlm_freeze

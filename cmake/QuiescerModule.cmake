@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+# dlm_freeze_add_quiescer_module(NAME <type> SOURCES <file>... LIBS <library>...)
+#
+# A loadable quiescer, quiesce-<type>.so. The build tree has it where the installed tree has it, seen from the program:
+# in ../lib/dlm-freeze. What it needs of dlm_freeze_core it brings along, so that the program exports nothing.
+function(dlm_freeze_add_quiescer_module)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME" "SOURCES;LIBS")
+  set(target dlm_freeze_${arg_NAME})
+  add_library(${target} MODULE ${arg_SOURCES})
+  target_link_libraries(${target} PRIVATE dlm_freeze_core dlm_freeze_options ${arg_LIBS})
+  target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL)
+  set_target_properties(
+    ${target}
+    PROPERTIES OUTPUT_NAME quiesce-${arg_NAME}
+               PREFIX ""
+               CXX_VISIBILITY_PRESET hidden
+               VISIBILITY_INLINES_HIDDEN ON
+               LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/${DLM_FREEZE_MODULE_DIR})
+  add_dependencies(dlm_freeze_cli ${target})
+  install(TARGETS ${target} LIBRARY DESTINATION ${DLM_FREEZE_MODULE_DIR} COMPONENT ${arg_NAME})
+endfunction()

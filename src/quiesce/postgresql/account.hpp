@@ -26,7 +26,7 @@ struct Account {
 /// effective ids change, the real ones stay root's. The C library's seteuid(3) would change every thread at once, the
 /// one that thaws included; the system calls below it change one thread only (credentials(7), nptl(7)). A forked child
 /// that connects and passes the socket back is no way around it: libpq cannot adopt a connection.
-/// While the object lives the thread has no capabilities; what it creates belongs to the account.
+/// While the object lives the thread has no capability but CAP_IPC_LOCK; what it creates belongs to the account.
 class ActingAs {
  public:
   /// Does nothing when there is no account, or when this process is not root's and cannot change anyway.

@@ -28,8 +28,12 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
   auto options = ConnectionOptions::parse(config.text("conninfo"));
   if (!options) return tl::unexpected(options.error().with_context(config.name));
   settings.options = std::move(*options);
-  // There is no database of every login's name, and "postgres" is there unless somebody removed it.
-  if (!settings.options.has("service")) settings.options.set_default("dbname", "postgres");
+  if (!settings.options.has("service")) {
+    // There is no database of every login's name, and "postgres" is there unless somebody removed it.
+    settings.options.set_default("dbname", "postgres");
+    // libpq would take the name that the owner of the socket has on this host, where a container's has another or none.
+    if (!config.has("os_user")) settings.options.set_default("user", "postgres");
+  }
   settings.options.set_default("application_name", "dlm-freeze");
   settings.options.set_default("client_encoding", "UTF8");
   settings.options.set_default("gssencmode", "disable");  // Asks a KDC before anything else; nothing to gain on one host.

@@ -24,7 +24,7 @@ constexpr const char* kCopy = "/srv/copy/";
 
 /// Nightly runs set it to 20.
 int rounds() {
-  const char* text = std::getenv("DLM_FREEZE_ROUNDS");
+  const char* text = std::getenv("DLM_FREEZE_TEST_ROUNDS");
   return text != nullptr ? std::atoi(text) : 3;
 }
 

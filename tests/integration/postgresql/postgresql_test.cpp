@@ -45,7 +45,7 @@ void PostgresqlTest::configure_postgresql(const std::string& members) const {
 
 nlohmann::json PostgresqlTest::facts(std::size_t index) const {
   const auto status = nlohmann::json::parse(expect(0, {"status", "--json"}).out);
-  return status.at("quiescers").at(index).at("facts");
+  return status.at("session").at("quiescers").at(index).at("facts");
 }
 
 }  // namespace dlm_freeze::integration

@@ -19,6 +19,9 @@
 namespace dlm_freeze {
 namespace {
 
+/// What a stage of the databases leaves of the time that its answer is waited for, so that the error heard is theirs.
+constexpr auto kAnswerTime = std::chrono::milliseconds(100);
+
 Json deadline_body(Deadline deadline) {
   return Json::Object{{"deadline", Json(deadline.at().time_since_epoch().count())}};
 }
@@ -95,13 +98,19 @@ Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline)
 }
 
 Result<void> SessionClient::prepare(Deadline deadline) {
-  if (auto sent = send_message(watchdog_.get(), {verbs::kPrepare, deadline_body(deadline)}); !sent) return sent;
+  if (auto sent =
+          send_message(watchdog_.get(), {verbs::kPrepare, deadline_body(Deadline(deadline.at() - kAnswerTime))});
+      !sent)
+    return sent;
   if (auto sent = send_message(freezer_.get(), {verbs::kSync}); !sent) return sent;
   return await(true, true, deadline, "writing back dirty data and preparing the databases");
 }
 
 Result<void> SessionClient::quiesce(Deadline deadline) {
-  if (auto sent = send_message(watchdog_.get(), {verbs::kQuiesce, deadline_body(deadline)}); !sent) return sent;
+  if (auto sent =
+          send_message(watchdog_.get(), {verbs::kQuiesce, deadline_body(Deadline(deadline.at() - kAnswerTime))});
+      !sent)
+    return sent;
   return await(true, false, deadline, "quiescing the databases", ErrorKind::not_ready);
 }
 

@@ -97,7 +97,8 @@ std::optional<WalName> parse_wal_name(const std::string& name) {
 
 std::string format_wal_name(std::uint32_t timeline, std::uint64_t high, std::uint64_t low) {
   std::array<char, kNameLength + 1> text{};
-  static_cast<void>(std::snprintf(text.data(), text.size(), "%08X%08X%08X", timeline, static_cast<unsigned>(high), static_cast<unsigned>(low)));
+  static_cast<void>(std::snprintf(text.data(), text.size(), "%08X%08X%08X", timeline, static_cast<unsigned>(high),
+                                  static_cast<unsigned>(low)));
   return text.data();
 }
 
@@ -130,14 +131,18 @@ Result<void> save_backup_files(const std::string& directory, const BackupFiles& 
   return sync_directory(directory);
 }
 
-std::vector<std::string> wal_files_between(const std::string& first, const std::string& last, std::uint64_t segment_size) {
+std::vector<std::string> wal_files_between(const std::string& first, const std::string& last,
+                                           std::uint64_t segment_size) {
   const auto from = parse_wal_name(first);
   const auto to = parse_wal_name(last);
   constexpr std::uint64_t kBytesOfHigh = std::uint64_t{1} << 32;
   if (!from || !to || from->timeline != to->timeline || segment_size == 0 || segment_size > kBytesOfHigh) return {};
   const std::uint64_t per_high = kBytesOfHigh / segment_size;
+  const std::uint64_t begin = from->high * per_high + from->low;
+  const std::uint64_t end = to->high * per_high + to->low;
   std::vector<std::string> names;
-  for (std::uint64_t number = from->high * per_high + from->low; number <= to->high * per_high + to->low; ++number) {
+  if (begin > end || end - begin >= kMostWalFiles) return names;
+  for (std::uint64_t number = begin; number <= end; ++number) {
     names.push_back(format_wal_name(from->timeline, number / per_high, number % per_high));
   }
   return names;
@@ -146,8 +151,8 @@ std::vector<std::string> wal_files_between(const std::string& first, const std::
 std::string directory_name(const std::string& name) {
   std::string safe = name;
   for (char& letter : safe) {
-    const bool plain = (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') || (letter >= '0' && letter <= '9') ||
-                       letter == '.' || letter == '-' || letter == '_';
+    const bool plain = (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') ||
+                       (letter >= '0' && letter <= '9') || letter == '.' || letter == '-' || letter == '_';
     if (!plain) letter = '_';
   }
   // "." and ".." are no names.

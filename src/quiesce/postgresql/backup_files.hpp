@@ -26,9 +26,14 @@ struct BackupFiles {
 /// file is gone, or the deadline came: then the label is there and what the directory lacks is said.
 [[nodiscard]] Result<void> save_backup_files(const std::string& directory, const BackupFiles& files, Deadline deadline);
 
+/// How many WAL files are kept with a backup at most.
+inline constexpr std::size_t kMostWalFiles = 256;
+
 /// The names of the WAL files from `first` to `last`, both of one timeline, for a segment size in bytes. Empty when the
-/// names make no sense. ("000000010000000000000001": timeline, then the number of the segment in two halves.)
-[[nodiscard]] std::vector<std::string> wal_files_between(const std::string& first, const std::string& last, std::uint64_t segment_size);
+/// names make no sense or there are more than kMostWalFiles. ("000000010000000000000001": timeline, then the number of
+/// the segment in two halves.)
+[[nodiscard]] std::vector<std::string> wal_files_between(const std::string& first, const std::string& last,
+                                                         std::uint64_t segment_size);
 
 /// A name that is safe as one of a directory: anything but letters, digits, '.', '-' and '_' becomes '_'.
 [[nodiscard]] std::string directory_name(const std::string& name);

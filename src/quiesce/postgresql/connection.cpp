@@ -88,18 +88,22 @@ Connection::Handle Connection::start(const ConnectionOptions& options) {
   values.push_back(nullptr);
   Handle handle(::PQconnectStartParams(keywords.data(), values.data(), 0));
   // Warnings of the server would go to stderr, which is nobody's.
-  if (handle) ::PQsetNoticeProcessor(handle.get(), [](void* /*unused*/, const char* /*message*/) {}, nullptr);
+  if (handle)
+    ::PQsetNoticeProcessor(
+        handle.get(), [](void* /*unused*/, const char* /*message*/) {}, nullptr);
   return handle;
 }
 
-Result<Reached> reach(const ConnectionOptions& options, const std::optional<Account>& account, const Patience& patience) {
+Result<Reached> reach(const ConnectionOptions& options, const std::optional<Account>& account,
+                      const Patience& patience) {
   const auto acting = ActingAs::begin(account);
   if (!acting) return tl::unexpected(acting.error());
   const Connection::Handle handle = Connection::start(options);
   if (!handle) return failure("out of memory");
   PGconn* connection = handle.get();
   // The first packet is sent after that status.
-  const auto waited = connect_until(connection, patience, [&](auto /*next*/) { return ::PQstatus(connection) == CONNECTION_MADE; });
+  const auto waited =
+      connect_until(connection, patience, [&](auto /*next*/) { return ::PQstatus(connection) == CONNECTION_MADE; });
   Reached reached;
   const char* host = ::PQhost(connection);
   const char* port = ::PQport(connection);
@@ -112,7 +116,8 @@ Result<Reached> reach(const ConnectionOptions& options, const std::optional<Acco
   return reached;
 }
 
-Result<Connection> Connection::open(const ConnectionOptions& options, const std::optional<Account>& account, const Patience& patience) {
+Result<Connection> Connection::open(const ConnectionOptions& options, const std::optional<Account>& account,
+                                    const Patience& patience) {
   Connection connection(nullptr);
   {
     // Until the login is done: libpq may connect more than once.
@@ -124,7 +129,8 @@ Result<Connection> Connection::open(const ConnectionOptions& options, const std:
     if (auto done = connect_until(handle, patience, [](auto next) { return next == PGRES_POLLING_OK; }); !done) {
       return tl::unexpected(done.error().with_context("cannot log in"));
     }
-    if (::PQstatus(handle) != CONNECTION_OK) return failure("cannot log in: " + one_line(::PQerrorMessage(handle)), ErrorKind::not_ready);
+    if (::PQstatus(handle) != CONNECTION_OK)
+      return failure("cannot log in: " + one_line(::PQerrorMessage(handle)), ErrorKind::not_ready);
   }
   ::PQsetnonblocking(connection.handle_.get(), 1);
   connection.loss_ = new_loss_fd(::PQsocket(connection.handle_.get()));
@@ -144,7 +150,8 @@ Result<Reply> Connection::run(const std::string& statement, const Patience& pati
     unsent = ::PQflush(connection);
     if (unsent < 0) return lost("cannot send to the server");
     if (unsent == 0) break;
-    if (auto ready = wait_for(::PQsocket(connection), POLLIN | POLLOUT, patience); !ready) return tl::unexpected(ready.error());
+    if (auto ready = wait_for(::PQsocket(connection), POLLIN | POLLOUT, patience); !ready)
+      return tl::unexpected(ready.error());
     if (::PQconsumeInput(connection) == 0) return lost("the server has closed the connection");
   }
   Reply reply;
@@ -159,7 +166,8 @@ Result<Reply> Connection::run(const std::string& statement, const Patience& pati
     if (status == PGRES_TUPLES_OK) {
       for (int row = 0; row < ::PQntuples(result.get()); ++row) {
         std::vector<std::string>& fields = reply.rows.emplace_back();
-        for (int field = 0; field < ::PQnfields(result.get()); ++field) fields.emplace_back(::PQgetvalue(result.get(), row, field));
+        for (int field = 0; field < ::PQnfields(result.get()); ++field)
+          fields.emplace_back(::PQgetvalue(result.get(), row, field));
       }
     } else if (status != PGRES_COMMAND_OK && status != PGRES_EMPTY_QUERY) {
       const char* sql_state = ::PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
@@ -175,8 +183,10 @@ Result<Reply> Connection::run(const std::string& statement, const Patience& pati
 Result<std::vector<std::string>> Connection::row(const std::string& statement, const Patience& patience) {
   auto reply = run(statement, patience);
   if (!reply) return tl::unexpected(reply.error());
-  if (!reply->ok()) return failure(reply->message, is_servers_state(reply->sql_state) ? ErrorKind::not_ready : ErrorKind::failed);
-  if (reply->rows.size() != 1) return failure("the server gave " + std::to_string(reply->rows.size()) + " rows instead of one");
+  if (!reply->ok())
+    return failure(reply->message, is_servers_state(reply->sql_state) ? ErrorKind::not_ready : ErrorKind::failed);
+  if (reply->rows.size() != 1)
+    return failure("the server gave " + std::to_string(reply->rows.size()) + " rows instead of one");
   return std::move(reply->rows[0]);
 }
 

@@ -24,8 +24,8 @@ struct Patience {
 
 /// What a server answers to a statement.
 struct Reply {
-  std::string sql_state;  ///< "57014"; empty when the statement succeeded.
-  std::string message;    ///< The server's, when it did not.
+  std::string sql_state;                       ///< "57014"; empty when the statement succeeded.
+  std::string message;                         ///< The server's, when it did not.
   std::vector<std::vector<std::string>> rows;  ///< Null is an empty text.
 
   [[nodiscard]] bool ok() const { return sql_state.empty(); }
@@ -46,22 +46,25 @@ struct Reached {
   Endpoint endpoint;
   std::string problem;  ///< Why nobody can be reached; empty when somebody listens.
 };
-[[nodiscard]] Result<Reached> reach(const ConnectionOptions& options, const std::optional<Account>& account, const Patience& patience);
+[[nodiscard]] Result<Reached> reach(const ConnectionOptions& options, const std::optional<Account>& account,
+                                    const Patience& patience);
 
 /// A session with a server. Everything waits by poll, so that a deadline or a cancellation is kept to the millisecond;
 /// only the look-up of a host name is not under its control. Closing it is never slow: a statement that is still
-/// running is left to the server, which ends it by its time-out, and from version 14 on when it notices that the client is gone.
+/// running is left to the server, which ends it by its time-out, and from version 14 on when it notices that the client
+/// is gone.
 class Connection {
  public:
   /// Logs in, as `account` if the server is local. Any failure is of kind not_ready.
-  [[nodiscard]] static Result<Connection> open(const ConnectionOptions& options, const std::optional<Account>& account, const Patience& patience);
+  [[nodiscard]] static Result<Connection> open(const ConnectionOptions& options, const std::optional<Account>& account,
+                                               const Patience& patience);
 
   /// Runs one statement. An error here means that no answer came (not_ready; failed when cancelled): the session is
   /// of no use any more. A statement that the server refuses is a Reply.
   [[nodiscard]] Result<Reply> run(const std::string& statement, const Patience& patience);
 
-  /// The only row of a statement that gives one. A statement that the server refuses is an error, of kind not_ready when
-  /// it is the server's state that forbids it.
+  /// The only row of a statement that gives one. A statement that the server refuses is an error, of kind not_ready
+  /// when it is the server's state that forbids it.
   [[nodiscard]] Result<std::vector<std::string>> row(const std::string& statement, const Patience& patience);
 
   [[nodiscard]] int version() const;  ///< 150020
@@ -75,7 +78,8 @@ class Connection {
     void operator()(pg_conn* connection) const noexcept;
   };
   using Handle = std::unique_ptr<pg_conn, Close>;
-  friend Result<Reached> reach(const ConnectionOptions& options, const std::optional<Account>& account, const Patience& patience);
+  friend Result<Reached> reach(const ConnectionOptions& options, const std::optional<Account>& account,
+                               const Patience& patience);
 
   explicit Connection(Handle handle) : handle_(std::move(handle)) {}
   static Handle start(const ConnectionOptions& options);

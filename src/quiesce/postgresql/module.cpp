@@ -12,7 +12,8 @@ namespace dlm_freeze {
 namespace {
 
 constexpr const char* kBackupDirectory = "/var/lib/dlm-freeze/postgresql";
-constexpr std::array<const char*, 2> kSocketDirectories = {"/run/postgresql", "/tmp"};  // Debian, RHEL; as compiled from source
+constexpr std::array<const char*, 2> kSocketDirectories = {"/run/postgresql",
+                                                           "/tmp"};  // Debian, RHEL; as compiled from source
 
 PostgresqlMode mode_of(const std::string& text) {
   if (text == "checkpoint") return PostgresqlMode::checkpoint;
@@ -36,7 +37,8 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
   }
   settings.options.set_default("application_name", "dlm-freeze");
   settings.options.set_default("client_encoding", "UTF8");
-  settings.options.set_default("gssencmode", "disable");  // Asks a KDC before anything else; nothing to gain on one host.
+  settings.options.set_default("gssencmode",
+                               "disable");  // Asks a KDC before anything else; nothing to gain on one host.
 
   if (const std::string user = config.text("os_user"); !user.empty()) {
     const auto account = account_named(user);
@@ -46,7 +48,8 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
   settings.mode = mode_of(config.text("mode"));
   settings.require_checkpoint = config.boolean("require_checkpoint", false);
   settings.backup_directory = config.text("backup_directory", kBackupDirectory);
-  if (!settings.backup_directory.starts_with('/')) return failure(config.name + ".backup_directory must be an absolute path");
+  if (!settings.backup_directory.starts_with('/'))
+    return failure(config.name + ".backup_directory must be an absolute path");
   return std::make_unique<PostgresqlQuiescer>(std::move(settings));
 }
 
@@ -84,7 +87,8 @@ const QuiescerType& postgresql_quiescer_type() {
               {.name = "conninfo",
                .description = "libpq's connection string or URI, also with service=; the default socket when absent"},
               {.name = "os_user",
-               .description = "the account to connect as, for peer authentication; the owner of the socket when absent"},
+               .description =
+                   "the account to connect as, for peer authentication; the owner of the socket when absent"},
               {.name = "mode",
                .description = "auto: checkpoint where all of the cluster is frozen, else backup",
                .choices = {"auto", "checkpoint", "backup", "none"}},
@@ -92,7 +96,8 @@ const QuiescerType& postgresql_quiescer_type() {
                .type = OptionType::boolean,
                .description = "a CHECKPOINT that does not end in time is an error instead of a warning"},
               {.name = "backup_directory",
-               .description = "where mode backup keeps what a restore needs; /var/lib/dlm-freeze/postgresql when absent"},
+               .description =
+                   "where mode backup keeps what a restore needs; /var/lib/dlm-freeze/postgresql when absent"},
           },
       .create = create,
       .detect = detect,
@@ -106,6 +111,7 @@ const QuiescerType& postgresql_quiescer_type() {
 extern "C" [[gnu::visibility("default")]] const dlm_freeze::QuiescerModule* dlm_freeze_quiescer_module();
 
 const dlm_freeze::QuiescerModule* dlm_freeze_quiescer_module() {
-  static const dlm_freeze::QuiescerModule kModule = {dlm_freeze::kQuiescerInterface, &dlm_freeze::postgresql_quiescer_type()};
+  static const dlm_freeze::QuiescerModule kModule = {dlm_freeze::kQuiescerInterface,
+                                                     &dlm_freeze::postgresql_quiescer_type()};
   return &kModule;
 }

@@ -15,12 +15,11 @@ constexpr int kVersion14 = 140000;      // client_connection_check_interval, idl
 constexpr int kVersion15 = 150000;      // pg_backup_start, pg_checkpoint
 
 constexpr auto kLocateTimeout = std::chrono::seconds(1);
-/// The checkpoint in `quiesce` is for what has become dirty since the one in `prepare`; other databases may be locked meanwhile.
+/// The checkpoint in `quiesce` is for what has become dirty since the one in `prepare`; other databases may be locked
+/// meanwhile.
 constexpr auto kSecondCheckpointLimit = std::chrono::seconds(2);
 /// What the server gets, beyond its own time-out, to say that it has stopped a statement.
 constexpr auto kCancelGrace = milliseconds(200);
-/// How many WAL files are copied at most.
-constexpr std::size_t kMostWalFiles = 256;
 
 constexpr const char* kCancelled = "57014";
 
@@ -41,7 +40,9 @@ std::string timestamp() {
   return text;
 }
 
-void add_note(std::vector<LogLine>& notes, LogLevel level, std::string text) { notes.push_back({level, std::move(text)}); }
+void add_note(std::vector<LogLine>& notes, LogLevel level, std::string text) {
+  notes.push_back({level, std::move(text)});
+}
 
 }  // namespace
 
@@ -56,7 +57,8 @@ Result<Presence> PostgresqlQuiescer::locate(StageContext& context) {
   if (!reached->problem.empty()) return Presence{false, reached->problem, {}};
   Presence presence;
   if (!reached->endpoint.is_socket()) {
-    presence.detail = "listens on " + reached->endpoint.host + " port " + reached->endpoint.port + "; where its data lies is asked after the login";
+    presence.detail = "listens on " + reached->endpoint.host + " port " + reached->endpoint.port +
+                      "; where its data lies is asked after the login";
     return presence;
   }
   const std::string socket = reached->endpoint.socket();
@@ -67,7 +69,8 @@ Result<Presence> PostgresqlQuiescer::locate(StageContext& context) {
   }
   const auto lock = read_socket_lock(socket);
   if (!lock) {
-    presence.detail = "listens on " + socket + "; where its data lies is asked after the login (" + lock.error().message + ")";
+    presence.detail =
+        "listens on " + socket + "; where its data lies is asked after the login (" + lock.error().message + ")";
     return presence;
   }
   server_pid_ = lock->pid;
@@ -84,7 +87,8 @@ Result<void> PostgresqlQuiescer::connect(const Patience& patience) {
   if (!opened) return tl::unexpected(about(opened.error()));
   connection_ = std::move(*opened);
   if (connection_->version() < kOldestVersion) {
-    return failure(settings_.name + ": the server is older than PostgreSQL 10: quiesce it by commands of your own (type command)");
+    return failure(settings_.name +
+                   ": the server is older than PostgreSQL 10: quiesce it by commands of your own (type command)");
   }
   if (connection_->version() < kVersion14) return {};
   // A statement of ours ends when we die, and the held session does not end because it says nothing.
@@ -99,8 +103,9 @@ Result<void> PostgresqlQuiescer::connect(const Patience& patience) {
 Result<PostgresqlQuiescer::Server> PostgresqlQuiescer::ask_server(const Patience& patience) {
   const bool is_15 = connection_->version() >= kVersion15;
   const std::string statement =
-      std::string("SELECT pg_is_in_recovery(), (SELECT system_identifier FROM pg_control_system()),"
-                  " (SELECT setting FROM pg_settings WHERE name = 'data_directory'), current_user, ") +
+      std::string(
+          "SELECT pg_is_in_recovery(), (SELECT system_identifier FROM pg_control_system()),"
+          " (SELECT setting FROM pg_settings WHERE name = 'data_directory'), current_user, ") +
       (is_15 ? "pg_has_role('pg_checkpoint', 'USAGE'),"
                " has_function_privilege('pg_backup_start(text,boolean)', 'EXECUTE')"
                " AND has_function_privilege('pg_backup_stop(boolean)', 'EXECUTE')"
@@ -144,7 +149,8 @@ bool PostgresqlQuiescer::check_coverage(StageContext& context) const {
     if (location.what == kServerLog) {
       if (coverage.frozen) {
         add_note(context.notes, LogLevel::warn,
-                 settings_.name + ": its log (" + location.path + ") lies on a filesystem that is frozen: whoever logs then waits for the thaw");
+                 settings_.name + ": its log (" + location.path +
+                     ") lies on a filesystem that is frozen: whoever logs then waits for the thaw");
       }
     } else if (!coverage.frozen) {
       all_frozen = false;
@@ -154,7 +160,8 @@ bool PostgresqlQuiescer::check_coverage(StageContext& context) const {
     }
   }
   for (const auto& [mount_point, found] : uncovered) {
-    add_note(context.notes, LogLevel::warn, settings_.name + ": not frozen: " + found.first + " on " + mount_point + ": " + found.second);
+    add_note(context.notes, LogLevel::warn,
+             settings_.name + ": not frozen: " + found.first + " on " + mount_point + ": " + found.second);
   }
   return all_frozen;
 }
@@ -163,21 +170,26 @@ Result<void> PostgresqlQuiescer::choose_mode(const Server& server, bool all_froz
   mode_ = settings_.mode;
   if (mode_ == PostgresqlMode::automatic) {
     mode_ = all_frozen ? PostgresqlMode::checkpoint : PostgresqlMode::backup;
-    if (!all_frozen) add_note(notes, LogLevel::info, settings_.name + ": mode backup, since not all of it is known to be frozen");
+    if (!all_frozen)
+      add_note(notes, LogLevel::info, settings_.name + ": mode backup, since not all of it is known to be frozen");
   } else if (mode_ == PostgresqlMode::checkpoint && !all_frozen) {
-    add_note(notes, LogLevel::warn, settings_.name + ": mode checkpoint protects only what is frozen: mode backup is for the rest");
+    add_note(notes, LogLevel::warn,
+             settings_.name + ": mode checkpoint protects only what is frozen: mode backup is for the rest");
   }
   may_checkpoint_ = server.may_checkpoint;
   const bool is_15 = connection_->version() >= kVersion15;
   const std::string login = settings_.name + ": the login " + server.user;
   if (mode_ == PostgresqlMode::checkpoint && !server.may_checkpoint) {
-    return failure(login + " may not run CHECKPOINT: " + (is_15 ? "GRANT pg_checkpoint TO " + server.user : "it must be a superuser before PostgreSQL 15"),
-                   ErrorKind::not_ready);
+    return failure(
+        login + " may not run CHECKPOINT: " +
+            (is_15 ? "GRANT pg_checkpoint TO " + server.user : "it must be a superuser before PostgreSQL 15"),
+        ErrorKind::not_ready);
   }
   if (mode_ == PostgresqlMode::backup && !server.may_back_up) {
     const std::string functions = is_15 ? "pg_backup_start(text, boolean), pg_backup_stop(boolean)"
                                         : "pg_start_backup(text, boolean, boolean), pg_stop_backup(boolean, boolean)";
-    return failure(login + " may not make a backup, which mode backup needs: GRANT EXECUTE ON FUNCTION " + functions + " TO " + server.user,
+    return failure(login + " may not make a backup, which mode backup needs: GRANT EXECUTE ON FUNCTION " + functions +
+                       " TO " + server.user,
                    ErrorKind::not_ready);
   }
   return {};
@@ -195,11 +207,13 @@ Result<void> PostgresqlQuiescer::probe(StageContext& context) {
 
 /// A statement with a time-out in the server as well, so that the session is still of use when it has run out, and the
 /// statement does not go on for long if this process dies.
-Result<Reply> PostgresqlQuiescer::run_bounded(const std::string& statement, BootClock::duration limit, const Patience& patience) {
+Result<Reply> PostgresqlQuiescer::run_bounded(const std::string& statement, BootClock::duration limit,
+                                              const Patience& patience) {
   const auto whole = std::max<milliseconds::rep>(1, std::chrono::duration_cast<milliseconds>(limit).count());
   auto set = connection_->run("SET statement_timeout = " + std::to_string(whole), patience);
   if (!set || !set->ok()) return set;
-  return connection_->run(statement, {patience.deadline.or_earlier(Deadline::in(limit + kCancelGrace)), patience.cancel_fd});
+  return connection_->run(statement,
+                          {patience.deadline.or_earlier(Deadline::in(limit + kCancelGrace)), patience.cancel_fd});
 }
 
 /// A CHECKPOINT that may take `limit`. That it has not ended by then is a warning, or an error if one is required.
@@ -212,8 +226,12 @@ Result<void> PostgresqlQuiescer::checkpoint(StageContext& context, BootClock::du
     connection_.reset();  // What it still says would be taken for the next answer.
   }
   const std::string what = settings_.name + ": CHECKPOINT has not ended within " + format_seconds(limit) + " s";
-  if (required) return failure(what + ", and require_checkpoint is set: raise the time-out, or lower max_wal_size or checkpoint_timeout in the server");
-  add_note(context.notes, LogLevel::warn, what + ": a copy of it is consistent all the same, but recovers from an older checkpoint");
+  if (required)
+    return failure(what +
+                   ", and require_checkpoint is set: raise the time-out, or lower max_wal_size or checkpoint_timeout "
+                   "in the server");
+  add_note(context.notes, LogLevel::warn,
+           what + ": a copy of it is consistent all the same, but recovers from an older checkpoint");
   return {};
 }
 
@@ -237,7 +255,8 @@ Result<void> PostgresqlQuiescer::prepare(StageContext& context) {
 Result<void> PostgresqlQuiescer::start_backup(const StageContext& context) {
   const std::string label = quoted("dlm-freeze " + context.execution_id);
   const bool is_15 = connection_->version() >= kVersion15;
-  const std::string statement = is_15 ? "SELECT pg_backup_start(" + label + ", true)" : "SELECT pg_start_backup(" + label + ", true, false)";
+  const std::string statement =
+      is_15 ? "SELECT pg_backup_start(" + label + ", true)" : "SELECT pg_start_backup(" + label + ", true, false)";
   const auto reply = run_bounded(statement, context.deadline.remaining(), patience_of(context));
   if (!reply) return tl::unexpected(about(reply.error()));
   if (reply->ok()) {
@@ -246,7 +265,10 @@ Result<void> PostgresqlQuiescer::start_backup(const StageContext& context) {
   }
   auto error = refused("the backup cannot be started", *reply);
   if (reply->sql_state == kCancelled) {
-    error = failure(settings_.name + ": the backup has not started within the time budget: its checkpoint takes longer; raise --timeout", ErrorKind::not_ready);
+    error =
+        failure(settings_.name +
+                    ": the backup has not started within the time budget: its checkpoint takes longer; raise --timeout",
+                ErrorKind::not_ready);
   }
   return error;
 }
@@ -306,12 +328,14 @@ Result<std::vector<Fact>> PostgresqlQuiescer::quiesce(StageContext& context) {
 
 /// Which WAL files a restore is going to need that the snapshot does not have whole: those from the one that was being
 /// written when the hold began. With an archive they are in there.
-void PostgresqlQuiescer::list_wal(BackupFiles& files, const std::string& last, std::uint64_t segment_size, std::vector<LogLine>& notes) const {
+void PostgresqlQuiescer::list_wal(BackupFiles& files, const std::string& last, std::uint64_t segment_size,
+                                  std::vector<LogLine>& notes) const {
   if (archiving_ || held_wal_file_.empty()) return;
-  const auto wal = files_ ? std::find_if(files_->locations.begin(), files_->locations.end(), [](const DataLocation& location) { return location.what == "WAL"; })
+  const auto wal = files_ ? std::find_if(files_->locations.begin(), files_->locations.end(),
+                                         [](const DataLocation& location) { return location.what == "WAL"; })
                           : std::vector<DataLocation>::const_iterator();
   std::vector<std::string> names = wal_files_between(held_wal_file_, last, segment_size);
-  if (!files_ || wal == files_->locations.end() || names.empty() || names.size() > kMostWalFiles) {
+  if (!files_ || wal == files_->locations.end() || names.empty()) {
     add_note(notes, LogLevel::warn,
              settings_.name + ": a restore needs the WAL files " + held_wal_file_ + " to " + last +
                  ", and they are not saved: set archive_mode in the server, or copy them now");
@@ -324,11 +348,13 @@ void PostgresqlQuiescer::list_wal(BackupFiles& files, const std::string& last, s
 Result<void> PostgresqlQuiescer::finish_backup(StageContext& context) {
   const Patience patience = patience_of(context);
   const auto lost = [&](const std::string& why) {
-    return failure(settings_.name + ": the backup did not last until post-script (" + why + "): this snapshot is not to be restored with it",
+    return failure(settings_.name + ": the backup did not last until post-script (" + why +
+                       "): this snapshot is not to be restored with it",
                    ErrorKind::protection_lost);
   };
   if (!connection_) return lost("its session was lost");
-  const std::string stop = connection_->version() >= kVersion15 ? "pg_backup_stop(false)" : "pg_stop_backup(false, false)";
+  const std::string stop =
+      connection_->version() >= kVersion15 ? "pg_backup_stop(false)" : "pg_stop_backup(false, false)";
   const std::string name_of_file = in_recovery_ ? "''" : "pg_walfile_name(lsn)";
   const auto reply = run_bounded("SELECT lsn, labelfile, spcmapfile, " + name_of_file +
                                      ", pg_size_bytes(current_setting('wal_segment_size')) FROM " + stop,
@@ -345,7 +371,8 @@ Result<void> PostgresqlQuiescer::finish_backup(StageContext& context) {
     return tl::unexpected(about(saved.error().with_context("the files of the backup are not all saved")));
   }
   add_note(context.notes, LogLevel::info,
-           settings_.name + ": the backup ended at " + row[0] + "; to restore the snapshot put the files in " + saved_to_ + " into its data directory");
+           settings_.name + ": the backup ended at " + row[0] + "; to restore the snapshot put the files in " +
+               saved_to_ + " into its data directory");
   return {};
 }
 

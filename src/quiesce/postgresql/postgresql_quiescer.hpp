@@ -19,7 +19,8 @@ namespace dlm_freeze {
 /// What is done to a cluster so that a snapshot of it is worth having.
 enum class PostgresqlMode {
   automatic,   ///< `checkpoint` where all of the cluster is going to be frozen, else `backup`.
-  checkpoint,  ///< Nothing is held: frozen in one moment, the cluster is consistent, and the checkpoint makes recovery short.
+  checkpoint,  ///< Nothing is held: frozen in one moment, the cluster is consistent, and the checkpoint makes recovery
+               ///< short.
   backup,      ///< A backup is under way while it is held: the parts of the cluster need not be of one moment.
   none,        ///< Only where it stands is recorded.
 };
@@ -34,7 +35,8 @@ struct PostgresqlSettings {
 };
 
 /// One PostgreSQL cluster. It has a session with the server from `probe` on, in mode checkpoint until the end of
-/// `quiesce`, so that none is left while anything is frozen; in mode backup until `release`, without a statement in between.
+/// `quiesce`, so that none is left while anything is frozen; in mode backup until `release`, without a statement in
+/// between.
 class PostgresqlQuiescer final : public Quiescer {
  public:
   explicit PostgresqlQuiescer(PostgresqlSettings settings) : settings_(std::move(settings)) {}
@@ -67,7 +69,8 @@ class PostgresqlQuiescer final : public Quiescer {
   Result<void> start_backup(const StageContext& context);
   Result<std::vector<Fact>> facts(const Patience& patience);
   Result<void> finish_backup(StageContext& context);
-  void list_wal(BackupFiles& files, const std::string& last, std::uint64_t segment_size, std::vector<LogLine>& notes) const;
+  void list_wal(BackupFiles& files, const std::string& last, std::uint64_t segment_size,
+                std::vector<LogLine>& notes) const;
 
   [[nodiscard]] Error about(const Error& error) const { return error.with_context(settings_.name); }
   [[nodiscard]] Failure refused(const std::string& what, const Reply& reply) const;
@@ -75,16 +78,16 @@ class PostgresqlQuiescer final : public Quiescer {
 
   PostgresqlSettings settings_;
   std::optional<Connection> connection_;
-  std::string data_directory_;    ///< As far as it is known.
-  pid_t server_pid_ = 0;          ///< 0: not known.
+  std::string data_directory_;  ///< As far as it is known.
+  pid_t server_pid_ = 0;        ///< 0: not known.
   std::optional<ClusterFiles> files_;
   PostgresqlMode mode_ = PostgresqlMode::automatic;  ///< The one that was chosen.
   bool may_checkpoint_ = false;
   bool first_checkpoint_done_ = false;
   bool in_recovery_ = false;
   bool backup_started_ = false;
-  std::string saved_to_;          ///< The directory for the files of this backup.
-  std::string held_wal_file_;     ///< The WAL file that was being written when the hold began; empty on a standby.
+  std::string saved_to_;       ///< The directory for the files of this backup.
+  std::string held_wal_file_;  ///< The WAL file that was being written when the hold began; empty on a standby.
   bool archiving_ = false;
 };
 

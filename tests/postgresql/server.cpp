@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "integration/postgresql/server.hpp"
+#include "postgresql/server.hpp"
 
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -25,12 +26,22 @@ namespace fs = std::filesystem;
 
 constexpr gid_t kNoGroup = 65534;
 
+/// Whether a process of a server that was killed still works in its data directory, which is the directory of them all.
+bool is_used(const std::string& data) {
+  std::error_code error;
+  for (const auto& process : fs::directory_iterator("/proc")) {
+    if (fs::read_symlink(process.path() / "cwd", error) == data) return true;
+  }
+  return false;
+}
+
 /// The newest version below /usr/lib/postgresql of `root`.
 int newest_version(const std::string& root) {
   int newest = 0;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(root + "/usr/lib/postgresql", error)) {
-    if (fs::exists(entry.path() / "bin/postgres")) newest = std::max(newest, std::atoi(entry.path().filename().c_str()));
+    if (fs::exists(entry.path() / "bin/postgres"))
+      newest = std::max(newest, std::atoi(entry.path().filename().c_str()));
   }
   return newest;
 }
@@ -41,7 +52,8 @@ std::optional<Installation> find_installation() {
   const char* root = std::getenv("DLM_FREEZE_POSTGRESQL_ROOT");
   Installation found;
   if (root != nullptr) found.root = root;
-  found.version = root != nullptr ? newest_version(found.root) : (fs::exists("/usr/lib/postgresql/15/bin/postgres") ? 15 : 0);
+  found.version =
+      root != nullptr ? newest_version(found.root) : (fs::exists("/usr/lib/postgresql/15/bin/postgres") ? 15 : 0);
   if (found.version == 0) return std::nullopt;
   found.programs = "/usr/lib/postgresql/" + std::to_string(found.version) + "/bin";
   std::ifstream accounts(found.root + "/etc/passwd");
@@ -58,7 +70,8 @@ std::optional<Installation> find_installation() {
   return std::nullopt;
 }
 
-Server::Server(Installation installation, ClusterSpec spec) : installation_(std::move(installation)), spec_(std::move(spec)) {
+Server::Server(Installation installation, ClusterSpec spec)
+    : installation_(std::move(installation)), spec_(std::move(spec)) {
   if (spec_.user) {
     installation_.user = *spec_.user;
     installation_.group = kNoGroup;
@@ -87,18 +100,19 @@ void Server::show_to_chroot() const {
 }
 
 std::vector<std::string> Server::command(const std::string& name, const std::vector<std::string>& arguments) const {
-  std::vector<std::string> words = {"chroot",
-                                    "--userspec=" + std::to_string(installation_.user) + ":" + std::to_string(installation_.group),
-                                    "--groups=" + std::to_string(installation_.group),
-                                    installation_.root,
-                                    "/usr/bin/env",
-                                    "-i",
-                                    "PATH=/usr/bin:/bin",
-                                    "LC_ALL=C.UTF-8",
-                                    "PGHOST=" + spec_.sockets,
-                                    "PGPORT=" + std::to_string(spec_.port),
-                                    "PGDATABASE=postgres",
-                                    installation_.programs + "/" + name};
+  std::vector<std::string> words = {
+      "chroot",
+      "--userspec=" + std::to_string(installation_.user) + ":" + std::to_string(installation_.group),
+      "--groups=" + std::to_string(installation_.group),
+      installation_.root,
+      "/usr/bin/env",
+      "-i",
+      "PATH=/usr/bin:/bin",
+      "LC_ALL=C.UTF-8",
+      "PGHOST=" + spec_.sockets,
+      "PGPORT=" + std::to_string(spec_.port),
+      "PGDATABASE=postgres",
+      installation_.programs + "/" + name};
   words.insert(words.end(), arguments.begin(), arguments.end());
   return words;
 }
@@ -129,7 +143,8 @@ void Server::start(bool wait) {
   show_to_chroot();
   fs::create_directories(fs::path(spec_.log).parent_path());
   std::vector<std::string> arguments = {"-D", spec_.data};
-  std::vector<std::string> settings = {"unix_socket_directories=" + spec_.sockets, "port=" + std::to_string(spec_.port), "listen_addresses="};
+  std::vector<std::string> settings = {"unix_socket_directories=" + spec_.sockets, "port=" + std::to_string(spec_.port),
+                                       "listen_addresses="};
   settings.insert(settings.end(), spec_.settings.begin(), spec_.settings.end());
   for (const std::string& setting : settings) arguments.insert(arguments.end(), {"-c", setting});
   const auto words = command("postgres", arguments);
@@ -189,6 +204,8 @@ void Server::kill() {
     static_cast<void>(reap(pid_, std::chrono::seconds(10)));
   }
   pid_ = -1;
+  if (!eventually([&] { return !is_used(spec_.data); }, std::chrono::seconds(10)))
+    ADD_FAILURE() << spec_.data << " is still used";
 }
 
 std::string Server::sql(const std::string& statement) const {

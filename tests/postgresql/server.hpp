@@ -27,12 +27,12 @@ struct Installation {
 /// Where a cluster lies and how it is reached.
 struct ClusterSpec {
   std::string data = "/srv/data/main";
-  std::string wal = {};                ///< Empty: in the data directory.
+  std::string wal = {};  ///< Empty: in the data directory.
   std::string sockets = "/run/postgresql";
   int port = 5432;
   std::vector<std::string> settings = {};  ///< "name=value"
-  std::string log = {};                ///< Empty: /srv/log/<port>.log
-  std::optional<uid_t> user = {};      ///< Instead of postgres; the group is then nogroup.
+  std::string log = {};                    ///< Empty: /srv/log/<port>.log
+  std::optional<uid_t> user = {};          ///< Instead of postgres; the group is then nogroup.
 };
 
 /// A PostgreSQL server of the test's own. Logins of the operating system's owner are by peer authentication, as on
@@ -65,10 +65,12 @@ class Server {
   std::string sql(const std::string& statement) const;  // NOLINT(modernize-use-nodiscard)
 
   /// Runs one of PostgreSQL's programs as the cluster's owner, with host and port in its environment.
-  std::string tool(const std::string& name, const std::vector<std::string>& arguments) const;  // NOLINT(modernize-use-nodiscard)
+  std::string tool(const std::string& name,
+                   const std::vector<std::string>& arguments) const;  // NOLINT(modernize-use-nodiscard)
 
   /// The command line for the same.
-  [[nodiscard]] std::vector<std::string> command(const std::string& name, const std::vector<std::string>& arguments) const;
+  [[nodiscard]] std::vector<std::string> command(const std::string& name,
+                                                 const std::vector<std::string>& arguments) const;
 
   /// The process id of a backend by its backend_type.
   [[nodiscard]] pid_t process(const std::string& backend_type) const;

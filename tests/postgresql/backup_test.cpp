@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <string>
 
-#include "integration/postgresql/postgresql_test.hpp"
-#include "integration/postgresql/workload.hpp"
+#include "postgresql/postgresql_test.hpp"
+#include "postgresql/workload.hpp"
 
 namespace dlm_freeze::integration {
 namespace {
@@ -34,7 +34,8 @@ class Backup : public PostgresqlTest {
 
   void expect_whole(const std::string& data, const Workload::Counts& acknowledged,
                     const std::vector<std::string>& settings = {}) {
-    Server copy(installation(), {.data = data, .sockets = "/srv/copy/run", .settings = settings, .log = "/srv/copy/log"});
+    Server copy(installation(),
+                {.data = data, .sockets = "/srv/copy/run", .settings = settings, .log = "/srv/copy/log"});
     copy.start();
     ASSERT_TRUE(eventually([&] { return copy.sql("SELECT pg_is_in_recovery()") == "f"; }, std::chrono::seconds(30)));
     EXPECT_THAT(copy.log(), HasSubstr("consistent recovery state reached"));
@@ -76,7 +77,8 @@ TEST_F(Backup, OfAClusterThatIsNotFrozenIsRestoredWithTheSavedFiles) {
 TEST_F(Backup, WithAnArchiveLeavesTheWalToIt) {
   fs::create_directories("/srv/archive");
   run_tool({"chown", std::to_string(installation().user), "/srv/archive"});
-  Server& server = add_server({.data = "/srv/data/main", .settings = {"archive_mode=on", "archive_command=cp %p /srv/archive/%f"}});
+  Server& server =
+      add_server({.data = "/srv/data/main", .settings = {"archive_mode=on", "archive_command=cp %p /srv/archive/%f"}});
   Workload::prepare(server);
   configure_postgresql(R"("mode": "backup")");
   const Workload workload(server);

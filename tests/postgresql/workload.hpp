@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <thread>
 
-#include "integration/postgresql/server.hpp"
+#include "postgresql/server.hpp"
 
 namespace dlm_freeze::integration {
 

@@ -9,8 +9,8 @@
 #include <memory>
 #include <utility>
 
-#include "integration/postgresql/postgresql_test.hpp"
-#include "integration/postgresql/workload.hpp"
+#include "postgresql/postgresql_test.hpp"
+#include "postgresql/workload.hpp"
 
 namespace dlm_freeze::integration {
 namespace {
@@ -68,9 +68,8 @@ class Copies : public PostgresqlTest, public testing::WithParamInterface<Case> {
     primary.sql("CREATE TABLESPACE space LOCATION '/srv/primary/space'");
     Workload::prepare(primary, "space");
     for (const char* part : kParts) make_directory(std::string("/srv/") + part + "/main");
-    primary.tool("pg_basebackup",
-                 {"-D", "/srv/data/main", "--waldir=/srv/wal/main", "-T",
-                  "/srv/primary/space=/srv/space/main", "-R", "-c", "fast"});
+    primary.tool("pg_basebackup", {"-D", "/srv/data/main", "--waldir=/srv/wal/main", "-T",
+                                   "/srv/primary/space=/srv/space/main", "-R", "-c", "fast"});
     add_stopped_server(frozen).start();
     writing_ = &primary;
   }
@@ -147,8 +146,7 @@ TEST_P(Copies, HoldEveryAcknowledgedCommitAndAreWhole) {
           EXPECT_GE(stored[i], acknowledged[i]) << "writer " << i << " lost commits";
         }
       }
-      EXPECT_THAT(copy.log(),
-                  HasSubstr("redo starts at " + held.at("redo_lsn").get<std::string>()));
+      EXPECT_THAT(copy.log(), HasSubstr("redo starts at " + held.at("redo_lsn").get<std::string>()));
       EXPECT_THAT(copy.log(), Not(HasSubstr("PANIC")));
       copy.tool("pg_amcheck", {"--all", "--install-missing", "--heapallindexed"});
       copy.stop();
@@ -159,10 +157,8 @@ TEST_P(Copies, HoldEveryAcknowledgedCommitAndAreWhole) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, Copies,
-                         testing::Values(Case{"PrimaryOnExt4", "ext4", false},
-                                         Case{"PrimaryOnXfs", "xfs", false},
-                                         Case{"StandbyOnExt4", "ext4", true},
-                                         Case{"StandbyOnXfs", "xfs", true}),
+                         testing::Values(Case{"PrimaryOnExt4", "ext4", false}, Case{"PrimaryOnXfs", "xfs", false},
+                                         Case{"StandbyOnExt4", "ext4", true}, Case{"StandbyOnXfs", "xfs", true}),
                          [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace

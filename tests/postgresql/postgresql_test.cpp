@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "integration/postgresql/postgresql_test.hpp"
+#include "postgresql/postgresql_test.hpp"
 
 #include <filesystem>
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "integration/harness/host_test.hpp"
-#include "integration/postgresql/server.hpp"
+#include "postgresql/server.hpp"
 
 namespace dlm_freeze::integration {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "integration/postgresql/workload.hpp"
+#include "postgresql/workload.hpp"
 
 #include <fcntl.h>
 #include <libpq-fe.h>
@@ -18,8 +18,7 @@ void Workload::prepare(const Server& server, const std::string& tablespace) {
       "GRANT ALL ON counts TO app");
   std::vector<std::string> arguments = {"-i", "-q", "-s", "3"};
   if (!tablespace.empty()) {
-    arguments.insert(arguments.end(),
-                     {"--tablespace=" + tablespace, "--index-tablespace=" + tablespace});
+    arguments.insert(arguments.end(), {"--tablespace=" + tablespace, "--index-tablespace=" + tablespace});
   }
   server.tool("pgbench", arguments);
 }
@@ -55,16 +54,15 @@ Workload::~Workload() {
 void Workload::write(int writer) {
   auto& count = acknowledged_[static_cast<std::size_t>(writer)];
   PGconn* connection = ::PQconnectdb(conninfo_.c_str());
-  const std::string first =
-      "SELECT coalesce(max(n), 0) FROM counts WHERE writer = " + std::to_string(writer);
+  const std::string first = "SELECT coalesce(max(n), 0) FROM counts WHERE writer = " + std::to_string(writer);
   PGresult* result = ::PQexec(connection, first.c_str());
   if (::PQresultStatus(result) == PGRES_TUPLES_OK) {
     count = std::stoll(::PQgetvalue(result, 0, 0));
   }
   ::PQclear(result);
   while (!stopping_) {
-    const std::string insert = "INSERT INTO counts VALUES (" + std::to_string(writer) + ", " +
-                               std::to_string(count + 1) + ")";
+    const std::string insert =
+        "INSERT INTO counts VALUES (" + std::to_string(writer) + ", " + std::to_string(count + 1) + ")";
     result = ::PQexec(connection, insert.c_str());
     const bool stored = ::PQresultStatus(result) == PGRES_COMMAND_OK;
     ::PQclear(result);
@@ -94,8 +92,7 @@ bool Workload::goes_on() const {
 }
 
 Workload::Counts Workload::stored(const Server& server) {
-  std::istringstream rows(
-      server.sql("SELECT writer || ' ' || count(*) || ' ' || max(n) FROM counts GROUP BY writer"));
+  std::istringstream rows(server.sql("SELECT writer || ' ' || count(*) || ' ' || max(n) FROM counts GROUP BY writer"));
   Counts counts{};
   std::size_t writer = 0;
   std::int64_t number = 0;

@@ -19,8 +19,10 @@
 namespace dlm_freeze {
 namespace {
 
-/// What a stage of the databases leaves of the time that its answer is waited for, so that the error heard is theirs.
-constexpr auto kAnswerTime = std::chrono::milliseconds(100);
+/// How long after the deadline of a stage the watchdog may take to say which database was late, and why.
+constexpr auto kAnswerPatience = std::chrono::milliseconds(150);
+
+Deadline with_patience(Deadline deadline) { return Deadline(deadline.at() + kAnswerPatience); }
 
 Json deadline_body(Deadline deadline) {
   return Json::Object{{"deadline", Json(deadline.at().time_since_epoch().count())}};
@@ -98,20 +100,14 @@ Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline)
 }
 
 Result<void> SessionClient::prepare(Deadline deadline) {
-  if (auto sent =
-          send_message(watchdog_.get(), {verbs::kPrepare, deadline_body(Deadline(deadline.at() - kAnswerTime))});
-      !sent)
-    return sent;
+  if (auto sent = send_message(watchdog_.get(), {verbs::kPrepare, deadline_body(deadline)}); !sent) return sent;
   if (auto sent = send_message(freezer_.get(), {verbs::kSync}); !sent) return sent;
-  return await(true, true, deadline, "writing back dirty data and preparing the databases");
+  return await(true, true, with_patience(deadline), "writing back dirty data and preparing the databases");
 }
 
 Result<void> SessionClient::quiesce(Deadline deadline) {
-  if (auto sent =
-          send_message(watchdog_.get(), {verbs::kQuiesce, deadline_body(Deadline(deadline.at() - kAnswerTime))});
-      !sent)
-    return sent;
-  return await(true, false, deadline, "quiescing the databases", ErrorKind::not_ready);
+  if (auto sent = send_message(watchdog_.get(), {verbs::kQuiesce, deadline_body(deadline)}); !sent) return sent;
+  return await(true, false, with_patience(deadline), "quiescing the databases", ErrorKind::not_ready);
 }
 
 Result<void> SessionClient::freeze(Deadline deadline) {

@@ -10,6 +10,7 @@ std::vector<const QuiescerType*> builtin_quiescer_types() { return {&command_qui
 std::vector<ModuleType> module_quiescer_types() {
   return {
       {.name = "mysql", .signs = {kMysqlSockets.begin(), kMysqlSockets.end()}},
+      {.name = "postgresql", .signs = {"/run/postgresql/.s.PGSQL.*", "/tmp/.s.PGSQL.*"}},
   };
 }
 

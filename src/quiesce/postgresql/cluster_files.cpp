@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quiesce/postgresql/cluster_files.hpp"
+
+#include <glob.h>
+
+#include <charconv>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+
+#include "dlm_freeze/base/files.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    lines.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return lines;
+}
+
+void add_location(ClusterFiles& files, const std::string& what, const fs::path& path) {
+  std::error_code error;
+  const fs::path resolved = fs::canonical(path, error);
+  if (error) {
+    files.problems.push_back(what + " (" + path.string() + "): " + error.message());
+  } else {
+    files.locations.push_back({what, resolved.string()});
+  }
+}
+
+/// The file that the server's log goes to; empty when it is no file.
+fs::path log_file(const fs::path& data, pid_t server) {
+  // Lines of "<format> <path>", the path as in log_directory: relative to the data directory or absolute.
+  if (const auto current = read_file((data / "current_logfiles").string()); current && !current->empty()) {
+    const std::string first = lines_of(*current)[0];
+    if (const std::size_t blank = first.find(' '); blank != std::string::npos) return data / first.substr(blank + 1);
+  }
+  std::error_code error;
+  const fs::path output = "/proc/" + std::to_string(server) + "/fd/2";
+  if (server <= 0 || !fs::is_regular_file(output, error)) return {};
+  const fs::path target = fs::read_symlink(output, error);
+  return error ? fs::path() : target;
+}
+
+}  // namespace
+
+Result<SocketLock> parse_socket_lock(const std::string& text) {
+  const std::vector<std::string> lines = lines_of(text);
+  SocketLock lock;
+  if (lines.size() < 2) return failure("it has fewer than two lines");
+  const char* end = lines[0].data() + lines[0].size();
+  const auto [stop, error] = std::from_chars(lines[0].data(), end, lock.pid);
+  if (error != std::errc() || stop != end) return failure("its first line is no process id");
+  lock.pid = std::abs(lock.pid);  // Negative: a standalone backend.
+  lock.data_directory = lines[1];
+  if (!lock.data_directory.starts_with('/')) return failure("its second line is no directory");
+  return lock;
+}
+
+Result<SocketLock> read_socket_lock(const std::string& socket) {
+  const std::string path = socket + ".lock";
+  const auto text = read_file(path, 64 * 1024);
+  if (!text) return tl::unexpected(text.error());
+  auto lock = parse_socket_lock(*text);
+  if (!lock) return tl::unexpected(lock.error().with_context(path));
+  return lock;
+}
+
+std::vector<std::string> sockets_in(const std::string& directory) {
+  std::vector<std::string> sockets;
+  glob_t found{};
+  if (::glob((directory + "/.s.PGSQL.*").c_str(), 0, nullptr, &found) == 0) {
+    for (std::size_t i = 0; i < found.gl_pathc; ++i) {
+      std::error_code error;
+      if (fs::is_socket(found.gl_pathv[i], error)) sockets.emplace_back(found.gl_pathv[i]);
+    }
+  }
+  ::globfree(&found);
+  return sockets;
+}
+
+ClusterFiles find_cluster_files(const std::string& data_directory, pid_t server) {
+  ClusterFiles files;
+  const fs::path data = data_directory;
+  add_location(files, "data", data);
+  add_location(files, "WAL", data / "pg_wal");
+  std::error_code error;
+  for (fs::directory_iterator entry(data / "pg_tblspc", error), end; !error && entry != end; entry.increment(error)) {
+    add_location(files, "tablespace " + entry->path().filename().string(), entry->path());
+  }
+  if (error) files.problems.push_back("tablespaces (" + (data / "pg_tblspc").string() + "): " + error.message());
+  if (const fs::path log = log_file(data, server); !log.empty()) add_location(files, kServerLog, log);
+  return files;
+}
+
+std::optional<std::string> system_identifier_of(const std::string& data_directory) {
+  // struct ControlFileData begins with it, in the byte order of the host, since 7.1.
+  std::uint64_t identifier = 0;
+  const auto text = read_file(data_directory + "/global/pg_control", 1 << 20);
+  if (!text || text->size() < sizeof identifier) return std::nullopt;
+  std::memcpy(&identifier, text->data(), sizeof identifier);
+  return std::to_string(identifier);
+}
+
+}  // namespace dlm_freeze

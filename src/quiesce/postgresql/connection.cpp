@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quiesce/postgresql/connection.hpp"
+
+#include <libpq-fe.h>
+#include <poll.h>
+#include <sys/epoll.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+namespace dlm_freeze {
+namespace {
+
+/// Classes of SQLSTATE that speak of the server's state and not of the statement: connection exception, invalid
+/// authorization, insufficient resources, operator intervention (starting up, shutting down), I/O error.
+bool is_servers_state(std::string_view sql_state) {
+  return sql_state.starts_with("08") || sql_state.starts_with("28") || sql_state.starts_with("53") ||
+         sql_state.starts_with("57") || sql_state.starts_with("58");
+}
+
+/// One line of libpq's or the server's words, which come with newlines.
+std::string one_line(const char* text) {
+  std::string line;
+  for (const char* at = text == nullptr ? "" : text; *at != '\0'; ++at) {
+    const bool blank = *at == '\n' || *at == '\t' || *at == ' ';
+    if (!blank) {
+      line += *at;
+    } else if (!line.empty() && line.back() != ' ') {
+      line += ' ';
+    }
+  }
+  while (line.ends_with(' ')) line.pop_back();
+  return line;
+}
+
+/// Waits until the socket is ready. Errors: the deadline (not_ready) or the cancellation (failed) came first.
+Result<void> wait_for(int socket, short events, const Patience& patience) {
+  for (;;) {
+    std::array<pollfd, 2> waiting = {pollfd{socket, events, 0}, pollfd{patience.cancel_fd, POLLIN, 0}};
+    const int count = ::poll(waiting.data(), waiting.size(), patience.deadline.poll_timeout());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return system_failure("cannot wait for the server", errno);
+    if (waiting[1].revents != 0) return failure("given up, because the session is being undone");
+    if (waiting[0].revents != 0) return {};
+    return failure("the server does not answer in time", ErrorKind::not_ready);
+  }
+}
+
+struct ClearResult {
+  void operator()(PGresult* result) const noexcept { ::PQclear(result); }
+};
+using ResultHandle = std::unique_ptr<PGresult, ClearResult>;
+
+/// Goes on connecting until `reached` or until it has failed, which PQstatus tells.
+template <typename Predicate>
+Result<void> connect_until(PGconn* connection, const Patience& patience, Predicate reached) {
+  PostgresPollingStatusType next = PGRES_POLLING_WRITING;
+  while (::PQstatus(connection) != CONNECTION_BAD && next != PGRES_POLLING_FAILED && !reached(next)) {
+    const short events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT;
+    if (auto ready = wait_for(::PQsocket(connection), events, patience); !ready) return ready;
+    next = ::PQconnectPoll(connection);
+  }
+  return {};
+}
+
+/// Tells a hang-up of the server from anything that it may say.
+UniqueFd new_loss_fd(int socket) {
+  UniqueFd watch(::epoll_create1(EPOLL_CLOEXEC));
+  epoll_event event{};
+  event.events = EPOLLRDHUP;  // EPOLLHUP and EPOLLERR are always reported.
+  if (!watch || ::epoll_ctl(watch.get(), EPOLL_CTL_ADD, socket, &event) != 0) return {};
+  return watch;
+}
+
+}  // namespace
+
+void Connection::Close::operator()(pg_conn* connection) const noexcept { ::PQfinish(connection); }
+
+Connection::Handle Connection::start(const ConnectionOptions& options) {
+  std::vector<const char*> keywords;
+  std::vector<const char*> values;
+  for (const auto& [keyword, value] : options.all()) {
+    keywords.push_back(keyword.c_str());
+    values.push_back(value.c_str());
+  }
+  keywords.push_back(nullptr);
+  values.push_back(nullptr);
+  Handle handle(::PQconnectStartParams(keywords.data(), values.data(), 0));
+  // Warnings of the server would go to stderr, which is nobody's.
+  if (handle)
+    ::PQsetNoticeProcessor(
+        handle.get(), [](void* /*unused*/, const char* /*message*/) {}, nullptr);
+  return handle;
+}
+
+Result<Reached> reach(const ConnectionOptions& options, const std::optional<Account>& account,
+                      const Patience& patience) {
+  const auto acting = ActingAs::begin(account);
+  if (!acting) return tl::unexpected(acting.error());
+  const Connection::Handle handle = Connection::start(options);
+  if (!handle) return failure("out of memory");
+  PGconn* connection = handle.get();
+  // The first packet is sent after that status.
+  const auto waited =
+      connect_until(connection, patience, [&](auto /*next*/) { return ::PQstatus(connection) == CONNECTION_MADE; });
+  Reached reached;
+  const char* host = ::PQhost(connection);
+  const char* port = ::PQport(connection);
+  reached.endpoint = {host != nullptr ? host : "", port != nullptr ? port : ""};
+  if (!waited) {
+    reached.problem = waited.error().message;
+  } else if (::PQstatus(connection) == CONNECTION_BAD) {
+    reached.problem = one_line(::PQerrorMessage(connection));
+  }
+  return reached;
+}
+
+Result<Connection> Connection::open(const ConnectionOptions& options, const std::optional<Account>& account,
+                                    const Patience& patience) {
+  Connection connection(nullptr);
+  {
+    // Until the login is done: libpq may connect more than once.
+    const auto acting = ActingAs::begin(account);
+    if (!acting) return tl::unexpected(acting.error());
+    connection.handle_ = start(options);
+    if (!connection.handle_) return failure("out of memory");
+    PGconn* handle = connection.handle_.get();
+    if (auto done = connect_until(handle, patience, [](auto next) { return next == PGRES_POLLING_OK; }); !done) {
+      return tl::unexpected(done.error().with_context("cannot log in"));
+    }
+    if (::PQstatus(handle) != CONNECTION_OK)
+      return failure("cannot log in: " + one_line(::PQerrorMessage(handle)), ErrorKind::not_ready);
+  }
+  ::PQsetnonblocking(connection.handle_.get(), 1);
+  connection.loss_ = new_loss_fd(::PQsocket(connection.handle_.get()));
+  if (!connection.loss_) return system_failure("cannot watch the connection", errno);
+  return connection;
+}
+
+Failure Connection::lost(const std::string& what) const {
+  std::string message = one_line(::PQerrorMessage(handle_.get()));
+  return failure(message.empty() ? what : message, ErrorKind::not_ready);
+}
+
+Result<Reply> Connection::run(const std::string& statement, const Patience& patience) {
+  PGconn* connection = handle_.get();
+  if (::PQsendQuery(connection, statement.c_str()) == 0) return lost("cannot send to the server");
+  for (int unsent = 1; unsent != 0;) {
+    unsent = ::PQflush(connection);
+    if (unsent < 0) return lost("cannot send to the server");
+    if (unsent == 0) break;
+    if (auto ready = wait_for(::PQsocket(connection), POLLIN | POLLOUT, patience); !ready)
+      return tl::unexpected(ready.error());
+    if (::PQconsumeInput(connection) == 0) return lost("the server has closed the connection");
+  }
+  Reply reply;
+  for (;;) {
+    while (::PQisBusy(connection) != 0) {
+      if (auto ready = wait_for(::PQsocket(connection), POLLIN, patience); !ready) return tl::unexpected(ready.error());
+      if (::PQconsumeInput(connection) == 0) return lost("the server has closed the connection");
+    }
+    const ResultHandle result(::PQgetResult(connection));
+    if (!result) break;
+    const ExecStatusType status = ::PQresultStatus(result.get());
+    if (status == PGRES_TUPLES_OK) {
+      for (int row = 0; row < ::PQntuples(result.get()); ++row) {
+        std::vector<std::string>& fields = reply.rows.emplace_back();
+        for (int field = 0; field < ::PQnfields(result.get()); ++field)
+          fields.emplace_back(::PQgetvalue(result.get(), row, field));
+      }
+    } else if (status != PGRES_COMMAND_OK && status != PGRES_EMPTY_QUERY) {
+      const char* sql_state = ::PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
+      // Without one it is libpq that speaks: the connection is gone.
+      if (sql_state == nullptr) return lost("the server has closed the connection");
+      reply.sql_state = sql_state;
+      reply.message = one_line(::PQresultErrorField(result.get(), PG_DIAG_MESSAGE_PRIMARY));
+    }
+  }
+  return reply;
+}
+
+Result<std::vector<std::string>> Connection::row(const std::string& statement, const Patience& patience) {
+  auto reply = run(statement, patience);
+  if (!reply) return tl::unexpected(reply.error());
+  if (!reply->ok())
+    return failure(reply->message, is_servers_state(reply->sql_state) ? ErrorKind::not_ready : ErrorKind::failed);
+  if (reply->rows.size() != 1)
+    return failure("the server gave " + std::to_string(reply->rows.size()) + " rows instead of one");
+  return std::move(reply->rows[0]);
+}
+
+int Connection::version() const { return ::PQserverVersion(handle_.get()); }
+
+}  // namespace dlm_freeze

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// Mode backup: what is not frozen is copied while it is written to, and restored with what post-script saved.
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <string>
+
+#include "postgresql/postgresql_test.hpp"
+#include "postgresql/workload.hpp"
+
+namespace dlm_freeze::integration {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing::Not;
+
+class Backup : public PostgresqlTest {
+ protected:
+  /// As a snapshot of a volume that is written to might find it, only worse: one file after the
+  /// other. Files that vanish meanwhile are none of the backup's.
+  static void copy_while_written(const std::string& from, const std::string& to) {
+    run_tool({"sh", "-c", "cp -a " + from + " " + to + " 2>/dev/null; test -e " + to});
+  }
+
+  /// Follows docs/postgresql.md.
+  static void restore(const std::string& saved, const std::string& data) {
+    fs::remove(data + "/postmaster.pid");
+    run_tool({"cp", saved + "/backup_label", data});
+    if (fs::exists(saved + "/tablespace_map")) run_tool({"cp", saved + "/tablespace_map", data});
+    if (fs::exists(saved + "/pg_wal")) run_tool({"cp", "-r", saved + "/pg_wal/.", data + "/pg_wal"});
+    run_tool({"chown", "-R", "--reference=" + data + "/PG_VERSION", data});
+  }
+
+  void expect_whole(const std::string& data, const Workload::Counts& acknowledged,
+                    const std::vector<std::string>& settings = {}) {
+    Server copy(installation(),
+                {.data = data, .sockets = "/srv/copy/run", .settings = settings, .log = "/srv/copy/log"});
+    copy.start();
+    ASSERT_TRUE(eventually([&] { return copy.sql("SELECT pg_is_in_recovery()") == "f"; }, std::chrono::seconds(30)));
+    EXPECT_THAT(copy.log(), HasSubstr("consistent recovery state reached"));
+    EXPECT_THAT(copy.log(), Not(HasSubstr("PANIC")));
+    EXPECT_TRUE(fs::exists(data + "/backup_label.old"));
+    const Workload::Counts stored = Workload::stored(copy);
+    for (std::size_t i = 0; i < Workload::kWriters; ++i) EXPECT_GE(stored[i], acknowledged[i]);
+    copy.tool("pg_amcheck", {"--all", "--install-missing", "--heapallindexed"});
+    copy.stop();
+    copy.tool("pg_checksums", {"--check", "-D", data});
+  }
+};
+
+TEST_F(Backup, OfAClusterThatIsNotFrozenIsRestoredWithTheSavedFiles) {
+  Server& server = add_server({.data = "/srv/data/main", .settings = {"shared_buffers=32MB"}});
+  Workload::prepare(server);
+  configure_postgresql();
+  const Workload workload(server);
+
+  const auto pre = expect(0, {"pre-script"});
+  EXPECT_THAT(pre.out, HasSubstr("WARN: postgresql: not frozen: data, WAL on /srv"));
+  EXPECT_THAT(pre.out, HasSubstr("mode backup"));
+  EXPECT_EQ(server.our_sessions(), 1);
+  const Workload::Counts acknowledged = workload.acknowledged();
+  const nlohmann::json held = facts();
+  EXPECT_EQ(held.at("mode"), "backup");
+  fs::create_directories("/srv/copy");
+  copy_while_written("/srv/data/main", "/srv/copy/data");
+  expect(0, {"post-script"});
+  EXPECT_EQ(server.our_sessions(), 0);
+
+  const std::string saved = held.at("backup_files");
+  EXPECT_EQ(fs::status(saved).permissions(), fs::perms::owner_all);
+  EXPECT_THAT(read_text(saved + "/backup_label"), HasSubstr("LABEL: dlm-freeze"));
+  restore(saved, "/srv/copy/data");
+  expect_whole("/srv/copy/data", acknowledged);
+}
+
+TEST_F(Backup, WithAnArchiveLeavesTheWalToIt) {
+  fs::create_directories("/srv/archive");
+  run_tool({"chown", std::to_string(installation().user), "/srv/archive"});
+  Server& server =
+      add_server({.data = "/srv/data/main", .settings = {"archive_mode=on", "archive_command=cp %p /srv/archive/%f"}});
+  Workload::prepare(server);
+  configure_postgresql(R"("mode": "backup")");
+  const Workload workload(server);
+
+  expect(0, {"pre-script"});
+  const Workload::Counts acknowledged = workload.acknowledged();
+  const std::string saved = facts().at("backup_files");
+  fs::create_directories("/srv/copy");
+  copy_while_written("/srv/data/main", "/srv/copy/data");
+  expect(0, {"post-script"});
+  EXPECT_FALSE(fs::exists(saved + "/pg_wal"));
+  const std::string last = server.sql("SELECT pg_walfile_name(pg_switch_wal())");
+  ASSERT_TRUE(eventually([&] { return fs::exists("/srv/archive/" + last); }, std::chrono::seconds(30)));
+
+  restore(saved, "/srv/copy/data");
+  write_text("/srv/copy/data/recovery.signal", "");
+  run_tool({"chown", "--reference=/srv/copy/data/PG_VERSION", "/srv/copy/data/recovery.signal"});
+  expect_whole("/srv/copy/data", acknowledged, {"archive_mode=off", "restore_command=cp /srv/archive/%f %p"});
+}
+
+TEST_F(Backup, IsChosenWhenOneTablespaceIsNotFrozen) {
+  auto& data = add_volume("/srv/data");
+  Server& server = add_server({.data = "/srv/data/main"});
+  run_tool({"install", "-d", "-o", std::to_string(installation().user), "/srv/space"});
+  server.sql("CREATE TABLESPACE space LOCATION '/srv/space'");
+  Workload::prepare(server, "space");
+  configure_postgresql();
+  const Workload workload(server);
+
+  const auto pre = expect(0, {"pre-script"});
+  EXPECT_TRUE(frozen(data));
+  EXPECT_THAT(pre.out, HasSubstr("not frozen: tablespace "));
+  const Workload::Counts acknowledged = workload.acknowledged();
+  const std::string saved = facts().at("backup_files");
+  fs::create_directories("/srv/copy/volume");
+  run_tool({"cp", "--sparse=always", data.image(), "/srv/images/copy"});
+  copy_while_written("/srv/space", "/srv/copy/space");
+  expect(0, {"post-script"});
+
+  run_tool({"mount", "-o", "loop", "/srv/images/copy", "/srv/copy/volume"});
+  restore(saved, "/srv/copy/volume/main");
+  run_tool({"sed", "-i", "s|/srv/space|/srv/copy/space|", "/srv/copy/volume/main/tablespace_map"});
+  expect_whole("/srv/copy/volume/main", acknowledged);
+  run_tool({"umount", "/srv/copy/volume"});
+}
+
+TEST_F(Backup, ThatIsTerminatedWhileHeldIsSaidByPostScript) {
+  Server& server = add_server({.data = "/srv/data/main"});
+  configure_postgresql(R"("mode": "backup", "name": "pg15")");
+  expect(0, {"pre-script"});
+  server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dlm-freeze'");
+  const auto post = expect(202, {"post-script"});
+  EXPECT_THAT(post.err, HasSubstr("pg15"));
+  EXPECT_FALSE(fs::exists(fs::path(std::string(facts().at("backup_files"))) / "backup_label"));
+  expect(0, {"pre-script"});
+  expect(0, {"post-script"});
+}
+
+TEST_F(Backup, IsLostWithTheServer) {
+  Server& server = add_server({.data = "/srv/data/main"});
+  configure_postgresql(R"("mode": "backup")");
+  for (const bool restart : {false, true}) {
+    expect(0, {"pre-script"});
+    server.stop();
+    if (restart) server.start();
+    EXPECT_THAT(expect(202, {"post-script"}).err, HasSubstr("was lost"));
+    if (!restart) server.start();
+  }
+}
+
+TEST_F(Backup, IsNotLostWhenTheServerSpeaksUnasked) {
+  Server& server = add_server({.data = "/srv/data/main"});
+  configure_postgresql(R"("mode": "backup")");
+  expect(0, {"pre-script"});
+  server.sql("ALTER SYSTEM SET TimeZone = 'Asia/Tokyo'");  // every session is told
+  server.sql("SELECT pg_reload_conf()");
+  sleep_for(Milliseconds(200));
+  expect(0, {"post-script"});
+}
+
+TEST_F(Backup, EndsByItselfAtTheDeadline) {
+  Server& server = add_server({.data = "/srv/data/main"});
+  configure_postgresql(R"("mode": "backup")");
+  expect(0, {"pre-script", "--auto-thaw", "1"});
+  EXPECT_EQ(server.our_sessions(), 1);
+  EXPECT_TRUE(eventually([&] { return server.our_sessions() == 0; }, std::chrono::seconds(3)));
+  expect(203, {"post-script"});
+}
+
+TEST_F(Backup, NeedsTheRightTo) {
+  Server& server = add_server({.data = "/srv/data/main"});
+  server.sql("CREATE ROLE limited LOGIN; GRANT pg_checkpoint, pg_monitor TO limited");
+  configure_postgresql(R"("conninfo": "user=limited")");
+  EXPECT_THAT(expect(206, {"pre-script"}).err, HasSubstr("GRANT EXECUTE ON FUNCTION pg_backup_start"));
+  server.sql("GRANT EXECUTE ON FUNCTION pg_backup_start(text, boolean), pg_backup_stop(boolean) TO limited");
+  expect(0, {"pre-script"});
+  expect(0, {"post-script"});
+}
+
+TEST_F(Backup, OfAStandbyWorks) {
+  Server& primary = add_server({.data = "/srv/primary/data", .sockets = "/srv/primary/run"});
+  run_tool({"install", "-d", "-m", "0700", "-o", std::to_string(installation().user), "/srv/data/main"});
+  primary.tool("pg_basebackup", {"-D", "/srv/data/main", "-R", "-c", "fast"});
+  add_stopped_server({.data = "/srv/data/main", .log = "/srv/log/standby.log"}).start();
+  configure_postgresql();
+  expect(0, {"pre-script"});
+  const auto held = facts();
+  EXPECT_EQ(held.at("in_recovery"), "true");
+  expect(0, {"post-script"});
+  EXPECT_THAT(read_text(std::string(held.at("backup_files")) + "/backup_label"), HasSubstr("BACKUP FROM: standby"));
+}
+
+}  // namespace
+}  // namespace dlm_freeze::integration

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "postgresql/server.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+#include <utility>
+
+#include "integration/harness/mounts.hpp"
+
+namespace dlm_freeze::integration {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr gid_t kNoGroup = 65534;
+
+/// Whether a process of a server that was killed still works in its data directory, which is the directory of them all.
+bool is_used(const std::string& data) {
+  std::error_code error;
+  for (const auto& process : fs::directory_iterator("/proc")) {
+    if (fs::read_symlink(process.path() / "cwd", error) == data) return true;
+  }
+  return false;
+}
+
+/// The newest version below /usr/lib/postgresql of `root`.
+int newest_version(const std::string& root) {
+  int newest = 0;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(root + "/usr/lib/postgresql", error)) {
+    if (fs::exists(entry.path() / "bin/postgres"))
+      newest = std::max(newest, std::atoi(entry.path().filename().c_str()));
+  }
+  return newest;
+}
+
+}  // namespace
+
+std::optional<Installation> find_installation() {
+  const char* root = std::getenv("DLM_FREEZE_POSTGRESQL_ROOT");
+  Installation found;
+  if (root != nullptr) found.root = root;
+  found.version =
+      root != nullptr ? newest_version(found.root) : (fs::exists("/usr/lib/postgresql/15/bin/postgres") ? 15 : 0);
+  if (found.version == 0) return std::nullopt;
+  found.programs = "/usr/lib/postgresql/" + std::to_string(found.version) + "/bin";
+  std::ifstream accounts(found.root + "/etc/passwd");
+  for (std::string line; std::getline(accounts, line);) {
+    if (!line.starts_with("postgres:")) continue;
+    std::istringstream fields(line);
+    std::string field;
+    for (int i = 0; std::getline(fields, field, ':') && i <= 3; ++i) {
+      if (i == 2) found.user = static_cast<uid_t>(std::stoul(field));
+      if (i == 3) found.group = static_cast<gid_t>(std::stoul(field));
+    }
+    return found;
+  }
+  return std::nullopt;
+}
+
+Server::Server(Installation installation, ClusterSpec spec)
+    : installation_(std::move(installation)), spec_(std::move(spec)) {
+  if (spec_.user) {
+    installation_.user = *spec_.user;
+    installation_.group = kNoGroup;
+  }
+  if (spec_.log.empty()) spec_.log = "/srv/log/" + std::to_string(spec_.port) + ".log";
+  fs::create_directories(spec_.sockets);
+  check(::chmod(spec_.sockets.c_str(), 01777), "chmod " + spec_.sockets);
+}
+
+Server::~Server() { kill(); }
+
+void Server::own(const std::string& directory) const {
+  fs::create_directories(directory);
+  check(::chown(directory.c_str(), installation_.user, installation_.group), "chown " + directory);
+  check(::chmod(directory.c_str(), 0700), "chmod " + directory);
+}
+
+/// Makes what is mounted in the test's namespace visible where the server's version lives.
+void Server::show_to_chroot() const {
+  if (installation_.root == "/") return;
+  for (const char* directory : {"/srv", "/run", "/proc", "/dev"}) {
+    const std::string inside = installation_.root + directory;
+    fs::create_directories(inside);
+    check(::mount(directory, inside.c_str(), nullptr, MS_BIND | MS_REC, nullptr), "bind " + inside);
+  }
+}
+
+std::vector<std::string> Server::command(const std::string& name, const std::vector<std::string>& arguments) const {
+  std::vector<std::string> words = {
+      "chroot",
+      "--userspec=" + std::to_string(installation_.user) + ":" + std::to_string(installation_.group),
+      "--groups=" + std::to_string(installation_.group),
+      installation_.root,
+      "/usr/bin/env",
+      "-i",
+      "PATH=/usr/bin:/bin",
+      "LC_ALL=C.UTF-8",
+      "PGHOST=" + spec_.sockets,
+      "PGPORT=" + std::to_string(spec_.port),
+      "PGDATABASE=postgres",
+      installation_.programs + "/" + name};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  return words;
+}
+
+std::string Server::tool(const std::string& name, const std::vector<std::string>& arguments) const {
+  return run_tool(command(name, arguments));
+}
+
+void Server::create() {
+  show_to_chroot();
+  own(spec_.data);
+  std::vector<std::string> arguments = {"-D", spec_.data, "-A", "peer", "-N", "-k", "--no-instructions"};
+  if (!spec_.wal.empty()) {
+    own(spec_.wal);
+    arguments.insert(arguments.end(), {"-X", spec_.wal});
+  }
+  tool("initdb", arguments);
+  write_text(spec_.data + "/pg_hba.conf",
+             "local all app,limited trust\n"
+             "local all all peer\n"
+             "local replication all peer\n"
+             "host all all 127.0.0.1/32 scram-sha-256\n");
+}
+
+std::string Server::log() const { return read_text(spec_.log); }
+
+void Server::start(bool wait) {
+  show_to_chroot();
+  fs::create_directories(fs::path(spec_.log).parent_path());
+  std::vector<std::string> arguments = {"-D", spec_.data};
+  std::vector<std::string> settings = {"unix_socket_directories=" + spec_.sockets, "port=" + std::to_string(spec_.port),
+                                       "listen_addresses="};
+  settings.insert(settings.end(), spec_.settings.begin(), spec_.settings.end());
+  for (const std::string& setting : settings) arguments.insert(arguments.end(), {"-c", setting});
+  const auto words = command("postgres", arguments);
+  const auto argv = c_strings(words);
+  const pid_t parent = ::getpid();
+  pid_ = check(::fork(), "fork");
+  if (pid_ == 0) {
+    // chroot(1) would keep it, but not what it becomes: a change of the user ids clears it.
+    die_with_parent(parent);
+    ::setsid();
+    const int null = ::open("/dev/null", O_RDONLY);
+    const int log = ::open(spec_.log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0666);
+    ::dup2(null, STDIN_FILENO);
+    ::dup2(log, STDOUT_FILENO);
+    ::dup2(log, STDERR_FILENO);
+    ::close_range(3, ~0U, 0);
+    ::execvp(argv[0], argv.data());
+    ::_exit(127);
+  }
+  const std::string socket = spec_.sockets + "/.s.PGSQL." + std::to_string(spec_.port);
+  const auto ready = [&] {
+    int status = 0;
+    if (::waitpid(pid_, &status, WNOHANG) == pid_) {
+      pid_ = -1;
+      throw std::runtime_error("the server has ended: " + log());
+    }
+    return wait ? accepts() : fs::exists(socket);
+  };
+  if (!eventually(ready, std::chrono::seconds(60))) throw std::runtime_error("the server does not start: " + log());
+}
+
+bool Server::accepts() const {
+  try {
+    sql("SELECT 1");
+    return true;
+  } catch (const std::runtime_error&) {
+    return false;
+  }
+}
+
+void Server::signal(int number) const { check(::kill(pid_, number), "kill"); }
+
+void Server::stop() {
+  if (pid_ <= 0) return;
+  signal(SIGINT);
+  if (!reap(pid_, std::chrono::seconds(60))) throw std::runtime_error("the server does not stop: " + log());
+  pid_ = -1;
+}
+
+void Server::kill() {
+  if (pid_ <= 0) return;
+  // Its children notice within a moment; none may be left when their filesystems are unmounted.
+  ::kill(pid_, SIGQUIT);
+  ::kill(pid_, SIGCONT);
+  if (!reap(pid_, std::chrono::seconds(10))) {
+    ::kill(pid_, SIGKILL);
+    static_cast<void>(reap(pid_, std::chrono::seconds(10)));
+  }
+  pid_ = -1;
+  if (!eventually([&] { return !is_used(spec_.data); }, std::chrono::seconds(10)))
+    ADD_FAILURE() << spec_.data << " is still used";
+}
+
+std::string Server::sql(const std::string& statement) const {
+  std::string answer = tool("psql", {"-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statement});
+  while (answer.ends_with('\n')) answer.pop_back();
+  return answer;
+}
+
+pid_t Server::process(const std::string& backend_type) const {
+  return std::stoi(sql("SELECT pid FROM pg_stat_activity WHERE backend_type = '" + backend_type + "'"));
+}
+
+int Server::our_sessions() const {
+  return std::stoi(sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'dlm-freeze'"));
+}
+
+}  // namespace dlm_freeze::integration

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "integration/harness/system.hpp"
+
+namespace dlm_freeze::integration {
+
+/// A version of PostgreSQL on this host: Debian's own, or one in a directory to chroot into.
+struct Installation {
+  std::string root = "/";  ///< What to chroot into.
+  std::string programs;    ///< "/usr/lib/postgresql/15/bin", seen from there.
+  int version = 0;         ///< 15
+  uid_t user = 0;          ///< The account postgres, which may have another number in there.
+  gid_t group = 0;
+};
+
+/// The version that the tests run on: that of DLM_FREEZE_POSTGRESQL_ROOT if it is set, else the host's 15. None: it is
+/// not installed.
+[[nodiscard]] std::optional<Installation> find_installation();
+
+/// Where a cluster lies and how it is reached.
+struct ClusterSpec {
+  std::string data = "/srv/data/main";
+  std::string wal = {};  ///< Empty: in the data directory.
+  std::string sockets = "/run/postgresql";
+  int port = 5432;
+  std::vector<std::string> settings = {};  ///< "name=value"
+  std::string log = {};                    ///< Empty: /srv/log/<port>.log
+  std::optional<uid_t> user = {};          ///< Instead of postgres; the group is then nogroup.
+};
+
+/// A PostgreSQL server of the test's own. Logins of the operating system's owner are by peer authentication, as on
+/// Debian; the roles that tests make need no password.
+class Server {
+ public:
+  Server(Installation installation, ClusterSpec spec);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// Kills it, if it runs.
+  ~Server();
+
+  /// initdb, with checksums.
+  void create();
+
+  /// Starts it and waits until it accepts connections; with `wait` false only until its socket is there.
+  void start(bool wait = true);
+
+  /// SIGINT, a fast shutdown, and waits for the end.
+  void stop();
+  void signal(int number) const;
+  void kill();
+
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] const ClusterSpec& spec() const { return spec_; }
+  [[nodiscard]] std::string log() const;
+
+  /// What psql prints for a statement of the superuser; throws when it fails.
+  std::string sql(const std::string& statement) const;  // NOLINT(modernize-use-nodiscard)
+
+  /// Runs one of PostgreSQL's programs as the cluster's owner, with host and port in its environment.
+  std::string tool(const std::string& name,
+                   const std::vector<std::string>& arguments) const;  // NOLINT(modernize-use-nodiscard)
+
+  /// The command line for the same.
+  [[nodiscard]] std::vector<std::string> command(const std::string& name,
+                                                 const std::vector<std::string>& arguments) const;
+
+  /// The process id of a backend by its backend_type.
+  [[nodiscard]] pid_t process(const std::string& backend_type) const;
+
+  /// How many sessions of dlm-freeze there are.
+  [[nodiscard]] int our_sessions() const;
+
+ private:
+  [[nodiscard]] bool accepts() const;
+  void own(const std::string& directory) const;
+  void show_to_chroot() const;
+
+  Installation installation_;
+  ClusterSpec spec_;
+  pid_t pid_ = -1;
+};
+
+}  // namespace dlm_freeze::integration

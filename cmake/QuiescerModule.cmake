@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # dlm_freeze_add_quiescer_module(NAME <type> SOURCES <file>... LIBS <library>...)
 #
-# A loadable quiescer, quiesce-<type>.so. The build tree has it where the installed tree has it, seen from the program:
-# in ../lib/dlm-freeze. What it needs of dlm_freeze_core it brings along, so that the program exports nothing.
+# A loadable quiescer, quiesce-<type>.so, in lib/dlm-freeze of the build tree and of the installed tree. What it needs of dlm_freeze_core it brings along, so that the program exports nothing.
 function(dlm_freeze_add_quiescer_module)
   cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME" "SOURCES;LIBS")
   set(target dlm_freeze_${arg_NAME})

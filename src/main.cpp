@@ -20,7 +20,9 @@ std::string module_directory() {
   std::string program(PATH_MAX, '\0');
   const ssize_t length = ::readlink("/proc/self/exe", program.data(), program.size());
   program.resize(length > 0 ? static_cast<std::size_t>(length) : 0);
-  return program.substr(0, program.rfind('/') + 1) + kModuleDirectory;
+  const std::string directory = program.substr(0, program.rfind('/') + 1);
+  std::string in_build_tree = directory + kModuleDirectory;
+  return ::access(in_build_tree.c_str(), F_OK) == 0 ? in_build_tree : directory + "../" + kModuleDirectory;
 }
 
 Result<void> run(const CommandLine& line, CommandContext& context) {

@@ -69,8 +69,9 @@ class StackReader {
   std::vector<std::string> devices_of(const Mount& mount) {
     if (major(mount.device) != 0) {
       const auto number = std::to_string(major(mount.device)) + ":" + std::to_string(minor(mount.device));
-      const std::string name = target_name(stdfs::path(roots_.sys) / "dev" / "block" / number);
-      return name.empty() || name == number ? std::vector<std::string>() : std::vector<std::string>{name};
+      std::error_code absent;
+      const auto link = stdfs::read_symlink(stdfs::path(roots_.sys) / "dev" / "block" / number, absent);
+      return absent ? std::vector<std::string>() : std::vector<std::string>{link.filename()};
     }
     // A superblock of several devices (btrfs) has an anonymous number; its source is one of the devices.
     if (!mount.source.starts_with("/dev/")) return {};

@@ -14,7 +14,9 @@ namespace dlm_freeze::integration {
 namespace {
 
 using testing::AllOf;
+using testing::AnyOf;
 using testing::HasSubstr;
+using testing::Optional;
 
 class WhileHeld : public HostTest {
  protected:
@@ -168,7 +170,8 @@ TEST_F(WhileHeld, AStoppedWatchdogIsReplacedByTheSentinelSoonAfterTheDeadline) {
   watchdog_->signal(SIGSTOP);
   EXPECT_TRUE(all_writable(Milliseconds(3000)));
   EXPECT_LT(Clock::now() - held, Milliseconds(2500));
-  EXPECT_GE(writer.longest_stall().end - writer.longest_stall().begin, Milliseconds(900)) << "before the deadline";
+  const Stall stall = writer.stall_at(held);
+  EXPECT_GE(stall.end - stall.begin, Milliseconds(900)) << "before the deadline";
   EXPECT_TRUE(all_gone());
   const auto post = expect(203, {"post-script"});
   EXPECT_THAT(post.err, HasSubstr("watchdog"));
@@ -205,7 +208,9 @@ TEST_F(WhileHeld, BothStoppedAreMendedWhenTheyGoOn) {
   sentinel_->signal(SIGCONT);
   EXPECT_TRUE(all_writable());
   EXPECT_TRUE(all_gone());
-  expect(203, {"post-script"});
+  // The watchdog was late, and either thawed itself or was found late by the sentinel.
+  const auto post = run({"post-script"});
+  EXPECT_THAT(post.exit_code, Optional(AnyOf(202, 203))) << post.text();
 }
 
 TEST_F(WhileHeld, TheKillOfPreScriptsGroupAndSessionReachesNeitherWatchdogNorSentinel) {

@@ -20,12 +20,15 @@ class KillSweep : public HostTest {
     measure();
   }
 
-  /// What pre-script takes, start to exit: the longest of some runs.
+  /// What pre-script takes, start to exit: the median of some runs.
   void measure() {
-    for (int round = 0; round < 5; ++round) {
-      run_time_ = std::max(run_time_, expect(0, {"pre-script"}).run_time());
+    std::array<Clock::duration, 7> times{};
+    for (auto& time : times) {
+      time = expect(0, {"pre-script"}).run_time();
       expect(0, {"post-script"});
     }
+    std::sort(times.begin(), times.end());
+    run_time_ = times[times.size() / 2];
   }
 
   /// The `number`th of `count` moments from the start to a fifth past the usual end.
@@ -70,7 +73,7 @@ TEST_F(KillSweep, OfPreScriptsGroupLeavesNothingFrozen) {
     ASSERT_TRUE(all_gone(std::chrono::seconds(1)));
     ASSERT_TRUE(both_writable(Milliseconds(500))) << "it was frozen after the fact";
   }
-  EXPECT_GT(killed, kMoments / 2) << "the moments do not cover the run";
+  EXPECT_GT(killed, kMoments / 3) << "the moments do not cover the run";
   EXPECT_LE(between_success_and_exit, kMoments / 20);
   RecordProperty("killed", killed);
   RecordProperty("between_success_and_exit", between_success_and_exit);

@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <optional>
 #include <stdexcept>
 
 #include "shared_memory.hpp"
@@ -39,10 +39,16 @@ std::vector<Stall> Writer::stalls() const {
   return {shared_->stalls.begin(), shared_->stalls.begin() + static_cast<std::ptrdiff_t>(count)};
 }
 
-Stall Writer::longest_stall() const {
-  const auto all = stalls();
-  if (all.empty()) throw std::runtime_error("no write took long");
-  return *std::ranges::max_element(all, {}, [](const Stall& stall) { return stall.end - stall.begin; });
+Stall Writer::stall_at(Clock::time_point moment, Milliseconds limit) const {
+  std::optional<Stall> found;
+  const auto look = [&] {
+    for (const Stall& stall : stalls()) {
+      if (stall.begin <= moment && moment <= stall.end) found = stall;
+    }
+    return found.has_value();
+  };
+  if (!eventually(look, limit)) throw std::runtime_error("no write was made to wait then, or it waits still");
+  return *found;
 }
 
 bool Writer::goes_on() const {

@@ -32,8 +32,9 @@ class Writer {
 
   [[nodiscard]] std::vector<Stall> stalls() const;
 
-  /// The longest stall that is over; throws when there was none.
-  [[nodiscard]] Stall longest_stall() const;
+  /// The one that was under way at `moment`, once it is over. Throws when there was none, or when it
+  /// lasts for another `limit`.
+  [[nodiscard]] Stall stall_at(Clock::time_point moment, Milliseconds limit = Milliseconds(500)) const;
 
   /// Whether writes go on: waits up to a second for the next two.
   [[nodiscard]] bool goes_on() const;

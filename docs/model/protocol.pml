@@ -284,7 +284,11 @@ inline fithaw_recorded(i) {
 	:: d_step { (busy) && state[i] == THAWING && by[i] == x && !did[i] -> fithaw(i); did[i] = 1 } \
 	:: d_step { (busy) && state[i] == THAWING && by[i] == x && did[i] -> did[i] = 0; by[i] = 0; state[i] = THAWED }
 /* and take over what somebody who has ended left in between */
+#ifdef BUG_TAKE_LIVING
+#define LEFT(i) true
+#else
 #define LEFT(i) (by[i] == F && EOF_LIFE(i) || by[i] != F && W_LEFT(i))
+#endif
 #ifdef BUG_NO_FENCE
 #define W_LEFT(i) (OFF(by[i]) || by[i] == W && stopped)
 #else
@@ -364,6 +368,8 @@ inline end_session(r) {
 
 #if defined(BUG_NO_RESPAWN)
 #define S_MISSING (life[S] == UNBORN)
+#elif defined(BUG_RESPAWN_STOPS)
+#define S_MISSING (OFF(S) && at[W] != W_UNDOES && at[W] != W_WROTE)
 #elif defined(BUG_NO_SENTINEL)
 #define S_MISSING false
 #else
@@ -450,6 +456,9 @@ active proctype Sentinel()
 	:: d_step { UP(S) && at[S] == S_WAITS && OFF(W) ->
 		if :: over -> leave(S) :: else -> ending = 1; at[S] = S_UNDOES fi }
 	/* the watchdog has overrun (in this model: it is stopped): kill it first, then stand in for it */
+#ifdef BUG_FENCE_WAITING
+	:: d_step { UP(S) && at[S] == S_WAITS && UP(W) && at[W] == W_UNDOES && INSIDE(1) -> kill_W() }
+#endif
 #ifndef BUG_NO_FENCE
 	:: d_step { UP(S) && at[S] == S_WAITS && UP(W) && stopped -> SEEN(fence); kill_W() }
 #else
@@ -534,7 +543,9 @@ active proctype PostScript()
 		fi }
 	:: d_step { UP(O) && at[O] == O_FENCES ->
 #ifndef BUG_NO_FREEZER_LOCK
+#ifndef BUG_FREEZER_SPARED
 		if :: UP(F) -> SEEN(freezer_fenced); kill_F() :: else fi;
+#endif
 		silent = F_ENDED;
 #else
 		silent = 1;

@@ -155,6 +155,12 @@ void FakeKernel::hang(Id id, Call call) { of(of(id), call).hanging.store(1); }
 
 void FakeKernel::let_go(Id id, Call call) { set_and_wake(of(of(id), call).hanging, 0); }
 
+void FakeKernel::let_go_all() {
+  for (Id id = 0; id < shared_[0].count.load(); ++id) {
+    for (const Call call : {Call::sync, Call::freeze, Call::thaw}) let_go(id, call);
+  }
+}
+
 void FakeKernel::kill_caller(Id id, Call call, Death death) {
   of(of(id), call).death.store(death);
 }

@@ -58,6 +58,7 @@ class FakeKernel final : public FreezeControl {
   void fail(Id id, Call call, int error);           ///< From now on; 0: no longer.
   void hang(Id id, Call call);                      ///< Until `let_go`.
   void let_go(Id id, Call call);
+  void let_go_all();
   void kill_caller(Id id, Call call, Death death);  ///< The next one only.
 
   // What can be seen of it.

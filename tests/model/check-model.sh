@@ -8,9 +8,13 @@
 # Exit: 0 all as expected, 1 something is not, 77 spin or a C compiler is missing.
 set -u
 
+cc=${CC:-cc}
+for tool in spin "${cc%% *}"; do
+    command -v "$tool" >/dev/null 2>&1 || { echo "SKIPPED: $tool is not installed, the model was not checked"; exit 77; }
+done
+
 here=$(cd "$(dirname "$0")" && pwd)
 self=$here/$(basename "$0")
-cc=${CC:-cc}
 
 # ---- one search: check-model.sh --one MODEL DIR 'EXPECTED|NAME|DEFINES' ---------------------------------
 if [ "${1:-}" = --one ]; then
@@ -20,16 +24,17 @@ if [ "${1:-}" = --one ]; then
     say() { printf '%-8s %-66s %s\n' "$1" "$name" "$2"; [ "$1" = FAILED ] && touch "$dir/failed"; rm -rf "$work"; exit 0; }
 
     # shellcheck disable=SC2086  # the defines are words
-    spin -a $defines "$model" >spin.log 2>&1 && [ -f pan.c ] && ! grep -q 'Error' spin.log ||
-        { sed 's/^/    /' spin.log; say FAILED "spin cannot read the model"; }
+    if ! spin -a $defines "$model" >spin.log 2>&1 || [ ! -f pan.c ] || grep -q 'Error' spin.log; then
+        sed 's/^/    /' spin.log; say FAILED "spin cannot read the model"
+    fi
     case $expected in
         end | cycle) how="-DNP" run="-l" ;;
         *)           how="-DSAFETY" run="" ;;
     esac
     # Mistakes are found early: compiling takes longer than searching.
     case $expected in hold | end | reach) level=-O2 ;; *) level=-O1 ;; esac
-    # shellcheck disable=SC2086
-    "$cc" $level -w $how -DNOREDUCE -DNOBOUNDCHECK -DMEMLIM=2000 -o pan pan.c >cc.log 2>&1 ||
+    # shellcheck disable=SC2086  # CC may be "ccache cc"
+    $cc $level -w $how -DNOREDUCE -DNOBOUNDCHECK -DMEMLIM=2000 -o pan pan.c >cc.log 2>&1 ||
         { sed 's/^/    /' cc.log; say FAILED "the search cannot be compiled"; }
     began=$SECONDS
     # -E: processes that are dead or gone end in the middle of their programs; the model itself asks
@@ -42,9 +47,9 @@ if [ "${1:-}" = --one ]; then
     whole=yes
     [ $status -eq 0 ] || whole="pan exits $status"
     grep -q '^Full statespace search for:' pan.log || whole="not an exhaustive search"
-    for sign in 'max search depth too small' 'Search not completed' 'out of memory' 'MEMLIM' 'Hash-Compact' 'Bit statespace' \
-                'resize hashtable failed' 'aborting' 'Interrupted'; do
-        grep -qi -- "$sign" pan.log && whole="the search is not complete: $sign"
+    for sign in 'max search depth too small' 'out of memory' 'MEMLIM' 'resize hashtable failed' 'aborting' 'Interrupted' \
+                'Bit statespace' 'Hash-Compact' 'Search not completed'; do
+        if grep -qi -- "$sign" pan.log; then whole="the search is not complete: $sign"; break; fi
     done
     errors=$(sed -n 's/.*errors: \([0-9]*\)$/\1/p' pan.log)
     first=$(grep -m1 -E 'assertion violated|non-progress cycle \(|invalid end state' pan.log)
@@ -57,9 +62,9 @@ if [ "${1:-}" = --one ]; then
                 grep -q 'non-progress cycles.*+' pan.log || say FAILED "cycles were not looked for"
             fi
             if [ "$expected" = reach ]; then
-                for what in $(sed -n 's/.*SEEN(\([a-z_0-9]*\)).*/\1/p' "$model" | sort -u); do
-                    [ "$what" = x ] || grep -qx "seen $what" pan.log || say FAILED "never happens: $what"
-                done
+                while read -r what; do
+                    grep -qx "seen $what" pan.log || say FAILED "never happens: $what"
+                done < <(grep -o 'SEEN([a-z_0-9]*)' "$model" | sed 's/SEEN(\(.*\))/\1/' | grep -vx x | sort -u)
             fi
             say ok "$took" ;;
         find)
@@ -72,9 +77,6 @@ fi
 
 # ---- all of them ---------------------------------------------------------------------------------------
 model=${1:-$here/../../docs/model/protocol.pml}
-for tool in spin "$cc"; do
-    command -v "$tool" >/dev/null 2>&1 || { echo "SKIPPED: $tool is not installed, the model was not checked"; exit 77; }
-done
 [ -r "$model" ] || { echo "cannot read $model" >&2; exit 1; }
 model=$(cd "$(dirname "$model")" && pwd)/$(basename "$model")
 
@@ -102,6 +104,7 @@ hold|two kills, everything on either filesystem                        |-DKILLS=
 hold|four kills                                                        |-DKILLS=4 -DOTHERS=0
 end|every run ends: two kills, a foreign freezer                      |-DKILLS=2
 '
+# shellcheck disable=SC2016  # the back quotes are meant
 mistakes='
 find|NO_RECHECK: `freezing` is written, ending is not read             |-DKILLS=1 -DOTHERS=0 -DBUG_NO_RECHECK
 find|NO_UNDO: `frozen` is written, ending is not read                  |-DKILLS=2 -DOTHERS=0 -DBUG_NO_UNDO

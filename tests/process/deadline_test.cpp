@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// The end of a session by itself: at the deadline, by a signal, and with a watchdog that is stopped.
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "process/session_test.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class Deadlines : public SessionTest {};
+
+TEST_F(Deadlines, ThawAndReleaseWhatIsHeldAndNotBefore) {
+  const auto filesystem = add_filesystem();
+  const auto database = add_database();
+  const auto before = BootClock::now();
+  go(Step::held, seconds(1));
+  leave();
+  ASSERT_TRUE(is_over());
+  EXPECT_GE(kernel_.thawed_at(filesystem) - before, seconds(1));
+  EXPECT_EQ(databases_.outcome(database), Outcome::auto_thawed);
+  EXPECT_EQ(record().end, SessionEnd::auto_thawed);
+  EXPECT_EQ(record().ended_by, "");
+  EXPECT_THAT(record().problems, IsEmpty());
+  EXPECT_FALSE(record().has_leftovers());
+  EXPECT_TRUE(fakes::all_gone());
+  EXPECT_THAT(syslog(), HasSubstr("ended: auto_thawed"));
+}
+
+TEST_F(Deadlines, ThatComeBeforeTheCommitRollBack) {
+  add_filesystem();
+  const auto database = add_database();
+  go(Step::frozen, seconds(1));
+  ASSERT_TRUE(none_frozen()) << "pre-script takes too long";
+  const auto committed = client().commit(soon(), {}, {});
+  ASSERT_FALSE(committed);
+  EXPECT_THAT(committed.error().message, HasSubstr("the deadline of --auto-thaw came before everything was frozen"));
+  EXPECT_THAT(roll_back(), IsEmpty());
+  leave();
+  EXPECT_TRUE(is_over());
+  EXPECT_EQ(databases_.outcome(database), Outcome::rolled_back);
+  EXPECT_EQ(record().end, SessionEnd::rolled_back);
+}
+
+TEST_F(Deadlines, ThatComeInTheMiddleOfAStageCancelIt) {
+  const auto database = add_database();
+  databases_.set(database, Stage::prepare, Behaviour::patient);
+  start(seconds(1));
+  const auto begin = BootClock::now();
+  const auto prepared = client().prepare(Deadline::in(std::chrono::minutes(5)));
+  EXPECT_LT(BootClock::now() - begin, fakes::kSoon);
+  EXPECT_FALSE(prepared);
+  EXPECT_THAT(roll_back(), IsEmpty());
+}
+
+TEST_F(Deadlines, ThatComeWhileAFreezeHangsThawTheOthers) {
+  const auto hung = add_filesystem();
+  const auto other = add_filesystem();
+  kernel_.hang(hung, Call::freeze);
+  go(Step::quiesced, seconds(1));
+  const auto frozen = client().freeze(soon());
+  ASSERT_FALSE(frozen);
+  EXPECT_THAT(frozen.error().message, HasSubstr("the deadline of --auto-thaw"));
+  EXPECT_TRUE(fakes::eventually([&] { return kernel_.succeeded(other, Call::thaw) == 1; }));
+  kernel_.let_go(hung, Call::freeze);
+  EXPECT_THAT(roll_back(), IsEmpty());
+  EXPECT_FALSE(kernel_.any_frozen());
+}
+
+TEST_F(Deadlines, AreOverruledByNobodyWhenThePostScriptIsFirst) {
+  add_filesystem();
+  go(Step::held, seconds(1));
+  leave();
+  EXPECT_EQ(post_script(), EndRequest::heard);
+  EXPECT_EQ(record().end, SessionEnd::completed);
+}
+
+class Signals : public SessionTest {};
+
+TEST_F(Signals, ThatAskTheWatchdogToEndThawAtOnce) {
+  add_filesystem();
+  const auto database = add_database();
+  for (const int signal : {SIGTERM, SIGINT}) {
+    if (signal == SIGINT) add_filesystem();
+    go(Step::held);
+    leave();
+    ::kill(watchdog(), signal);
+    EXPECT_TRUE(is_over());
+    EXPECT_FALSE(kernel_.any_frozen());
+    EXPECT_EQ(databases_.outcome(database), Outcome::auto_thawed);
+    EXPECT_EQ(record().end, SessionEnd::auto_thawed);
+    EXPECT_THAT(problems(), HasSubstr("told to end by a signal"));
+    EXPECT_TRUE(fakes::all_gone());
+  }
+}
+
+TEST_F(Signals, ThatComeBeforeTheCommitRollBack) {
+  add_filesystem();
+  go(Step::frozen);
+  ::kill(watchdog(), SIGTERM);
+  EXPECT_TRUE(none_frozen());
+  EXPECT_FALSE(client().commit(soon(), {}, {}));
+  EXPECT_THAT(roll_back(), IsEmpty());
+  leave();
+  EXPECT_TRUE(is_over());
+  EXPECT_EQ(record().end, SessionEnd::rolled_back);
+}
+
+class StoppedProcesses : public SessionTest {};
+
+TEST_F(StoppedProcesses, LikeAWatchdogAreReplacedSoonAfterTheDeadline) {
+  const auto filesystem = add_filesystem();
+  const auto database = add_database({{"outlives", true}});
+  const auto before = BootClock::now();
+  go(Step::held, seconds(1));
+  leave();
+  ::kill(watchdog(), SIGSTOP);
+  ASSERT_TRUE(is_over());
+  EXPECT_GE(kernel_.thawed_at(filesystem) - before, seconds(1));
+  EXPECT_FALSE(databases_.has_leftovers(database));
+  EXPECT_EQ(databases_.calls(database, Stage::recover), 1);
+  EXPECT_EQ(record().end, SessionEnd::auto_thawed);
+  EXPECT_TRUE(fakes::all_gone()) << "the stopped one too";
+}
+
+TEST_F(StoppedProcesses, LikeASentinelDisturbNobody) {
+  add_filesystem();
+  go(Step::held);
+  leave();
+  const pid_t stopped = sentinel();
+  ::kill(stopped, SIGSTOP);
+  EXPECT_EQ(ask_to_end(state(), kExecution, soon()), EndRequest::heard);
+  EXPECT_FALSE(kernel_.any_frozen());
+  EXPECT_EQ(record().end, SessionEnd::completed);
+  ::kill(stopped, SIGCONT);
+  EXPECT_TRUE(is_over());
+}
+
+TEST_F(StoppedProcesses, ThatGoOnBeforeTheDeadlineAreAsIfNothingHadHappened) {
+  add_filesystem();
+  go(Step::held);
+  leave();
+  const pid_t one = watchdog();
+  const pid_t other = sentinel();
+  ::kill(one, SIGSTOP);
+  ::kill(other, SIGSTOP);
+  ::usleep(50'000);
+  ::kill(one, SIGCONT);
+  ::kill(other, SIGCONT);
+  EXPECT_EQ(post_script(), EndRequest::heard);
+  EXPECT_EQ(record().end, SessionEnd::completed);
+}
+
+TEST_F(StoppedProcesses, LikeAWatchdogDoNotAnswerThatAllIsWellAfterTheDeadline) {
+  add_filesystem();
+  go(Step::held, seconds(1));
+  leave();
+  const pid_t stopped = watchdog();
+  ::kill(stopped, SIGSTOP);
+  // post-script comes in time, but nobody reads what it asks.
+  const EndRequest asked = ask_to_end(state(), kExecution, in(200));
+  EXPECT_EQ(asked, EndRequest::heard);
+  ASSERT_TRUE(is_over());
+  EXPECT_NE(record().end, SessionEnd::completed);
+}
+
+}  // namespace
+}  // namespace dlm_freeze

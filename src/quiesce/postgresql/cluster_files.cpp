@@ -67,7 +67,7 @@ Result<SocketLock> parse_socket_lock(const std::string& text) {
 
 Result<SocketLock> read_socket_lock(const std::string& socket) {
   const std::string path = socket + ".lock";
-  const auto text = read_file(path, 64 * 1024);
+  const auto text = read_file(path, std::size_t{64} * 1024);
   if (!text) return tl::unexpected(text.error());
   auto lock = parse_socket_lock(*text);
   if (!lock) return tl::unexpected(lock.error().with_context(path));

@@ -52,6 +52,13 @@ struct ClearResult {
 };
 using ResultHandle = std::unique_ptr<PGresult, ClearResult>;
 
+void append_rows(const PGresult* result, std::vector<std::vector<std::string>>& rows) {
+  for (int row = 0; row < ::PQntuples(result); ++row) {
+    std::vector<std::string>& fields = rows.emplace_back();
+    for (int field = 0; field < ::PQnfields(result); ++field) fields.emplace_back(::PQgetvalue(result, row, field));
+  }
+}
+
 /// Goes on connecting until `reached` or until it has failed, which PQstatus tells.
 template <typename Predicate>
 Result<void> connect_until(PGconn* connection, const Patience& patience, Predicate reached) {
@@ -143,32 +150,38 @@ Failure Connection::lost(const std::string& what) const {
   return failure(message.empty() ? what : message, ErrorKind::not_ready);
 }
 
-Result<Reply> Connection::run(const std::string& statement, const Patience& patience) {
+Result<void> Connection::send(const std::string& statement, const Patience& patience) {
   PGconn* connection = handle_.get();
   if (::PQsendQuery(connection, statement.c_str()) == 0) return lost("cannot send to the server");
-  for (int unsent = 1; unsent != 0;) {
-    unsent = ::PQflush(connection);
+  for (;;) {
+    const int unsent = ::PQflush(connection);
     if (unsent < 0) return lost("cannot send to the server");
-    if (unsent == 0) break;
-    if (auto ready = wait_for(::PQsocket(connection), POLLIN | POLLOUT, patience); !ready)
-      return tl::unexpected(ready.error());
+    if (unsent == 0) return {};
+    if (auto ready = wait_for(::PQsocket(connection), POLLIN | POLLOUT, patience); !ready) return ready;
     if (::PQconsumeInput(connection) == 0) return lost("the server has closed the connection");
   }
+}
+
+/// Waits until libpq has a whole result, or knows that there is none.
+Result<void> Connection::await_result(const Patience& patience) {
+  PGconn* connection = handle_.get();
+  while (::PQisBusy(connection) != 0) {
+    if (auto ready = wait_for(::PQsocket(connection), POLLIN, patience); !ready) return ready;
+    if (::PQconsumeInput(connection) == 0) return lost("the server has closed the connection");
+  }
+  return {};
+}
+
+Result<Reply> Connection::run(const std::string& statement, const Patience& patience) {
+  if (auto sent = send(statement, patience); !sent) return tl::unexpected(sent.error());
   Reply reply;
   for (;;) {
-    while (::PQisBusy(connection) != 0) {
-      if (auto ready = wait_for(::PQsocket(connection), POLLIN, patience); !ready) return tl::unexpected(ready.error());
-      if (::PQconsumeInput(connection) == 0) return lost("the server has closed the connection");
-    }
-    const ResultHandle result(::PQgetResult(connection));
-    if (!result) break;
+    if (auto there = await_result(patience); !there) return tl::unexpected(there.error());
+    const ResultHandle result(::PQgetResult(handle_.get()));
+    if (!result) return reply;
     const ExecStatusType status = ::PQresultStatus(result.get());
     if (status == PGRES_TUPLES_OK) {
-      for (int row = 0; row < ::PQntuples(result.get()); ++row) {
-        std::vector<std::string>& fields = reply.rows.emplace_back();
-        for (int field = 0; field < ::PQnfields(result.get()); ++field)
-          fields.emplace_back(::PQgetvalue(result.get(), row, field));
-      }
+      append_rows(result.get(), reply.rows);
     } else if (status != PGRES_COMMAND_OK && status != PGRES_EMPTY_QUERY) {
       const char* sql_state = ::PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
       // Without one it is libpq that speaks: the connection is gone.
@@ -177,7 +190,6 @@ Result<Reply> Connection::run(const std::string& statement, const Patience& pati
       reply.message = one_line(::PQresultErrorField(result.get(), PG_DIAG_MESSAGE_PRIMARY));
     }
   }
-  return reply;
 }
 
 Result<std::vector<std::string>> Connection::row(const std::string& statement, const Patience& patience) {

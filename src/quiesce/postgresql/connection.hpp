@@ -83,6 +83,8 @@ class Connection {
 
   explicit Connection(Handle handle) : handle_(std::move(handle)) {}
   static Handle start(const ConnectionOptions& options);
+  [[nodiscard]] Result<void> send(const std::string& statement, const Patience& patience);
+  [[nodiscard]] Result<void> await_result(const Patience& patience);
   [[nodiscard]] Failure lost(const std::string& what) const;
 
   Handle handle_;

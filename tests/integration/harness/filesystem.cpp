@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <filesystem>
@@ -40,7 +41,7 @@ std::string new_image_in(const std::string& directory) {
 
 LoopDevice formatted(const FilesystemSpec& spec) {
   auto [size, mkfs] = recipe_of(spec.type);
-  LoopDevice loop(new_image_in(spec.image_directory), size);
+  LoopDevice loop(new_image_in(spec.image_directory), std::max(size, spec.size));
   mkfs.push_back(loop.path());
   run_tool(mkfs);
   return loop;

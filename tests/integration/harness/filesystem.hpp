@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -16,6 +17,7 @@ struct FilesystemSpec {
   unsigned long flags = 0;  ///< MS_RDONLY, MS_NOATIME…
   std::string options = {};
   std::string image_directory = "/srv/images";
+  std::uint64_t size = 0;  ///< In bytes; 0: not much above the least that mkfs accepts.
 };
 
 /// A scratch filesystem, mounted. It is unmounted by the end of the test's mount namespace, not by

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <iomanip>
@@ -86,7 +87,7 @@ void print(const std::string& what, const std::vector<double>& values) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   const std::vector<std::string> words(argv + 1, argv + argc);
   const auto option = [&](const std::string& name, const std::string& otherwise) {
     const auto found = std::ranges::find(words, name);
@@ -106,6 +107,7 @@ int main(int argc, char** argv) {
     const Filesystem data(
         {.type = "ext4", .mount_point = kData, .image_directory = directory, .size = 3000 * kMegabyte});
     safety.guard(data.directory());
+    std::filesystem::remove_all(directory);  // The image lives until its last user is gone, whatever happens.
     Server server({.data = std::string(kData) + "/data", .socket = "/run/mysqld/mysqld.sock"});
     server.start();
     server.connect().query("CREATE DATABASE test");
@@ -137,7 +139,6 @@ int main(int argc, char** argv) {
       }
     }
     server.stop();
-    std::filesystem::remove_all(directory);
     if (safety.fired()) {
       std::cerr << "the safety thaw had to step in: these figures are worth nothing\n";
       status = 2;
@@ -145,4 +146,7 @@ int main(int argc, char** argv) {
   }
   unmount_all_but(kept);
   return status;
+} catch (const std::exception& error) {
+  std::cerr << "bench_mysql: " << error.what() << '\n';
+  return 2;
 }

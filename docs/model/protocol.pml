@@ -456,9 +456,6 @@ active proctype Sentinel()
 	:: d_step { UP(S) && at[S] == S_WAITS && OFF(W) ->
 		if :: over -> leave(S) :: else -> ending = 1; at[S] = S_UNDOES fi }
 	/* the watchdog has overrun (in this model: it is stopped): kill it first, then stand in for it */
-#ifdef BUG_FENCE_WAITING
-	:: d_step { UP(S) && at[S] == S_WAITS && UP(W) && at[W] == W_UNDOES && INSIDE(1) -> kill_W() }
-#endif
 #ifndef BUG_NO_FENCE
 	:: d_step { UP(S) && at[S] == S_WAITS && UP(W) && stopped -> SEEN(fence); kill_W() }
 #else

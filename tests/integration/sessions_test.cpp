@@ -83,6 +83,27 @@ TEST_F(Sessions, AnotherExecutionIdInPostScriptIsOnlyAWarning) {
   EXPECT_TRUE(writable(data));
 }
 
+TEST_F(Sessions, AFailedPreScriptCanBeRepeatedAtOnce) {
+  add("ext4", "/srv/data");
+  const auto& theirs = add("ext4", "/srv/theirs");
+  theirs.freeze();
+  for (int round = 0; round < 20; ++round) {
+    // Each fails for the foreign freeze, not because the one before is still being cleared away.
+    EXPECT_THAT(expect(204, {"pre-script"}).err, HasSubstr("/srv/theirs"));
+  }
+  EXPECT_TRUE(theirs.thaw());
+  expect(0, {"pre-script"});
+  expect(0, {"post-script"});
+}
+
+TEST_F(Sessions, ASessionCanFollowAnotherAtOnce) {
+  add("ext4", "/srv/data");
+  for (int round = 0; round < 20; ++round) {
+    expect(0, {"pre-script"});
+    expect(0, {"post-script"});
+  }
+}
+
 TEST_F(Sessions, AFailedPreScriptLeavesNothingForAPostScript) {
   const auto& theirs = add("ext4", "/srv/theirs");
   theirs.freeze();

@@ -111,9 +111,11 @@ find|NO_UNDO: `frozen` is written, ending is not read                  |-DKILLS=
 find|ENDING_AFTER_SCAN: states are read before ending is written       |-DKILLS=0 -DOTHERS=0 -DBUG_ENDING_AFTER_SCAN
 find|NO_SENTINEL                                                       |-DKILLS=1 -DOTHERS=0 -DBUG_NO_SENTINEL
 find|NO_RESPAWN: a dead sentinel is not replaced                       |-DKILLS=2 -DOTHERS=0 -DSPACED -DBUG_NO_RESPAWN
+find|RESPAWN_STOPS: nor is one that dies while the session ends        |-DKILLS=2 -DOTHERS=0 -DSPACED -DBUG_RESPAWN_STOPS
 find|NO_FENCE: the sentinel takes over from a stopped watchdog         |-DKILLS=0 -DOTHERS=0 -DSTOPS=1 -DBUG_NO_FENCE
 find|NO_LIFELINE: a dead freezer is taken for the end of its calls     |-DKILLS=1 -DOTHERS=0 -DBUG_NO_LIFELINE
 find|ONE_LIFELINE: one for the freezer, not one a filesystem           |-DKILLS=1 -DOTHERS=0 -DBUG_ONE_LIFELINE
+find|TAKE_LIVING: what a living process is thawing is thawed again     |-DKILLS=0 -DONE -DBUG_TAKE_LIVING
 find|ONE_BY_ONE: the watchdog thaws one after another                  |-DKILLS=1 -DOTHERS=0 -DBUG_ONE_BY_ONE
 find|F_STAYS: a freezer that finds P gone leaves all as it is          |-DKILLS=2 -DOTHERS=0 -DBUG_F_STAYS
 find|THAW_BUSY: EBUSY is thawed like a freeze of ours                  |-DKILLS=0 -DONE -DBUG_THAW_BUSY
@@ -126,6 +128,7 @@ find|RECORD_LATE: no record before the first FIFREEZE                  |-DKILLS=
 find|S_HAS_NO_LOCK: the lock is the watchdog alone                     |-DKILLS=1 -DONE -DBUG_S_HAS_NO_LOCK
 find|P_DROPS_LOCK: P does not keep the lock until it exits             |-DKILLS=2 -DONE -DBUG_P_DROPS_LOCK
 find|NO_FREEZER_LOCK: recovery does not wait for a freezer             |-DKILLS=2 -DOTHERS=0 -DBUG_NO_FREEZER_LOCK
+find|FREEZER_SPARED: recovery lets a living freezer go on              |-DKILLS=2 -DONE -DBUG_FREEZER_SPARED
 find|S_SAYS_OK: the sentinel reports what the watchdog would have      |-DKILLS=1 -DOTHERS=0 -DBUG_S_SAYS_OK
 find|EINVAL_IGNORED: FITHAW finds nothing frozen, and nobody says so   |-DKILLS=0 -DOTHERS=0 -DRUDE -DBUG_EINVAL_IGNORED
 cycle|S_LEAVES: a sentinel that ends at once is replaced for ever       |-DKILLS=0 -DOTHERS=0 -DBUG_S_LEAVES

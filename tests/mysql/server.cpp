@@ -36,7 +36,8 @@ ServerKind installed_server() {
 Server::Server(ServerSpec spec) : spec_(std::move(spec)) {
   namespace fs = std::filesystem;
   const std::string sockets = fs::path(socket()).parent_path();
-  for (const std::string& directory : {std::string("/srv/run"), sockets, spec_.data, spec_.binary_log}) {
+  for (const std::string& directory :
+       {std::string("/srv/run"), temporary_directory(), sockets, spec_.data, spec_.binary_log}) {
     if (directory.empty()) continue;
     fs::create_directories(directory);
     give_to_server(directory);
@@ -52,10 +53,11 @@ Server::~Server() {
 void Server::fill_data_directory() const {
   if (is_mariadb()) {
     run_tool({"mariadb-install-db", "--no-defaults", "--user=mysql", "--datadir=" + spec_.data,
-              "--auth-root-authentication-method=socket", "--skip-test-db", "--innodb-log-file-size=8M"});
+              "--auth-root-authentication-method=socket", "--skip-test-db", "--tmpdir=" + temporary_directory(),
+              "--innodb-log-file-size=8M"});
   } else {
     run_tool({kMysql, "--no-defaults", "--initialize-insecure", "--user=mysql", "--datadir=" + spec_.data,
-              "--log-error=" + error_log(), "--innodb-redo-log-capacity=8M"});
+              "--tmpdir=" + temporary_directory(), "--log-error=" + error_log(), "--innodb-redo-log-capacity=8M"});
   }
 }
 
@@ -65,6 +67,7 @@ std::vector<std::string> Server::command() const {
                                     "--user=mysql",
                                     "--datadir=" + spec_.data,
                                     "--socket=" + socket(),
+                                    "--tmpdir=" + temporary_directory(),
                                     "--pid-file=/srv/run/" + spec_.name + ".pid",
                                     "--log-error=" + error_log(),
                                     "--log-bin=" + (spec_.binary_log.empty() ? "" : spec_.binary_log + "/") + "binlog",

@@ -50,6 +50,8 @@ class Server {
   [[nodiscard]] std::vector<std::string> statements_of_ours() const;
 
  private:
+  /// Its own: a server that starts removes the temporary tables of others.
+  [[nodiscard]] std::string temporary_directory() const { return "/srv/run/" + spec_.name + ".tmp"; }
   void fill_data_directory() const;
   [[nodiscard]] std::vector<std::string> command() const;
 

@@ -14,29 +14,27 @@ namespace dlm_freeze::mysql {
 
 /// Numbers of errors that are told apart: the server's (1000 and up) and the client library's (2000
 /// and up).
-enum ErrorCode : unsigned {
-  kGivenUp = 0,  ///< Ours: the deadline came, or the stage was cancelled.
-  kTooManyConnections = 1040,
-  kAccessDenied = 1045,
-  kServerShutdown = 1053,
-  kParseError = 1064,
-  kHostNotAllowed = 1130,
-  kTooManyUserConnections = 1203,
-  kLockWaitTimeout = 1205,
-  kUserLimitReached = 1226,
-  kPrivilegeMissing = 1227,
-  kQueryInterrupted = 1317,
-  kPluginNotLoaded = 1524,
-  kAccessDeniedNoPassword = 1698,
-  kPasswordExpired = 1820,
-  kPasswordExpiredLogin = 1862,
-  kAccountLocked = 3118,
-  kUnknownThread = 1094,
-  kConnectionError = 2002,
-  kHostError = 2003,
-  kServerGone = 2006,
-  kServerLost = 2013,
-};
+inline constexpr unsigned kGivenUp = 0;  ///< Ours: the deadline came, or the stage was cancelled.
+inline constexpr unsigned kTooManyConnections = 1040;
+inline constexpr unsigned kAccessDenied = 1045;
+inline constexpr unsigned kServerShutdown = 1053;
+inline constexpr unsigned kParseError = 1064;
+inline constexpr unsigned kHostNotAllowed = 1130;
+inline constexpr unsigned kTooManyUserConnections = 1203;
+inline constexpr unsigned kLockWaitTimeout = 1205;
+inline constexpr unsigned kUserLimitReached = 1226;
+inline constexpr unsigned kPrivilegeMissing = 1227;
+inline constexpr unsigned kQueryInterrupted = 1317;
+inline constexpr unsigned kPluginNotLoaded = 1524;
+inline constexpr unsigned kAccessDeniedNoPassword = 1698;
+inline constexpr unsigned kPasswordExpired = 1820;
+inline constexpr unsigned kPasswordExpiredLogin = 1862;
+inline constexpr unsigned kAccountLocked = 3118;
+inline constexpr unsigned kUnknownThread = 1094;
+inline constexpr unsigned kConnectionError = 2002;
+inline constexpr unsigned kHostError = 2003;
+inline constexpr unsigned kServerGone = 2006;
+inline constexpr unsigned kServerLost = 2013;
 
 /// Why a server gave no result.
 struct SqlError {

@@ -124,6 +124,8 @@ class MysqlQuiescer final : public Quiescer {
   void warn_of_logs(StageContext& context, const ServerInfo& server) const;
   Result<void> warn_of_unlocked_tables(StageContext& context);
 
+  [[nodiscard]] Failure refusal(const std::vector<Statement>& statements, bool could_be_killed) const;
+  Result<void> kill_statements(const std::vector<Statement>& statements, const StageContext& context);
   Result<void> wait_for_gap(const StageContext& context);
   Result<void> stop_appliers(const StageContext& context);
   Result<void> start_appliers(Connection& connection, const ServerVersion& version,
@@ -354,6 +356,30 @@ Result<void> MysqlQuiescer::prepare(StageContext& context) {
   return sync_directories(unfrozen_, context.deadline, context.cancel_fd);
 }
 
+/// Why nothing is locked while these statements run.
+Failure MysqlQuiescer::refusal(const std::vector<Statement>& statements, bool could_be_killed) const {
+  const Statement& oldest =
+      *std::max_element(statements.begin(), statements.end(),
+                        [](const Statement& a, const Statement& b) { return a.seconds < b.seconds; });
+  const std::string id = std::to_string(oldest.session);
+  return not_ready("statement " + id + " of " + oldest.user + " has been running for " +
+                   std::to_string(oldest.seconds) + " s, and the lock and all writers would wait for its end (" +
+                   oldest.text + "); nothing was locked; try again when it has ended, or KILL QUERY " + id +
+                   (could_be_killed ? ", or set kill_long_queries" : ""));
+}
+
+Result<void> MysqlQuiescer::kill_statements(const std::vector<Statement>& statements, const StageContext& context) {
+  for (const Statement& statement : statements) {
+    const std::string id = std::to_string(statement.session);
+    const auto killed = monitor_->query("KILL QUERY " + id, context.deadline, context.cancel_fd);
+    if (!killed && killed.error().code != kUnknownThread) {
+      return from("cannot end statement " + id, killed.error(),
+                  server_->version().is_mariadb() ? "CONNECTION ADMIN" : "CONNECTION_ADMIN");
+    }
+  }
+  return {};
+}
+
 Result<void> MysqlQuiescer::wait_for_gap(const StageContext& context) {
   if (lock_ != LockKind::flush_tables || options_.long_query.count() == 0) return {};
   Deadline until = context.deadline.or_earlier(Deadline::in(options_.wait));
@@ -368,26 +394,10 @@ Result<void> MysqlQuiescer::wait_for_gap(const StageContext& context) {
     if (until.expired()) {
       const bool only_selects = std::all_of(statements->begin(), statements->end(),
                                             [](const Statement& statement) { return is_select(statement.text); });
-      const Statement& oldest =
-          *std::max_element(statements->begin(), statements->end(),
-                            [](const Statement& a, const Statement& b) { return a.seconds < b.seconds; });
-      if (!may_kill || !only_selects) {
-        return not_ready("statement " + std::to_string(oldest.session) + " of " + oldest.user +
-                         " has been running for " + std::to_string(oldest.seconds) +
-                         " s, and the lock and all writers would wait for its end (" + oldest.text +
-                         "); nothing was locked; try again when it has ended, or KILL QUERY " +
-                         std::to_string(oldest.session) + (only_selects ? ", or set kill_long_queries" : ""));
-      }
+      if (!may_kill || !only_selects) return refusal(*statements, only_selects);
+      if (auto killed = kill_statements(*statements, context); !killed) return killed;
       may_kill = false;
       until = context.deadline.or_earlier(Deadline::in(kUndoPatience));
-      for (const Statement& statement : *statements) {
-        const auto killed =
-            monitor_->query("KILL QUERY " + std::to_string(statement.session), context.deadline, context.cancel_fd);
-        if (!killed && killed.error().code != kUnknownThread) {
-          return from("cannot end statement " + std::to_string(statement.session), killed.error(),
-                      server_->version().is_mariadb() ? "CONNECTION ADMIN" : "CONNECTION_ADMIN");
-        }
-      }
     }
     if (!pause(kGapPause, context.cancel_fd)) return not_ready("given up while waiting for long statements to end");
   }

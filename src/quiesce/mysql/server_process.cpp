@@ -47,26 +47,6 @@ std::string canonical(const std::string& path) {
   return error ? path : resolved.string();
 }
 
-/// The inode that /proc shows for the listening socket bound to `path`; empty when there is none.
-std::string listening_inode(const std::string& path) {
-  const auto table = read_file("/proc/net/unix");
-  if (!table) return "";
-  const std::string wanted = canonical(path);
-  std::istringstream lines(*table);
-  std::string line;
-  std::getline(lines, line);
-  while (std::getline(lines, line)) {
-    std::istringstream fields(line);
-    std::string skipped;
-    std::string inode;
-    std::string bound;
-    unsigned long flags = 0;
-    fields >> skipped >> skipped >> skipped >> std::hex >> flags >> skipped >> skipped >> inode >> bound;
-    if ((flags & kAcceptsConnections) != 0 && bound.starts_with('/') && canonical(bound) == wanted) return inode;
-  }
-  return "";
-}
-
 /// The server process that has this socket open.
 pid_t owner_of(const std::string& inode) {
   const std::string wanted = "socket:[" + inode + "]";
@@ -89,12 +69,34 @@ bool same(const std::string& a, const std::string& b) {
          status_of_a.st_dev == status_of_b.st_dev && status_of_a.st_ino == status_of_b.st_ino;
 }
 
+/// The server process that listens on the socket `path`; 0 when there is none. The kernel's table has the sockets of
+/// containers as well: a path in it may mean another file there.
+pid_t listening_process(const std::string& path) {
+  const auto table = read_file("/proc/net/unix");
+  if (!table) return 0;
+  const std::string wanted = canonical(path);
+  std::istringstream lines(*table);
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line)) {
+    std::istringstream fields(line);
+    std::string skipped;
+    std::string inode;
+    std::string bound;
+    unsigned long flags = 0;
+    fields >> skipped >> skipped >> skipped >> std::hex >> flags >> skipped >> skipped >> inode >> bound;
+    if ((flags & kAcceptsConnections) == 0 || !bound.starts_with('/') || canonical(bound) != wanted) continue;
+    const pid_t owner = owner_of(inode);
+    if (owner != 0 && is_same_file(owner, bound, path)) return owner;
+  }
+  return 0;
+}
+
 }  // namespace
 
 Listener find_listener(const std::string& socket) {
   if (::access(socket.c_str(), F_OK) != 0) return {false, 0, "there is no socket " + socket};
-  if (const std::string inode = listening_inode(socket); !inode.empty()) return {true, owner_of(inode), ""};
-
+  if (const pid_t owner = listening_process(socket); owner != 0) return {true, owner, ""};
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket.size() >= sizeof address.sun_path) return {false, 0, "the path of the socket is too long: " + socket};

@@ -23,6 +23,13 @@ std::string first_line(const fs::path& path) {
   return line;
 }
 
+/// Whether the process runs `binary`, or has lost its memory already and is about to end: it may still hold a lock.
+bool runs_or_ends(const fs::path& process, const std::string& binary) {
+  std::error_code no_memory;
+  const auto exe = fs::read_symlink(process / "exe", no_memory);
+  return no_memory || exe == binary;
+}
+
 }  // namespace
 
 char process_state(pid_t process) {
@@ -43,11 +50,10 @@ std::vector<AgentProcess> agent_processes(const std::string& binary) {
     const std::string name = entry.path().filename();
     pid_t pid = 0;
     if (std::from_chars(name.data(), name.data() + name.size(), pid).ptr != name.data() + name.size()) continue;
-    if (fs::read_symlink(entry.path() / "exe", ignored) != binary) continue;
-    // Opened before the rest is looked at: what the answers are about is then what the handle is
-    // of.
+    if (!runs_or_ends(entry, binary)) continue;
+    // Opened before the rest is looked at: what the answers are about is then what the handle is of.
     UniqueFd handle(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-    if (!handle || fs::read_symlink(entry.path() / "exe", ignored) != binary) continue;
+    if (!handle || !runs_or_ends(entry, binary)) continue;
     if (fs::read_symlink(entry.path() / "ns/mnt", ignored) != here) continue;
     const char state = process_state(pid);
     if (state == '\0' || state == 'Z' || state == 'X') continue;

@@ -26,6 +26,9 @@ std::string module_directory() {
 }
 
 Result<void> run(const CommandLine& line, CommandContext& context) {
+  if (line.command == Command::pre_script) {
+    log_start(to_string(line.command), line.execution_id.value_or(Settings().execution_id), context.log);
+  }
   const auto settings = resolve_settings(line, context.registry);
   if (!settings) return tl::unexpected(settings.error());
   switch (line.command) {

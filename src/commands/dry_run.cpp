@@ -139,7 +139,11 @@ std::vector<Finding> probe_all(HostPlan& plan, const Settings& settings, Command
 
 Result<void> dry_run(const Settings& settings, CommandContext& context) {
   auto plan = plan_host(settings, context);
-  if (!plan) return tl::unexpected(plan.error());
+  if (!plan) {
+    // What is wrong with the configuration is not what pre-script would meet on the host.
+    if (!settings.probe && plan.error().kind == ErrorKind::failed) plan.error().kind = ErrorKind::usage;
+    return tl::unexpected(plan.error());
+  }
   std::vector<Finding> findings;
   if (settings.probe) findings = probe_all(*plan, settings, context);
   if (settings.json) {
@@ -147,6 +151,9 @@ Result<void> dry_run(const Settings& settings, CommandContext& context) {
   } else {
     context.out << mount_table(*plan);
     if (!plan->quiescers.empty()) context.out << "\n" << quiescer_table(*plan);
+    for (const std::string& pattern : plan->freeze.unmatched) {
+      context.out << "\nThe configuration's " << printable(pattern) << " matches no mount point.\n";
+    }
     context.out << "\n"
                 << count_of(plan->freeze.filesystems.size(), "filesystem") << " would be frozen, "
                 << count_of(plan->quiescers.size(), "database") << " quiesced. Nothing was changed.\n";

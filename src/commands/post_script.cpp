@@ -21,7 +21,7 @@ Result<void> verdict(const SessionRecord& record) {
   const std::string problems = join(record.problems, "; ");
   switch (record.end) {
     case SessionEnd::completed:
-      if (!record.problems.empty()) return failed("the quiesced and frozen state did not last: " + problems);
+      if (!record.problems.empty()) return failed(problems);
       return {};
     case SessionEnd::auto_thawed:
       return failure(
@@ -55,7 +55,7 @@ class PostScript {
 
  private:
   Result<void> end_session() {
-    log_start("post-script", settings_, context_);
+    log_start("post-script", settings_.execution_id, context_.log);
     if (auto allowed = check_privilege(); !allowed) return allowed;
     const auto state = StateDirectory::open(settings_.state_directory, false);
     if (!state && state.error().errno_value == ENOENT) return no_session();
@@ -78,8 +78,8 @@ class PostScript {
   Result<void> judge(const StateDirectory& state, SessionRecord& record) {
     const bool orphan = record.is_orphan(current_boot_id());
     if (orphan || record.has_leftovers()) {
-      if (orphan) record.problems.emplace_back("the sentinel was lost as well");
       recover_orphan(state, record, context_.registry, context_.control, budget_);
+      if (orphan) record.problems.emplace_back("the sentinel was lost as well");
       record.end = SessionEnd::watchdog_lost;
       record.reported = false;
     }
@@ -102,8 +102,11 @@ class PostScript {
     for (const FilesystemRecord& filesystem : record.filesystems)
       longest = std::max(longest, filesystem.frozen_seconds);
     if (record.end == SessionEnd::completed) {
+      const auto thawed = std::count_if(
+          record.filesystems.begin(), record.filesystems.end(),
+          [](const FilesystemRecord& filesystem) { return filesystem.state == to_string(FreezeState::thawed); });
       context_.log.info(
-          "thawed " + count_of(record.filesystems.size(), "filesystem") + ", frozen for " +
+          "thawed " + count_of(static_cast<std::size_t>(thawed), "filesystem") + ", frozen for " +
           format_seconds(std::chrono::duration_cast<BootClock::duration>(std::chrono::duration<double>(longest))) +
           " seconds");
     }
@@ -122,6 +125,7 @@ class PostScript {
   Result<void> not_in_time(const StateDirectory& state, EndRequest asked) {
     still_frozen_ = true;
     const auto record = state.read_record();
+    if (record && *record && (*record)->phase == Phase::ending) asked = EndRequest::stuck;
     const std::string deadline = record && *record ? "; it ends by itself at " + format_utc((*record)->deadline_at)
                                                    : "; it ends by itself at its deadline";
     switch (asked) {

@@ -88,6 +88,9 @@ void log_plan(const HostPlan& plan, CommandContext& context) {
       context.log.warn(printable(planned.mount.mount_point) + " is not frozen: " + planned.why);
     }
   }
+  for (const std::string& pattern : plan.freeze.unmatched) {
+    context.log.warn("the configuration's " + printable(pattern) + " matches no mount point");
+  }
 }
 
 /// Sorts out which of the databases take part.
@@ -112,7 +115,6 @@ class PreScript {
       : settings_(settings), context_(context), budget_(context.started + settings.timeout), clock_(context.started) {}
 
   Result<void> run() {
-    log_start("pre-script", settings_, context_);
     if (auto allowed = check_privilege(); !allowed) return allowed;
     auto plan = plan_host(settings_, context_);
     if (!plan) return tl::unexpected(plan.error());
@@ -188,8 +190,12 @@ class PreScript {
     if (auto frozen = client.freeze(budget_); !frozen) return frozen;
     clock_.finish("freeze");
     log_notes(client);
-    context_.log.info("froze " + count_of(session.filesystems.size(), "filesystem") + " (" + clock_.summary() +
-                      "); auto-thaw in " + std::to_string(settings_.auto_thaw.count()) + " seconds");
+    std::size_t frozen_count = 0;
+    for (std::size_t i = 0; i < session.filesystems.size(); ++i) {
+      if (session.filesystems.state(i) == FreezeState::frozen) ++frozen_count;
+    }
+    context_.log.info("froze " + count_of(frozen_count, "filesystem") + " (" + clock_.summary() + "); auto-thaw in " +
+                      std::to_string(settings_.auto_thaw.count()) + " seconds");
     // Written before the hand-over: after it, nothing may come between success and exit.
     log_completion("pre-script", context_);
     return client.commit(budget_, clock_.seconds(), context_.log.syslog().take_held());

@@ -16,9 +16,9 @@ std::size_t width(std::string_view text) {
 
 }  // namespace
 
-void log_start(std::string_view command, const Settings& settings, CommandContext& context) {
-  context.log.info(std::string(command) + " starting at " + format_utc(std::chrono::system_clock::now()) +
-                   " with executionId: " + settings.execution_id);
+void log_start(std::string_view command, const std::string& execution_id, Log& log) {
+  log.info(std::string(command) + " starting at " + format_utc(std::chrono::system_clock::now()) +
+           " with executionId: " + execution_id);
 }
 
 void log_completion(std::string_view command, CommandContext& context) {

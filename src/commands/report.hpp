@@ -9,10 +9,7 @@
 
 namespace dlm_freeze {
 
-/// The first line of pre-script and post-script.
-void log_start(std::string_view command, const Settings& settings, CommandContext& context);
-
-/// Their last line when they succeed.
+/// The last line of pre-script and post-script when they succeed.
 void log_completion(std::string_view command, CommandContext& context);
 
 /// "1 filesystem", "3 filesystems".

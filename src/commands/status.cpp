@@ -54,6 +54,10 @@ std::string headline(const View& view) {
     return view.active ? "A session is being set up.\n"
                        : "No session is active, and none is on record since the host was started.\n";
   const SessionRecord& record = *view.record;
+  if (view.active && record.phase == Phase::ending) {
+    return "A session is being undone: execution " + record.execution_id + ", started at " +
+           format_utc(record.started_at) + ". A call to the kernel has not returned; the rest follows when it does.\n";
+  }
   if (view.active && record.phase != Phase::ended) {
     return "A session is active (" + std::string(to_string(record.phase)) + "): execution " + record.execution_id +
            ", started at " + format_utc(record.started_at) + ", ends by itself in " + format_seconds(view.left()) +

@@ -65,6 +65,13 @@ class Planner {
     for (const auto& [device, superblock] : superblocks_) add(device, superblock, plan);
     number_levels(plan);
     sort(plan);
+    for (const auto* patterns : {&selection_.include, &selection_.exclude}) {
+      for (const std::string& pattern : *patterns) {
+        const bool used = std::any_of(table_.mounts().begin(), table_.mounts().end(),
+                                      [&](const Mount& mount) { return matches(mount.mount_point, {pattern}); });
+        if (!used) plan.unmatched.push_back(pattern);
+      }
+    }
     return plan;
   }
 

@@ -112,6 +112,8 @@ std::string_view to_string(Phase phase) {
       return "freezing";
     case Phase::held:
       return "held";
+    case Phase::ending:
+      return "ending";
     case Phase::ended:
       return "ended";
   }

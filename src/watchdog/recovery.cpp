@@ -98,7 +98,9 @@ Result<void> recover_quiescer(const QuiescerType& type, const QuiescerRecord& re
 void recover_orphan(const StateDirectory& state, SessionRecord& record, QuiescerRegistry& registry,
                     FreezeControl& control, Deadline deadline) {
   mark_lost(record, SessionEnd::watchdog_lost);
-  auto freezer = state.try_lock(StateDirectory::Lock::freezer);
+  // A freezer that lives finds everybody gone and undoes its work itself; one that hangs is not waited for.
+  constexpr auto kFreezerPatience = std::chrono::milliseconds(300);
+  auto freezer = state.lock_by(StateDirectory::Lock::freezer, deadline.or_earlier(Deadline::in(kFreezerPatience)));
   thaw(record, freezer && *freezer, control, deadline);
   if (freezer && !*freezer) {
     freezer = state.lock_by(StateDirectory::Lock::freezer, deadline);

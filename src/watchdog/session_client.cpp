@@ -149,6 +149,8 @@ Result<void> SessionClient::commit(Deadline deadline, const std::vector<std::pai
 
 std::vector<std::string> SessionClient::roll_back(Deadline deadline) {
   freezer_.reset();
+  // Said, not only shown by the end of file: after a commit whose answer was late, that is how success looks.
+  static_cast<void>(send_message(watchdog_.get(), {verbs::kEnd}));
   ::shutdown(watchdog_.get(), SHUT_WR);
   // Answers may still come; the end of file says that watchdog and sentinel are gone.
   bool gone = false;

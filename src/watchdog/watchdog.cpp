@@ -214,6 +214,8 @@ void Watchdog::on_request(const Message& request) {
     start_stage(request, [this](std::size_t i, StageContext& context) { return quiesce(i, context); });
   } else if (request.verb == verbs::kCommit) {
     commit(request.body);
+  } else if (request.verb == verbs::kEnd) {
+    end(SessionEnd::rolled_back);
   }
 }
 
@@ -335,6 +337,10 @@ void Watchdog::end(SessionEnd how, const std::string& problem) {
     // pre-script and post-script do not wait for what may never return; this process does.
     for (const UniqueFd* waiting : {&channel_, &caller_})
       static_cast<void>(send_message(waiting->get(), {verbs::kStuck}));
+    if (session_.record.phase != Phase::held) {
+      session_.record.phase = Phase::ending;
+      static_cast<void>(held_record_->commit(session_.text(plan_)));  // Not needed any more for what it was made for.
+    }
     static_cast<void>(thawer_.run(Deadline::in(kForever), true));
   }
   session_.end(how);
@@ -361,13 +367,8 @@ void Watchdog::release_all(Outcome outcome) {
   if (!run || !run->wait(Deadline::in(kReleaseTimeout + kCancelPatience))) ::_exit(1);  // As above.
   for (StageRun::Finding& finding : run->take()) {
     for (LogLine& note : finding.notes) lines_.push_back(std::move(note));
-    if (finding.result) {
-      session_.set_quiesced(finding.index, false);
-    } else {
-      session_.record.problems.push_back(finding.result.error().message);
-      // Only what can be repeated stays marked: a lost connection has nothing left to release.
-      if (finding.result.error().kind == ErrorKind::protection_lost) session_.set_quiesced(finding.index, false);
-    }
+    session_.set_quiesced(finding.index, false);  // Also if it failed: it was tried, and the problem is reported.
+    if (!finding.result) session_.record.problems.push_back(finding.result.error().message);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <iosfwd>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "dlm_freeze/base/deadline.hpp"
@@ -46,6 +47,10 @@ struct CommandContext {
 };
 
 // One verb each, in the file of its name. The error's kind decides on the exit code.
+
+/// The first line of pre-script, whose caller writes it before anything can fail, and of post-script, which does
+/// itself.
+void log_start(std::string_view command, const std::string& execution_id, Log& log);
 
 /// Quiesces, freezes and leaves a watchdog behind; or undoes everything and fails.
 [[nodiscard]] Result<void> pre_script(const Settings& settings, CommandContext& context);

@@ -62,6 +62,7 @@ struct FreezePlan {
   std::vector<PlannedMount>
       mounts;  ///< Every mount: frozen ones in freeze order, then the others in the order of the table.
   std::vector<PlannedFilesystem> filesystems;  ///< In freeze order.
+  std::vector<std::string> unmatched;          ///< Entries of `Selection::include` and `exclude` that match no mount.
 };
 
 /// Decides what to freeze, in which order and why. Pure: it looks at nothing but its arguments.

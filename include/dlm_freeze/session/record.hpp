@@ -18,6 +18,7 @@ enum class Phase {
   preparing,  ///< Nothing is frozen or locked.
   freezing,   ///< Anything may be.
   held,       ///< pre-script succeeded.
+  ending,     ///< It is being undone and waits for a call to the kernel that has not returned.
   ended,
 };
 

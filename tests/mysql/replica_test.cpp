@@ -82,12 +82,13 @@ class MysqlReplica : public MysqlTest {
 
   [[nodiscard]] bool applier_runs() const {
     Client client = replica_->connect();
-    const std::string state = is_mariadb() ? client.value(
-                                                 "SELECT VARIABLE_VALUE FROM information_schema.global_status WHERE "
-                                                 "VARIABLE_NAME = 'Slave_running'")
-                                           : client.value(
-                                                 "SELECT SERVICE_STATE FROM "
-                                                 "performance_schema.replication_applier_status");
+    const std::string state = is_mariadb()
+                                  ? client.value(
+                                        "SELECT VARIABLE_VALUE FROM information_schema.global_status WHERE "
+                                        "VARIABLE_NAME = 'Slave_running'")
+                                  : client.value(
+                                        "SELECT IF(COUNT(*) > 0, 'ON', 'OFF') FROM performance_schema.threads WHERE "
+                                        "NAME IN ('thread/sql/replica_sql', 'thread/sql/slave_sql')");
     return state == "ON";
   }
   [[nodiscard]] bool applier_comes_to(bool running) const {

@@ -2,6 +2,7 @@
 #include "server.hpp"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -20,10 +21,14 @@ constexpr const char* kMariadb = "/usr/sbin/mariadbd";
 constexpr const char* kMysql = "/usr/sbin/mysqld";
 constexpr std::chrono::seconds kPatience{30};
 
-void give_to_server(const std::string& path) {
+const passwd& server_user() {
   const passwd* const user = ::getpwnam("mysql");
   if (user == nullptr) throw std::runtime_error("there is no user mysql");
-  check(::chown(path.c_str(), user->pw_uid, user->pw_gid), "chown " + path);
+  return *user;
+}
+
+void give_to_server(const std::string& path) {
+  check(::chown(path.c_str(), server_user().pw_uid, server_user().pw_gid), "chown " + path);
 }
 
 }  // namespace
@@ -64,7 +69,6 @@ void Server::fill_data_directory() const {
 std::vector<std::string> Server::command() const {
   std::vector<std::string> words = {is_mariadb() ? kMariadb : kMysql,
                                     "--no-defaults",
-                                    "--user=mysql",
                                     "--datadir=" + spec_.data,
                                     "--socket=" + socket(),
                                     "--tmpdir=" + temporary_directory(),
@@ -89,8 +93,11 @@ void Server::start() {
   const std::vector<std::string> words = command();
   auto argv = c_strings(words);
   const pid_t parent = ::getpid();
+  const passwd user = server_user();
   process_ = check(::fork(), "fork");
   if (process_ == 0) {
+    // Not by --user: a change of user after it would undo what die_with_parent does.
+    if (::setgroups(0, nullptr) != 0 || ::setgid(user.pw_gid) != 0 || ::setuid(user.pw_uid) != 0) ::_exit(127);
     die_with_parent(parent);
     ::setsid();
     const int null = ::open("/dev/null", O_RDWR);

@@ -494,7 +494,9 @@ Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {
   const auto span = BootClock::now() - started;
 
   std::vector<std::string> missing;
-  auto facts = read_positions(*holder_, *server_, context.deadline, context.cancel_fd, missing);
+  // By the monitor: a statement that hangs must not keep the holder from releasing. MySQL's replica status can wait for
+  // a receiver thread that waits for this very lock.
+  auto facts = read_positions(*monitor_, *server_, context.deadline, context.cancel_fd, missing);
   if (!facts) return from("cannot read its position", facts.error());
   for (const std::string& privilege : missing) {
     context.notes.push_back({LogLevel::warn, what() + ": its position is not recorded in full: the account " +

@@ -204,20 +204,21 @@ void FrozenFilesystems::thaw_one(std::size_t i, FreezeState if_not_frozen) noexc
   }
 }
 
-Result<Thawer> Thawer::create(FrozenFilesystems& filesystems, std::vector<int> life_lines) {
+Result<Thawer> Thawer::create(FrozenFilesystems& filesystems, std::vector<int> life_lines, FreezeState claim) {
   UniqueFd finished(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!finished) return system_failure("cannot create an eventfd", errno);
   life_lines.resize(filesystems.size(), -1);
-  return Thawer(filesystems, std::move(life_lines), std::move(finished));
+  return Thawer(filesystems, std::move(life_lines), claim, std::move(finished));
 }
 
-Thawer::Thawer(FrozenFilesystems& filesystems, std::vector<int> life_lines, UniqueFd finished)
+Thawer::Thawer(FrozenFilesystems& filesystems, std::vector<int> life_lines, FreezeState claim, UniqueFd finished)
     : filesystems_(&filesystems),
       life_lines_(std::move(life_lines)),
+      claim_(claim),
       finished_(std::move(finished)),
       mine_(filesystems.size()) {}
 
-bool Thawer::run(Deadline until, bool take_over) noexcept {
+bool Thawer::run(Deadline until, bool take_over, int interrupt) noexcept {
   constexpr auto kPatience = std::chrono::milliseconds(100);
   filesystems_->end();
   for (int level = filesystems_->levels() - 1; level >= 0; --level) {
@@ -226,13 +227,13 @@ bool Thawer::run(Deadline until, bool take_over) noexcept {
     }
     // The order only spares the upper level a wait for the lower one, so a call that hangs below is not waited for.
     const Deadline level_done = until.or_earlier(Deadline::in(kPatience));
-    while (under_way_ > 0 && !level_done.expired()) wait(level_done);
+    while (under_way_ > 0 && !level_done.expired() && wait(level_done, -1)) {
+    }
   }
   for (;;) {
     for (std::size_t i = 0; i < filesystems_->size(); ++i) thaw_if_ours(i, take_over);
     const bool done = under_way_ == 0 && !filesystems_->any(is_unsettled);
-    if (done || until.expired()) return done;
-    wait(until);
+    if (done || until.expired() || !wait(until, interrupt)) return done;
   }
 }
 
@@ -241,7 +242,7 @@ void Thawer::thaw_if_ours(std::size_t i, bool take_over) noexcept {
   const bool freezer_gone = life_lines_[i] < 0;  // No call of it is under way, and none will be recorded.
   switch (filesystems_->state(i)) {
     case FreezeState::frozen:
-      if (filesystems_->move(i, FreezeState::frozen, FreezeState::thawing)) start(i, FreezeState::lost);
+      if (filesystems_->move(i, FreezeState::frozen, claim_)) start(i, FreezeState::lost);
       break;
     case FreezeState::thawing:
       if (take_over) start(i, FreezeState::thawed);
@@ -260,7 +261,7 @@ void Thawer::thaw_if_ours(std::size_t i, bool take_over) noexcept {
 void Thawer::start(std::size_t i, FreezeState if_not_frozen) noexcept {
   mine_[i] = true;
   ++under_way_;
-  filesystems_->progress_[i].state.store(FreezeState::thawing);
+  filesystems_->progress_[i].state.store(claim_);
   run_detached([filesystems = filesystems_, i, if_not_frozen, finished = finished_.get()] {
     filesystems->thaw_one(i, if_not_frozen);
     const std::uint64_t one = 1;
@@ -268,16 +269,19 @@ void Thawer::start(std::size_t i, FreezeState if_not_frozen) noexcept {
   });
 }
 
-void Thawer::wait(Deadline until) noexcept {
+/// False when `interrupt` is readable.
+bool Thawer::wait(Deadline until, int interrupt) noexcept {
   std::vector<pollfd> events;
   for (const int life_line : life_lines_) events.push_back({life_line, POLLIN, 0});
   events.push_back({finished_.get(), POLLIN, 0});
-  if (::poll(events.data(), events.size(), until.poll_timeout()) <= 0) return;
+  events.push_back({interrupt, POLLIN, 0});
+  if (::poll(events.data(), events.size(), until.poll_timeout()) <= 0) return true;
   std::uint64_t count = 0;
   if (::read(finished_.get(), &count, sizeof count) == sizeof count) under_way_ -= count;
   for (std::size_t i = 0; i < life_lines_.size(); ++i) {
     if (events[i].revents != 0) life_lines_[i] = -1;
   }
+  return events.back().revents == 0;
 }
 
 }  // namespace dlm_freeze

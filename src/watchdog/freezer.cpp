@@ -42,8 +42,9 @@ void freeze(FrozenFilesystems& filesystems, int channel, const std::vector<Uniqu
   }
   const bool deserted = events[0].revents == 0 || !send_message(channel, {verbs::kDone});
   if (!deserted) return;
-  auto thawer = Thawer::create(filesystems, std::vector<int>(filesystems.size(), finished.get()));
-  while (thawer && !thawer->run(Deadline::in(std::chrono::hours(1)), true)) {
+  const std::vector<int> lives(filesystems.size(), finished.get());
+  auto thawer = Thawer::create(filesystems, lives, FreezeState::undoing);
+  while (thawer && !thawer->run(Deadline::in(std::chrono::hours(1)), false)) {
   }
 }
 

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -59,8 +60,10 @@ void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Dead
 
   // Sent by the kernel when the watchdog's main thread ends, even while another of its threads is stuck in the kernel.
   ::prctl(PR_SET_PDEATHSIG, SIGUSR1);
+  bool dead = false;
   for (;;) {
-    const bool dead = ::getppid() != watchdog;
+    // Seen by the signal too: while another thread of a killed watchdog is stuck, this process is that thread's child.
+    dead = dead || ::getppid() != watchdog;
     if (plan.filesystems.over()) break;
     if (dead) {
       replace_watchdog(plan, session, *thawer, record_file, late ? SessionEnd::auto_thawed : SessionEnd::watchdog_lost);
@@ -68,11 +71,14 @@ void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Dead
     std::array<pollfd, 2> events = {pollfd{signals.get(), POLLIN, 0}, pollfd{timer.get(), POLLIN, 0}};
     if (::poll(events.data(), events.size(), -1) < 0) continue;
     signalfd_siginfo info{};
-    static_cast<void>(!::read(signals.get(), &info, sizeof info));
+    if (::read(signals.get(), &info, sizeof info) == sizeof info) {
+      dead = info.ssi_pid == static_cast<std::uint32_t>(watchdog);
+    }
     if (events[1].revents == 0) continue;
     // A watchdog that is stopped (SIGSTOP, a debugger) or stuck has overrun. It must be dead before its work is done
     // for it: one that wakes up half-way could still answer that all is well.
-    const bool thawed = plan.filesystems.ending() && !plan.filesystems.any(may_be_frozen);
+    const auto left = [](FreezeState state) { return state == FreezeState::frozen || state == FreezeState::thawing; };
+    const bool thawed = plan.filesystems.ending() && !plan.filesystems.any(left);
     if (!thawed || late) ::kill(watchdog, SIGKILL);
     late = true;
     timer = std::move(*new_timer(Deadline::in(kReleaseGrace)));

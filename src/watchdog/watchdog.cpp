@@ -56,10 +56,8 @@ class Watchdog {
 
   [[noreturn]] void run();
 
-  void answer(const Message& message) {
-    // When pre-script is gone the next thing read from the channel is the end of file.
-    static_cast<void>(send_message(channel_.get(), message));
-  }
+  /// False when pre-script is gone.
+  bool answer(const Message& message) { return send_message(channel_.get(), message).has_value(); }
   void refuse(const Error& error, const std::vector<LogLine>& notes = {}) {
     answer({verbs::kFailed, Json::Object{{"error", to_json(error)}, {"notes", to_json(notes)}}});
   }
@@ -314,7 +312,7 @@ void Watchdog::commit(const Json& body) {
     refuse(written.error());
     return;
   }
-  answer({verbs::kDone});
+  if (!answer({verbs::kDone})) end(SessionEnd::rolled_back);
 }
 
 void Watchdog::end(SessionEnd how, const std::string& problem) {
@@ -341,7 +339,7 @@ void Watchdog::end(SessionEnd how, const std::string& problem) {
       session_.record.phase = Phase::ending;
       static_cast<void>(held_record_->commit(session_.text(plan_)));  // Not needed any more for what it was made for.
     }
-    static_cast<void>(thawer_.run(Deadline::in(kForever), true));
+    while (!thawer_.run(Deadline::in(kForever), true, sentinel_.get())) on_sentinel_death();
   }
   session_.end(how);
   note_problems(session_.record, plan_.filesystems);

@@ -137,25 +137,29 @@ class Thawer {
  public:
   /// `life_lines` has a descriptor for each filesystem that reports the end of file when the thread that freezes it
   /// has ended, even if its process was killed; empty if all of them ended long ago. The caller keeps them open.
-  [[nodiscard]] static Result<Thawer> create(FrozenFilesystems& filesystems, std::vector<int> life_lines);
+  /// `claim` is the state that marks what it works on: `undoing` in the process that freezes, else `thawing`.
+  [[nodiscard]] static Result<Thawer> create(FrozenFilesystems& filesystems, std::vector<int> life_lines,
+                                             FreezeState claim = FreezeState::thawing);
 
   /// Ends the session and thaws: by levels in reverse, and then what was still being frozen as soon as that is
   /// settled. Returns true when nothing is left, false when `until` came first; call it again to go on. With
   /// `take_over` it also redoes what another thawing process has begun, since that one is dead or late.
-  [[nodiscard]] bool run(Deadline until, bool take_over) noexcept;
+  /// Also returns false as soon as `interrupt` is readable.
+  [[nodiscard]] bool run(Deadline until, bool take_over, int interrupt = -1) noexcept;
 
  private:
-  Thawer(FrozenFilesystems& filesystems, std::vector<int> life_lines, UniqueFd finished);
+  Thawer(FrozenFilesystems& filesystems, std::vector<int> life_lines, FreezeState claim, UniqueFd finished);
 
   void thaw_if_ours(std::size_t i, bool take_over) noexcept;
   void start(std::size_t i, FreezeState if_not_frozen) noexcept;
-  void wait(Deadline until) noexcept;
+  [[nodiscard]] bool wait(Deadline until, int interrupt) noexcept;
 
   FrozenFilesystems* filesystems_;
   std::vector<int> life_lines_;  ///< -1 from its end of file on.
-  UniqueFd finished_;            ///< An eventfd; counts threads that have returned.
-  std::size_t under_way_ = 0;    ///< Threads that have not.
-  std::vector<bool> mine_;       ///< Those that a thread of ours works on or has finished.
+  FreezeState claim_;
+  UniqueFd finished_;          ///< An eventfd; counts threads that have returned.
+  std::size_t under_way_ = 0;  ///< Threads that have not.
+  std::vector<bool> mine_;     ///< Those that a thread of ours works on or has finished.
 };
 
 }  // namespace dlm_freeze

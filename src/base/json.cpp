@@ -155,6 +155,15 @@ std::string Json::dump() const {
   return to_library(*this).dump(2, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
+Json Json::without(std::initializer_list<std::string_view> keys) const {
+  Json copy = *this;
+  if (auto* object = std::get_if<Object>(&copy.value_)) {
+    std::erase_if(
+        *object, [&](const Member& member) { return std::find(keys.begin(), keys.end(), member.first) != keys.end(); });
+  }
+  return copy;
+}
+
 const Json* Json::find(std::string_view key) const {
   const Object* object = as_object();
   if (object == nullptr) return nullptr;

@@ -85,7 +85,6 @@ constexpr std::array kSelectionKeys = {
 Result<QuiescerConfig> quiescer_from(const Json& json, const std::string& where, QuiescerRegistry& registry) {
   if (json.as_object() == nullptr) return bad(json, where + " must be an object");
   QuiescerConfig config;
-  Json::Object options;
   for (const auto& [key, value] : *json.as_object()) {
     if (key == "type" || key == "name") {
       if (value.as_string() == nullptr || value.as_string()->empty())
@@ -94,15 +93,13 @@ Result<QuiescerConfig> quiescer_from(const Json& json, const std::string& where,
     } else if (key == "required") {
       if (value.as_bool() == nullptr) return bad(value, where + "." + key + " must be true or false");
       config.required = *value.as_bool();
-    } else {
-      options.emplace_back(key, value);
     }
   }
   if (config.type.empty()) return bad(json, where + ".type is missing");
   if (config.name.empty()) config.name = config.type;
   const auto type = registry.find(config.type);
   if (!type) return bad(json, where + ".type: " + type.error().message);
-  config.options = std::move(options);
+  config.options = json.without({"type", "name", "required"});
   if (auto checked = check_options(**type, config.options, where); !checked) return tl::unexpected(checked.error());
   return config;
 }

@@ -163,7 +163,7 @@ Result<void> check_options(const QuiescerType& type, const Json& options, std::s
   }
   for (const OptionSpec& spec : type.options) {
     if (spec.mandatory && options.find(spec.name) == nullptr) {
-      return failure(std::string(where) + "." + std::string(spec.name) + " is missing");
+      return bad(options, where, spec.name, "is missing");
     }
   }
   return {};

@@ -21,7 +21,11 @@ Json optional_time(WallTime time) { return time == WallTime() ? Json() : Json(fo
 std::int64_t to_count(WallTime time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
 }
-WallTime from_count(std::int64_t count) { return WallTime(std::chrono::milliseconds(count)); }
+/// A damaged one is brought into what a clock can say (until 2223), so that one can calculate with it.
+WallTime from_count(std::int64_t count) {
+  constexpr std::int64_t kLatest = 8'000'000'000'000;
+  return WallTime(std::chrono::milliseconds(std::clamp<std::int64_t>(count, 0, kLatest)));
+}
 
 /// Reads members of one object; the first that is missing or of another type is remembered.
 class MemberReader {

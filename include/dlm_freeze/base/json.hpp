@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -54,6 +55,9 @@ class Json {
   [[nodiscard]] const std::string* as_string() const { return std::get_if<std::string>(&value_); }
   [[nodiscard]] const Array* as_array() const { return std::get_if<Array>(&value_); }
   [[nodiscard]] const Object* as_object() const { return std::get_if<Object>(&value_); }
+
+  /// A copy of an object that lacks the members `keys`.
+  [[nodiscard]] Json without(std::initializer_list<std::string_view> keys) const;
 
   /// The member `key` of an object; null when there is none or this is no object.
   [[nodiscard]] const Json* find(std::string_view key) const;

@@ -78,6 +78,40 @@ TEST(ConfigCorpus, IsRefusedWithKeyAndLineWhereItIsBad) {
   }
 }
 
+/// The names in a list of strings, or of the members of an object.
+std::vector<std::string> names_in(const Json* json) {
+  std::vector<std::string> names;
+  if (json != nullptr && json->as_object() != nullptr) {
+    for (const auto& [name, value] : *json->as_object()) names.push_back(name);
+  }
+  if (json != nullptr && json->as_array() != nullptr) {
+    for (const Json& element : *json->as_array()) names.push_back(*element.as_string());
+  }
+  return names;
+}
+
+TEST(ConfigSchema, KnowsTheOptionsOfEveryTypeThatIsBuiltIn) {
+  const auto schema = Json::parse(content_of(kPackaging + "config.schema.json"));
+  ASSERT_TRUE(schema) << schema.error().message;
+  for (const QuiescerType* type : builtin_quiescer_types()) {
+    const Json* definition = schema->find("definitions")->find(type->name);
+    ASSERT_NE(definition, nullptr) << type->name;
+    std::vector<std::string> options = {"type", "name", "required"};
+    std::vector<std::string> mandatory;
+    for (const OptionSpec& option : type->options) {
+      options.emplace_back(option.name);
+      if (option.mandatory) mandatory.emplace_back(option.name);
+      const Json* property = definition->find("properties")->find(option.name);
+      ASSERT_NE(property, nullptr) << option.name;
+      if (option.type != OptionType::integer) continue;
+      EXPECT_EQ(*property->find("minimum")->as_integer(), option.minimum) << option.name;
+      EXPECT_EQ(*property->find("maximum")->as_integer(), option.maximum) << option.name;
+    }
+    EXPECT_THAT(names_in(definition->find("properties")), testing::UnorderedElementsAreArray(options));
+    EXPECT_THAT(names_in(definition->find("required")), testing::UnorderedElementsAreArray(mandatory));
+  }
+}
+
 TEST(ConfigExample, IsRead) {
   const FileSettings settings = parsed(content_of(kPackaging + "config.example.json"));
   ASSERT_TRUE(settings.quiescers);

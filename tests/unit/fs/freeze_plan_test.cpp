@@ -540,6 +540,23 @@ TEST(FreezePlan, FindsTheFilesystemOfAnImageThroughBindAndOverMounts) {
   EXPECT_EQ(at(p, "/data", 0).mount.id, 3);
 }
 
+TEST(FreezePlan, GoesByTheDeviceBelowAnImageWhereThatIsKnown) {
+  // The path is that of a time when something else was mounted there.
+  const MountTable table = fakes::table_from(kRoot +
+                                             "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n"
+                                             "3 1 8:3 / /moved rw - ext4 /dev/sdc rw\n"
+                                             "4 1 7:0 / /image rw - ext4 /dev/loop0 rw\n");
+  BlockStacks stacks;
+  for (const Mount& mount : table.mounts()) stacks[mount.device].devices = {"disk"};
+  stacks[makedev(7, 0)].backing_devices = {makedev(8, 3)};
+  EXPECT_THAT(order(plan_freeze(table, stacks, {})), ElementsAre("0 /data", "0 /image", "1 /moved"));
+  stacks[makedev(7, 0)].backing_devices = {makedev(7, 0)};
+  EXPECT_EQ(plan_freeze(table, stacks, {}).filesystems.size(), 3U) << "on itself, which cannot be";
+  EXPECT_THAT(order(plan_freeze(table, stacks, protecting({"/image"}))), ElementsAre("0 /data", "0 /moved"));
+  stacks[makedev(7, 0)].backing_devices = {makedev(8, 3)};
+  EXPECT_THAT(order(plan_freeze(table, stacks, protecting({"/image"}))), ElementsAre("0 /data"));
+}
+
 TEST(FreezePlan, EndsAlsoWhereImagesLieOnOneAnotherInACircle) {
   const FreezePlan p = plan(kRoot +
                                 "2 1 7:0 / /a rw - ext4 /dev/loop0 rw\n"

@@ -97,7 +97,7 @@ TEST_F(Programs, BeginWithDefaultSignals) {
   sigset_t before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  const std::string signals = output_of("grep -E 'SigBlk|SigIgn' /proc/$$/status");
+  const std::string signals = output_of("grep -E 'SigBlk|SigIgn' /proc/self/status");
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   ::signal(SIGPIPE, old);
   EXPECT_EQ(signals, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <string>
 
 namespace dlm_freeze {
@@ -155,6 +156,17 @@ TEST(SessionRecord, IsRefusedForItsVersionAlsoWhereNothingElseIsKnown) {
   const auto record = SessionRecord::from_json(Json::Object{{"version", 7}, {"phase", "dreaming"}});
   ASSERT_FALSE(record);
   EXPECT_THAT(record.error().message, HasSubstr("of version 7"));
+}
+
+TEST(SessionRecord, HasTimesThatOneCanCalculateWithHoweverDamagedItIs) {
+  for (const std::int64_t count : {std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::min()}) {
+    const Json value = count;
+    const auto record = SessionRecord::from_json(with("deadline_at_ms", &value));
+    ASSERT_TRUE(record) << record.error().message;
+    const auto left = record->deadline_at - std::chrono::system_clock::now();
+    EXPECT_EQ(left > left.zero(), count > 0);
+    EXPECT_FALSE(format_utc(record->deadline_at).empty());
+  }
 }
 
 TEST(SessionRecord, MayHaveMembersThatAreNotKnown) {

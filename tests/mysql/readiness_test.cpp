@@ -142,7 +142,7 @@ TEST_F(MysqlReadiness, IsDeniedWhenAllConnectionsAreTaken) {
   expect(0, {"post-script"});
 }
 
-TEST_F(MysqlReadiness, IsDeniedForALockThatTheServerDoesNotKnow) {
+TEST_F(MysqlReadiness, IsDeniedForALockThatTheServerDoesNotKnowOnOracleMysql) {
   if (is_mariadb()) GTEST_SKIP() << "MariaDB knows all";
   start_server();
   configure_mysql({{"lock", "backup_stage"}});

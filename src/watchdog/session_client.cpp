@@ -31,6 +31,7 @@ Json deadline_body(Deadline deadline) {
 
 std::vector<int> numbers_of(const std::vector<UniqueFd>& descriptors) {
   std::vector<int> numbers;
+  numbers.reserve(descriptors.size());
   for (const UniqueFd& descriptor : descriptors) numbers.push_back(descriptor.get());
   return numbers;
 }

@@ -17,7 +17,8 @@ SessionRecord last_record(const SessionPlan& plan, const SessionState& session) 
   auto recorded = plan.state->read_record();
   const bool usable = recorded && *recorded && (*recorded)->filesystems.size() == plan.filesystems.size() &&
                       (*recorded)->quiescers.size() == plan.quiescers.size();
-  return usable ? std::move(**recorded) : session.record;
+  if (usable) return std::move(**recorded);
+  return session.record;
 }
 
 void release_leftovers(const SessionPlan& plan, SessionState& session) {

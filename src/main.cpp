@@ -61,7 +61,12 @@ int main(int argc, char** argv) {
   IoctlFreezeControl control;
   CommandContext context{log, std::cout, ::isatty(STDOUT_FILENO) != 0, registry, control, syslog_output, started};
   const Result<void> result = line ? run(*line, context) : tl::unexpected(line.error());
-  if (result) return 0;
+  if (result) {
+    // Between pre-script's success and its end nothing may come that takes time: killed there, it leaves a session that
+    // nobody was told of. Its lines were written before.
+    if (line->command == Command::pre_script) ::_exit(0);
+    return 0;
+  }
   const ExitCode code = line ? exit_code(line->command, result.error().kind) : ExitCode::usage;
   log.error(result.error().message + ". Return Error Code: " + std::to_string(static_cast<int>(code)));
   return static_cast<int>(code);

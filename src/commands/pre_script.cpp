@@ -18,7 +18,7 @@ namespace {
 /// What the databases leave of the time budget, so that their own errors are heard before it is spent.
 constexpr auto kReserve = std::chrono::milliseconds(300);
 /// How long a failed pre-script waits for the undoing beyond its budget.
-constexpr auto kRollBackPatience = std::chrono::milliseconds(900);
+constexpr auto kRollBackPatience = std::chrono::milliseconds(800);
 
 /// Measures the stages of the run, one after the other.
 class StageClock {

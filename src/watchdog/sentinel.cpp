@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -54,6 +55,7 @@ void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Dead
   auto thawer = Thawer::create(plan.filesystems, life_lines);
   if (!signals || !timer_or_error || !thawer) ::_exit(1);
   UniqueFd timer = std::move(*timer_or_error);
+  const UniqueFd watchdog_life(static_cast<int>(::syscall(SYS_pidfd_open, watchdog, 0)));
 
   bool late = false;
   lock_memory();
@@ -79,7 +81,7 @@ void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Dead
     // for it: one that wakes up half-way could still answer that all is well.
     const auto left = [](FreezeState state) { return state == FreezeState::frozen || state == FreezeState::thawing; };
     const bool thawed = plan.filesystems.ending() && !plan.filesystems.any(left);
-    if (!thawed || late) ::kill(watchdog, SIGKILL);
+    if (!thawed || late) ::syscall(SYS_pidfd_send_signal, watchdog_life.get(), SIGKILL, nullptr, 0);
     late = true;
     timer = std::move(*new_timer(Deadline::in(kReleaseGrace)));
   }

@@ -96,7 +96,8 @@ RunOfProgram run_program_under_test(const std::vector<std::string>& arguments, c
   const auto begin = std::chrono::steady_clock::now();
   const pid_t child = ::fork();
   if (child < 0) throw std::system_error(errno, std::system_category(), "fork");
-  if (child == 0) become(program.get(), argv, envp, out.theirs.get(), how.on_terminal ? out.theirs.get() : err.theirs.get(), how.uid);
+  if (child == 0)
+    become(program.get(), argv, envp, out.theirs.get(), how.on_terminal ? out.theirs.get() : err.theirs.get(), how.uid);
   out.theirs.reset();
   err.theirs.reset();
   RunOfProgram run;

@@ -40,25 +40,31 @@ class Sessions : public RootCliTest {
   /// A database that notes what it is told; `freeze` is the end of that script.
   void configure_database(const std::string& freeze = "exit 0", const std::string& thaw = "exit 0") {
     configure(R"({"filesystems": {"freeze": false}, "quiescers": [{"type": "command", "name": "orders",
-      "probe": [")" + scratch_.script("probe", "echo probe >>" + log()) + R"("],
-      "prepare": [")" + scratch_.script("prepare", "echo prepare >>" + log()) + R"("],
-      "freeze": [")" + scratch_.script("freeze", "echo freeze $DLM_FREEZE_EXECUTION_ID >>" + log() + "\n" + freeze) + R"("],
-      "thaw": [")" + scratch_.script("thaw", "echo thaw $DLM_FREEZE_OUTCOME >>" + log() + "\n" + thaw) + R"("]}]})");
+      "probe": [")" +
+              scratch_.script("probe", "echo probe >>" + log()) + R"("],
+      "prepare": [")" +
+              scratch_.script("prepare", "echo prepare >>" + log()) + R"("],
+      "freeze": [")" +
+              scratch_.script("freeze", "echo freeze $DLM_FREEZE_EXECUTION_ID >>" + log() + "\n" + freeze) + R"("],
+      "thaw": [")" +
+              scratch_.script("thaw", "echo thaw $DLM_FREEZE_OUTCOME >>" + log() + "\n" + thaw) + R"("]}]})");
   }
 };
 
 TEST_F(Sessions, BeginWithPreScriptAndEndWithPostScript) {
   const RunOfProgram pre = expect(0, {"pre-script", "--execution-id", kExecution});
   EXPECT_THAT(pre.err, IsEmpty());
-  EXPECT_THAT(first_line(pre.out), MatchesRegex("INFO: pre-script starting at " + kTime + " with executionId: " + kExecution));
-  EXPECT_THAT(last_line_of(pre.out),
-              MatchesRegex("INFO: pre-script completed at " + kTime + "\\. Total runtime: [0-9]+\\.[0-9][0-9][0-9] seconds\\."));
+  EXPECT_THAT(first_line(pre.out),
+              MatchesRegex("INFO: pre-script starting at " + kTime + " with executionId: " + kExecution));
+  EXPECT_THAT(last_line_of(pre.out), MatchesRegex("INFO: pre-script completed at " + kTime +
+                                                  "\\. Total runtime: [0-9]+\\.[0-9][0-9][0-9] seconds\\."));
   EXPECT_THAT(pre.out, HasSubstr("WARN: there is nothing to freeze and no database to quiesce"));
   const RunOfProgram post = expect(0, {"post-script", "--execution-id", kExecution});
   EXPECT_THAT(post.err, IsEmpty());
-  EXPECT_THAT(first_line(post.out), MatchesRegex("INFO: post-script starting at " + kTime + " with executionId: " + kExecution));
-  EXPECT_THAT(last_line_of(post.out),
-              MatchesRegex("INFO: post-script completed at " + kTime + "\\. Total runtime: [0-9]+\\.[0-9][0-9][0-9] seconds\\."));
+  EXPECT_THAT(first_line(post.out),
+              MatchesRegex("INFO: post-script starting at " + kTime + " with executionId: " + kExecution));
+  EXPECT_THAT(last_line_of(post.out), MatchesRegex("INFO: post-script completed at " + kTime +
+                                                   "\\. Total runtime: [0-9]+\\.[0-9][0-9][0-9] seconds\\."));
   EXPECT_TRUE(fakes::all_gone());
 }
 
@@ -96,7 +102,8 @@ TEST_F(Sessions, MayBeEndedByAnotherExecutionWithAWarning) {
 TEST_F(Sessions, EndByThemselvesAndThenPostScriptAnswers203Once) {
   expect(0, {"pre-script", "--auto-thaw", "1"});
   EXPECT_TRUE(fakes::all_gone());
-  EXPECT_THAT(expect(203, {"post-script"}).err, AllOf(HasSubstr("by its deadline"), EndsWith("Return Error Code: 203\n")));
+  EXPECT_THAT(expect(203, {"post-script"}).err,
+              AllOf(HasSubstr("by its deadline"), EndsWith("Return Error Code: 203\n")));
   expect(205, {"post-script"});
   expect(0, {"pre-script"});
   expect(0, {"post-script"});
@@ -113,7 +120,8 @@ TEST_F(Sessions, AreShownByStatus) {
   configure_database();
   expect(0, {"pre-script", "--execution-id", kExecution, "--auto-thaw", "300"});
   const std::string text = expect(0, {"status"}).out;
-  EXPECT_THAT(text, AllOf(StartsWith("A session is active (held): execution " + std::string(kExecution)), HasSubstr("orders")));
+  EXPECT_THAT(
+      text, AllOf(StartsWith("A session is active (held): execution " + std::string(kExecution)), HasSubstr("orders")));
   const Json active = parsed(expect(0, {"status", "--json"}).out);
   EXPECT_TRUE(*active.find("active")->as_bool());
   EXPECT_EQ(*active.find("session")->find("phase")->as_string(), "held");
@@ -153,7 +161,8 @@ TEST_F(Sessions, ReleaseADatabaseAtTheDeadline) {
 TEST_F(Sessions, ThatCannotQuiesceAreRolledBackAndAnswer201) {
   configure_database("echo 'no space' >&2; exit 1");
   const RunOfProgram pre = expect(201, {"pre-script"});
-  EXPECT_THAT(pre.err, AllOf(HasSubstr("orders: freeze command"), HasSubstr("(no space)"), EndsWith("Return Error Code: 201\n")));
+  EXPECT_THAT(pre.err, AllOf(HasSubstr("orders: freeze command"), HasSubstr("(no space)"),
+                             EndsWith("Return Error Code: 201\n")));
   EXPECT_THAT(logged(), EndsWith("thaw rolled_back\n")) << "thaw runs although freeze failed";
   EXPECT_TRUE(fakes::all_gone());
   expect(205, {"post-script"});
@@ -178,7 +187,8 @@ TEST_F(Sessions, OfADatabaseThatIsNotReadyAnswer206) {
 TEST_F(Sessions, WhoseDatabaseCannotBeReleasedAnswer202) {
   configure_database("exit 0", "exit 1");
   expect(0, {"pre-script"});
-  EXPECT_THAT(expect(202, {"post-script"}).err, AllOf(HasSubstr("orders: thaw command"), EndsWith("Return Error Code: 202\n")));
+  EXPECT_THAT(expect(202, {"post-script"}).err,
+              AllOf(HasSubstr("orders: thaw command"), EndsWith("Return Error Code: 202\n")));
 }
 
 TEST_F(Sessions, WhoseWatchdogIsKilledAnswer202) {

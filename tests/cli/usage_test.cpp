@@ -27,7 +27,8 @@ TEST_F(Usage, PrintsHelp) {
   for (const char* option : {"--help", "-h"}) {
     const RunOfProgram run = run_program_under_test({option});
     EXPECT_EQ(run.exit_status, 0);
-    EXPECT_THAT(run.out, AllOf(HasSubstr("pre-script"), HasSubstr("post-script"), HasSubstr("dry-run"), HasSubstr("status")));
+    EXPECT_THAT(run.out,
+                AllOf(HasSubstr("pre-script"), HasSubstr("post-script"), HasSubstr("dry-run"), HasSubstr("status")));
     EXPECT_THAT(run.err, IsEmpty());
   }
   for (const char* command : {"pre-script", "post-script", "dry-run", "status"}) {
@@ -44,11 +45,19 @@ TEST_F(Usage, PrintsTheVersion) {
 }
 
 TEST_F(Usage, ExitsWith1ForWhatItDoesNotUnderstand) {
-  const std::vector<std::vector<std::string>> wrong = {
-      {}, {"freeze"}, {"--unknown"}, {"pre-script", "--unknown"}, {"pre-script", "--auto-thaw", "0"},
-      {"pre-script", "--auto-thaw", "3601"}, {"pre-script", "--auto-thaw", "x"}, {"pre-script", "--timeout", "121"},
-      {"pre-script", "--execution-id", "x"}, {"post-script", "--auto-thaw", "60"}, {"status", "--timeout", "1"},
-      {"pre-script", "--log-level", "loud"}, {"pre-script", "and", "more"}};
+  const std::vector<std::vector<std::string>> wrong = {{},
+                                                       {"freeze"},
+                                                       {"--unknown"},
+                                                       {"pre-script", "--unknown"},
+                                                       {"pre-script", "--auto-thaw", "0"},
+                                                       {"pre-script", "--auto-thaw", "3601"},
+                                                       {"pre-script", "--auto-thaw", "x"},
+                                                       {"pre-script", "--timeout", "121"},
+                                                       {"pre-script", "--execution-id", "x"},
+                                                       {"post-script", "--auto-thaw", "60"},
+                                                       {"status", "--timeout", "1"},
+                                                       {"pre-script", "--log-level", "loud"},
+                                                       {"pre-script", "and", "more"}};
   for (const auto& words : wrong) {
     const RunOfProgram run = this->run(words);
     EXPECT_EQ(run.exit_status, 1) << run.text();
@@ -102,7 +111,8 @@ TEST_F(DryRun, OfThisVeryHostNeverFreezesItsRoot) {
 TEST_F(DryRun, ListsEveryMountOfThisHost) {
   const Json plan = parsed(expect(0, {"dry-run", "--json"}).out);
   const std::string table = fakes::content_of("/proc/self/mountinfo");
-  EXPECT_EQ(plan.find("mounts")->as_array()->size(), static_cast<std::size_t>(std::count(table.begin(), table.end(), '\n')));
+  EXPECT_EQ(plan.find("mounts")->as_array()->size(),
+            static_cast<std::size_t>(std::count(table.begin(), table.end(), '\n')));
 }
 
 TEST_F(DryRun, PrintsATableForPeople) {
@@ -126,8 +136,8 @@ TEST_F(DryRun, SaysWhyNothingIsFrozenWhereThatIsSwitchedOff) {
 
 TEST_F(DryRun, ShowsTheDatabasesOfTheConfiguration) {
   const std::string program = scratch_.script("program", "touch " + (scratch_ / "was-run"));
-  configure(R"({"quiescers": [{"type": "command", "name": "orders", "freeze": [")" + program + R"("], "thaw": [")" + program +
-            R"("], "probe": [")" + program + R"("]}]})");
+  configure(R"({"quiescers": [{"type": "command", "name": "orders", "freeze": [")" + program + R"("], "thaw": [")" +
+            program + R"("], "probe": [")" + program + R"("]}]})");
   const RunOfProgram text = expect(0, {"dry-run"});
   EXPECT_THAT(text.out, AllOf(HasSubstr("DATABASE"), HasSubstr("orders"), HasSubstr("1 database quiesced")));
   const Json json = parsed(expect(0, {"dry-run", "--json"}).out);
@@ -140,8 +150,9 @@ TEST_F(DryRun, ShowsTheDatabasesOfTheConfiguration) {
 TEST_F(DryRun, ProbesOnRequestAndExitsAsPreScriptWould) {
   const auto with_probe = [&](const std::string& body) {
     const std::string program = scratch_.script("program", "touch " + (scratch_ / "was-run"));
-    configure(R"({"filesystems": {"freeze": false}, "quiescers": [{"type": "command", "name": "orders", "freeze": [")" + program +
-              R"("], "thaw": [")" + program + R"("], "probe": [")" + scratch_.script("probe", body) + R"("]}]})");
+    configure(R"({"filesystems": {"freeze": false}, "quiescers": [{"type": "command", "name": "orders", "freeze": [")" +
+              program + R"("], "thaw": [")" + program + R"("], "probe": [")" + scratch_.script("probe", body) +
+              R"("]}]})");
   };
   with_probe("exit 0");
   EXPECT_THAT(expect(0, {"dry-run", "--probe"}).out, HasSubstr("probe of orders: ready"));
@@ -150,7 +161,8 @@ TEST_F(DryRun, ProbesOnRequestAndExitsAsPreScriptWould) {
   EXPECT_THAT(run.err, AllOf(HasSubstr("it starts"), EndsWith("Return Error Code: 206\n")));
   const Json json = parsed(expect(206, {"dry-run", "--probe", "--json"}).out);
   const auto& probes = *json.find("probes")->as_array();
-  const auto orders = std::find_if(probes.begin(), probes.end(), [](const Json& probe) { return *probe.find("name")->as_string() == "orders"; });
+  const auto orders = std::find_if(probes.begin(), probes.end(),
+                                   [](const Json& probe) { return *probe.find("name")->as_string() == "orders"; });
   ASSERT_NE(orders, probes.end());
   EXPECT_FALSE(*orders->find("ready")->as_bool());
   EXPECT_FALSE(std::filesystem::exists(scratch_ / "was-run"));
@@ -161,7 +173,8 @@ class Configurations : public RootCliTest {};
 TEST_F(Configurations, ThatAreBadAre1ForDryRunAnd201ForPreScript) {
   configure("{\n  \"auto_thaw_seconds\": 60,\n  \"filesystem\": {}\n}");
   const RunOfProgram dry = expect(1, {"dry-run"});
-  EXPECT_THAT(dry.err, AllOf(StartsWith("ERROR: " + config_ + ": line 3: filesystem is not known"), EndsWith("Return Error Code: 1\n")));
+  EXPECT_THAT(dry.err, AllOf(StartsWith("ERROR: " + config_ + ": line 3: filesystem is not known"),
+                             EndsWith("Return Error Code: 1\n")));
   const RunOfProgram pre = expect(201, {"pre-script"});
   EXPECT_THAT(pre.err, AllOf(HasSubstr("line 3: filesystem is not known"), EndsWith("Return Error Code: 201\n")));
   EXPECT_FALSE(std::filesystem::exists(state_directory())) << "nothing was touched";
@@ -181,21 +194,23 @@ TEST_F(Configurations, ThatAreNamedAndAbsentAreBad) {
 
 TEST_F(Configurations, ThatOthersMayWriteAreRefused) {
   ::chmod(config_.c_str(), 0666);
-  EXPECT_THAT(expect(1, {"dry-run"}).err, HasSubstr("the configuration is refused: " + config_ + " can be written by others"));
+  EXPECT_THAT(expect(1, {"dry-run"}).err,
+              HasSubstr("the configuration is refused: " + config_ + " can be written by others"));
   expect(201, {"pre-script"});
 }
 
 TEST_F(Configurations, ThatNameAnUntrustedProgramAreBadTooAnd1ForDryRun) {
   const std::string program = scratch_.script("program", "exit 0");
   ::chmod(program.c_str(), 0777);
-  configure(R"({"filesystems": {"freeze": false}, "quiescers": [{"type": "command", "freeze": [")" + program + R"("], "thaw": [")" +
-            program + R"("]}]})");
+  configure(R"({"filesystems": {"freeze": false}, "quiescers": [{"type": "command", "freeze": [")" + program +
+            R"("], "thaw": [")" + program + R"("]}]})");
   EXPECT_THAT(expect(201, {"pre-script"}).err, HasSubstr("command.freeze: " + program + " can be written by others"));
   expect(1, {"dry-run"});
 }
 
 TEST_F(Configurations, ThatNameAProgramWithoutItsPathAre1ForDryRun) {
-  configure(R"({"filesystems": {"freeze": false}, "quiescers": [{"type": "command", "freeze": ["x"], "thaw": ["x"]}]})");
+  configure(
+      R"({"filesystems": {"freeze": false}, "quiescers": [{"type": "command", "freeze": ["x"], "thaw": ["x"]}]})");
   expect(201, {"pre-script"});
   expect(1, {"dry-run"});
 }
@@ -237,7 +252,8 @@ TEST_F(Colours, AreForTerminals) {
 TEST_F(Colours, AreNotForPipes) {
   HowToRun how;
   how.environment.emplace_back("TERM=xterm-256color");
-  for (const std::vector<std::string>& words : {std::vector<std::string>{"post-script"}, {"dry-run"}, {"status"}, {"--help"}, {"bad"}}) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"post-script"}, {"dry-run"}, {"status"}, {"--help"}, {"bad"}}) {
     const RunOfProgram run = this->run(words, how);
     EXPECT_THAT(run.text(), Not(HasSubstr(kEscape)));
   }

@@ -84,11 +84,15 @@ class FakeQuiescer final : public Quiescer {
     ++state.calls;
     if (current->kernel_ != nullptr && current->kernel_->any_frozen()) ++current->shared_[0].calls_while_frozen;
     switch (behaviour(stage)) {
-      case Behaviour::well: return {};
+      case Behaviour::well:
+        return {};
       case Behaviour::failed:
-      case Behaviour::half_way: return failure(name_ + " failed");
-      case Behaviour::not_ready: return failure(name_ + " is not ready", ErrorKind::not_ready);
-      case Behaviour::already_frozen: return failure(name_ + " is frozen", ErrorKind::already_frozen);
+      case Behaviour::half_way:
+        return failure(name_ + " failed");
+      case Behaviour::not_ready:
+        return failure(name_ + " is not ready", ErrorKind::not_ready);
+      case Behaviour::already_frozen:
+        return failure(name_ + " is frozen", ErrorKind::already_frozen);
       case Behaviour::patient: {
         pollfd cancelled = {context.cancel_fd, POLLIN, 0};
         const bool given_up = ::poll(&cancelled, 1, context.deadline.poll_timeout()) > 0;

@@ -25,13 +25,13 @@ class FakeDatabases {
 
   enum class Behaviour {
     well,
-    failed,           ///< Fails at once, with an error of that kind.
+    failed,  ///< Fails at once, with an error of that kind.
     not_ready,
     already_frozen,
-    patient,          ///< Waits until the deadline, or until it is cancelled; then fails.
-    deaf,             ///< Waits until `let_go`, whatever happens; then does well.
-    dies,             ///< Takes its process with it.
-    half_way,         ///< Takes the lock and then fails.
+    patient,   ///< Waits until the deadline, or until it is cancelled; then fails.
+    deaf,      ///< Waits until `let_go`, whatever happens; then does well.
+    dies,      ///< Takes its process with it.
+    half_way,  ///< Takes the lock and then fails.
   };
 
   /// `kernel`, if there is one, must outlive the object.

@@ -30,8 +30,7 @@ void link(const std::string& at, const std::string& target) {
 // In memory where that can be had: these are many small files.
 FakeDevices::FakeDevices() : scratch_(::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp") {}
 
-void FakeDevices::announce(const std::string& directory, const std::string& name,
-                           const std::string& number) {
+void FakeDevices::announce(const std::string& directory, const std::string& name, const std::string& number) {
   scratch_.write("sys/" + directory + "/dev", number + "\n");
   link(scratch_ / ("sys/dev/block/" + number), "../../" + directory);
   link(scratch_ / ("sys/class/block/" + name), "../../" + directory);
@@ -59,8 +58,8 @@ void FakeDevices::add(const Disk& disk) {
   if (!disk.dm_name.empty()) link(scratch_ / ("dev/mapper/" + disk.dm_name), "../" + disk.name);
 }
 
-void FakeDevices::add_partition(const std::string& disk, const std::string& name,
-                                const std::string& number, std::uint64_t sectors) {
+void FakeDevices::add_partition(const std::string& disk, const std::string& name, const std::string& number,
+                                std::uint64_t sectors) {
   const stdfs::path parent = stdfs::canonical(scratch_ / ("sys/class/block/" + disk));
   const std::string directory = stdfs::relative(parent, scratch_ / "sys").string() + "/" + name;
   scratch_.write("sys/" + directory + "/partition", "1\n");

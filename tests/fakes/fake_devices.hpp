@@ -19,13 +19,13 @@ class FakeDevices {
   FakeDevices();
 
   struct Disk {
-    std::string name;                 ///< "nvme1n1", "loop3", "dm-0".
-    std::string number;               ///< "259:1"
-    std::uint64_t sectors = 2048;     ///< Of 512 bytes.
-    std::string serial{};             ///< Of the NVMe controller; with its padding.
-    std::string backing_file{};       ///< Of a loop device.
+    std::string name;                   ///< "nvme1n1", "loop3", "dm-0".
+    std::string number;                 ///< "259:1"
+    std::uint64_t sectors = 2048;       ///< Of 512 bytes.
+    std::string serial{};               ///< Of the NVMe controller; with its padding.
+    std::string backing_file{};         ///< Of a loop device.
     std::vector<std::string> slaves{};  ///< Of device-mapper and md: the devices below.
-    std::string dm_name{};            ///< What the link in /dev/mapper is called.
+    std::string dm_name{};              ///< What the link in /dev/mapper is called.
   };
   void add(const Disk& disk);
 

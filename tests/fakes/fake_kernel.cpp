@@ -161,9 +161,7 @@ void FakeKernel::let_go_all() {
   }
 }
 
-void FakeKernel::kill_caller(Id id, Call call, Death death) {
-  of(of(id), call).death.store(death);
-}
+void FakeKernel::kill_caller(Id id, Call call, Death death) { of(of(id), call).death.store(death); }
 
 bool FakeKernel::any_frozen() const {
   for (Id id = 0; id < shared_[0].count.load(); ++id) {

@@ -19,7 +19,8 @@
 namespace dlm_freeze::fakes {
 
 /// What sync, freeze and thaw do in Linux (fs/super.c), on filesystems that there are only here. All state is in memory
-/// that is shared with the processes forked after the constructor, so that it outlives each of them, as the kernel does.
+/// that is shared with the processes forked after the constructor, so that it outlives each of them, as the kernel
+/// does.
 ///
 ///   freeze  EBUSY when it is frozen, whoever did it; EOPNOTSUPP where the driver cannot
 ///   thaw    EINVAL when it is not frozen; does not ask who froze it; waits behind a freeze that is under way
@@ -55,8 +56,8 @@ class FakeKernel final : public FreezeControl {
   // What may happen to a filesystem, at any time.
   void freeze_by_somebody_else(Id id);
   void thaw_by_somebody_else(Id id);
-  void fail(Id id, Call call, int error);           ///< From now on; 0: no longer.
-  void hang(Id id, Call call);                      ///< Until `let_go`.
+  void fail(Id id, Call call, int error);  ///< From now on; 0: no longer.
+  void hang(Id id, Call call);             ///< Until `let_go`.
   void let_go(Id id, Call call);
   void let_go_all();
   void kill_caller(Id id, Call call, Death death);  ///< The next one only.
@@ -64,7 +65,7 @@ class FakeKernel final : public FreezeControl {
   // What can be seen of it.
   [[nodiscard]] bool is_frozen(Id id) const { return of(id).frozen.load(); }
   [[nodiscard]] bool any_frozen() const;
-  [[nodiscard]] int begun(Id id, Call call) const;   ///< How many calls were made.
+  [[nodiscard]] int begun(Id id, Call call) const;  ///< How many calls were made.
   [[nodiscard]] int succeeded(Id id, Call call) const;
   [[nodiscard]] BootClock::time_point frozen_at(Id id) const;  ///< By the last successful call.
   [[nodiscard]] BootClock::time_point thawed_at(Id id) const;

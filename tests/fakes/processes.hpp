@@ -15,8 +15,7 @@ namespace dlm_freeze::fakes {
 inline constexpr std::chrono::seconds kSoon{20};
 
 /// Asks every millisecond until it holds; false when it did not by then.
-[[nodiscard]] bool eventually(const std::function<bool()>& condition,
-                              std::chrono::milliseconds limit = kSoon);
+[[nodiscard]] bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds limit = kSoon);
 
 struct Process {
   pid_t pid = -1;

@@ -17,9 +17,7 @@ class Scratch {
   ~Scratch();
 
   [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] std::string operator/(std::string_view name) const {
-    return path_ + "/" + std::string(name);
-  }
+  [[nodiscard]] std::string operator/(std::string_view name) const { return path_ + "/" + std::string(name); }
 
   /// Writes a file, making the directories above it; gives its path.
   std::string write(std::string_view name, std::string_view content) const;

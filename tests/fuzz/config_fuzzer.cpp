@@ -22,9 +22,11 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto settings = parse_config(text, registry);
   fuzz::require(!settings || json, "only JSON is a configuration");
   if (settings) {
-    fuzz::require(!settings->auto_thaw || (settings->auto_thaw->count() >= 1 && settings->auto_thaw->count() <= kLongestAutoThaw),
-                  "auto_thaw is in its range");
-    for (const std::string& path : settings->filesystems.include) fuzz::require(path.starts_with('/'), "paths are absolute");
+    fuzz::require(
+        !settings->auto_thaw || (settings->auto_thaw->count() >= 1 && settings->auto_thaw->count() <= kLongestAutoThaw),
+        "auto_thaw is in its range");
+    for (const std::string& path : settings->filesystems.include)
+      fuzz::require(path.starts_with('/'), "paths are absolute");
   }
   return 0;
 }

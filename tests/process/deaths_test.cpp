@@ -98,7 +98,8 @@ TEST_F(DeathOfPreScriptAtWork, WhileADatabaseQuiescesCancelsThat) {
   as_pre_script_that_dies([&] {
     go(Step::prepared);
     // Answered by nobody before it dies; its deadline is far away.
-    const pid_t asking = fakes::start_child([&] { return client().quiesce(Deadline::in(std::chrono::minutes(5))) ? 0 : 1; });
+    const pid_t asking =
+        fakes::start_child([&] { return client().quiesce(Deadline::in(std::chrono::minutes(5))) ? 0 : 1; });
     if (!eventually([&] { return databases_.calls(0, Stage::quiesce) == 1; })) ADD_FAILURE();
     ::kill(asking, SIGKILL);
     static_cast<void>(fakes::status_of(asking));
@@ -191,7 +192,8 @@ TEST_F(DeathOfTheWatchdogAtWork, WhileAThawHangsIsMadeGood) {
   go(Step::held);
   leave();
   const pid_t pid = watchdog();
-  const pid_t asking = fakes::start_child([&] { return ask_to_end(state(), kExecution, soon()) == EndRequest::heard ? 0 : 1; });
+  const pid_t asking =
+      fakes::start_child([&] { return ask_to_end(state(), kExecution, soon()) == EndRequest::heard ? 0 : 1; });
   ASSERT_TRUE(eventually([&] { return kernel_.begun(0, Call::thaw) == 1; }));
   ::kill(pid, SIGKILL);
   EXPECT_EQ(fakes::status_of(asking), 0);
@@ -598,7 +600,8 @@ TEST_F(Orphans, OfWatchdogsKilledAtAnyMomentOfTheEndAreNone) {
     go(Step::held);
     leave();
     const pid_t pid = watchdog();
-    const pid_t asking = fakes::start_child([&] { return ask_to_end(state(), kExecution, soon()) == EndRequest::stuck ? 1 : 0; });
+    const pid_t asking =
+        fakes::start_child([&] { return ask_to_end(state(), kExecution, soon()) == EndRequest::stuck ? 1 : 0; });
     ::usleep(static_cast<useconds_t>(500 * round));
     ::kill(pid, SIGKILL);
     ASSERT_EQ(fakes::status_of(asking), 0) << round;

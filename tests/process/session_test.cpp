@@ -34,11 +34,16 @@ pid_t process_called(const std::string& name) {
 
 std::string to_string(Step step) {
   switch (step) {
-    case Step::started: return "started";
-    case Step::prepared: return "prepared";
-    case Step::quiesced: return "quiesced";
-    case Step::frozen: return "frozen";
-    case Step::held: return "held";
+    case Step::started:
+      return "started";
+    case Step::prepared:
+      return "prepared";
+    case Step::quiesced:
+      return "quiesced";
+    case Step::frozen:
+      return "frozen";
+    case Step::held:
+      return "held";
   }
   return "";
 }
@@ -111,7 +116,10 @@ void SessionTest::start(std::chrono::seconds auto_thaw) {
       .execution_id = kExecution,
       .auto_thaw = auto_thaw,
       .started_at = std::chrono::system_clock::now(),
-      .coverage = [](const std::string& path) { return Coverage{true, path, "data"}; },
+      .coverage =
+          [](const std::string& path) {
+            return Coverage{true, path, "data"};
+          },
       .syslog = [path = scratch_ / "syslog"] { return std::make_unique<FileLog>(path); },
   });
   auto client = SessionClient::start(*plan_, soon());
@@ -145,7 +153,8 @@ void SessionTest::go(Step step, std::chrono::seconds auto_thaw) {
 }
 
 void SessionTest::go_on_from(Step step, Step last) {
-  constexpr std::array kAfter = {&SessionTest::prepare, &SessionTest::quiesce, &SessionTest::freeze, &SessionTest::commit};
+  constexpr std::array kAfter = {&SessionTest::prepare, &SessionTest::quiesce, &SessionTest::freeze,
+                                 &SessionTest::commit};
   for (auto at = static_cast<std::size_t>(step); at < static_cast<std::size_t>(last); ++at) {
     ASSERT_NO_FATAL_FAILURE((this->*kAfter.at(at))());
   }

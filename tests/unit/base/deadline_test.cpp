@@ -38,9 +38,7 @@ TEST(Deadline, RoundsUpSoThatPollDoesNotReturnBeforeIt) {
   }
 }
 
-TEST(Deadline, IsCutToWhatPollCanWait) {
-  EXPECT_EQ(Deadline::in(hours(24 * 365)).poll_timeout(), INT_MAX);
-}
+TEST(Deadline, IsCutToWhatPollCanWait) { EXPECT_EQ(Deadline::in(hours(24 * 365)).poll_timeout(), INT_MAX); }
 
 TEST(Deadline, GivesTheEarlierOfTwo) {
   const Deadline soon = Deadline::in(seconds(1));

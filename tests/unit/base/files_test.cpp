@@ -163,9 +163,7 @@ TEST_F(AtomicFiles, NeedNothingReserved) {
   EXPECT_TRUE(file) << file.error().message;
 }
 
-TEST_F(AtomicFiles, CannotBeMadeWithoutTheirDirectory) {
-  EXPECT_FALSE(AtomicFile::create(-1, "file", "slot", 10));
-}
+TEST_F(AtomicFiles, CannotBeMadeWithoutTheirDirectory) { EXPECT_FALSE(AtomicFile::create(-1, "file", "slot", 10)); }
 
 /// Runs `body` in a mount namespace with a tmpfs of 64 KiB at `directory`; 77 where that is not allowed.
 int with_small_filesystem(const std::string& directory, const std::function<int()>& body) {
@@ -270,9 +268,7 @@ TEST_F(Trust, IsAskedOfWhatASymbolicLinkLeadsTo) {
   EXPECT_THAT(complaint(scratch_ / "link"), HasSubstr(scratch_ / "open"));
 }
 
-TEST_F(Trust, IsRefusedToWhatIsNotThere) {
-  EXPECT_THAT(complaint(scratch_ / "absent"), HasSubstr("No such file"));
-}
+TEST_F(Trust, IsRefusedToWhatIsNotThere) { EXPECT_THAT(complaint(scratch_ / "absent"), HasSubstr("No such file")); }
 
 }  // namespace
 }  // namespace dlm_freeze

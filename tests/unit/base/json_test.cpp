@@ -58,16 +58,16 @@ TEST(Json, KeepsTheOrderOfKeys) {
 
 TEST(Json, KnowsTheLineOfEachMember) {
   const Json json = parsed(
-      "{\n"                // 1
-      "  \"one\": 1,\n"    // 2
-      "  \"two\":\n"       // 3
-      "     2,\n"          // 4
-      "  \"list\": [\n"    // 5
-      "    \"a\",\n"       // 6
-      "    {\"in\": 1},\n" // 7
-      "    8,\n"           // 8
-      "    9\n"            // 9
-      "  ], \"end\": 0\n"  // 10
+      "{\n"                 // 1
+      "  \"one\": 1,\n"     // 2
+      "  \"two\":\n"        // 3
+      "     2,\n"           // 4
+      "  \"list\": [\n"     // 5
+      "    \"a\",\n"        // 6
+      "    {\"in\": 1},\n"  // 7
+      "    8,\n"            // 8
+      "    9\n"             // 9
+      "  ], \"end\": 0\n"   // 10
       "}\n");
   EXPECT_EQ(json.line(), 1);
   EXPECT_EQ(json.find("one")->line(), 2);
@@ -103,9 +103,7 @@ TEST(Json, RefusesAKeyThatStandsTwice) {
   EXPECT_EQ(complaint("{\"a\": 1,\n \"b\": 2,\n \"a\": 3}"), "line 3: the key 'a' stands here twice");
 }
 
-TEST(Json, AllowsTheSameKeyInDifferentObjects) {
-  EXPECT_EQ(complaint(R"({"a": {"a": 1}, "b": {"a": 1}})"), "nothing");
-}
+TEST(Json, AllowsTheSameKeyInDifferentObjects) { EXPECT_EQ(complaint(R"({"a": {"a": 1}, "b": {"a": 1}})"), "nothing"); }
 
 TEST(Json, NamesTheLineOfWhatIsNotJson) {
   EXPECT_THAT(complaint("{\n  \"a\": 1\n  \"b\": 2\n}"), StartsWith("line 3: "));
@@ -120,15 +118,17 @@ TEST(Json, RefusesTrailingText) {
 }
 
 TEST(Json, RefusesWhatOtherReadersTakeForJson) {
-  for (const char* text : {"{'a': 1}", "{a: 1}", "[1,]", "{\"a\": 1,}", "[01]", "[+1]", "[.5]", "[0x10]", "NaN", "[Infinity]",
-                           "\"a\nb\"", "\"\\q\"", "[1 2]", "tru", "{\"a\"}", "]"}) {
+  for (const char* text : {"{'a': 1}", "{a: 1}", "[1,]", "{\"a\": 1,}", "[01]", "[+1]", "[.5]", "[0x10]", "NaN",
+                           "[Infinity]", "\"a\nb\"", "\"\\q\"", "[1 2]", "tru", "{\"a\"}", "]"}) {
     EXPECT_NE(complaint(text), "nothing") << text;
   }
 }
 
 TEST(Json, RefusesIntegersOutside64Bits) {
-  EXPECT_EQ(*parsed("[9223372036854775807]").as_array()->front().as_integer(), std::numeric_limits<std::int64_t>::max());
-  EXPECT_EQ(*parsed("[-9223372036854775808]").as_array()->front().as_integer(), std::numeric_limits<std::int64_t>::min());
+  EXPECT_EQ(*parsed("[9223372036854775807]").as_array()->front().as_integer(),
+            std::numeric_limits<std::int64_t>::max());
+  EXPECT_EQ(*parsed("[-9223372036854775808]").as_array()->front().as_integer(),
+            std::numeric_limits<std::int64_t>::min());
   EXPECT_EQ(complaint("[\n9223372036854775808]"), "line 2: the number is too large");
 }
 

@@ -104,9 +104,10 @@ TEST(CommandLines, KnowEveryLogLevel) {
 TEST(CommandLines, TakeAUuidOrNoneForAnExecutionId) {
   EXPECT_EQ(parsed({"pre-script", "--execution-id", "None"}).execution_id, "None");
   EXPECT_EQ(parsed({"pre-script", "--execution-id", kId}).execution_id, kId);
-  for (const char* id : {"", "none", "NONE", "1", "11111111-2222-3333-4444-55555555555", "11111111-2222-3333-4444-5555555555555",
-                         "11111111-2222-3333-4444-55555555555g", "11111111222233334444555555555555", "$(reboot)",
-                         "{{executionId}}", "11111111-2222-3333-4444-555555555555\n"}) {
+  for (const char* id :
+       {"", "none", "NONE", "1", "11111111-2222-3333-4444-55555555555", "11111111-2222-3333-4444-5555555555555",
+        "11111111-2222-3333-4444-55555555555g", "11111111222233334444555555555555", "$(reboot)", "{{executionId}}",
+        "11111111-2222-3333-4444-555555555555\n"}) {
     EXPECT_THAT(complaint({"pre-script", "--execution-id", id}), HasSubstr("is neither None nor a UUID")) << id;
   }
 }
@@ -150,7 +151,8 @@ TEST(CommandLines, DoNotTakeAbbreviations) { EXPECT_NE(complaint({"pre-script", 
 TEST(CommandLines, PrintHelpAndVersion) {
   const CommandLine help = parsed({"--help"});
   ASSERT_TRUE(help.text);
-  for (const char* word : {"pre-script", "post-script", "dry-run", "status", "--config", "--log-level", "--state-dir", "201", "206"}) {
+  for (const char* word :
+       {"pre-script", "post-script", "dry-run", "status", "--config", "--log-level", "--state-dir", "201", "206"}) {
     EXPECT_THAT(*help.text, HasSubstr(word));
   }
   const CommandLine version = parsed({"--version"});

@@ -47,7 +47,8 @@ TEST(Coverage, FollowsSymbolicLinks) {
   const fakes::Scratch scratch;
   std::filesystem::create_directory(scratch / "real");
   std::filesystem::create_directory_symlink(scratch / "real", scratch / "link");
-  const HostPlan plan = plan_of("1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 8:2 / " + (scratch / "real") + " rw - ext4 /dev/sdb rw\n");
+  const HostPlan plan =
+      plan_of("1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 8:2 / " + (scratch / "real") + " rw - ext4 /dev/sdb rw\n");
   EXPECT_TRUE(plan.coverage(scratch / "link/file").frozen);
 }
 

@@ -28,8 +28,8 @@ namespace {
 const std::string kTables = std::string(DLM_FREEZE_TEST_DATA) + "/mountinfo";
 
 constexpr std::array kHosts = {
-    "amazon-linux-2023", "ubuntu-snaps",  "debian",      "docker-host",  "kubernetes-node", "rhel-lvm",
-    "opensuse-btrfs",    "stale-network", "odd-names",   "loop-images",  "over-mounts",
+    "amazon-linux-2023", "ubuntu-snaps",  "debian",    "docker-host", "kubernetes-node", "rhel-lvm",
+    "opensuse-btrfs",    "stale-network", "odd-names", "loop-images", "over-mounts",
 };
 
 FreezePlan plan_of(const MountTable& table, const std::string& devices_of_host) {

@@ -260,7 +260,8 @@ TEST_P(TypesThatCannotFreeze, ArePassedOver) {
   const FreezePlan p = plan(kRoot + "2 1 8:2 / /d rw - " + GetParam() + " /dev/sdb rw\n");
   EXPECT_EQ(fate(p, "/d"), "cannot_freeze");
 }
-INSTANTIATE_TEST_SUITE_P(Like, TypesThatCannotFreeze, testing::Values("squashfs", "erofs", "iso9660", "vfat", "exfat", "udf"));
+INSTANTIATE_TEST_SUITE_P(Like, TypesThatCannotFreeze,
+                         testing::Values("squashfs", "erofs", "iso9660", "vfat", "exfat", "udf"));
 
 class TypesThatFreeze : public testing::TestWithParam<const char*> {};
 TEST_P(TypesThatFreeze, AreFrozen) {
@@ -305,7 +306,8 @@ TEST(FreezePlan, PassesOverWhatHoldsTheImageOfAProtectedFilesystem) {
 }
 
 TEST(FreezePlan, NeedsNoProtectionForAPathOnRoot) {
-  const FreezePlan p = plan(kRoot + "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n", protecting({"/var/lib/amazon/ssm", "/nowhere"}));
+  const FreezePlan p =
+      plan(kRoot + "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n", protecting({"/var/lib/amazon/ssm", "/nowhere"}));
   EXPECT_EQ(fate(p, "/"), "root_or_boot");
   EXPECT_EQ(fate(p, "/data"), "freeze 0");
 }

@@ -112,7 +112,8 @@ TEST_F(Filesystems, AreAllWrittenBackAtTheSameTime) {
   add({0, 0, 1});
   kernel_.hang(0, Call::sync);
   std::thread syncing([&] { filesystems_->sync_all(); });
-  EXPECT_TRUE(eventually([&] { return kernel_.succeeded(1, Call::sync) == 1 && kernel_.succeeded(2, Call::sync) == 1; }));
+  EXPECT_TRUE(
+      eventually([&] { return kernel_.succeeded(1, Call::sync) == 1 && kernel_.succeeded(2, Call::sync) == 1; }));
   kernel_.let_go(0, Call::sync);
   syncing.join();
   EXPECT_EQ(kernel_.succeeded(0, Call::sync), 1);
@@ -424,9 +425,7 @@ TEST_F(Filesystems, SurviveEveryRaceOfFreezeAndEnd) {
 
 // Opening.
 
-PlannedFilesystem planned(const std::vector<Mount>& mounts) {
-  return {mounts.front().device, 0, mounts, {}};
-}
+PlannedFilesystem planned(const std::vector<Mount>& mounts) { return {mounts.front().device, 0, mounts, {}}; }
 
 /// The real mount at a path of this host, which is only opened.
 Mount mount_at(const std::string& path) {

@@ -36,8 +36,8 @@ std::vector<int> ids(const std::vector<const Mount*>& mounts) {
 }
 
 TEST(MountTable, HasEveryFieldOfALine) {
-  const MountTable table = table_from(
-      "64 27 259:4 /sub /data rw,noatime shared:33 master:2 - ext4 /dev/nvme1n1p1 rw,errors=remount-ro\n");
+  const MountTable table =
+      table_from("64 27 259:4 /sub /data rw,noatime shared:33 master:2 - ext4 /dev/nvme1n1p1 rw,errors=remount-ro\n");
   ASSERT_EQ(table.mounts().size(), 1U);
   const Mount& mount = table.mounts()[0];
   EXPECT_EQ(mount.id, 64);

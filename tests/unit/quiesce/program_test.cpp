@@ -126,7 +126,8 @@ TEST_F(Programs, MayPrintMoreThanIsKept) {
 TEST_F(Programs, AreKilledWithTheirWholeGroupAtTheDeadline) {
   const std::string pids = scratch_ / "pids";
   const auto begin = BootClock::now();
-  const auto result = run("sleep 1000 & echo $! >" + pids + "; sleep 1000 | sleep 1000", Deadline::in(milliseconds(500)));
+  const auto result =
+      run("sleep 1000 & echo $! >" + pids + "; sleep 1000 | sleep 1000", Deadline::in(milliseconds(500)));
   EXPECT_LT(BootClock::now() - begin, fakes::kSoon);
   EXPECT_GE(BootClock::now() - begin, milliseconds(500));
   ASSERT_FALSE(result);

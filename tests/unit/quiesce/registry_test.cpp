@@ -25,7 +25,11 @@ const QuiescerType& found_type() {
       .description = "is always found",
       .options = {},
       .create = nullptr,
-      .detect = [] { return std::vector<QuiescerConfig>{{"found", "one", false, Json::Object()}, {"found", "two", false, Json::Object()}}; },
+      .detect =
+          [] {
+            return std::vector<QuiescerConfig>{{"found", "one", false, Json::Object()},
+                                               {"found", "two", false, Json::Object()}};
+          },
   };
   return kType;
 }
@@ -64,7 +68,8 @@ TEST(Registry, SaysWhichPackageAModuleIsIn) {
   const auto type = registry.find("mysql");
   ASSERT_FALSE(type);
   EXPECT_EQ(type.error().message,
-            "the module for mysql is not installed (/nowhere/modules/quiesce-mysql.so): install the package dlm-freeze-mysql");
+            "the module for mysql is not installed (/nowhere/modules/quiesce-mysql.so): install the package "
+            "dlm-freeze-mysql");
 }
 
 TEST(Registry, RefusesAModuleThatIsNone) {
@@ -150,11 +155,14 @@ std::string complaint(const std::string& options) {
 }
 
 TEST(CheckOptions, AcceptsEveryTypeOfValue) {
-  EXPECT_EQ(complaint(R"({"must": "x", "text": "t", "choice": "auto", "flag": false, "number": 120, "list": ["", "b"]})"), "");
+  EXPECT_EQ(
+      complaint(R"({"must": "x", "text": "t", "choice": "auto", "flag": false, "number": 120, "list": ["", "b"]})"),
+      "");
 }
 
 TEST(CheckOptions, NamesTheLineOfAKeyThatIsNotKnown) {
-  EXPECT_EQ(complaint("{\"must\": \"x\",\n\"txt\": \"t\"}"), "line 2: q.txt is not known for a quiescer of type 'every'");
+  EXPECT_EQ(complaint("{\"must\": \"x\",\n\"txt\": \"t\"}"),
+            "line 2: q.txt is not known for a quiescer of type 'every'");
 }
 
 TEST(CheckOptions, NamesTheOneThatIsMissing) { EXPECT_EQ(complaint("{}"), "line 1: q.must is missing"); }

@@ -27,8 +27,10 @@ SessionRecord full_record() {
   record.held_at = kMoment + milliseconds(10);
   record.deadline_at = kMoment + std::chrono::seconds(60);
   record.stage_seconds = {{"plan", 0.001}, {"freeze", 2}};
-  record.filesystems = {{"/data", "259:1", "thawed", 1.5, false}, {"/M\xc3\xbcller x", "259:2", "thaw_failed", 0, true}};
-  record.quiescers = {{{"command", "db", false, Json::Object{{"freeze", Json::Array{"/bin/true"}}}}, true, {{"position", "154"}}}};
+  record.filesystems = {{"/data", "259:1", "thawed", 1.5, false},
+                        {"/M\xc3\xbcller x", "259:2", "thaw_failed", 0, true}};
+  record.quiescers = {
+      {{"command", "db", false, Json::Object{{"freeze", Json::Array{"/bin/true"}}}}, true, {{"position", "154"}}}};
   record.end = SessionEnd::auto_thawed;
   record.ended_at = kMoment + std::chrono::seconds(60);
   record.ended_by = "None";
@@ -84,8 +86,8 @@ TEST(SessionRecord, IsReadBackInEveryPhaseAndAfterEveryEnd) {
     record.phase = phase;
     EXPECT_EQ(read_back(record).phase, phase);
   }
-  for (const SessionEnd end : {SessionEnd::none, SessionEnd::completed, SessionEnd::auto_thawed, SessionEnd::rolled_back,
-                               SessionEnd::watchdog_lost}) {
+  for (const SessionEnd end : {SessionEnd::none, SessionEnd::completed, SessionEnd::auto_thawed,
+                               SessionEnd::rolled_back, SessionEnd::watchdog_lost}) {
     SessionRecord record;
     record.end = end;
     EXPECT_EQ(read_back(record).end, end);
@@ -134,9 +136,11 @@ TEST(SessionRecord, IsDamagedWithAMemberOfAnotherType) {
 }
 
 TEST(SessionRecord, NamesWhatIsWrong) {
-  EXPECT_THAT(SessionRecord::from_json(with("boot_id", nullptr)).error().message, HasSubstr("'boot_id' is missing or wrong"));
+  EXPECT_THAT(SessionRecord::from_json(with("boot_id", nullptr)).error().message,
+              HasSubstr("'boot_id' is missing or wrong"));
   const Json unknown = "sleeping";
-  EXPECT_THAT(SessionRecord::from_json(with("phase", &unknown)).error().message, HasSubstr("'sleeping', which is not known"));
+  EXPECT_THAT(SessionRecord::from_json(with("phase", &unknown)).error().message,
+              HasSubstr("'sleeping', which is not known"));
 }
 
 TEST(SessionRecord, IsRefusedWhenItIsNoObject) {
@@ -159,7 +163,8 @@ TEST(SessionRecord, IsRefusedForItsVersionAlsoWhereNothingElseIsKnown) {
 }
 
 TEST(SessionRecord, HasTimesThatOneCanCalculateWithHoweverDamagedItIs) {
-  for (const std::int64_t count : {std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::min()}) {
+  for (const std::int64_t count :
+       {std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::min()}) {
     const Json value = count;
     const auto record = SessionRecord::from_json(with("deadline_at_ms", &value));
     ASSERT_TRUE(record) << record.error().message;

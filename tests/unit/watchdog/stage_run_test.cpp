@@ -76,7 +76,8 @@ TEST(StageRun, GivesItsContextToEach) {
   given.execution_id = "id";
   given.coverage = [](const std::string& path) { return Coverage{true, path, "why"}; };
   auto run = StageRun::start({0}, given, [](std::size_t, StageContext& stage) -> Result<void> {
-    if (stage.execution_id != "id" || stage.coverage("/x").mount_point != "/x" || stage.cancel_fd < 0) return failure("no");
+    if (stage.execution_id != "id" || stage.coverage("/x").mount_point != "/x" || stage.cancel_fd < 0)
+      return failure("no");
     return {};
   });
   ASSERT_TRUE(run);

@@ -118,8 +118,8 @@ Result<void> Watchdog::set_up() {
   listener_ = std::move(*listener);
 
   const std::string text = session_.text(plan_);
-  const std::pair<std::optional<AtomicFile>*, const char*> files[] = {
-      {&held_record_, "held"}, {&final_record_, "final"}, {&sentinel_record_, "sentinel"}};
+  const std::array files = {std::pair(&held_record_, "held"), std::pair(&final_record_, "final"),
+                            std::pair(&sentinel_record_, "sentinel")};
   for (const auto& [file, slot] : files) {
     auto created = plan_.state->new_record_file(slot, text.size() + kRecordReserve);
     if (!created) return tl::unexpected(created.error());
@@ -166,6 +166,7 @@ void Watchdog::wait_for_events() {
     sources.push_back({watched ? plan_.quiescers[i].quiescer->watch_fd() : -1, [this, i] { on_hold_event(i); }});
   }
   std::vector<pollfd> events;
+  events.reserve(sources.size());
   for (const Source& source : sources) events.push_back({source.fd, POLLIN, 0});
   if (::poll(events.data(), events.size(), -1) < 0) return;
   for (std::size_t i = 0; i < sources.size(); ++i) {

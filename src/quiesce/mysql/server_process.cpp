@@ -82,12 +82,12 @@ pid_t listening_process(const std::string& path) {
     std::istringstream fields(line);
     std::string skipped;
     std::string inode;
-    std::string bound;
+    std::string socket;
     unsigned long flags = 0;
-    fields >> skipped >> skipped >> skipped >> std::hex >> flags >> skipped >> skipped >> inode >> bound;
-    if ((flags & kAcceptsConnections) == 0 || !bound.starts_with('/') || canonical(bound) != wanted) continue;
+    fields >> skipped >> skipped >> skipped >> std::hex >> flags >> skipped >> skipped >> inode >> socket;
+    if ((flags & kAcceptsConnections) == 0 || !socket.starts_with('/') || canonical(socket) != wanted) continue;
     const pid_t owner = owner_of(inode);
-    if (owner != 0 && is_same_file(owner, bound, path)) return owner;
+    if (owner != 0 && is_same_file(owner, socket, path)) return owner;
   }
   return 0;
 }

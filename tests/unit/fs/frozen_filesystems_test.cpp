@@ -133,7 +133,7 @@ TEST_F(Filesystems, OfOneLevelAreFrozenAtTheSameTime) {
   kernel_.hang(0, Call::freeze);
   std::thread freezing([&] { freeze_all(); });
   EXPECT_TRUE(eventually([&] { return kernel_.is_frozen(1); }));
-  EXPECT_EQ(filesystems_->state(0), FreezeState::freezing);
+  EXPECT_TRUE(eventually([&] { return filesystems_->state(0) == FreezeState::freezing; }));
   kernel_.let_go(0, Call::freeze);
   freezing.join();
   EXPECT_EQ(states(), (States{frozen, frozen}));

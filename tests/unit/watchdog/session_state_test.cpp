@@ -24,7 +24,7 @@ class SessionStates : public testing::Test {
  protected:
   SessionStates() {
     std::vector<FrozenFilesystems::Filesystem> all;
-    for (FakeKernel::Id id : {0, 1}) {
+    for (const FakeKernel::Id id : {0UL, 1UL}) {
       UniqueFd fd = kernel_.add(id);
       all.push_back({"/fs" + std::to_string(id), makedev(259, static_cast<unsigned>(id)), 0, std::move(fd)});
     }

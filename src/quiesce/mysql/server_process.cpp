@@ -138,8 +138,8 @@ ProcessFiles files_of(pid_t pid) {
   return files;
 }
 
-bool is_same_file(pid_t pid, const std::string& path, const std::string& here) {
-  return same("/proc/" + std::to_string(pid) + "/root" + path, here);
+bool is_same_file(pid_t pid, const std::string& theirs, const std::string& ours) {
+  return same("/proc/" + std::to_string(pid) + "/root" + theirs, ours);
 }
 
 }  // namespace dlm_freeze::mysql

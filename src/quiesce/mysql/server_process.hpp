@@ -32,8 +32,8 @@ struct ProcessFiles {
 
 [[nodiscard]] ProcessFiles files_of(pid_t pid);
 
-/// Whether a path that the process says is `here` on this host. A service with a /tmp of its own
+/// Whether `theirs`, a path as the process sees it, is the file `ours` of this host. A service with a /tmp of its own
 /// shares most others.
-[[nodiscard]] bool is_same_file(pid_t pid, const std::string& path, const std::string& here);
+[[nodiscard]] bool is_same_file(pid_t pid, const std::string& theirs, const std::string& ours);
 
 }  // namespace dlm_freeze::mysql

@@ -24,9 +24,10 @@ class SessionStates : public testing::Test {
  protected:
   SessionStates() {
     std::vector<FrozenFilesystems::Filesystem> all;
-    for (const FakeKernel::Id id : {0UL, 1UL}) {
+    for (unsigned i = 0; i < 2; ++i) {
+      FakeKernel::Id id = 0;
       UniqueFd fd = kernel_.add(id);
-      all.push_back({"/fs" + std::to_string(id), makedev(259, static_cast<unsigned>(id)), 0, std::move(fd)});
+      all.push_back({"/fs" + std::to_string(i), makedev(259, i), 0, std::move(fd)});
     }
     SessionPlan plan{.state = nullptr,
                      .lock = {},

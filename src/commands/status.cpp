@@ -81,7 +81,7 @@ std::string to_text(const View& view) {
     TextTable table({"MOUNT POINT", "DEVICE", "STATE", "FROZEN FOR"});
     for (const FilesystemRecord& filesystem : record.filesystems) {
       double seconds = filesystem.frozen_seconds;
-      if (record.phase == Phase::held && view.active) {
+      if (record.phase == Phase::held && (view.active || view.orphaned())) {
         // The record was written when the session was committed and says how long it had been frozen by then.
         seconds += std::chrono::duration<double>(std::chrono::system_clock::now() - record.held_at).count();
       }

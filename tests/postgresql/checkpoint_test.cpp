@@ -2,6 +2,8 @@
 // Mode checkpoint, and what may be wrong with a server.
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <filesystem>
 #include <string>
@@ -230,7 +232,9 @@ TEST_F(Clusters, AreFoundByTheirSockets) {
   stale.signal(SIGKILL);
   stale.kill();
   ASSERT_TRUE(fs::exists("/run/postgresql/.s.PGSQL.5434"));
-  run_tool({"python3", "-c", "import socket; socket.socket(socket.AF_UNIX).bind('/run/postgresql/.s.PGSQL.6432')"});
+  const UniqueFd pooler(check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
+  const sockaddr_un address{.sun_family = AF_UNIX, .sun_path = "/run/postgresql/.s.PGSQL.6432"};
+  check(::bind(pooler.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), "bind");
 
   configure(R"({"auto_thaw_seconds": 20})");
   const auto pre = expect(0, {"pre-script"});

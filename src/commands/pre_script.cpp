@@ -36,8 +36,7 @@ class StageClock {
   [[nodiscard]] std::string summary() const {
     std::string text;
     for (const auto& [stage, seconds] : seconds_) {
-      text += (text.empty() ? "" : ", ") + stage + " " +
-              format_seconds(std::chrono::duration_cast<BootClock::duration>(std::chrono::duration<double>(seconds)));
+      text += (text.empty() ? "" : ", ") + stage + " " + format_seconds(seconds);
     }
     return text;
   }
@@ -85,14 +84,15 @@ void recover_earlier_session(const StateDirectory& state, CommandContext& contex
     context.log.warn("the record of the last session is not readable and is replaced: " + record.error().message);
     return;
   }
-  if (!*record || !((*record)->is_orphan(current_boot_id()) ||
-                    ((*record)->boot_id == current_boot_id() && (*record)->has_leftovers()))) {
-    return;
-  }
+  if (!*record || (*record)->boot_id != current_boot_id()) return;
+  const bool orphan = (*record)->is_orphan(current_boot_id());
+  if (!orphan && !(*record)->has_leftovers()) return;
   context.log.warn("the processes of session " + (*record)->execution_id +
                    " were killed; undoing what they left behind");
   recover_orphan(state, **record, context.registry, context.control, deadline);
   for (const std::string& problem : (*record)->problems) context.log.warn(problem);
+  if (!orphan) return;
+  if (auto remembered = remember(**record); !remembered) context.log.warn(remembered.error().message);
 }
 
 void log_plan(const HostPlan& plan, CommandContext& context) {
@@ -162,6 +162,8 @@ class PreScript {
                         .execution_id = settings_.execution_id,
                         .auto_thaw = settings_.auto_thaw,
                         .started_at = std::chrono::system_clock::now(),
+                        .history_file = settings_.history_file,
+                        .metrics_file = settings_.metrics_file,
                         .coverage = [&plan](const std::string& path) { return plan->coverage(path); },
                         .syslog = context_.syslog};
     if (session.filesystems.size() == 0 && session.quiescers.empty()) {

@@ -85,8 +85,8 @@ std::string to_text(const View& view) {
         // The record was written when the session was committed and says how long it had been frozen by then.
         seconds += std::chrono::duration<double>(std::chrono::system_clock::now() - record.held_at).count();
       }
-      const auto span = std::chrono::duration_cast<BootClock::duration>(std::chrono::duration<double>(seconds));
-      table.add({printable(filesystem.mount_point), filesystem.device, filesystem.state, format_seconds(span) + " s"});
+      table.add(
+          {printable(filesystem.mount_point), filesystem.device, filesystem.state, format_seconds(seconds) + " s"});
     }
     text += "\n" + table.text();
   }

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "dlm_freeze/session/history.hpp"
 #include "watchdog/freezer.hpp"
 #include "watchdog/message.hpp"
 #include "watchdog/session_state.hpp"
@@ -180,6 +181,7 @@ void SessionClient::stand_in(Deadline deadline) {
   session_->refresh(*plan_);
   static_cast<void>(plan_->state->write_record(session_->record));
   plan_->filesystems.set_over();
+  static_cast<void>(remember(session_->record));
 }
 
 Result<void> SessionClient::await(bool watchdog, bool freezer, Deadline deadline, std::string_view what,

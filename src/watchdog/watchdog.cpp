@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "dlm_freeze/base/thread.hpp"
+#include "dlm_freeze/session/history.hpp"
 #include "dlm_freeze/watchdog/recovery.hpp"
 #include "watchdog/background.hpp"
 #include "watchdog/message.hpp"
@@ -350,6 +351,9 @@ void Watchdog::end(SessionEnd how, const std::string& problem) {
   ::kill(sentinel_pid_, SIGKILL);
   sentinel_record_.reset();
   write_log(how);
+  // Nobody waits any longer for what is still to be written, whatever it lies on.
+  plan_.lock.reset();
+  static_cast<void>(remember(session_.record));
   ::_exit(0);
 }
 

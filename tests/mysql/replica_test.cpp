@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Replication: a replica made from a snapshot by the recorded coordinates, and a replica that is itself quiesced.
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 
 #include <filesystem>
 
-#include "dlm_freeze/base/unique_fd.hpp"
 #include "mysql_test.hpp"
 
 namespace dlm_freeze::integration {
@@ -17,17 +13,6 @@ namespace {
 
 using std::chrono::seconds;
 using testing::HasSubstr;
-
-int free_port() {
-  const UniqueFd fd(check(::socket(AF_INET, SOCK_STREAM, 0), "socket"));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  check(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), size), "bind");
-  check(::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
-  return ntohs(address.sin_port);
-}
 
 class MysqlReplica : public MysqlTest {
  protected:
@@ -143,6 +128,45 @@ TEST_F(MysqlReplica, HasItsApplierStoppedAndStartedWhereThatIsWanted) {
   expect(0, {"post-script"});
   sleep_for(Milliseconds(200));
   EXPECT_FALSE(applier_runs());
+}
+
+TEST_F(MysqlReplica, HasItsApplierStartedAgainWhereverTheProcessesAreKilled) {
+  ASSERT_TRUE(applier_comes_to(true));
+  configure_replica();
+  {
+    // The lock waits, so that the applier is stopped and the coordinates are not yet recorded.
+    const Background update(*replica_, "UPDATE t_MyISAM SET text = SLEEP(60)", "INSERT INTO t_MyISAM VALUES (-1, '')");
+    const auto first = start({"pre-script"});
+    ASSERT_TRUE(applier_comes_to(false));
+    EXPECT_TRUE(process("dlm-watchdog").signal(SIGKILL));
+    EXPECT_EQ(first->wait().exit_code, 201);
+    EXPECT_TRUE(all_gone());
+    EXPECT_TRUE(applier_comes_to(true));
+
+    // Nobody is left; post-script, which may come for other reasons, finds the record.
+    const auto second = start({"pre-script"});
+    ASSERT_TRUE(applier_comes_to(false));
+    kill_at_once(processes());
+    static_cast<void>(second->wait());
+    EXPECT_TRUE(all_gone());
+    EXPECT_FALSE(applier_runs());
+    EXPECT_NE(run({"post-script"}).exit_code, 0);
+    EXPECT_TRUE(applier_comes_to(true));
+  }
+  constexpr int kMoments = 20;
+  const auto whole = expect(0, {"pre-script"}).run_time();
+  expect(0, {"post-script"});
+  for (int moment = 0; moment < kMoments; ++moment) {
+    SCOPED_TRACE(moment);
+    restart_safety_limit();
+    const auto pre = start({"pre-script"});
+    const AgentProcess watchdog = process("dlm-watchdog");
+    sleep_for(whole * moment / kMoments);
+    EXPECT_TRUE(watchdog.signal(SIGKILL));
+    static_cast<void>(pre->wait());
+    EXPECT_TRUE(all_gone());
+    ASSERT_TRUE(applier_comes_to(true));
+  }
 }
 
 TEST_F(MysqlReplica, HasItsApplierStartedAgainWhenTheLockIsNotGranted) {

@@ -111,9 +111,8 @@ TEST_F(MysqlConnection, ByTcpIsEncryptedAndShowsNoSecret) {
 
 TEST_F(MysqlConnection, ByTcpReadsTheAccountFromAnOptionFile) {
   Server& server = start_tls_server();
-  write_private("/srv/etc/my.cnf",
-                "[client]\nprotocol=socket\nsocket=/srv/nowhere\n[dlm-freeze]\nuser=backup\npassword=" +
-                    std::string(kPassword) + "\n");
+  write_private("/srv/etc/my.cnf", "[client]\nsocket=/srv/nowhere\nport=1\n[dlm-freeze]\nuser=backup\npassword=" +
+                                       std::string(kPassword) + "\n");
   configure_tcp("127.0.0.1", {{"defaults_file", "/srv/etc/my.cnf"}});
   const auto pre = expect(0, {"pre-script"});
   EXPECT_THAT(all_that_shows() + pre.text(), Not(HasSubstr(kPassword)));

@@ -179,6 +179,10 @@ TEST_F(MysqlReadiness, ReadsTheAccountFromAnOptionFile) {
   for (const auto& row : client.query("SHOW PROCESSLIST")) found = found || row.at(1) == "backup";
   EXPECT_TRUE(found);
   expect(0, {"post-script"});
+
+  // What the file says of the way there is not followed.
+  write_private("/srv/etc/my.cnf", "[client]\nprotocol=tcp\nuser=backup\npassword=secret\n");
+  expect(is_mariadb() ? 0 : 206, {"dry-run", "--probe"});
   std::filesystem::remove("/srv/etc/my.cnf");
   EXPECT_NE(run({"pre-script"}).exit_code, 0);
 

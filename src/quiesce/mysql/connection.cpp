@@ -5,6 +5,7 @@
 #include <mysql.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -42,8 +43,7 @@ void set_text(MYSQL* handle, mysql_option option, const std::string& value) {
   if (!value.empty()) ::mysql_options(handle, option, value.c_str());
 }
 
-/// Said outright: the libraries take the host "localhost" for the default socket, and an option file may ask for the
-/// other protocol.
+/// Said outright: the libraries take the host "localhost" for the default socket.
 void set_protocol(MYSQL* handle, const ServerAddress& address) {
   set_number(handle, MYSQL_OPT_PROTOCOL,
              address.socket.empty() ? unsigned{MYSQL_PROTOCOL_TCP} : unsigned{MYSQL_PROTOCOL_SOCKET});
@@ -77,6 +77,15 @@ int socket_of(MYSQL* handle) {
 #else
   return static_cast<int>(handle->net.fd);
 #endif
+}
+
+/// Whether the connection is by the protocol that is configured. With Oracle's library an option file has the last
+/// word, and could lead to another server.
+bool is_as_configured(MYSQL* handle, const ServerAddress& address) {
+  sockaddr_storage own{};
+  socklen_t size = sizeof own;
+  const bool known = ::getsockname(socket_of(handle), reinterpret_cast<sockaddr*>(&own), &size) == 0;
+  return known && (own.ss_family == AF_UNIX) == !address.socket.empty();
 }
 
 SqlError error_of(MYSQL* handle) { return {::mysql_errno(handle), ::mysql_error(handle)}; }
@@ -146,6 +155,10 @@ struct Connection::Attempt {
     if (::mysql_real_connect(raw, host, text_or_null(address.user), text_or_null(address.password), nullptr,
                              address.port, text_or_null(address.socket), 0) == nullptr) {
       return tl::unexpected(error_of(raw));
+    }
+    if (!is_as_configured(raw, address)) {
+      return tl::unexpected(
+          SqlError{kConnectionError, "an option file asks for another protocol than the configuration"});
     }
     // MariaDB's library goes on in the clear with a server that has no TLS, whatever is enforced.
     if (address.socket.empty() && address.tls != "off" && ::mysql_get_ssl_cipher(raw) == nullptr) {

@@ -101,11 +101,13 @@ class MysqlReplica : public MysqlTest {
     return eventually([&] { return applier_runs() == running; }, seconds(10));
   }
 
-  /// A configuration of the replica alone.
-  void configure_replica() const {
+  /// A configuration of the replica alone. Frozen, MySQL may keep whoever asks it something waiting.
+  void configure_replica(bool freeze) const {
     auto one = entry(*replica_, "replica");
     one["stop_replica_sql_thread"] = true;
-    configure(nlohmann::json{{"auto_thaw_seconds", 30}, {"quiescers", {one}}}.dump());
+    one["lock_wait_seconds"] = 2;
+    configure(
+        nlohmann::json{{"auto_thaw_seconds", 30}, {"filesystems", {{"freeze", freeze}}}, {"quiescers", {one}}}.dump());
   }
 
   int port_ = 0;
@@ -131,7 +133,12 @@ TEST_F(MysqlReplica, MadeFromASnapshotCatchesUpFromTheRecordedGtids) {
 TEST_F(MysqlReplica, HasItsApplierStoppedAndStartedWhereThatIsWanted) {
   replicate(false);
   ASSERT_TRUE(applier_comes_to(true)) << read_text(replica_->error_log());
-  configure_replica();
+  configure_replica(true);
+  expect(0, {"pre-script"});
+  expect(0, {"post-script"});
+  EXPECT_TRUE(applier_comes_to(true));
+
+  configure_replica(false);
   const auto pre = expect(0, {"pre-script"});
   EXPECT_FALSE(applier_runs());
   EXPECT_THAT(pre.out, HasSubstr("replica.source 127.0.0.1:"));
@@ -160,7 +167,7 @@ TEST_F(MysqlReplica, HasItsApplierStoppedAndStartedWhereThatIsWanted) {
 TEST_F(MysqlReplica, HasItsApplierStartedAgainWhereverTheProcessesAreKilled) {
   replicate(false);
   ASSERT_TRUE(applier_comes_to(true));
-  configure_replica();
+  configure_replica(false);
   {
     // The lock waits, so that the applier is stopped and the coordinates are not yet recorded.
     const Background update(*replica_, "UPDATE t_MyISAM SET text = SLEEP(60)", "INSERT INTO t_MyISAM VALUES (-1, '')");
@@ -202,7 +209,7 @@ TEST_F(MysqlReplica, HasItsApplierStartedAgainWhenTheLockIsNotGranted) {
   ASSERT_TRUE(applier_comes_to(true));
   const Background update(*replica_, "UPDATE t_MyISAM SET text = SLEEP(60)", "INSERT INTO t_MyISAM VALUES (-1, '')");
   sleep_for(Milliseconds(200));
-  configure_replica();
+  configure_replica(false);
   expect(206, {"pre-script"});
   EXPECT_TRUE(applier_comes_to(true));
 }

@@ -211,7 +211,8 @@ TEST_F(Checkpoint, LeavesNothingBehindWhereverPreScriptIsKilled) {
     const auto result = pre->wait();
     SCOPED_TRACE("moment " + std::to_string(number) + ": " + result.text());
     if (result.exit_code == 0 || result.out.find("pre-script completed") != std::string::npos) run({"post-script"});
-    ASSERT_TRUE(all_gone(std::chrono::seconds(1)));
+    // A FIFREEZE under way is undone as soon as it returns, which a busy disk decides.
+    ASSERT_TRUE(all_gone(std::chrono::seconds(5)));
     ASSERT_TRUE(writable(*volume_));
     ASSERT_TRUE(eventually([&] { return server.our_sessions() == 0; }, std::chrono::seconds(1)));
   }

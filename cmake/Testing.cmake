@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # How a test gets into CTest: with labels and a time-out, always.
 #
-# Labels: unit, process, cli, root, mysql, postgresql, structure, model. Whatever needs root carries "root" among
+# Labels: unit, process, cli, root, mysql, postgresql, servers, structure, model. Whatever needs root carries "root" among
 # others, and skips itself (GTEST_SKIP, exit code 77) where it cannot run; scripts/test fails if such a test is skipped
 # although the machine allows it. SERIAL: nothing else runs at the same time.
 

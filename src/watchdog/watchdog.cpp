@@ -77,6 +77,7 @@ class Watchdog {
   void start_stage(const Message& request, StageRun::Step step);
   void on_stage_finished();
   Result<void> prepare(std::size_t index, StageContext& context);
+  Result<void> record_intent();
   Result<void> quiesce(std::size_t index, StageContext& context);
 
   void commit(const Json& body);
@@ -210,6 +211,10 @@ void Watchdog::on_request(const Message& request) {
   if (request.verb == verbs::kPrepare) {
     start_stage(request, [this](std::size_t i, StageContext& context) { return prepare(i, context); });
   } else if (request.verb == verbs::kQuiesce) {
+    if (auto recorded = record_intent(); !recorded) {
+      refuse(recorded.error());
+      return;
+    }
     quiescing_ = true;
     start_stage(request, [this](std::size_t i, StageContext& context) { return quiesce(i, context); });
   } else if (request.verb == verbs::kCommit) {
@@ -256,6 +261,15 @@ Result<void> Watchdog::prepare(std::size_t index, StageContext& context) {
   Quiescer& quiescer = *plan_.quiescers[index].quiescer;
   if (auto ready = quiescer.probe(context); !ready) return ready;
   return quiescer.prepare(context);
+}
+
+/// Before it is done, so that it can be undone by somebody who finds all of the session's processes dead.
+Result<void> Watchdog::record_intent() {
+  for (std::size_t i = 0; i < plan_.quiescers.size(); ++i) {
+    session_.record.quiescers[i].quiesced = true;
+    session_.record.quiescers[i].facts = plan_.quiescers[i].quiescer->intent();
+  }
+  return plan_.quiescers.empty() ? Result<void>() : plan_.state->write_record(session_.record);
 }
 
 Result<void> Watchdog::quiesce(std::size_t index, StageContext& context) {

@@ -126,6 +126,7 @@ void give_pipe(int fd, const Launch& launch) {
 /// The program's own process.
 [[noreturn]] void become(const Launch& launch, char* const* argv, char* const* environment, pid_t keeper) {
   ::setsid();
+  close_from(STDERR_FILENO + 1);
   // The parent may be spared by the OOM killer, block signals and keep its files to itself: not its children.
   if (const int fd = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC); fd >= 0) {
     static_cast<void>(!::write(fd, "0", 1));
@@ -153,17 +154,16 @@ void give_pipe(int fd, const Launch& launch) {
   complain("cannot be executed\n");
 }
 
-/// What the keeper was given; its copies of the program's descriptors are closed when that has started.
 struct KeeperFds {
-  int input;
-  int output;
+  int input;   ///< The program's.
+  int output;  ///< The same.
+  int unread;  ///< The other end of its output: kept open, so that it is not killed by SIGPIPE where it says READY.
   int life;
 };
 
 /// The keeper's process. Ends as the program did.
 [[noreturn]] void keep_program(const Launch& launch, char* const* argv, char* const* environment, KeeperFds fds,
                                int grace_ms) {
-  constexpr int kLife = STDERR_FILENO + 1;
   sigset_t all;
   ::sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, nullptr);
@@ -172,15 +172,16 @@ struct KeeperFds {
   ::dup2(fds.input, STDIN_FILENO);
   ::dup2(fds.output, STDOUT_FILENO);
   ::dup2(fds.output, STDERR_FILENO);
-  if (fds.life != kLife) ::dup3(fds.life, kLife, O_CLOEXEC);
-  close_from(kLife + 1);
 
   const pid_t self = ::getpid();
   // The C library's fork() runs what others have registered for it.
   const auto child = static_cast<pid_t>(::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr));
   if (child == 0) become(launch, argv, environment, self);
   if (child < 0) complain("cannot be started\n");
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::close(fd);
+  constexpr int kLife = 0;
+  ::dup2(fds.life, kLife);
+  ::dup2(fds.unread, 1);
+  close_from(2);
   const auto end = static_cast<int>(::syscall(SYS_pidfd_open, child, 0));
 
   bool kill = end < 0;
@@ -249,8 +250,8 @@ Result<RunningProgram> RunningProgram::start(const Program& program, ProgramInpu
   const pid_t keeper = ::fork();
   if (keeper < 0) return system_failure("cannot start " + program.argv[0], errno);
   if (keeper == 0) {
-    keep_program(*launch, argv.data(), environment.data(), {its_input.get(), output->writing.get(), keepers_life.get()},
-                 grace_ms);
+    keep_program(*launch, argv.data(), environment.data(),
+                 {its_input.get(), output->writing.get(), running.output_.get(), keepers_life.get()}, grace_ms);
   }
   running.keeper_ = keeper;
   running.end_ = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, keeper, 0)));

@@ -324,6 +324,21 @@ TEST_F(RunningPrograms, MayEndByThemselvesWhenTheProcessThatRunsThemDies) {
   EXPECT_EQ(content_of(scratch_ / "log"), "released\n");
 }
 
+TEST_F(RunningPrograms, MaySayWhatTheyLikeThenAlthoughNobodyReads) {
+  const pid_t runner = fakes::start_child([&] {
+    RunningProgram running =
+        start("cat; echo READY && echo released >" + (scratch_ / "log"), ProgramInput::pipe, fakes::kSoon);
+    scratch_.write("ready", "x");
+    ::pause();
+    return 0;
+  });
+  ASSERT_TRUE(eventually([&] { return content_of(scratch_ / "ready") == "x"; }));
+  ::kill(runner, SIGKILL);
+  EXPECT_EQ(fakes::status_of(runner), 128 + SIGKILL);
+  EXPECT_TRUE(fakes::all_gone());
+  EXPECT_EQ(content_of(scratch_ / "log"), "released\n");
+}
+
 TEST_F(RunningPrograms, AreKilledWhenTheyDoNotEndThen) {
   const pid_t runner = fakes::start_child([&] {
     RunningProgram running = start("sleep 1000", ProgramInput::pipe, milliseconds(300));

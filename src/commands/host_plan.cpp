@@ -53,6 +53,19 @@ Result<void> find_quiescers(const Settings& settings, CommandContext& context, s
   return {};
 }
 
+/// Says which database keeps a filesystem from being frozen.
+void explain(FreezePlan& plan, const std::vector<FoundQuiescer>& quiescers) {
+  for (const FoundQuiescer& found : quiescers) {
+    for (const DataLocation& location : found.presence.locations) {
+      if (location.may_be_frozen) continue;
+      for (PlannedMount& planned : plan.mounts) {
+        if (planned.reason == Reason::protected_path && planned.why == "holds " + location.path)
+          planned.why += ", which " + found.planned.config.name + " needs (" + location.what + ")";
+      }
+    }
+  }
+}
+
 }  // namespace
 
 Coverage HostPlan::coverage(const std::string& path) const {
@@ -85,6 +98,7 @@ Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {
   }
   const BlockStacks stacks = read_block_stacks(*table);
   FreezePlan freeze = plan_freeze(*table, stacks, selection);
+  explain(freeze, quiescers);
   return HostPlan{std::move(*table), std::move(freeze), std::move(quiescers), std::move(databases_known)};
 }
 

@@ -125,6 +125,23 @@ Result<std::vector<PlannedQuiescer>> choose_quiescers(HostPlan& plan, CommandCon
   return chosen;
 }
 
+/// The deadline, brought forward where a database cannot be frozen for so long.
+std::chrono::seconds longest_hold(const HostPlan& plan, std::chrono::seconds wanted, CommandContext& context) {
+  std::chrono::seconds longest = wanted;
+  for (const FoundQuiescer& found : plan.quiescers) {
+    const Presence& presence = found.presence;
+    const bool is_frozen =
+        std::any_of(presence.locations.begin(), presence.locations.end(),
+                    [&](const DataLocation& location) { return plan.coverage(location.path).frozen; });
+    if (!presence.running || !is_frozen || !presence.longest_freeze || *presence.longest_freeze >= longest) continue;
+    longest = *presence.longest_freeze;
+    context.log.warn("auto-thaw in " + std::to_string(longest.count()) + " seconds instead of " +
+                     std::to_string(wanted.count()) + ": " + found.planned.config.name +
+                     " must not be frozen for longer");
+  }
+  return longest;
+}
+
 class PreScript {
  public:
   PreScript(const Settings& settings, CommandContext& context)
@@ -136,6 +153,7 @@ class PreScript {
     if (!plan) return tl::unexpected(plan.error());
     if (!plan->databases_known) return plan->databases_known;
     log_plan(*plan, context_);
+    const std::chrono::seconds auto_thaw = longest_hold(*plan, settings_.auto_thaw, context_);
     auto chosen = choose_quiescers(*plan, context_);
     if (!chosen) return tl::unexpected(chosen.error());
 
@@ -160,7 +178,7 @@ class PreScript {
                         .filesystems = std::move(opening->filesystems),
                         .quiescers = std::move(*chosen),
                         .execution_id = settings_.execution_id,
-                        .auto_thaw = settings_.auto_thaw,
+                        .auto_thaw = auto_thaw,
                         .started_at = std::chrono::system_clock::now(),
                         .history_file = settings_.history_file,
                         .metrics_file = settings_.metrics_file,
@@ -215,7 +233,7 @@ class PreScript {
       if (session.filesystems.state(i) == FreezeState::frozen) ++frozen_count;
     }
     context_.log.info("froze " + count_of(frozen_count, "filesystem") + " (" + clock_.summary() + "); auto-thaw in " +
-                      count_of(static_cast<std::size_t>(settings_.auto_thaw.count()), "second"));
+                      count_of(static_cast<std::size_t>(session.auto_thaw.count()), "second"));
     // Written before the hand-over: after it, nothing may come between success and exit.
     log_completion("pre-script", context_);
     return client.commit(budget_, clock_.seconds(), context_.log.syslog().take_held());

@@ -216,6 +216,9 @@ void Watchdog::on_request(const Message& request) {
       return;
     }
     quiescing_ = true;
+    // Before any of them holds: what is left of this process, should nobody outlive it, is the record.
+    for (QuiescerRecord& quiescer : session_.record.quiescers) quiescer.quiesced = true;
+    if (auto written = plan_.state->write_record(session_.record); !written) return refuse(written.error());
     start_stage(request, [this](std::size_t i, StageContext& context) { return quiesce(i, context); });
   } else if (request.verb == verbs::kCommit) {
     commit(request.body);
@@ -249,7 +252,7 @@ void Watchdog::start_stage(const Message& request, StageRun::Step step) {
   }
   std::vector<std::size_t> all;
   for (std::size_t i = 0; i < plan_.quiescers.size(); ++i) all.push_back(i);
-  auto run = StageRun::start(all, {deadline, -1, plan_.execution_id, plan_.coverage, {}}, std::move(step));
+  auto run = StageRun::start(all, {deadline, -1, plan_.execution_id, plan_.coverage, {}, deadline_}, std::move(step));
   if (!run) {
     refuse(run.error());
     return;

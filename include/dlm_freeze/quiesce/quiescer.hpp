@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +41,8 @@ struct Presence {
   bool running = true;
   std::string detail;  ///< For a person: "no socket /run/mysqld/mysqld.sock".
   std::vector<DataLocation> locations;
+  /// How long those of the locations that get frozen may be: the session ends by then.
+  std::optional<std::chrono::seconds> longest_freeze{};
 };
 
 /// Whether the filesystem of a path is going to be frozen.
@@ -54,7 +58,8 @@ struct StageContext {
   int cancel_fd = -1;  ///< Readable as soon as the stage has to be given up; poll it with whatever is waited for.
   std::string execution_id;
   std::function<Coverage(const std::string& path)> coverage;  ///< Callable while no filesystem is frozen.
-  std::vector<LogLine> notes;  ///< Lines for the log; written by the caller when that is allowed.
+  std::vector<LogLine> notes;                  ///< Lines for the log; written by the caller when that is allowed.
+  std::optional<Deadline> session_deadline{};  ///< When the session ends by itself; for `prepare` and `quiesce`.
 };
 
 /// One database, or anything else that can be brought to a state worth a snapshot. Its stages are called in the order

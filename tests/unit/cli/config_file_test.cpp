@@ -4,6 +4,8 @@
 //   good/            read without an error
 //   bad/             refused, with the message that the comment in their first line begins; also by the JSON schema
 //   beyond_schema/   the same, but a JSON schema cannot say it
+//   bad_together/    each option of it is right, and the type of the first quiescer refuses it with that message; also
+//                    by the JSON schema
 //
 // check-config-schema.py checks the same files against packaging/config.schema.json.
 #include "cli/config_file.hpp"
@@ -75,6 +77,20 @@ TEST(ConfigCorpus, IsRefusedWithKeyAndLineWhereItIsBad) {
       EXPECT_THAT(settings.error().message, StartsWith(expected_message(text))) << path;
       EXPECT_EQ(settings.error().kind, ErrorKind::failed) << path;
     }
+  }
+}
+
+TEST(ConfigCorpus, IsRefusedByTheTypeWhereItsOptionsAreBadTogether) {
+  for (const std::string& path : files_in(kCorpus + "bad_together")) {
+    const std::string text = content_of(path);
+    const FileSettings settings = parsed(text);
+    ASSERT_TRUE(settings.quiescers) << path;
+    QuiescerRegistry registry(builtin_quiescer_types(), {}, "/nowhere");
+    const auto type = registry.find(settings.quiescers->at(0).type);
+    ASSERT_TRUE(type) << path;
+    const auto quiescer = (*type)->create(settings.quiescers->at(0));
+    ASSERT_FALSE(quiescer) << path;
+    EXPECT_EQ(quiescer.error().message, expected_message(text)) << path;
   }
 }
 

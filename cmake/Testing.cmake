@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # How a test gets into CTest: with labels and a time-out, always.
 #
-# Labels: unit, process, cli, root, mysql, postgresql, servers, structure, model. Whatever needs root carries "root" among
-# others, and skips itself (GTEST_SKIP, exit code 77) where it cannot run; scripts/test fails if such a test is skipped
-# although the machine allows it. SERIAL: nothing else runs at the same time.
+# Labels: unit, process, cli, root, mysql, postgresql, servers, structure, packaging, model. Whatever needs root carries
+# "root" among others, and skips itself (GTEST_SKIP, exit code 77) where it cannot run; scripts/test fails if such a test
+# is skipped although the machine allows it. SERIAL: nothing else runs at the same time.
 
 include(GoogleTest)
 
@@ -35,6 +35,7 @@ function(dlm_freeze_add_test)
     ${arg_NAME}
     TEST_PREFIX ${arg_NAME}.
     TEST_LIST tests_of_${arg_NAME}
+    NO_PRETTY_VALUES # a parameter with a name has it in the test's name already
     DISCOVERY_MODE PRE_TEST
     DISCOVERY_TIMEOUT 30)
 

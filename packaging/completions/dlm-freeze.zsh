@@ -14,6 +14,7 @@ commands=(
   'post-script:thaw the filesystems and release the databases'
   'dry-run:print what pre-script would do, and why'
   'status:print whether a session is active and what it holds'
+  'history:print the last sessions and how each ended'
 )
 execution=('--execution-id[identifier of the execution]:UUID or None:(None)')
 timeout=('--timeout[seconds that all of it may take]:seconds:')
@@ -26,9 +27,11 @@ case $state in
   command) _describe -t commands command commands ;;
   options)
     case $line[1] in
-      pre-script) _arguments $everywhere $execution $timeout '--auto-thaw[seconds until everything is undone]:seconds:' ;;
+      pre-script) _arguments $everywhere $execution $timeout '--auto-thaw[seconds until everything is undone]:seconds:' \
+        '--metrics-file[file for Prometheus]:file:_files' ;;
       post-script) _arguments $everywhere $execution $timeout ;;
       dry-run) _arguments $everywhere $execution $json '--probe[connect to the databases too]' ;;
+      history) _arguments $everywhere $json '--last[how many sessions]:number:' ;;
       status) _arguments $everywhere $json '--watch[count down until the session ends]' ;;
     esac
     ;;

@@ -1,19 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sys/types.h>
+
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "dlm_freeze/base/deadline.hpp"
 #include "dlm_freeze/base/error.hpp"
+#include "dlm_freeze/base/unique_fd.hpp"
 
 namespace dlm_freeze {
 
-/// A program to run: never through a shell, in a process group of its own, with /dev/null as its input, / as its
-/// directory, and no environment but what stands here.
+/// A program to run: never a line for a shell, in a session and process group of its own, in /, with no descriptors but
+/// its standard ones and no environment but what stands here.
 struct Program {
   std::vector<std::string> argv;         ///< argv[0] is an absolute path.
   std::vector<std::string> environment;  ///< "NAME=value".
+
+  /// Whom it runs as, with all groups of that account; empty: as this process. HOME, USER, LOGNAME, SHELL and PATH are
+  /// the account's unless `environment` says otherwise.
+  std::string os_user = {};
+
+  /// With `os_user`: in that account's login environment. Its login shell reads the profile and then executes the
+  /// program, whose arguments it gets as arguments: nothing of them is ever read as shell text. An account whose shell
+  /// is none of the usual ones (nologin, say) has no profile.
+  bool login = false;
 };
 
 struct ProgramResult {
@@ -21,10 +35,66 @@ struct ProgramResult {
   std::string output;   ///< stdout and stderr as they came, cut after 16 KiB.
 };
 
-/// Runs a program and waits for its end. When the deadline comes or `cancel_fd` becomes readable first, its whole
-/// process group is killed and the result is an error. Also killed when the thread that runs it ends. An exit status
-/// other than 0 is no error here.
+/// Runs a program that reads from /dev/null and waits for its end. When the deadline comes, `cancel_fd` becomes
+/// readable or this process ends first, its whole process group is killed. An exit status other than 0 is no error
+/// here. Errors: it was killed, cannot be started, or there is no such account.
 [[nodiscard]] Result<ProgramResult> run_program(const Program& program, Deadline deadline, int cancel_fd);
+
+enum class ProgramInput { nothing, pipe };
+
+/// A program that runs. Its parent is a small process, the keeper, which outlives this one in order to end the program
+/// in any case: when this process is gone, however it ended, the program has `grace` to end by itself (its input is at
+/// an end then), and is killed with its process group. The keeper does nothing but wait, and ends with the program.
+/// An object is used by one thread at a time; which one may change.
+class RunningProgram {
+ public:
+  /// `grace` is at most some minutes. Errors: as for run_program. A program that cannot be executed ends with 127.
+  [[nodiscard]] static Result<RunningProgram> start(const Program& program, ProgramInput input,
+                                                    BootClock::duration grace);
+
+  RunningProgram(RunningProgram&& other) noexcept;
+  RunningProgram& operator=(RunningProgram&&) = delete;
+  RunningProgram(const RunningProgram&) = delete;
+  RunningProgram& operator=(const RunningProgram&) = delete;
+  ~RunningProgram() { kill(); }
+
+  /// Becomes readable when it has ended. Only to be polled.
+  [[nodiscard]] int end_fd() const noexcept { return end_.get(); }
+  [[nodiscard]] bool has_ended() const noexcept;
+
+  /// The next line of what it prints on stdout and stderr, without its end; nothing when it has ended and no line is
+  /// left. Errors: the deadline came or `cancel_fd` became readable first; the program goes on.
+  [[nodiscard]] Result<std::optional<std::string>> next_line(Deadline deadline, int cancel_fd);
+
+  /// Writes to its input and closes that. A program that does not read any more is no error: it is about to end. At
+  /// most as much as a pipe holds (pipe(7): 4096 bytes at least).
+  void send_last(std::string_view text) noexcept;
+
+  /// Waits for its end, and kills it with its process group if that does not come by then; as run_program. The output
+  /// is what next_line has not given.
+  [[nodiscard]] Result<ProgramResult> finish(Deadline deadline, int cancel_fd);
+
+  /// Kills it with its process group at once. Nothing when it has ended.
+  void kill() noexcept;
+
+ private:
+  explicit RunningProgram(std::string path) : path_(std::move(path)) {}
+
+  /// Waits for something to read, the end or a reason to give up, and reads.
+  enum class Event { output, ended, given_up };
+  [[nodiscard]] Event wait(Deadline deadline, int cancel_fd);
+  [[nodiscard]] bool read_output();
+  [[nodiscard]] Failure given_up(const Deadline& deadline, std::string_view and_then) const;
+  [[nodiscard]] int reap() noexcept;
+
+  std::string path_;
+  pid_t keeper_ = -1;  ///< -1 once it was reaped.
+  UniqueFd end_;       ///< The keeper's pidfd: it ends when the program has.
+  UniqueFd life_;      ///< What the keeper knows by that this process lives; a byte tells it to kill.
+  UniqueFd input_;
+  UniqueFd output_;  ///< Nothing after the end of file.
+  std::string text_;
+};
 
 /// The last line of a program's output that is not blank, for an error message.
 [[nodiscard]] std::string last_line(const std::string& output);

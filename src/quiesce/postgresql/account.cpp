@@ -2,7 +2,6 @@
 #include "quiesce/postgresql/account.hpp"
 
 #include <linux/capability.h>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -10,7 +9,6 @@
 #include <array>
 #include <cerrno>
 #include <exception>
-#include <vector>
 
 namespace dlm_freeze {
 namespace {
@@ -33,24 +31,13 @@ bool keep_memory_lockable() {
 
 }  // namespace
 
-Result<Account> account_named(const std::string& name) {
-  std::vector<char> buffer(4096);
-  passwd entry{};
-  passwd* found = nullptr;
-  int error = ::getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
-  while (error == ERANGE) {
-    buffer.resize(buffer.size() * 2);
-    error = ::getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
-  }
-  if (error != 0) return system_failure("cannot look up the account '" + name + "'", error);
-  if (found == nullptr) return failure("there is no account '" + name + "' on this host");
-  return Account{entry.pw_uid, entry.pw_gid};
-}
-
 Result<Account> owner_of(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) return system_failure("cannot look at " + path, errno);
-  return Account{status.st_uid, status.st_gid};
+  Account owner;
+  owner.uid = status.st_uid;
+  owner.gid = status.st_gid;
+  return owner;
 }
 
 Result<ActingAs> ActingAs::begin(const std::optional<Account>& account) {

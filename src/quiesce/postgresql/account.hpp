@@ -1,25 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <sys/types.h>
-
 #include <optional>
 #include <string>
 
 #include "dlm_freeze/base/error.hpp"
+#include "dlm_freeze/quiesce/account.hpp"
 
 namespace dlm_freeze {
 
-/// An account of the operating system, as PostgreSQL's peer authentication sees it.
-struct Account {
-  uid_t uid = 0;
-  gid_t gid = 0;
-};
-
-/// The account of that name. Reads the account database.
-[[nodiscard]] Result<Account> account_named(const std::string& name);
-
-/// The owner of a file.
+/// The owner of a file: its ids alone.
 [[nodiscard]] Result<Account> owner_of(const std::string& path);
 
 /// Makes the calling thread, and no other thread of the process, act as an account as long as the object lives: the

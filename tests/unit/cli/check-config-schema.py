@@ -31,7 +31,7 @@ def main():
     validator = validator(schema)
     wrong = []
     good = [root / "packaging/config.example.json", *sorted((corpus / "good").iterdir())]
-    bad = sorted((corpus / "bad").iterdir())
+    bad = sorted([*(corpus / "bad").iterdir(), *(corpus / "bad_together").iterdir()])
     for path in good:
         wrong += [f"{path}: {error.message}" for error in validator.iter_errors(read(path))]
     for path in bad:

@@ -4,6 +4,8 @@
 //   good/            read without an error
 //   bad/             refused, with the message that the comment in their first line begins; also by the JSON schema
 //   beyond_schema/   the same, but a JSON schema cannot say it
+//   bad_together/    each option of it is right, and the type of the first quiescer refuses it with that message; also
+//                    by the JSON schema
 //
 // check-config-schema.py checks the same files against packaging/config.schema.json.
 #include "cli/config_file.hpp"
@@ -36,7 +38,7 @@ const std::string kCorpus = std::string(DLM_FREEZE_TEST_DATA) + "/config/";
 const std::string kPackaging = std::string(DLM_FREEZE_TEST_DATA) + "/../../packaging/";
 
 Result<FileSettings> parse(std::string_view text) {
-  QuiescerRegistry registry(builtin_quiescer_types(), module_quiescer_types(), "/nowhere");
+  QuiescerRegistry registry(builtin_quiescer_types(), module_quiescer_types(), DLM_FREEZE_MODULES);
   return parse_config(text, registry);
 }
 
@@ -78,6 +80,20 @@ TEST(ConfigCorpus, IsRefusedWithKeyAndLineWhereItIsBad) {
   }
 }
 
+TEST(ConfigCorpus, IsRefusedByTheTypeWhereItsOptionsAreBadTogether) {
+  for (const std::string& path : files_in(kCorpus + "bad_together")) {
+    const std::string text = content_of(path);
+    const FileSettings settings = parsed(text);
+    ASSERT_TRUE(settings.quiescers) << path;
+    QuiescerRegistry registry(builtin_quiescer_types(), {}, "/nowhere");
+    const auto type = registry.find(settings.quiescers->at(0).type);
+    ASSERT_TRUE(type) << path;
+    const auto quiescer = (*type)->create(settings.quiescers->at(0));
+    ASSERT_FALSE(quiescer) << path;
+    EXPECT_EQ(quiescer.error().message, expected_message(text)) << path;
+  }
+}
+
 /// The names in a list of strings, or of the members of an object.
 std::vector<std::string> names_in(const Json* json) {
   std::vector<std::string> names;
@@ -90,10 +106,14 @@ std::vector<std::string> names_in(const Json* json) {
   return names;
 }
 
-TEST(ConfigSchema, KnowsTheOptionsOfEveryTypeThatIsBuiltIn) {
+TEST(ConfigSchema, KnowsTheOptionsOfEveryType) {
   const auto schema = Json::parse(content_of(kPackaging + "config.schema.json"));
   ASSERT_TRUE(schema) << schema.error().message;
-  for (const QuiescerType* type : builtin_quiescer_types()) {
+  QuiescerRegistry registry(builtin_quiescer_types(), module_quiescer_types(), DLM_FREEZE_MODULES);
+  for (const std::string_view name : registry.names()) {
+    const auto found = registry.find(name);
+    ASSERT_TRUE(found) << found.error().message;
+    const QuiescerType* const type = *found;
     const Json* definition = schema->find("definitions")->find(type->name);
     ASSERT_NE(definition, nullptr) << type->name;
     std::vector<std::string> options = {"type", "name", "required"};
@@ -103,6 +123,8 @@ TEST(ConfigSchema, KnowsTheOptionsOfEveryTypeThatIsBuiltIn) {
       if (option.mandatory) mandatory.emplace_back(option.name);
       const Json* property = definition->find("properties")->find(option.name);
       ASSERT_NE(property, nullptr) << option.name;
+      EXPECT_THAT(names_in(property->find("enum")),
+                  testing::ElementsAreArray(std::vector<std::string>(option.choices.begin(), option.choices.end())));
       if (option.type != OptionType::integer) continue;
       EXPECT_EQ(*property->find("minimum")->as_integer(), option.minimum) << option.name;
       EXPECT_EQ(*property->find("maximum")->as_integer(), option.maximum) << option.name;

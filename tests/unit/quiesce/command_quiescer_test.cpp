@@ -3,11 +3,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 
@@ -224,11 +227,222 @@ TEST_F(CommandQuiescer, RunsNothingThatWasNotAskedFor) {
   EXPECT_EQ(content_of(log()), "");
 }
 
-TEST_F(CommandQuiescer, NeedsFreezeAndThaw) {
-  const QuiescerType& type = command_quiescer_type();
-  EXPECT_FALSE(check_options(type, Json::Object{{"freeze", Json::Array{"/bin/true"}}}, "q"));
-  EXPECT_FALSE(check_options(type, Json::Object{{"thaw", Json::Array{"/bin/true"}}}, "q"));
-  EXPECT_TRUE(check_options(type, Json(options()), "q"));
+TEST_F(CommandQuiescer, MayOnlyPrepare) {
+  const auto quiescer = made({{"prepare", argv("prepare", "echo prepare >>" + log())}});
+  StageContext stage = context();
+  EXPECT_TRUE(quiescer->prepare(stage));
+  EXPECT_TRUE(quiescer->quiesce(stage));
+  EXPECT_TRUE(quiescer->release(stage, Outcome::completed));
+  EXPECT_TRUE(quiescer->recover(stage, {}));
+  EXPECT_EQ(content_of(log()), "prepare\n");
+}
+
+TEST_F(CommandQuiescer, RunsItsProgramsAsAnAccount) {
+  ::chmod(scratch_.path().c_str(), 0755);
+  Json::Object o = options({{"os_user", "nobody"}});
+  o.emplace_back("probe", argv("probe", "id -un; echo $HOME $DLM_FREEZE_STAGE; exit 1"));
+  StageContext stage = context();
+  const auto probed = made(std::move(o))->probe(stage);
+  ASSERT_FALSE(probed);
+  EXPECT_THAT(probed.error().message, EndsWith("exited with status 1 (/nonexistent probe)"));
+}
+
+TEST_F(CommandQuiescer, RefusesAnAccountThatDoesNotExist) {
+  const auto quiescer = make(options({{"os_user", "no-such-user"}}));
+  ASSERT_FALSE(quiescer);
+  EXPECT_EQ(quiescer.error().message, "db.os_user: there is no account 'no-such-user' on this host");
+}
+
+/// A program that holds: `before` it says READY, and what it does once it is told to thaw.
+class CommandSession : public CommandQuiescer {
+ protected:
+  [[nodiscard]] Json::Object session(const std::string& body, int timeout_seconds = 20) const {
+    return {{"session", argv("session", body)}, {"timeout_seconds", Json(timeout_seconds)}};
+  }
+  [[nodiscard]] std::unique_ptr<Quiescer> held(const std::string& body, int timeout_seconds = 20) const {
+    auto quiescer = made(session(body, timeout_seconds));
+    StageContext stage = context();
+    const auto quiesced = quiescer->quiesce(stage);
+    if (!quiesced) throw std::runtime_error(quiesced.error().message);
+    return quiescer;
+  }
+  [[nodiscard]] static bool is_lost(const Quiescer& quiescer, std::chrono::milliseconds limit) {
+    pollfd event = {quiescer.watch_fd(), POLLIN, 0};
+    return ::poll(&event, 1, static_cast<int>(limit.count())) > 0;
+  }
+  [[nodiscard]] std::string path() const { return scratch_ / "session"; }
+  [[nodiscard]] std::string holding() const { return "echo READY; read word; echo \"$word\" >>" + log(); }
+};
+
+TEST_F(CommandSession, HoldsUntilItIsToldToThaw) {
+  const auto quiescer = made(session("echo locking; echo hold >>" + log() + "; " + holding()));
+  EXPECT_EQ(quiescer->watch_fd(), -1);
+  StageContext stage = context();
+  ASSERT_TRUE(quiescer->quiesce(stage));
+  EXPECT_EQ(content_of(log()), "hold\n");
+  EXPECT_FALSE(is_lost(*quiescer, std::chrono::milliseconds(100)));
+  EXPECT_TRUE(quiescer->release(stage, Outcome::completed));
+  EXPECT_EQ(content_of(log()), "hold\nTHAW completed\n");
+  EXPECT_EQ(quiescer->watch_fd(), -1);
+  EXPECT_TRUE(fakes::all_gone());
+}
+
+TEST_F(CommandSession, IsToldHowItEnded) {
+  for (const Outcome outcome : {Outcome::auto_thawed, Outcome::rolled_back}) {
+    StageContext stage = context();
+    EXPECT_TRUE(held(holding())->release(stage, outcome));
+  }
+  EXPECT_EQ(content_of(log()), "THAW auto_thawed\nTHAW rolled_back\n");
+}
+
+TEST_F(CommandSession, HasTheEnvironmentOfTheOthers) {
+  const auto quiescer = held("env | sort >" + log() + "; echo READY; read word");
+  StageContext stage = context();
+  EXPECT_TRUE(quiescer->release(stage, Outcome::completed));
+  EXPECT_THAT(content_of(log()), AllOf(HasSubstr(std::string("DLM_FREEZE_EXECUTION_ID=") + kExecution + "\n"),
+                                       HasSubstr("DLM_FREEZE_STAGE=session\n"), HasSubstr("HOME=/root\n")));
+}
+
+TEST_F(CommandSession, MayBeReadyLateAndSayMuchBefore) {
+  EXPECT_NO_THROW(
+      static_cast<void>(held("i=0; while [ $i -lt 5000 ]; do echo noise $i READY; i=$((i + 1)); done; sleep 0.3; "
+                             "printf 'READY \\r\\n'; read word")));
+}
+
+TEST_F(CommandSession, MayTalkWhileItHolds) {
+  const auto quiescer =
+      held("echo READY; echo 'still here'; head -c 100000 /dev/zero; read word; echo $word >" + log());
+  EXPECT_FALSE(is_lost(*quiescer, std::chrono::milliseconds(200)));
+  StageContext stage = context();
+  EXPECT_TRUE(quiescer->release(stage, Outcome::completed));
+  EXPECT_EQ(content_of(log()), "THAW completed\n");
+}
+
+TEST_F(CommandSession, OutlivesTheThreadOfTheStage) {
+  const auto quiescer = made(session(holding()));
+  std::thread([&] {
+    StageContext stage = context();
+    EXPECT_TRUE(quiescer->quiesce(stage));
+  }).join();
+  EXPECT_FALSE(is_lost(*quiescer, std::chrono::milliseconds(200)));
+  StageContext stage = context();
+  EXPECT_TRUE(quiescer->release(stage, Outcome::completed));
+}
+
+TEST_F(CommandSession, ThatNeverSaysReadyFailsAndIsLetGoThen) {
+  const auto quiescer =
+      made(session("echo 'waiting for the lock'; read word; echo \"$word\" >>" + log() + "; exit 0", 1));
+  StageContext stage = context();
+  const auto quiesced = quiescer->quiesce(stage);
+  ASSERT_FALSE(quiesced);
+  EXPECT_EQ(quiesced.error().message,
+            "db: session command " + path() + " did not say READY in time (waiting for the lock)");
+  EXPECT_EQ(quiesced.error().kind, ErrorKind::failed);
+  EXPECT_TRUE(quiescer->release(stage, Outcome::rolled_back));
+  EXPECT_EQ(content_of(log()), "THAW rolled_back\n");
+  EXPECT_TRUE(fakes::all_gone());
+}
+
+TEST_F(CommandSession, ThatIsNotReadyInTimeMayUndoWhatItGetsLate) {
+  const auto quiescer = made(session("sleep 1.5; echo lock >>" + log() + "; " + holding(), 1));
+  StageContext stage = context();
+  EXPECT_FALSE(quiescer->quiesce(stage));
+  EXPECT_TRUE(quiescer->release(stage, Outcome::rolled_back));
+  EXPECT_EQ(content_of(log()), "lock\nTHAW rolled_back\n");
+}
+
+TEST_F(CommandSession, IsCancelledAtOnce) {
+  const UniqueFd cancel(::eventfd(1, EFD_CLOEXEC));
+  const auto quiescer = made(session("read word", 120));
+  StageContext stage = context(std::chrono::minutes(5), cancel.get());
+  const auto quiesced = quiescer->quiesce(stage);
+  ASSERT_FALSE(quiesced);
+  EXPECT_EQ(quiesced.error().message, "db: session command: " + path() + " was ended before it was done");
+  StageContext end = context();
+  EXPECT_TRUE(quiescer->release(end, Outcome::rolled_back));
+}
+
+TEST_F(CommandSession, ThatEndsBeforeItIsReadySaysWhy) {
+  const auto quiescer = made(session("echo 'not primary' >&2; exit 3"));
+  StageContext stage = context();
+  const auto quiesced = quiescer->quiesce(stage);
+  ASSERT_FALSE(quiesced);
+  EXPECT_EQ(quiesced.error().message,
+            "db: session command " + path() + " exited with status 3 (not primary) before it said READY");
+  EXPECT_TRUE(quiescer->release(stage, Outcome::rolled_back)) << "there is nothing to release";
+}
+
+TEST_F(CommandSession, ThatPrintsGarbageOnlyFails) {
+  const auto quiescer = made(session("head -c 300000 /dev/urandom; printf 'READYY\\nNOT READY\\n'"));
+  StageContext stage = context();
+  const auto quiesced = quiescer->quiesce(stage);
+  ASSERT_FALSE(quiesced);
+  EXPECT_THAT(quiesced.error().message, EndsWith("exited with status 0 (NOT READY) before it said READY"));
+}
+
+TEST_F(CommandSession, IsSeenToEndWhileItHolds) {
+  const auto quiescer = held("echo READY; echo 'connection lost'; exit 4");
+  EXPECT_TRUE(is_lost(*quiescer, fakes::kSoon));
+  StageContext stage = context();
+  const auto released = quiescer->release(stage, Outcome::completed);
+  ASSERT_FALSE(released);
+  EXPECT_EQ(released.error().message,
+            "db: session command " + path() + " exited with status 4 (connection lost) while it was to hold");
+  EXPECT_EQ(released.error().kind, ErrorKind::protection_lost);
+}
+
+TEST_F(CommandSession, IsLostAlsoWhenItEndsWell) {
+  const auto quiescer = held("echo READY");
+  EXPECT_TRUE(is_lost(*quiescer, fakes::kSoon));
+  StageContext stage = context();
+  EXPECT_FALSE(quiescer->release(stage, Outcome::completed));
+}
+
+TEST_F(CommandSession, ThatFailsToReleaseIsReported) {
+  const auto quiescer = held("echo READY; read word; echo 'cannot unlock'; exit 5");
+  StageContext stage = context();
+  const auto released = quiescer->release(stage, Outcome::completed);
+  ASSERT_FALSE(released);
+  EXPECT_EQ(released.error().message,
+            "db: session command " + path() + " exited with status 5 (cannot unlock) when it was told THAW");
+  EXPECT_EQ(released.error().kind, ErrorKind::failed);
+}
+
+TEST_F(CommandSession, ThatDoesNotListenIsKilledWithItsGroup) {
+  const auto quiescer = held("trap '' TERM HUP; echo READY; sleep 1000 & sleep 1000", 1);
+  StageContext stage = context();
+  const auto begin = BootClock::now();
+  const auto released = quiescer->release(stage, Outcome::completed);
+  EXPECT_LT(BootClock::now() - begin, fakes::kSoon);
+  ASSERT_FALSE(released);
+  EXPECT_EQ(released.error().message,
+            "db: session command, told THAW: " + path() + " did not end in time and was killed");
+  EXPECT_TRUE(fakes::all_gone());
+}
+
+TEST_F(CommandSession, ReleasesWhenItsProcessDies) {
+  const pid_t holder = fakes::start_child([&] {
+    const auto quiescer = held("echo READY; cat; sleep 0.2; echo released >>" + log());
+    scratch_.write("ready", "x");
+    ::pause();
+    return 0;
+  });
+  ASSERT_TRUE(eventually([&] { return content_of(scratch_ / "ready") == "x"; }));
+  ::kill(holder, SIGKILL);
+  EXPECT_EQ(fakes::status_of(holder), 128 + SIGKILL);
+  EXPECT_TRUE(fakes::all_gone());
+  EXPECT_EQ(content_of(log()), "released\n");
+  StageContext stage = context();
+  EXPECT_TRUE(made(session("exit 1"))->recover(stage, {})) << "nothing is run";
+}
+
+TEST_F(CommandSession, IsCheckedAsTheOthersAre) {
+  Json::Object o = session("exit 0");
+  ::chmod(path().c_str(), 0777);
+  const auto quiescer = make(std::move(o));
+  ASSERT_FALSE(quiescer);
+  EXPECT_EQ(quiescer.error().message,
+            "db.session: " + path() + " can be written by others than root: chmod go-w " + path());
 }
 
 }  // namespace

@@ -7,13 +7,13 @@ _dlm_freeze() {
   previous=${COMP_WORDS[COMP_CWORD - 1]}
   for ((index = 1; index < COMP_CWORD; index++)); do
     case ${COMP_WORDS[index]} in
-      pre-script | post-script | dry-run | status) command=${COMP_WORDS[index]} ;;
+      pre-script | post-script | dry-run | status | history) command=${COMP_WORDS[index]} ;;
     esac
   done
 
   COMPREPLY=()
   case $previous in
-    --config)
+    --config | --metrics-file)
       mapfile -t COMPREPLY < <(compgen -f -- "$word")
       return
       ;;
@@ -29,16 +29,17 @@ _dlm_freeze() {
       mapfile -t COMPREPLY < <(compgen -W "None" -- "$word")
       return
       ;;
-    --auto-thaw | --timeout) return ;;
+    --auto-thaw | --timeout | --last) return ;;
   esac
 
   local words="--config --log-level --state-dir --help"
   case $command in
-    pre-script) words+=" --execution-id --auto-thaw --timeout" ;;
+    pre-script) words+=" --execution-id --auto-thaw --timeout --metrics-file" ;;
     post-script) words+=" --execution-id --timeout" ;;
     dry-run) words+=" --execution-id --probe --json" ;;
     status) words+=" --json --watch" ;;
-    "") words+=" --version pre-script post-script dry-run status" ;;
+    history) words+=" --json --last" ;;
+    "") words+=" --version pre-script post-script dry-run status history" ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }

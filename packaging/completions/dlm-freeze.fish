@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Completion of dlm-freeze(8) for fish.
 
-set -l commands pre-script post-script dry-run status
+set -l commands pre-script post-script dry-run status history
 
 complete -c dlm-freeze -f
 complete -c dlm-freeze -l config -r -F -d "Configuration file"
@@ -15,10 +15,13 @@ complete -c dlm-freeze -n $none -a pre-script -d "Quiesce the databases and free
 complete -c dlm-freeze -n $none -a post-script -d "Thaw the filesystems and release the databases"
 complete -c dlm-freeze -n $none -a dry-run -d "Print what pre-script would do, and why"
 complete -c dlm-freeze -n $none -a status -d "Print whether a session is active and what it holds"
+complete -c dlm-freeze -n $none -a history -d "Print the last sessions and how each ended"
 
 complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script post-script dry-run" -l execution-id -x -a None -d "Identifier of the execution"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script" -l auto-thaw -x -d "Seconds until everything is undone"
+complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script" -l metrics-file -r -F -d "File for Prometheus"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script post-script" -l timeout -x -d "Seconds that all of it may take"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run" -l probe -d "Connect to the databases too"
-complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run status" -l json -d "Print one JSON document"
+complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run status history" -l json -d "Print one JSON document"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from status" -l watch -d "Count down until the session ends"
+complete -c dlm-freeze -n "__fish_seen_subcommand_from history" -l last -x -d "How many sessions"

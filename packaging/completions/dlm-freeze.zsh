@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Completion of dlm-freeze(8) for zsh.
 
-local -a everywhere commands execution timeout json
+local -a everywhere commands execution timeout held json
 everywhere=(
   '--config[configuration file]:file:_files'
   '--log-level[least important lines to print]:level:(debug info warn error)'
@@ -14,9 +14,14 @@ commands=(
   'post-script:thaw the filesystems and release the databases'
   'dry-run:print what pre-script would do, and why'
   'status:print whether a session is active and what it holds'
+  'history:print the last sessions and how each ended'
 )
 execution=('--execution-id[identifier of the execution]:UUID or None:(None)')
 timeout=('--timeout[seconds that all of it may take]:seconds:')
+held=(
+  '--auto-thaw[seconds until everything is undone]:seconds:'
+  '--metrics-file[file for Prometheus]:file:_files'
+)
 json=('--json[print one JSON document]')
 
 local context state line
@@ -26,9 +31,10 @@ case $state in
   command) _describe -t commands command commands ;;
   options)
     case $line[1] in
-      pre-script) _arguments $everywhere $execution $timeout '--auto-thaw[seconds until everything is undone]:seconds:' ;;
+      pre-script) _arguments $everywhere $execution $timeout $held ;;
       post-script) _arguments $everywhere $execution $timeout ;;
       dry-run) _arguments $everywhere $execution $json '--probe[connect to the databases too]' ;;
+      history) _arguments $everywhere $json '--last[how many sessions]:number:' ;;
       status) _arguments $everywhere $json '--watch[count down until the session ends]' ;;
     esac
     ;;

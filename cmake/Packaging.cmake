@@ -33,6 +33,8 @@ install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT base FILES
 install(DIRECTORY packaging/ssm packaging/callers DESTINATION ${CMAKE_INSTALL_DATADIR}/dlm-freeze USE_SOURCE_PERMISSIONS
         COMPONENT base)
 
+install(DIRECTORY packaging/examples DESTINATION ${CMAKE_INSTALL_DOCDIR} USE_SOURCE_PERMISSIONS OPTIONAL COMPONENT base)
+
 set(completions packaging/completions/dlm-freeze)
 install(FILES ${completions}.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME dlm-freeze
         COMPONENT base)

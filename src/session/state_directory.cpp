@@ -118,6 +118,11 @@ bool StateDirectory::take(int fd) noexcept {
   return ::fcntl(fd, F_OFD_SETLK, &range) == 0;
 }
 
+void StateDirectory::release(int fd) noexcept {
+  struct flock range = whole_file(F_UNLCK);
+  ::fcntl(fd, F_OFD_SETLK, &range);
+}
+
 Result<std::optional<UniqueFd>> StateDirectory::try_lock(Lock lock) const {
   auto fd = open_lock(lock);
   if (!fd) return tl::unexpected(fd.error());

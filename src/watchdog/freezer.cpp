@@ -40,8 +40,10 @@ void freeze(FrozenFilesystems& filesystems, int channel, const std::vector<Uniqu
   std::array<pollfd, 2> events = {pollfd{finished.get(), POLLIN, 0}, pollfd{channel, POLLIN, 0}};
   while (::poll(events.data(), events.size(), -1) < 0) {
   }
-  const bool deserted = events[0].revents == 0 || !send_message(channel, {verbs::kDone});
-  if (!deserted) return;
+  const bool finished_all = events[0].revents != 0;
+  // Before the answer: from then on the next session may come, faster than this process and its threads end.
+  if (finished_all) StateDirectory::release(lock);
+  if (finished_all && send_message(channel, {verbs::kDone})) return;
   const std::vector<int> lives(filesystems.size(), finished.get());
   auto thawer = Thawer::create(filesystems, lives, FreezeState::undoing);
   while (thawer && !thawer->run(Deadline::in(std::chrono::hours(1)), false)) {

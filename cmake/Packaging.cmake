@@ -30,7 +30,10 @@ install(FILES ${manual_page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 COMPONENT 
 install(FILES packaging/config.example.json packaging/config.schema.json packaging/status.schema.json
         DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT base)
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT base FILES_MATCHING PATTERN "*.md" PATTERN model EXCLUDE)
-install(DIRECTORY packaging/ssm DESTINATION ${CMAKE_INSTALL_DATADIR}/dlm-freeze COMPONENT base)
+install(DIRECTORY packaging/ssm packaging/callers DESTINATION ${CMAKE_INSTALL_DATADIR}/dlm-freeze USE_SOURCE_PERMISSIONS
+        COMPONENT base)
+
+install(DIRECTORY packaging/examples DESTINATION ${CMAKE_INSTALL_DOCDIR} USE_SOURCE_PERMISSIONS OPTIONAL COMPONENT base)
 
 set(completions packaging/completions/dlm-freeze)
 install(FILES ${completions}.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME dlm-freeze
@@ -84,7 +87,11 @@ set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
 set(CPACK_DEBIAN_PACKAGE_SECTION admin)
-set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+if(CMAKE_CROSSCOMPILING)
+  set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE arm64) # the dependencies come from scripts/package
+else()
+  set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+endif()
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 
 set(CPACK_DEBIAN_BASE_PACKAGE_NAME dlm-freeze)

@@ -19,9 +19,9 @@ complete -c dlm-freeze -n $none -a history -d "Print the last sessions and how e
 
 complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script post-script dry-run" -l execution-id -x -a None -d "Identifier of the execution"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script" -l auto-thaw -x -d "Seconds until everything is undone"
+complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script" -l metrics-file -r -F -d "File for Prometheus"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script post-script" -l timeout -x -d "Seconds that all of it may take"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run" -l probe -d "Connect to the databases too"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run status history" -l json -d "Print one JSON document"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from status" -l watch -d "Count down until the session ends"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from history" -l last -x -d "How many sessions"
-complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script" -l metrics-file -r -F -d "File for Prometheus"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Completion of dlm-freeze(8) for zsh.
 
-local -a everywhere commands execution timeout json
+local -a everywhere commands execution timeout held json
 everywhere=(
   '--config[configuration file]:file:_files'
   '--log-level[least important lines to print]:level:(debug info warn error)'
@@ -18,6 +18,10 @@ commands=(
 )
 execution=('--execution-id[identifier of the execution]:UUID or None:(None)')
 timeout=('--timeout[seconds that all of it may take]:seconds:')
+held=(
+  '--auto-thaw[seconds until everything is undone]:seconds:'
+  '--metrics-file[file for Prometheus]:file:_files'
+)
 json=('--json[print one JSON document]')
 
 local context state line
@@ -27,8 +31,7 @@ case $state in
   command) _describe -t commands command commands ;;
   options)
     case $line[1] in
-      pre-script) _arguments $everywhere $execution $timeout '--auto-thaw[seconds until everything is undone]:seconds:' \
-        '--metrics-file[file for Prometheus]:file:_files' ;;
+      pre-script) _arguments $everywhere $execution $timeout $held ;;
       post-script) _arguments $everywhere $execution $timeout ;;
       dry-run) _arguments $everywhere $execution $json '--probe[connect to the databases too]' ;;
       history) _arguments $everywhere $json '--last[how many sessions]:number:' ;;

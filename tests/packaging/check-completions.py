@@ -1,12 +1,19 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """check-completions.py PROGRAM DIRECTORY: the completions of bash, fish and zsh offer what `PROGRAM --help` lists, no more
-and no less, after each command. zsh is not asked, since it completes on a terminal only: its file is read."""
+and no less, after each command."""
 
+import os
 import pathlib
+import pty
 import re
+import select
+import shutil
+import signal
 import subprocess
 import sys
+import tempfile
+import time
 import unittest
 
 PROGRAM, DIRECTORY = sys.argv[1], pathlib.Path(sys.argv[2])
@@ -40,17 +47,58 @@ def fish(line):
     return {offer.split("\t")[0] for offer in output("fish", "--no-config", "-c", script).splitlines()}
 
 
-def zsh():
-    """What follows each command in the file, with its variables put in."""
-    output("zsh", "-n", f"{DIRECTORY}/dlm-freeze.zsh")
-    text = (DIRECTORY / "dlm-freeze.zsh").read_text()
-    variables = dict(re.findall(r"(\w+)=\((.*?)\n?\)\n", text, re.S))
-    arms = dict(re.findall(r"^ +([a-z-]+)\) _arguments (.*) ;;$", text, re.M))
-    put_in = lambda arm: re.sub(r"\$(\w+)", lambda name: variables[name[1]], arm)
-    return {command: set(re.findall(r"--[a-z-]+", put_in(arm))) for command, arm in arms.items()}, variables["commands"]
+class Zsh:
+    """A zsh on a terminal, since it completes on nothing else."""
+
+    def __init__(self, home):
+        shutil.copy(DIRECTORY / "dlm-freeze.zsh", pathlib.Path(home) / "_dlm-freeze")
+        self.pid, self.terminal = pty.fork()
+        if self.pid == 0:
+            environment = {"PATH": "/usr/bin:/bin", "HOME": home, "TERM": "dumb", "COLUMNS": "200", "PS1": "ready> "}
+            os.execve("/usr/bin/zsh", ["zsh", "-f", "-i", "+o", "prompt_sp", "+o", "prompt_cr"], environment)
+        self.until("ready> ")
+        self.line("stty columns 200; setopt no_beep")
+        self.line(f"fpath=({home} $fpath); autoload -Uz compinit; compinit -u -d {home}/dump")
+
+    def close(self):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.terminal)
+
+    def until(self, pattern, seconds=20):
+        """Reads until what was printed ends like this; what it matched."""
+        seen = ""
+        end = time.monotonic() + seconds
+        while not (found := re.search(f"{pattern}\\Z", seen, re.S)):
+            if not select.select([self.terminal], [], [], max(0, end - time.monotonic()))[0]:
+                raise TimeoutError(f"zsh did not print '{pattern}' but: {seen}")
+            seen = re.sub("\x1b\\[[?0-9;]*[A-Za-z]|\r", "", seen + os.read(self.terminal, 4096).decode())
+        return found
+
+    def line(self, text):
+        os.write(self.terminal, text.encode() + b"\n")
+        self.until("\nready> ")
+
+    def complete(self, words):
+        """The candidates, which ^D lists without completing; ^U empties the line."""
+        os.write(self.terminal, f"dlm-freeze {words}".encode() + b"\x04")
+        listed = self.until(f"dlm-freeze {words}\n(.*)\nready> dlm-freeze {words}")[1]
+        os.write(self.terminal, b"\x15")
+        self.line("")
+        return {word for offer in listed.split("\n") for word in offer.split(" -- ")[0].split()}
 
 
 class Completions(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.home = tempfile.TemporaryDirectory()
+        cls.zsh = Zsh(cls.home.name)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.zsh.close()
+        cls.home.cleanup()
+
     def test_there_is_something_to_complete(self):
         self.assertGreaterEqual(len(COMMANDS), 4)
 
@@ -59,7 +107,8 @@ class Completions(unittest.TestCase):
         self.assertEqual(bash(""), top)
         self.assertEqual(fish(""), set(COMMANDS))
         self.assertEqual(fish("-") - {"-h"}, listed()[0])
-        self.assertEqual(re.findall(r"'([a-z-]+):", zsh()[1]), COMMANDS)
+        self.assertEqual(self.zsh.complete(""), set(COMMANDS))
+        self.assertEqual(self.zsh.complete("-") - {"-h"}, listed()[0])
         self.assertEqual(bash("p"), {"pre-script", "post-script"})
 
     def test_options_of_each_command(self):
@@ -67,10 +116,10 @@ class Completions(unittest.TestCase):
             with self.subTest(command):
                 self.assertEqual(bash(command, ""), expected(command))
                 self.assertEqual(fish(f"{command} --"), expected(command))
-                self.assertEqual(zsh()[0][command], expected(command))
+                self.assertEqual(self.zsh.complete(f"{command} --"), expected(command))
 
     def test_values(self):
-        for complete in (lambda: bash("--log-level", ""), lambda: fish("--log-level ")):
+        for complete in (lambda: bash("--log-level", ""), lambda: fish("--log-level "), lambda: self.zsh.complete("--log-level ")):
             self.assertEqual(complete(), {"debug", "info", "warn", "error"})
         self.assertEqual(bash("pre-script", "--execution-id", ""), {"None"})
         self.assertEqual(bash("pre-script", "--timeout", ""), set())

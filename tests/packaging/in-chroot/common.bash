@@ -25,6 +25,17 @@ apt_get() { apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 "$@" </dev
 
 is_waiting() { grep -q '^State:.D' "/proc/$1/status"; }
 
+# write_and_wait FILE: starts a write that waits for a thaw, as $writer.
+write_and_wait() {
+  touch "$1" >/dev/null 2>&1 &
+  writer=$!
+  for _ in {1..100}; do
+    ! is_waiting $writer || return 0
+    sleep 0.05
+  done
+  fail "a write to $1 does not wait"
+}
+
 check_installed() {
   step "what is installed"
   dlm-freeze --version
@@ -60,13 +71,7 @@ hold() {
   expect 0 dlm-freeze status
   printed 'A session is active (held)'
   watchdog=$(pgrep -x dlm-watchdog) || fail "there is no watchdog"
-  touch /data/written >/dev/null 2>&1 &
-  writer=$!
-  for _ in {1..100}; do
-    ! is_waiting $writer || return 0
-    sleep 0.05
-  done
-  fail "a write to /data does not wait"
+  write_and_wait /data/written
 }
 
 # After an upgrade since `hold`.

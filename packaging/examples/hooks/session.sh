@@ -13,14 +13,15 @@
 done_mark=dlm-freeze-done
 login=
 
-# Statements go to the client by descriptor 3, what it prints comes back by descriptor 4.
+# Statements go to the client by descriptor 3, what it prints comes back by descriptor 4. Fails, as `ask`, when it does
+# not answer a first time.
 connect() {
   directory=$(mktemp -d) && mkfifo "$directory/statements" "$directory/answers" || exit 1
   (exec 3>&- 4<&- && client "$@") <"$directory/statements" >"$directory/answers" 2>&1 &
   client=$!
   exec 3>"$directory/statements" 4<"$directory/answers"
   rm -r "$directory"
-  [ -z "$login" ] || ask "$login"
+  ask "$login"
 }
 
 disconnect() {
@@ -41,7 +42,7 @@ ask() {
         ;;
     esac
     if [ -n "$refusal" ] || is_error "$line"; then
-      refusal="$refusal${refusal:+ }$line"
+      [ ${#refusal} -gt 500 ] || refusal="$refusal${refusal:+ }$line"
     fi
     last=$line
   done

@@ -187,6 +187,21 @@ TEST_P(SessionExamples, ReleaseAtTheDeadline) {
   expect(203, {"post-script"});
 }
 
+class MongodbExample : public SessionExamples {};
+
+TEST_P(MongodbExample, LogsIn) {
+  write_text("/srv/mongodb.js", "db.getSiblingDB('admin').auth('dlm_freeze', 'wrong')\n");
+  use("mongodb");
+  EXPECT_THAT(expect(201, {"pre-script"}).err, HasSubstr("Authentication failed"));
+  write_text("/srv/mongodb.js", "db.getSiblingDB('admin').auth('dlm_freeze', 'right')\n");
+  expect(0, {"pre-script"});
+  EXPECT_TRUE(held());
+  expect(0, {"post-script"});
+  EXPECT_FALSE(held());
+}
+
+INSTANTIATE_TEST_SUITE_P(StandIn, MongodbExample, testing::Values(Product{"mongodb", "mongosh", "", true}));
+
 INSTANTIATE_TEST_SUITE_P(StandIns, SessionExamples,
                          testing::Values(Product{"mongodb", "mongosh", "not authorized on admin", true},
                                          Product{"oracle", "sqlplus", "ORA-01123: cannot start online backup", true},
@@ -310,10 +325,14 @@ TEST_F(RedisExample, SaysWhyWhenTheServerDoesNotRun) {
   EXPECT_THAT(expect(201, {"pre-script"}).err, HasSubstr("Could not connect to Redis"));
 }
 
-TEST_F(RedisExample, SaysWhyWhenThePasswordIsMissing) {
+TEST_F(RedisExample, LogsInWithItsPasswordAndSaysSoWhenThatIsMissing) {
   start("/srv/data", kSocket);
   ASSERT_EQ(cli(kSocket, {"CONFIG", "SET", "requirepass", "secret"}), "OK\n");
   EXPECT_THAT(expect(201, {"pre-script"}).err, HasSubstr("NOAUTH"));
+  write_text("/srv/redis.password", "secret\n");
+  expect(0, {"pre-script"});
+  expect(0, {"post-script"});
+  EXPECT_TRUE(fs::exists("/srv/data/dump.rdb"));
   ASSERT_EQ(
       run_tool({"redis-cli", "-s", kSocket, "--no-auth-warning", "-a", "secret", "CONFIG", "SET", "requirepass", ""}),
       "OK\n");

@@ -32,7 +32,10 @@ disconnect() {
 # ask STATEMENT: 0 when it was done, 1 when the database refused, 2 when the client ended before it said which.
 ask() {
   refusal=
-  printf '%s\n' "$1" "$(mark)" >&3 2>/dev/null
+  {
+    [ -z "$1" ] || printf '%s\n' "$1"
+    mark
+  } >&3 2>/dev/null
   while IFS= read -r line <&4; do
     case $line in
       *"$done_mark"*)

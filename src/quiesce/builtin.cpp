@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dlm_freeze/quiesce/registry.hpp"
 #include "quiesce/command/command_quiescer.hpp"
+#include "quiesce/hana/hana_quiescer.hpp"
+#include "quiesce/iris/iris_quiescer.hpp"
 #include "quiesce/mysql/sockets.hpp"
 
 namespace dlm_freeze {
 
-std::vector<const QuiescerType*> builtin_quiescer_types() { return {&command_quiescer_type()}; }
+std::vector<const QuiescerType*> builtin_quiescer_types() {
+  return {&command_quiescer_type(), &iris_quiescer_type(), &hana_quiescer_type()};
+}
 
 std::vector<ModuleType> module_quiescer_types() {
   return {

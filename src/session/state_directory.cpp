@@ -95,7 +95,8 @@ Result<StateDirectory> StateDirectory::open(const std::string& path, bool create
     if (error == ELOOP || error == ENOTDIR) {
       return failure("the state directory " + path + " is a symbolic link or a file: remove it");
     }
-    return system_failure("cannot open the state directory " + path, error);
+    return system_failure("cannot open the state directory " + path + (error == EACCES ? " (run it as root)" : ""),
+                          error);
   }
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return system_failure("cannot examine " + path, errno);

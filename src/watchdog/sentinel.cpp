@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "dlm_freeze/session/history.hpp"
 #include "watchdog/background.hpp"
 #include "watchdog/take_over.hpp"
 #include "watchdog/timer.hpp"
@@ -35,6 +36,8 @@ constexpr auto kForever = std::chrono::hours(24 * 365);
   plan.filesystems.set_over();
   Log log(nullptr, plan.syslog ? plan.syslog() : nullptr);
   log.error("the watchdog of session " + plan.execution_id + " died; the sentinel has thawed its filesystems");
+  plan.lock.reset();
+  static_cast<void>(remember(session.record));
   ::_exit(0);
 }
 

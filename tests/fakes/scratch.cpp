@@ -9,6 +9,8 @@
 #include <iterator>
 #include <system_error>
 
+#include "dlm_freeze/base/files.hpp"
+
 namespace dlm_freeze::fakes {
 namespace {
 
@@ -47,8 +49,8 @@ std::string Scratch::script(std::string_view name, std::string_view body) const 
 }
 
 std::string content_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  // A file of /proc fails to be read when its process has just ended; a stream's iterator would throw then.
+  return read_file(path).value_or("");
 }
 
 std::size_t open_descriptors() {

@@ -50,6 +50,16 @@ TEST_F(Freezing, HoldsExt4XfsAndBtrfsFromPreScriptToPostScript) {
   }
 }
 
+TEST_F(Freezing, OfManyFilesystemsRaisesTheLimitOnDescriptors) {
+  constexpr int kCount = 6;
+  constexpr const char* kTooFewForThem = "20:4096";
+  std::vector<const Filesystem*> all;
+  for (int i = 0; i < kCount; ++i) all.push_back(&add("ext4", "/srv/data" + std::to_string(i)));
+  expect(0, {"pre-script"}, {.wrapper = {"prlimit", std::string("--nofile=") + kTooFewForThem, "--"}});
+  for (const auto* filesystem : all) EXPECT_TRUE(frozen(*filesystem)) << filesystem->mount_point();
+  expect(0, {"post-script"});
+}
+
 TEST_F(Freezing, CanBeRepeated) {
   const auto& data = add("ext4", "/srv/data");
   for (int round = 0; round < 5; ++round) {

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <ostream>
 #include <utility>
 
 #include "postgresql/postgresql_test.hpp"
@@ -33,6 +34,8 @@ struct Case {
   const char* filesystem;
   bool standby;
 };
+
+void PrintTo(const Case& parameter, std::ostream* out) { *out << parameter.name; }
 
 class Copies : public PostgresqlTest, public testing::WithParamInterface<Case> {
  protected:
@@ -130,6 +133,7 @@ TEST_P(Copies, HoldEveryAcknowledgedCommitAndAreWhole) {
     EXPECT_TRUE(workload.goes_on());
 
     EXPECT_EQ(held.at("in_recovery"), GetParam().standby ? "true" : "false");
+    EXPECT_TRUE(held.contains(GetParam().standby ? "replay_lsn" : "current_lsn")) << held;
     EXPECT_EQ(held.at("mode"), "checkpoint");
     mount_copies();
     {

@@ -386,6 +386,24 @@ TEST_F(Orphans, OfASessionThatWasFreezingAreThawed) {
   EXPECT_EQ(orphan_.end, SessionEnd::rolled_back);
 }
 
+TEST_F(Orphans, OfASessionThatWasQuiescingAreRecoveredByTheirIntent) {
+  add_proc();
+  const auto database = add_database({{"outlives", true}});
+  databases_.set(database, Stage::quiesce, Behaviour::deaf);
+  as_pre_script_that_dies([&] {
+    go(Step::prepared);
+    static_cast<void>(client().quiesce(in(100)));
+    if (!eventually([&] { return databases_.has_leftovers(database); })) ADD_FAILURE();
+    fakes::kill_together({watchdog(), sentinel(), freezer()});
+  });
+  ASSERT_TRUE(is_over());
+  EXPECT_TRUE(databases_.has_leftovers(database));
+  recover();
+  expect_recovered();
+  EXPECT_TRUE(databases_.was_recovered_by_intent(database));
+  EXPECT_FALSE(databases_.has_leftovers(database));
+}
+
 TEST_F(Orphans, ThatWereNeverFrozenAreFoundSo) {
   add_proc();
   as_pre_script_that_dies([&] {

@@ -116,6 +116,8 @@ void SessionTest::start(std::chrono::seconds auto_thaw) {
       .execution_id = kExecution,
       .auto_thaw = auto_thaw,
       .started_at = std::chrono::system_clock::now(),
+      .history_file = {},
+      .metrics_file = {},
       .coverage =
           [](const std::string& path) {
             return Coverage{true, path, "data"};

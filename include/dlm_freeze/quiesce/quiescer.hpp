@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +41,8 @@ struct Presence {
   bool running = true;
   std::string detail;  ///< For a person: "no socket /run/mysqld/mysqld.sock".
   std::vector<DataLocation> locations;
+  /// How long those of the locations that get frozen may be: the session ends by then.
+  std::optional<std::chrono::seconds> longest_freeze{};
 };
 
 /// Whether the filesystem of a path is going to be frozen.
@@ -54,7 +58,8 @@ struct StageContext {
   int cancel_fd = -1;  ///< Readable as soon as the stage has to be given up; poll it with whatever is waited for.
   std::string execution_id;
   std::function<Coverage(const std::string& path)> coverage;  ///< Callable while no filesystem is frozen.
-  std::vector<LogLine> notes;  ///< Lines for the log; written by the caller when that is allowed.
+  std::vector<LogLine> notes;                  ///< Lines for the log; written by the caller when that is allowed.
+  std::optional<Deadline> session_deadline{};  ///< When the session ends by itself; for `prepare` and `quiesce`.
 };
 
 /// One database, or anything else that can be brought to a state worth a snapshot. Its stages are called in the order
@@ -78,6 +83,10 @@ class Quiescer {
   /// What is slow and blocks nobody.
   [[nodiscard]] virtual Result<void> prepare(StageContext& context);
 
+  /// What `recover` has to know if the process dies in the middle of `quiesce`, before there are its facts. Recorded
+  /// before `quiesce` is called; makes no connection.
+  [[nodiscard]] virtual std::vector<Fact> intent() const;
+
   /// Takes the lock and says where the database stands. From here on it holds until `release`.
   [[nodiscard]] virtual Result<std::vector<Fact>> quiesce(StageContext& context) = 0;
 
@@ -89,8 +98,8 @@ class Quiescer {
   [[nodiscard]] virtual Result<void> release(StageContext& context, Outcome outcome) = 0;
 
   /// Undoes what outlives a process that died after `quiesce` was called, on another object made from the same
-  /// configuration in another process. `facts` is what `quiesce` gave, if that was recorded. A hold that ends with its
-  /// connection needs nothing.
+  /// configuration in another process. `facts` is what `quiesce` gave, or `intent` if it did not come that far. A hold
+  /// that ends with its connection needs nothing.
   [[nodiscard]] virtual Result<void> recover(StageContext& context, const std::vector<Fact>& facts);
 };
 

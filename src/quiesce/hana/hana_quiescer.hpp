@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "dlm_freeze/quiesce/registry.hpp"
+
+namespace dlm_freeze {
+
+/// `hana`: an SAP HANA system of this host, by a data snapshot of its own. docs/hana.md.
+[[nodiscard]] const QuiescerType& hana_quiescer_type();
+
+}  // namespace dlm_freeze

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quiesce/iris/backup_general.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+std::string call(const std::string& method, const std::string& arguments) {
+  return "##Class(Backup.General)." + method + "(" + arguments + ")";
+}
+
+}  // namespace
+
+std::string objectscript_literal(const std::string& text) {
+  std::string literal = "\"";
+  for (const char letter : text) {
+    if (letter == '"') literal += '"';
+    literal += letter;
+  }
+  return literal + "\"";
+}
+
+std::string is_suspended_call() { return call("IsWDSuspendedExt", ""); }
+
+std::string freeze_call(const std::string& log_file, const std::string& marker, std::chrono::seconds block_after,
+                        std::chrono::seconds suspend_limit) {
+  // LogFile, Text, SwitchJournalFile, TimeOut, Hibernate, Verbose, ExternalFreezeTimeOut, Username, Password,
+  // WDSuspendLimit
+  return call("ExternalFreeze", objectscript_literal(log_file) + "," + objectscript_literal(marker) + ",,,,," +
+                                    std::to_string(block_after.count()) + ",,," +
+                                    std::to_string(suspend_limit.count()));
+}
+
+std::string thaw_call(const std::string& log_file) { return call("ExternalThaw", objectscript_literal(log_file)); }
+
+std::string set_history_call(const std::string& log_file, const std::string& description) {
+  return call("ExternalSetHistory", objectscript_literal(log_file) + "," + objectscript_literal(description));
+}
+
+}  // namespace dlm_freeze

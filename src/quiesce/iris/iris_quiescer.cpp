@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quiesce/iris/iris_quiescer.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "quiesce/iris/backup_general.hpp"
+#include "quiesce/iris/locations.hpp"
+#include "quiesce/iris/log_files.hpp"
+#include "quiesce/iris/tools.hpp"
+#include "quiesce/pause.hpp"
+#include "quiesce/text.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+using std::chrono::seconds;
+
+/// Journal writes that wait for 30 seconds freeze all updates, or after some minutes end journaling.
+constexpr seconds kLongestFreeze{25};
+/// How long after our deadline the write daemon resumes by itself, in case that everything of ours is gone by then.
+constexpr seconds kMargin{10};
+/// For a session that has no deadline: the longest there is.
+constexpr seconds kLongestSession{3600};
+/// After what time of suspension processes that update are made to wait: the default of IRIS, and the most it takes.
+constexpr seconds kBlockAfterLeast{600};
+constexpr seconds kBlockAfterMost{1200};
+/// How long an ExternalFreeze whose end was not seen is watched for: in a container it outlives `docker exec`.
+constexpr seconds kStragglerPatience{3};
+constexpr auto kStragglerPause = std::chrono::milliseconds(250);
+
+constexpr const char* kInstanceFact = "instance";
+
+/// "exited with status 1 (Access Denied)".
+std::string ending_of(const ProgramResult& result) {
+  const std::string said = last_line(result.output);
+  return "exited with status " + std::to_string(result.exit_status) + (said.empty() ? "" : " (" + said + ")");
+}
+
+Error not_ready(Error error) {
+  error.kind = ErrorKind::not_ready;
+  return error;
+}
+
+/// An instance that takes part.
+struct Target {
+  IrisInstance instance;
+  std::string log_file;
+  bool asked = false;      ///< ExternalFreeze was called.
+  bool uncertain = false;  ///< And its end was not seen: it may be at it still.
+};
+
+class IrisQuiescer final : public Quiescer {
+ public:
+  explicit IrisQuiescer(const QuiescerConfig& config)
+      : name_(config.name),
+        instance_(config.text("instance")),
+        log_directory_(config.text("log_directory")),
+        freeze_filesystems_(config.boolean("freeze_filesystems", false)),
+        set_history_(config.boolean("external_set_history", false)),
+        tools_({.container = config.text("docker_container"),
+                .container_command = config.text("container_command", "docker"),
+                .os_user = config.text("os_user"),
+                .iris_command = config.text("iris_command"),
+                .session_command = config.text("session_command")}) {}
+
+  Result<Presence> locate(StageContext& context) override;
+  Result<void> probe(StageContext& context) override;
+  Result<void> prepare(StageContext& context) override;
+  Result<std::vector<Fact>> quiesce(StageContext& context) override;
+  Result<void> release(StageContext& context, Outcome outcome) override;
+  Result<void> recover(StageContext& context, const std::vector<Fact>& facts) override;
+
+ private:
+  using Step = std::function<Result<void>(Target& target, StageContext& context)>;
+  Result<void> each(StageContext& context, const Step& step);
+
+  Result<Presence> find_instances(const StageContext& context);
+  [[nodiscard]] Result<void> check(const Target& target, const StageContext& context) const;
+  Result<void> freeze(Target& target, const StageContext& context) const;
+  Result<void> finish(const Target& target, StageContext& context, Outcome outcome) const;
+  [[nodiscard]] Result<void> thaw(const Target& target, const StageContext& context) const;
+  [[nodiscard]] Result<void> thaw_straggler(const Target& target, const StageContext& context) const;
+  [[nodiscard]] Result<bool> is_suspended(const Target& target, const StageContext& context) const;
+  [[nodiscard]] bool is_down(const Target& target, const StageContext& context) const;
+
+  [[nodiscard]] Error about(Error error) const { return error.with_context(name_); }
+  [[nodiscard]] Error about(const Target& target, const Error& error) const {
+    return error.with_context(name_ + ": instance " + target.instance.name);
+  }
+
+  std::string name_;
+  std::string instance_;
+  std::string log_directory_;
+  bool freeze_filesystems_;
+  bool set_history_;
+  IrisTools tools_;
+  std::vector<Target> targets_;
+  std::vector<std::string> down_;
+};
+
+/// Does one thing with each instance, all at the same time. The first error; further ones become notes.
+Result<void> IrisQuiescer::each(StageContext& context, const Step& step) {
+  std::vector<StageContext> contexts(targets_.size(), context);
+  std::vector<Result<void>> results(targets_.size());
+  const auto run = [&](std::size_t i) {
+    contexts[i].notes.clear();
+    results[i] = step(targets_[i], contexts[i]);
+  };
+  std::vector<std::thread> threads;
+  for (std::size_t i = 1; i < targets_.size(); ++i) {
+    try {
+      threads.emplace_back(run, i);
+    } catch (const std::system_error&) {
+      run(i);
+    }
+  }
+  if (!targets_.empty()) run(0);
+  for (std::thread& thread : threads) thread.join();
+
+  Result<void> first;
+  for (std::size_t i = 0; i < targets_.size(); ++i) {
+    for (LogLine& note : contexts[i].notes) context.notes.push_back(std::move(note));
+    if (results[i]) continue;
+    const Error error = about(targets_[i], results[i].error());
+    if (first) {
+      first = tl::unexpected(error);
+    } else {
+      context.notes.push_back({LogLevel::warn, error.message});
+    }
+  }
+  return first;
+}
+
+Result<Presence> IrisQuiescer::locate(StageContext& context) {
+  const auto missing = tools_.find();
+  if (!missing) return tl::unexpected(about(missing.error()));
+  if (!missing->empty()) return Presence{false, *missing, {}};
+  std::vector<DataLocation> locations;
+  if (tools_.in_container()) {
+    auto container = tools_.inspect(context);
+    if (!container) return tl::unexpected(not_ready(about(container.error())));
+    if (!container->running)
+      return Presence{false, "the container " + tools_.settings().container + " does not run", {}};
+    for (DataLocation& volume : container->volumes) {
+      volume.may_be_frozen = freeze_filesystems_;
+      locations.push_back(std::move(volume));
+    }
+    // Without these `docker exec` hangs.
+    for (const auto& storage : {container->storage, container_storage()}) {
+      for (const DataLocation& place : storage) locations.push_back({place.what, place.path, false});
+    }
+  }
+  auto presence = find_instances(context);
+  if (!presence || !presence->running) return presence;
+  if (!tools_.in_container()) {
+    for (const Target& target : targets_) {
+      for (DataLocation& location : locations_of(target.instance)) {
+        location.may_be_frozen = freeze_filesystems_;
+        locations.push_back(std::move(location));
+      }
+    }
+  }
+  presence->locations = std::move(locations);
+  if (freeze_filesystems_) presence->longest_freeze = kLongestFreeze;
+  return presence;
+}
+
+/// Fills `targets_` and `down_`.
+Result<Presence> IrisQuiescer::find_instances(const StageContext& context) {
+  auto instances = tools_.list(context);
+  if (!instances && instances.error().kind == ErrorKind::not_ready) return tl::unexpected(about(instances.error()));
+  if (!instances) return Presence{false, instances.error().message, {}};
+  targets_.clear();
+  down_.clear();
+  for (IrisInstance& instance : *instances) {
+    if (!instance_.empty() && instance.name != instance_) continue;
+    if (instance.status == IrisInstance::Status::down) {
+      down_.push_back("instance " + instance.name + " is down");
+    } else {
+      targets_.push_back({std::move(instance), "", false, false});
+    }
+  }
+  Presence presence;
+  for (const Target& target : targets_)
+    presence.detail += (presence.detail.empty() ? "instances: " : ", ") + target.instance.name;
+  if (!targets_.empty()) return presence;
+  presence.running = false;
+  for (const std::string& down : down_) presence.detail += (presence.detail.empty() ? "" : ", ") + down;
+  if (presence.detail.empty()) presence.detail = "there is no instance " + instance_;
+  return presence;
+}
+
+Result<void> IrisQuiescer::probe(StageContext& context) {
+  for (const std::string& down : down_) context.notes.push_back({LogLevel::info, name_ + ": " + down + ": skipped"});
+  if (!log_directory_.empty() && !tools_.in_container() && context.coverage) {
+    const Coverage coverage = context.coverage(log_directory_);
+    if (coverage.frozen) {
+      return failure(name_ + ": log_directory " + log_directory_ + " lies on " + coverage.mount_point +
+                     ", which is going to be frozen: take another one");
+    }
+  }
+  return each(context, [this](const Target& target, const StageContext& stage) { return check(target, stage); });
+}
+
+Result<void> IrisQuiescer::check(const Target& target, const StageContext& context) const {
+  const IrisInstance& instance = target.instance;
+  if (instance.status != IrisInstance::Status::running)
+    return failure("is not ready: " + instance.status_text, ErrorKind::not_ready);
+  if (instance.is_hung())
+    return failure("hangs, by what iris qlist says: look at its messages.log", ErrorKind::not_ready);
+  const auto suspended = is_suspended(target, context);
+  if (!suspended) return tl::unexpected(not_ready(suspended.error()));
+  if (*suspended) {
+    return failure("was frozen by somebody else already (ExternalFreeze); when that is over, repeat",
+                   ErrorKind::already_frozen);
+  }
+  return {};
+}
+
+Result<void> IrisQuiescer::prepare(StageContext& context) {
+  return each(context, [this](Target& target, const StageContext&) -> Result<void> {
+    if (!log_directory_.empty()) {
+      target.log_file = log_directory_ + "/dlm-freeze-" + target.instance.name + ".log";
+    } else if (tools_.in_container()) {
+      target.log_file = "/tmp/dlm-freeze-" + target.instance.name + ".log";
+    } else {
+      const auto user = tools_.user_of(target.instance);
+      if (!user) return tl::unexpected(user.error());
+      const auto directory = log_directory_of(*user);
+      if (!directory) return tl::unexpected(directory.error());
+      target.log_file = *directory + "/" + target.instance.name + ".log";
+      ::unlink(target.log_file.c_str());  // That of the last time: every method appends to it.
+    }
+    return {};
+  });
+}
+
+Result<std::vector<Fact>> IrisQuiescer::quiesce(StageContext& context) {
+  auto frozen = each(context, [this](Target& target, const StageContext& stage) { return freeze(target, stage); });
+  if (!frozen) return tl::unexpected(frozen.error());
+  std::vector<Fact> facts;
+  for (const Target& target : targets_) {
+    facts.push_back({kInstanceFact, target.instance.name});
+    facts.push_back({target.instance.name + "_version", target.instance.version});
+  }
+  return facts;
+}
+
+Result<void> IrisQuiescer::freeze(Target& target, const StageContext& context) const {
+  const BootClock::duration left =
+      context.session_deadline ? context.session_deadline->remaining() : BootClock::duration(kLongestSession);
+  const seconds limit = std::chrono::ceil<seconds>(left) + kMargin;
+  target.asked = true;
+  target.uncertain = true;
+  const auto ran = tools_.call(target.instance,
+                               freeze_call(target.log_file, "dlm-freeze " + context.execution_id,
+                                           std::clamp(limit, kBlockAfterLeast, kBlockAfterMost), limit),
+                               context);
+  if (!ran) return tl::unexpected(ran.error().with_context("ExternalFreeze"));
+  target.uncertain = ran->exit_status != kIrisYes && ran->exit_status != kIrisNo;
+  if (ran->exit_status == kIrisYes) return {};
+  return failure("ExternalFreeze " + ending_of(*ran) + ": see " + target.log_file + " and its messages.log");
+}
+
+Result<bool> IrisQuiescer::is_suspended(const Target& target, const StageContext& context) const {
+  const auto ran = tools_.call(target.instance, is_suspended_call(), context);
+  if (!ran) return tl::unexpected(ran.error());
+  if (ran->exit_status == kIrisYes) return true;
+  if (ran->exit_status == kIrisNo) return false;
+  return failure("irissession " + ending_of(*ran) +
+                 ": operating system authentication has to be enabled for the account it is called as (docs/iris.md)");
+}
+
+/// Whether there is nothing that could be suspended.
+bool IrisQuiescer::is_down(const Target& target, const StageContext& context) const {
+  if (tools_.in_container()) {
+    const auto container = tools_.inspect(context);
+    if (container && !container->running) return true;
+  }
+  const auto instances = tools_.list(context);
+  return instances && std::none_of(instances->begin(), instances->end(), [&](const IrisInstance& instance) {
+           return instance.name == target.instance.name && instance.status != IrisInstance::Status::down;
+         });
+}
+
+Result<void> IrisQuiescer::thaw(const Target& target, const StageContext& context) const {
+  StageContext half = context;  // What is left is for finding out, when it hangs.
+  half.deadline = Deadline::in(context.deadline.remaining() / 2);
+  const auto ran = tools_.call(target.instance, thaw_call(target.log_file), half);
+  if (ran && ran->exit_status == kIrisYes) return {};
+  const auto suspended = is_suspended(target, context);
+  if ((suspended && !*suspended) || (!suspended && is_down(target, context))) return {};
+  return failure("may still be frozen: ExternalThaw " + (ran ? ending_of(*ran) : ran.error().message) +
+                 "; it resumes by itself some seconds after the deadline of the session");
+}
+
+/// For a freeze whose end was not seen: it may come to that yet.
+Result<void> IrisQuiescer::thaw_straggler(const Target& target, const StageContext& context) const {
+  const Deadline until = Deadline::in(kStragglerPatience);
+  do {
+    const auto suspended = is_suspended(target, context);
+    if (!suspended && is_down(target, context)) return {};
+    if (!suspended || *suspended) return thaw(target, context);
+  } while (!until.expired() && pause_for(kStragglerPause, context));
+  return {};
+}
+
+Result<void> IrisQuiescer::release(StageContext& context, Outcome outcome) {
+  return each(context, [&](const Target& target, StageContext& stage) { return finish(target, stage, outcome); });
+}
+
+Result<void> IrisQuiescer::finish(const Target& target, StageContext& context, Outcome outcome) const {
+  if (!target.asked) return {};
+  Result<void> held;
+  if (outcome == Outcome::completed) {
+    const auto suspended = is_suspended(target, context);
+    if (!suspended || !*suspended) {
+      held = failure(suspended ? "was thawed by somebody else, or restarted, while it was held"
+                               : "cannot be asked whether it was held until now: " + suspended.error().message,
+                     ErrorKind::protection_lost);
+    }
+  }
+  auto thawed = target.uncertain ? thaw_straggler(target, context) : thaw(target, context);
+  if (!thawed) return thawed;
+  if (held && outcome == Outcome::completed && set_history_) {
+    const auto ran =
+        tools_.call(target.instance, set_history_call(target.log_file, "dlm-freeze " + context.execution_id), context);
+    if (!ran || ran->exit_status == kIrisNo) {
+      context.notes.push_back({LogLevel::warn, name_ + ": instance " + target.instance.name + ": ExternalSetHistory " +
+                                                   (ran ? ending_of(*ran) : ran.error().message)});
+    }
+  }
+  return held;
+}
+
+Result<void> IrisQuiescer::recover(StageContext& context, const std::vector<Fact>& facts) {
+  const auto found = locate(context);
+  if (!found) return tl::unexpected(found.error());
+  // Without facts it died half-way: any may be frozen, or become so.
+  const auto is_ours = [&](const Target& target) {
+    return facts.empty() || std::any_of(facts.begin(), facts.end(), [&](const Fact& fact) {
+             return fact.key == kInstanceFact && fact.value == target.instance.name;
+           });
+  };
+  return each(context, [&](Target& target, const StageContext& stage) -> Result<void> {
+    if (!is_ours(target)) return {};
+    if (facts.empty()) return thaw_straggler(target, stage);
+    return thaw(target, stage);
+  });
+}
+
+Result<void> check_name(const QuiescerConfig& config, std::string_view key, bool valid, const std::string& what) {
+  if (!config.has(key) || valid) return {};
+  return failure(config.name + "." + std::string(key) + ": '" + config.text(key) + "' is no " + what);
+}
+
+bool is_command_word(const std::string& text) { return !text.starts_with('-') && text.find('/') == std::string::npos; }
+
+Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
+  const bool in_container = config.has("docker_container");
+  const auto is_program = [&](std::string_view key, bool word_will_do) {
+    const std::string text = config.text(key);
+    return text.starts_with('/') || (word_will_do && is_command_word(text));
+  };
+  for (const auto& checked :
+       {check_name(config, "instance", is_instance_name(config.text("instance")), "name of an instance"),
+        check_name(config, "docker_container", is_instance_name(config.text("docker_container")),
+                   "name of a container"),
+        check_name(config, "container_command", is_program("container_command", true), "absolute path, nor a name"),
+        check_name(config, "os_user", !config.text("os_user").starts_with('-'), "account"),
+        check_name(config, "iris_command", is_program("iris_command", in_container), "absolute path"),
+        check_name(config, "session_command", is_program("session_command", in_container), "absolute path"),
+        check_name(config, "log_directory", config.text("log_directory").starts_with('/'), "absolute path")}) {
+    if (!checked) return tl::unexpected(checked.error());
+  }
+  if (!in_container && config.has("container_command"))
+    return failure(config.name + ".container_command means nothing without docker_container");
+  return std::make_unique<IrisQuiescer>(config);
+}
+
+/// One for the host, whatever instances it has.
+std::vector<QuiescerConfig> detect() {
+  const auto missing = IrisTools({}).find();
+  if (missing && !missing->empty()) return {};
+  return {{.type = "iris", .name = "iris", .required = false, .options = Json::Object()}};
+}
+
+}  // namespace
+
+const QuiescerType& iris_quiescer_type() {
+  static const QuiescerType kType = {
+      .name = "iris",
+      .description = "InterSystems IRIS, by ExternalFreeze and ExternalThaw",
+      .options =
+          {
+              {.name = "instance", .description = "this one alone; all that run when absent"},
+              {.name = "docker_container", .description = "the container that they run in; on the host when absent"},
+              {.name = "container_command", .description = "docker, podman, or the absolute path of such a program"},
+              {.name = "os_user", .description = "the account to call them as; the owner of their files when absent"},
+              {.name = "iris_command", .description = "the command iris, when it is not in a standard place"},
+              {.name = "session_command", .description = "the command irissession, when it is not beside iris"},
+              {.name = "log_directory", .description = "where ExternalFreeze writes its log; never frozen"},
+              {.name = "freeze_filesystems",
+               .type = OptionType::boolean,
+               .description = "freeze the filesystems of databases and journals too; for 25 seconds at most"},
+              {.name = "external_set_history",
+               .type = OptionType::boolean,
+               .description = "tell the instance that it was backed up, which lets it purge journals"},
+          },
+      .create = create,
+      .detect = detect,
+  };
+  return kType;
+}
+
+}  // namespace dlm_freeze

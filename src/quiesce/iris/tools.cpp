@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quiesce/iris/tools.hpp"
+
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <iterator>
+#include <utility>
+
+#include "dlm_freeze/base/files.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+constexpr std::array kProgramDirectories = {"/usr/bin", "/usr/local/bin"};
+
+bool is_executable(const std::string& path) { return ::access(path.c_str(), X_OK) == 0; }
+
+/// The program of that name or absolute path; empty when there is none.
+std::string found_program(const std::string& name) {
+  if (name.starts_with('/')) return is_executable(name) ? name : "";
+  for (const std::string directory : kProgramDirectories) {
+    std::string path = directory + "/" + name;
+    if (is_executable(path)) return path;
+  }
+  return "";
+}
+
+std::string missing(const std::string& name) {
+  if (name.starts_with('/')) return "there is no program " + name;
+  return "there is no program " + name + " in /usr/bin or /usr/local/bin";
+}
+
+using Parser = std::vector<IrisInstance> (*)(std::string_view text);
+
+/// The account that owns a file; empty for root.
+Result<std::string> owner_of(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return system_failure("cannot look at " + path, errno);
+  if (status.st_uid == 0) return std::string();
+  std::array<char, 4096> buffer{};
+  passwd entry{};
+  passwd* found = nullptr;
+  ::getpwuid_r(status.st_uid, &entry, buffer.data(), buffer.size(), &found);
+  if (found == nullptr) {
+    return failure(path + " belongs to uid " + std::to_string(status.st_uid) +
+                   ", which has no account: say with os_user whom to call its instance as");
+  }
+  return std::string(found->pw_name);
+}
+
+/// As Program::os_user has it.
+std::string configured(const std::string& user) { return user == "root" ? "" : user; }
+
+/// Root runs only what nobody else can change.
+Result<void> check_for(const std::string& user, const std::string& program) {
+  if (!user.empty()) return {};
+  auto trusted = check_trusted(program);
+  if (!trusted) trusted.error().message += ", or say with os_user whom to run it as";
+  return trusted;
+}
+
+}  // namespace
+
+Result<std::string> IrisTools::find() {
+  if (in_container()) {
+    container_program_ = found_program(settings_.container_command);
+    if (container_program_.empty()) return missing(settings_.container_command);
+    if (auto trusted = check_trusted(container_program_); !trusted) return tl::unexpected(trusted.error());
+    iris_ = settings_.iris_command.empty() ? "iris" : settings_.iris_command;
+    session_ = settings_.session_command.empty() ? "irissession" : settings_.session_command;
+    return std::string();
+  }
+  const std::string name = settings_.iris_command.empty() ? "iris" : settings_.iris_command;
+  iris_ = found_program(name);
+  if (iris_.empty()) return missing(name);
+  session_ = settings_.session_command;
+  if (session_.empty()) session_ = iris_.substr(0, iris_.rfind('/') + 1) + "irissession";
+  if (!is_executable(session_)) return missing(session_);
+  auto user = settings_.os_user.empty() ? owner_of(iris_) : configured(settings_.os_user);
+  if (!user) return tl::unexpected(user.error());
+  lister_ = std::move(*user);
+  if (auto trusted = check_for(lister_, iris_); !trusted) return tl::unexpected(trusted.error());
+  return std::string();
+}
+
+Result<ProgramResult> IrisTools::run(std::vector<std::string> argv, const std::string& user,
+                                     const StageContext& context) const {
+  Program program;
+  program.environment = {"LANG=C.UTF-8"};
+  if (in_container()) {
+    program.argv = {container_program_, "exec"};
+    if (!user.empty()) program.argv.insert(program.argv.end(), {"--user", user});
+    program.argv.push_back(settings_.container);
+  } else {
+    program.os_user = user;
+  }
+  if (program.os_user.empty()) {
+    program.environment.emplace_back("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    program.environment.emplace_back("HOME=/root");
+  }
+  program.argv.insert(program.argv.end(), std::make_move_iterator(argv.begin()), std::make_move_iterator(argv.end()));
+  return run_program(program, context.deadline, context.cancel_fd);
+}
+
+Result<ContainerState> IrisTools::inspect(const StageContext& context) const {
+  const Program program{
+      {container_program_, "container", "inspect", "--format", std::string(kInspectFormat), settings_.container},
+      {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"}};
+  const auto ran = run_program(program, context.deadline, context.cancel_fd);
+  if (!ran) return tl::unexpected(ran.error());
+  if (ran->exit_status != 0) return ContainerState{};
+  auto state = parse_container(ran->output);
+  if (!state) return tl::unexpected(state.error().with_context(container_program_ + " container inspect"));
+  return state;
+}
+
+Result<std::vector<IrisInstance>> IrisTools::list(const StageContext& context) const {
+  const std::string& user = in_container() ? settings_.os_user : lister_;
+  std::string said;
+  for (const auto& [word, parse] :
+       {std::pair<std::string, Parser>("qlist", parse_qlist), std::pair<std::string, Parser>("qall", parse_qall)}) {
+    const auto ran = run({iris_, word}, user, context);
+    if (!ran) return tl::unexpected(Error{ErrorKind::not_ready, ran.error().message, ran.error().errno_value});
+    auto instances = parse(ran->output);
+    if (!instances.empty()) return instances;
+    if (ran->exit_status != 0) said = ", and says: " + last_line(ran->output);
+  }
+  return failure(iris_ + " lists no instance" + said);
+}
+
+Result<ProgramResult> IrisTools::call(const IrisInstance& instance, const std::string& expression,
+                                      const StageContext& context) const {
+  auto user = in_container() ? Result<std::string>(settings_.os_user) : user_of(instance);
+  if (!user) return tl::unexpected(user.error());
+  if (!in_container()) {
+    if (auto trusted = check_for(*user, session_); !trusted) return tl::unexpected(trusted.error());
+  }
+  return run({session_, instance.name, "-U", "%SYS", expression}, *user, context);
+}
+
+Result<std::string> IrisTools::user_of(const IrisInstance& instance) const {
+  if (!settings_.os_user.empty()) return configured(settings_.os_user);
+  auto owner = owner_of(instance.home() + "/mgr");
+  if (!owner && owner.error().errno_value != 0) owner = owner_of(instance.directory);
+  return owner;
+}
+
+}  // namespace dlm_freeze

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "dlm_freeze/quiesce/program.hpp"
+#include "dlm_freeze/quiesce/quiescer.hpp"
+#include "quiesce/iris/container.hpp"
+#include "quiesce/iris/instances.hpp"
+
+namespace dlm_freeze {
+
+/// Which programs reach the instances, as configured.
+struct IrisToolSettings {
+  std::string container;          ///< Empty: on the host.
+  std::string container_command;  ///< A name or an absolute path.
+  std::string os_user;            ///< Empty: the owner of the instance's files; in a container its own user.
+  std::string iris_command;       ///< Empty: found.
+  std::string session_command;    ///< Empty: irissession beside it.
+};
+
+/// Runs the tools of InterSystems IRIS, on the host or in a container.
+class IrisTools {
+ public:
+  explicit IrisTools(IrisToolSettings settings) : settings_(std::move(settings)) {}
+
+  /// Looks for the programs. Nothing is run. Gives what is missing; empty when all is there. Errors: a program that
+  /// root would run can be changed by others.
+  [[nodiscard]] Result<std::string> find();
+
+  /// Asks for the container; after `find`, and only where there is one. Errors: no answer in time. A container that
+  /// there is not does not run.
+  [[nodiscard]] Result<ContainerState> inspect(const StageContext& context) const;
+
+  /// All instances, by `iris qlist` or else `iris qall`. Errors: neither gives any; kind not_ready: no answer in time.
+  [[nodiscard]] Result<std::vector<IrisInstance>> list(const StageContext& context) const;
+
+  /// Calls a method in the namespace %SYS of an instance, as the instance's OS user.
+  [[nodiscard]] Result<ProgramResult> call(const IrisInstance& instance, const std::string& expression,
+                                           const StageContext& context) const;
+
+  /// Whom a host's instance is called as; empty: root. Errors: the owner of its files has no account.
+  [[nodiscard]] Result<std::string> user_of(const IrisInstance& instance) const;
+
+  [[nodiscard]] bool in_container() const { return !settings_.container.empty(); }
+  [[nodiscard]] const IrisToolSettings& settings() const { return settings_; }
+
+ private:
+  [[nodiscard]] Result<ProgramResult> run(std::vector<std::string> argv, const std::string& user,
+                                          const StageContext& context) const;
+
+  IrisToolSettings settings_;
+  std::string container_program_;
+  std::string iris_;
+  std::string session_;
+  std::string lister_;  ///< Whom `iris` is run as on the host.
+};
+
+}  // namespace dlm_freeze

@@ -34,7 +34,7 @@ constexpr seconds kBlockAfterMost{1200};
 constexpr seconds kStragglerPatience{3};
 constexpr auto kStragglerPause = std::chrono::milliseconds(250);
 
-constexpr const char* kInstanceFact = "instance";
+constexpr const char* kInstancesFact = "instances";
 
 /// "exited with status 1 (Access Denied)".
 std::string ending_of(const ProgramResult& result) {
@@ -244,11 +244,14 @@ Result<void> IrisQuiescer::prepare(StageContext& context) {
 Result<std::vector<Fact>> IrisQuiescer::quiesce(StageContext& context) {
   auto frozen = each(context, [this](Target& target, const StageContext& stage) { return freeze(target, stage); });
   if (!frozen) return tl::unexpected(frozen.error());
+  Fact instances{kInstancesFact, ""};
   std::vector<Fact> facts;
   for (const Target& target : targets_) {
-    facts.push_back({kInstanceFact, target.instance.name});
-    facts.push_back({target.instance.name + "_version", target.instance.version});
+    const IrisInstance& instance = target.instance;
+    instances.value += (instances.value.empty() ? "" : ",") + instance.name;
+    facts.push_back({"version of " + instance.name, instance.version});
   }
+  facts.push_back(std::move(instances));
   return facts;
 }
 
@@ -345,7 +348,9 @@ Result<void> IrisQuiescer::recover(StageContext& context, const std::vector<Fact
   // Without facts it died half-way: any may be frozen, or become so.
   const auto is_ours = [&](const Target& target) {
     return facts.empty() || std::any_of(facts.begin(), facts.end(), [&](const Fact& fact) {
-             return fact.key == kInstanceFact && fact.value == target.instance.name;
+             const auto names = split(fact.value, ',');
+             return fact.key == kInstancesFact &&
+                    std::find(names.begin(), names.end(), target.instance.name) != names.end();
            });
   };
   return each(context, [&](Target& target, const StageContext& stage) -> Result<void> {

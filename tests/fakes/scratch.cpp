@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <system_error>
 
 namespace dlm_freeze::fakes {
@@ -47,8 +48,10 @@ std::string Scratch::script(std::string_view name, std::string_view body) const 
 }
 
 std::string content_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  const std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();  // Stops at an error, such as that of a process that ends while it is looked at in /proc.
+  return text.str();
 }
 
 std::size_t open_descriptors() {

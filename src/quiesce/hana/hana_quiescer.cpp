@@ -22,8 +22,8 @@ constexpr const char* kSystemDatabase = "SYSTEMDB";
 constexpr const char* kBackupIdFact = "backup_id";
 
 constexpr auto kPause = std::chrono::milliseconds(200);
-/// How long a snapshot is looked for whose CREATE was cut off: the server may be at it still.
-constexpr auto kStragglerPatience = std::chrono::seconds(3);
+/// How long at most a snapshot is looked for whose CREATE was cut off: the server may be at it still.
+constexpr auto kStragglerPatience = std::chrono::seconds(2);
 constexpr int kCloseAttempts = 3;
 constexpr auto kClosePause = std::chrono::seconds(1);
 
@@ -218,7 +218,8 @@ Result<std::string> HanaQuiescer::await_prepared(const StageContext& context) co
 /// The id of our snapshot that waits to be closed; empty when there is none. One that is being made is waited for, and
 /// one that `may_still_come` is looked for a while.
 Result<std::string> HanaQuiescer::find_left(const StageContext& context, bool may_still_come) const {
-  const Deadline patience = Deadline::in(kStragglerPatience);
+  const auto patience =
+      Deadline::in(std::min<BootClock::duration>(kStragglerPatience, context.deadline.remaining() / 4));
   for (;;) {
     const auto output = ask(open_snapshots_query(comment(context)), context);
     if (!output) return tl::unexpected(output.error());

@@ -30,8 +30,10 @@ constexpr seconds kLongestSession{3600};
 /// After what time of suspension processes that update are made to wait: the default of IRIS, and the most it takes.
 constexpr seconds kBlockAfterLeast{600};
 constexpr seconds kBlockAfterMost{1200};
-/// How long an ExternalFreeze whose end was not seen is watched for: in a container it outlives `docker exec`.
-constexpr seconds kStragglerPatience{3};
+/// How long at most an ExternalFreeze whose end was not seen is watched for. On the host its process was killed; in a
+/// container it outlives `docker exec`.
+constexpr auto kHostPatience = std::chrono::milliseconds(500);
+constexpr auto kContainerPatience = seconds(3);
 constexpr auto kStragglerPause = std::chrono::milliseconds(250);
 
 constexpr const char* kInstancesFact = "instances";
@@ -305,7 +307,8 @@ Result<void> IrisQuiescer::thaw(const Target& target, const StageContext& contex
 
 /// For a freeze whose end was not seen: it may come to that yet.
 Result<void> IrisQuiescer::thaw_straggler(const Target& target, const StageContext& context) const {
-  const Deadline until = Deadline::in(kStragglerPatience);
+  const BootClock::duration patience = tools_.in_container() ? BootClock::duration(kContainerPatience) : kHostPatience;
+  const auto until = Deadline::in(std::min(patience, context.deadline.remaining() / 4));
   do {
     const auto suspended = is_suspended(target, context);
     if (!suspended && is_down(target, context)) return {};

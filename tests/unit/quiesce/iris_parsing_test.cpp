@@ -189,9 +189,13 @@ TEST(IrisLogFiles, LieWhereTheInstancesAccountAndNobodyElseCanWrite) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";
   const fakes::Scratch scratch;
   const std::string parent = scratch / "logs";
+  const mode_t umask_before = ::umask(0077);  // As the watchdog has it.
   EXPECT_EQ(*log_directory_of("", parent), parent + "/root");
   for (int twice = 0; twice < 2; ++twice) EXPECT_EQ(*log_directory_of("daemon", parent), parent + "/daemon");
+  ::umask(umask_before);
   struct stat status {};
+  ASSERT_EQ(::stat(parent.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0755U);
   ASSERT_EQ(::stat((parent + "/daemon").c_str(), &status), 0);
   EXPECT_NE(status.st_uid, 0U);
   EXPECT_EQ(status.st_mode & 0777, 0700U);

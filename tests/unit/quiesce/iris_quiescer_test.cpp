@@ -285,16 +285,6 @@ TEST_F(IrisQuiescer, ThawsWhatWasFrozenByACallWhoseEndItDidNotSee) {
   EXPECT_FALSE(iris_->is_suspended("A"));
 }
 
-TEST_F(IrisQuiescer, ThawsWhatIsFrozenAfterTheCallWasGivenUp) {
-  iris_->add_instance("A");
-  iris_->fail("ExternalFreeze", "straggle 2");
-  const auto quiescer = made(options());
-  EXPECT_FALSE(quiesced(*quiescer, std::chrono::seconds(1)));
-  EXPECT_TRUE(released(*quiescer, Outcome::rolled_back));
-  EXPECT_NE(iris_->get("iris/A/limit"), "") << "it was frozen";
-  EXPECT_FALSE(iris_->is_suspended("A"));
-}
-
 TEST_F(IrisQuiescer, ThatWasThawedMeanwhileHasLostItsProtection) {
   iris_->add_instance("A");
   iris_->add_instance("B");

@@ -16,6 +16,13 @@ cmake --install "$build" --prefix "$prefix" >"$prefix/log" || {
 agent=$prefix/bin/dlm-freeze
 "$agent" --version
 "$agent" --help >/dev/null
+examples=$prefix/share/doc/dlm-freeze/examples
+for hook in mongodb-session oracle-session db2-session sqlserver-session redis-save; do
+  [ -x "$examples/hooks/$hook" ] || {
+    echo "$examples/hooks/$hook is missing" >&2
+    exit 1
+  }
+done
 
 [ $# -gt 0 ] || exit 0
 needed=$(readelf --dynamic "$agent" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')

@@ -121,10 +121,10 @@ TEST(IrisCpf, NamesDatabasesAndJournals) {
       "SALES=/sales/,SALESERVER\r\nSTREAMS=/s/,,0,0,,/blobs/\r\nWINDOWS=c:\\x\\\r\n; a comment=/no/\r\n"
       "[Journal]\r\nAlternateDirectory=/alt/\r\nCurrentDirectory=/jrn/\r\nFileSizeLimit=1024\r\n"
       "[Namespaces]\r\nUSER=USER\r\n[config]\r\nwijdir=/wij/\r\n");
-  EXPECT_THAT(paths_of(locations_in_cpf(cpf)),
-              ElementsAre("database IRISSYS /usr/irissys/mgr/", "database BILLING /usr/billing/",
-                          "database STREAMS /s/", "streams of STREAMS /blobs/", "alternate journal /alt/",
-                          "journal /jrn/", "write image journal /wij/"));
+  EXPECT_THAT(
+      paths_of(locations_in_cpf(cpf)),
+      ElementsAre("database IRISSYS /usr/irissys/mgr/", "database BILLING /usr/billing/", "database STREAMS /s/",
+                  "streams of STREAMS /blobs/", "journal /alt/", "journal /jrn/", "write image journal /wij/"));
 }
 
 TEST(IrisCpf, IsFoundWhereTheInstanceSays) {

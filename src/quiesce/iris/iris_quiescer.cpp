@@ -5,10 +5,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <system_error>
-#include <thread>
+#include <functional>
 #include <utility>
 
+#include "dlm_freeze/base/thread.hpp"
 #include "quiesce/iris/backup_general.hpp"
 #include "quiesce/iris/locations.hpp"
 #include "quiesce/iris/log_files.hpp"
@@ -91,7 +91,7 @@ class IrisQuiescer final : public Quiescer {
   [[nodiscard]] Result<bool> is_suspended(const Target& target, const StageContext& context) const;
   [[nodiscard]] bool is_down(const Target& target, const StageContext& context) const;
 
-  [[nodiscard]] Error about(Error error) const { return error.with_context(name_); }
+  [[nodiscard]] Error about(const Error& error) const { return error.with_context(name_); }
   [[nodiscard]] Error about(const Target& target, const Error& error) const {
     return error.with_context(name_ + ": instance " + target.instance.name);
   }
@@ -110,20 +110,12 @@ class IrisQuiescer final : public Quiescer {
 Result<void> IrisQuiescer::each(StageContext& context, const Step& step) {
   std::vector<StageContext> contexts(targets_.size(), context);
   std::vector<Result<void>> results(targets_.size());
-  const auto run = [&](std::size_t i) {
+  std::vector<std::function<void()>> jobs;
+  for (std::size_t i = 0; i < targets_.size(); ++i) {
     contexts[i].notes.clear();
-    results[i] = step(targets_[i], contexts[i]);
-  };
-  std::vector<std::thread> threads;
-  for (std::size_t i = 1; i < targets_.size(); ++i) {
-    try {
-      threads.emplace_back(run, i);
-    } catch (const std::system_error&) {
-      run(i);
-    }
+    jobs.emplace_back([&, i] { results[i] = step(targets_[i], contexts[i]); });
   }
-  if (!targets_.empty()) run(0);
-  for (std::thread& thread : threads) thread.join();
+  run_in_parallel(jobs);
 
   Result<void> first;
   for (std::size_t i = 0; i < targets_.size(); ++i) {

@@ -56,6 +56,11 @@ TEST_F(SampleModule, SaysWhatStandsInItsWay) {
   EXPECT_THAT(expect(206, {"pre-script"}).err, HasSubstr("there is no directory /srv/app/"));
 }
 
+TEST_F(SampleModule, KeepsItsFlagOutOfTheSnapshot) {
+  configure(R"({"quiescers": [{"type": "flag_file", "path": "/srv/data/flag"}]})");
+  EXPECT_THAT(expect(201, {"pre-script"}).err, HasSubstr("/srv/data is going to be frozen; use a path in /run"));
+}
+
 TEST_F(SampleModule, IsNotLoadedWhenOthersMayChangeIt) {
   std::filesystem::permissions("/srv/lib/dlm-freeze", std::filesystem::perms::others_write,
                                std::filesystem::perm_options::add);

@@ -29,7 +29,8 @@ class FlagFileQuiescer final : public Quiescer {
 
   Result<void> probe(StageContext& context) override {
     if (const Coverage coverage = context.coverage(directory_); coverage.frozen) {
-      return failure(name_ + ": " + path_ + " is on " + coverage.mount_point + ", which is going to be frozen");
+      return failure(name_ + ": " + path_ + " would be in the snapshot, and stop the restored program: " +
+                     coverage.mount_point + " is going to be frozen; use a path in /run");
     }
     if (::access(path_.c_str(), F_OK) == 0) return is_there_already();
     if (::access(directory_.c_str(), W_OK) != 0) {

@@ -33,6 +33,7 @@ class SessionStates : public testing::Test {
                      .lock = {},
                      .freezer_lock = {},
                      .filesystems = std::move(FrozenFilesystems::adopt(std::move(all), kernel_).value()),
+                     .rcu = {},
                      .quiescers = {},
                      .execution_id = "None",
                      .auto_thaw = std::chrono::seconds(60),

@@ -32,8 +32,7 @@ install(FILES packaging/config.example.json packaging/config.schema.json packagi
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT base FILES_MATCHING PATTERN "*.md" PATTERN model EXCLUDE)
 install(DIRECTORY packaging/ssm packaging/callers DESTINATION ${CMAKE_INSTALL_DATADIR}/dlm-freeze USE_SOURCE_PERMISSIONS
         COMPONENT base)
-
-install(DIRECTORY packaging/examples DESTINATION ${CMAKE_INSTALL_DOCDIR} USE_SOURCE_PERMISSIONS OPTIONAL COMPONENT base)
+install(DIRECTORY packaging/examples DESTINATION ${CMAKE_INSTALL_DOCDIR} USE_SOURCE_PERMISSIONS COMPONENT base)
 
 set(completions packaging/completions/dlm-freeze)
 install(FILES ${completions}.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME dlm-freeze

@@ -44,7 +44,11 @@ Result<void> find_quiescers(const Settings& settings, CommandContext& context, s
     if (!type) return tl::unexpected(type.error());
     auto quiescer = (*type)->create(config);
     if (!quiescer) return tl::unexpected(quiescer.error());
-    StageContext stage{Deadline::in(kLocateTimeout), -1, settings.execution_id, nullptr, {}};
+    StageContext stage{Deadline::in(kLocateTimeout).or_earlier(Deadline(context.started + settings.timeout)),
+                       -1,
+                       settings.execution_id,
+                       nullptr,
+                       {}};
     auto presence = (*quiescer)->locate(stage);
     if (!presence) return tl::unexpected(presence.error());
     for (const LogLine& note : stage.notes) context.log.write(note.level, note.text);

@@ -8,6 +8,7 @@
 #include "commands/host_plan.hpp"
 #include "commands/report.hpp"
 #include "dlm_freeze/commands/command_context.hpp"
+#include "dlm_freeze/fs/expedited_rcu.hpp"
 #include "dlm_freeze/watchdog/recovery.hpp"
 #include "dlm_freeze/watchdog/session_end.hpp"
 
@@ -79,6 +80,7 @@ class PostScript {
     const bool orphan = record.is_orphan(current_boot_id());
     if (orphan || record.has_leftovers()) {
       recover_orphan(state, record, context_.registry, context_.control, budget_);
+      static_cast<void>(ExpeditedRcu::open());  // Puts back what a freezer of it left set.
       if (orphan) record.problems.emplace_back("the sentinel was lost as well");
       record.end = SessionEnd::watchdog_lost;
       record.reported = false;

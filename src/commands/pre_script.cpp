@@ -176,6 +176,7 @@ class PreScript {
                         .lock = std::move(**lock),
                         .freezer_lock = std::move(*freezer_lock),
                         .filesystems = std::move(opening->filesystems),
+                        .rcu = ExpeditedRcu::open(),
                         .quiescers = std::move(*chosen),
                         .execution_id = settings_.execution_id,
                         .auto_thaw = auto_thaw,

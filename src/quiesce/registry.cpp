@@ -8,8 +8,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "dlm_freeze/base/files.hpp"
+
 namespace dlm_freeze {
 namespace {
+
+bool is_type_name(std::string_view name) {
+  return !name.empty() && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") == std::string_view::npos;
+}
 
 /// The first path that matches one of the globs; empty when none does.
 std::string first_match(const std::vector<std::string_view>& globs) {
@@ -114,13 +120,23 @@ Result<const QuiescerType*> QuiescerRegistry::find(std::string_view name) {
   if (known != types_.end()) return *known;
   const bool is_module =
       std::any_of(modules_.begin(), modules_.end(), [&](const ModuleType& module) { return module.name == name; });
-  if (!is_module)
+  if (is_module) return load(name);
+  if (!is_type_name(name) || ::access(module_path(name).c_str(), F_OK) != 0) {
     return failure("there is no quiescer of type '" + std::string(name) + "'; there are: " + joined(names()));
+  }
+  // What the program's own packages bring is as trustworthy as the program; this came from elsewhere.
+  if (auto trusted = check_trusted(module_path(name)); !trusted) {
+    return tl::unexpected(trusted.error().with_context("the module for " + std::string(name) + " is refused"));
+  }
   return load(name);
 }
 
+std::string QuiescerRegistry::module_path(std::string_view name) const {
+  return module_directory_ + "/quiesce-" + std::string(name) + ".so";
+}
+
 Result<const QuiescerType*> QuiescerRegistry::load(std::string_view name) {
-  const std::string path = module_directory_ + "/quiesce-" + std::string(name) + ".so";
+  const std::string path = module_path(name);
   if (::access(path.c_str(), F_OK) != 0) {
     return failure("the module for " + std::string(name) + " is not installed (" + path +
                    "): install the package dlm-freeze-" + std::string(name));
@@ -131,6 +147,9 @@ Result<const QuiescerType*> QuiescerRegistry::load(std::string_view name) {
   const auto function = reinterpret_cast<QuiescerModuleFunction>(::dlsym(module, kQuiescerModuleSymbol));
   if (function == nullptr || function()->interface != kQuiescerInterface) {
     return failure(path + " was built for another version of dlm-freeze: install the same version of both packages");
+  }
+  if (function()->type->name != name) {
+    return failure(path + " holds the type '" + std::string(function()->type->name) + "': rename it accordingly");
   }
   types_.push_back(function()->type);
   return types_.back();

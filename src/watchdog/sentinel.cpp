@@ -46,7 +46,7 @@ constexpr auto kForever = std::chrono::hours(24 * 365);
 void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Deadline deadline, int channel,
                   const std::vector<int>& life_lines, AtomicFile& record_file) {
   std::vector<int> keep = life_lines;
-  keep.insert(keep.end(), {channel, plan.lock.get(), plan.state->fd(), record_file.fd()});
+  keep.insert(keep.end(), {channel, plan.lock.get(), plan.state->fd(), record_file.fd(), plan.rcu.fd()});
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) keep.push_back(plan.filesystems[i].fd.get());
   stay_background("dlm-sentinel", std::move(keep));
 

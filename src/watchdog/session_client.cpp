@@ -86,7 +86,7 @@ Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline)
 
   const pid_t freezer = ::fork();
   if (freezer < 0) return system_failure("cannot start the freezer", errno);
-  if (freezer == 0) run_freezer(plan.filesystems, to_freezer->second, life_lines, plan.freezer_lock);
+  if (freezer == 0) run_freezer(plan.filesystems, plan.rcu, to_freezer->second, life_lines, plan.freezer_lock);
   life_lines.clear();
   plan.freezer_lock.reset();
   to_freezer->second.reset();

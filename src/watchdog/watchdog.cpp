@@ -337,6 +337,7 @@ void Watchdog::commit(const Json& body) {
 void Watchdog::end(SessionEnd how, const std::string& problem) {
   if (!problem.empty()) session_.record.problems.push_back(problem);
   bool finished = thawer_.run(Deadline::in(kHangPatience), true);
+  plan_.rcu.end();  // For a freezer that was killed or hangs.
   const auto hangs = [](FreezeState state) { return state == FreezeState::freezing; };
   if (!finished && !plan_.filesystems.any(hangs)) finished = thawer_.run(Deadline::in(kThawPatience), true);
   if (stage_) {
@@ -413,7 +414,7 @@ void Watchdog::write_log(SessionEnd how) {
 
 void run_watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, const std::vector<int>& life_lines) {
   std::vector<int> keep = life_lines;
-  keep.insert(keep.end(), {channel.get(), plan.lock.get(), plan.state->fd()});
+  keep.insert(keep.end(), {channel.get(), plan.lock.get(), plan.state->fd(), plan.rcu.fd()});
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) keep.push_back(plan.filesystems[i].fd.get());
   become_background("dlm-watchdog", std::move(keep));
   use_small_thread_stacks();

@@ -156,7 +156,9 @@ TEST_F(DeathOfTheWatchdogAtWork, WhileAFreezeHangsIsMadeGoodAsSoonAsThatReturns)
   add_some();
   kernel_.hang(1, Call::freeze);
   go(Step::quiesced);
+  EXPECT_EQ(rcu_expedited(), "0\n");
   ASSERT_FALSE(client().freeze(in(100)));
+  EXPECT_EQ(rcu_expedited(), "7\n");
   ::kill(watchdog(), SIGKILL);
   EXPECT_TRUE(eventually([&] { return databases_.calls(1, Stage::recover) == 1; })) << "databases do not wait for it";
   kernel_.let_go(1, Call::freeze);

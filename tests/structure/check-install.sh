@@ -14,5 +14,12 @@ cmake --install "$build" --prefix "$prefix" >"$prefix/log" || {
 }
 "$prefix/bin/dlm-freeze" --version
 "$prefix/bin/dlm-freeze" --help >/dev/null
+examples=$prefix/share/doc/dlm-freeze/examples
+for hook in mongodb-session oracle-session db2-session sqlserver-session redis-save; do
+  [ -x "$examples/hooks/$hook" ] || {
+    echo "$examples/hooks/$hook is missing" >&2
+    exit 1
+  }
+done
 
 [ "${2:-}" != shipped ] || sh "$(dirname "$0")/check-elf.sh" "$prefix"

@@ -97,9 +97,9 @@ class Quiescer {
   /// `protection_lost` says that the hold had ended before.
   [[nodiscard]] virtual Result<void> release(StageContext& context, Outcome outcome) = 0;
 
-  /// Undoes what outlives a process that died after `quiesce` was called, on another object made from the same
-  /// configuration in another process. `facts` is what `quiesce` gave, or `intent` if it did not come that far. A hold
-  /// that ends with its connection needs nothing.
+  /// Undoes what outlives a process that died after `quiesce` was called, or just before, on another object made from
+  /// the same configuration in another process. `facts` is what `quiesce` gave, or `intent` if it did not come that far.
+  /// A hold that ends with its connection needs nothing.
   [[nodiscard]] virtual Result<void> recover(StageContext& context, const std::vector<Fact>& facts);
 };
 

@@ -68,7 +68,9 @@ class QuiescerRegistry {
   QuiescerRegistry(std::vector<const QuiescerType*> builtin, std::vector<ModuleType> modules,
                    std::string module_directory);
 
-  /// The type of that name; loads its module. Errors: there is none, or its module is not installed or does not fit.
+  /// The type of that name; loads its module. A module that is not among `modules` is found by its name too, which then
+  /// has to consist of small letters, digits, '_' and '-', and it has to be root's (check_trusted). Errors: there is
+  /// none, or its module is not installed, does not fit or could be changed by others.
   [[nodiscard]] Result<const QuiescerType*> find(std::string_view name);
 
   /// All databases found on this host. Errors: a sign of a database is there, but its module is not.
@@ -78,6 +80,7 @@ class QuiescerRegistry {
   [[nodiscard]] std::vector<std::string_view> names() const;
 
  private:
+  [[nodiscard]] std::string module_path(std::string_view name) const;
   [[nodiscard]] Result<const QuiescerType*> load(std::string_view name);
 
   std::vector<const QuiescerType*> types_;

@@ -9,6 +9,7 @@
 
 #include "dlm_freeze/base/log.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
+#include "dlm_freeze/fs/expedited_rcu.hpp"
 #include "dlm_freeze/fs/frozen_filesystems.hpp"
 #include "dlm_freeze/quiesce/quiescer.hpp"
 #include "dlm_freeze/quiesce/registry.hpp"
@@ -31,6 +32,7 @@ struct SessionPlan {
   UniqueFd lock;
   UniqueFd freezer_lock;  ///< Open, to be taken by the freezer.
   FrozenFilesystems filesystems;
+  ExpeditedRcu rcu;
   std::vector<PlannedQuiescer> quiescers;
   std::string execution_id;
   std::chrono::seconds auto_thaw{60};

@@ -22,8 +22,8 @@ constexpr const char* kSystemDatabase = "SYSTEMDB";
 constexpr const char* kBackupIdFact = "backup_id";
 
 constexpr auto kPause = std::chrono::milliseconds(200);
-/// How long a snapshot is looked for whose CREATE was cut off: the server may be at it still.
-constexpr auto kStragglerPatience = std::chrono::seconds(3);
+/// How long at most a snapshot is looked for whose CREATE was cut off: the server may be at it still.
+constexpr auto kStragglerPatience = std::chrono::seconds(2);
 constexpr int kCloseAttempts = 3;
 constexpr auto kClosePause = std::chrono::seconds(1);
 
@@ -44,6 +44,7 @@ class HanaQuiescer final : public Quiescer {
         os_user_(config.text("os_user")),
         database_(config.text("database")),
         hdbsql_(config.text("hdbsql")),
+        hdbsql_options_(config.text_list("hdbsql_options")),
         freeze_log_(config.boolean("freeze_log", false)),
         close_successful_(config.boolean("close_successful", true)) {}
 
@@ -75,6 +76,7 @@ class HanaQuiescer final : public Quiescer {
   std::string os_user_;
   std::string database_;
   std::string hdbsql_;
+  std::vector<std::string> hdbsql_options_;
   bool freeze_log_;
   bool close_successful_;
 
@@ -126,6 +128,7 @@ Result<Answer> HanaQuiescer::run(const std::string& statement, const StageContex
   const std::string& database =
       database_.empty() && version_ && version_->has_system_database() ? kSystemDatabase : database_;
   if (!database.empty()) program.argv.insert(program.argv.end(), {"-d", database});
+  program.argv.insert(program.argv.end(), hdbsql_options_.begin(), hdbsql_options_.end());
   program.argv.push_back(statement);
   program.os_user = os_user_;
   program.login = true;
@@ -218,7 +221,8 @@ Result<std::string> HanaQuiescer::await_prepared(const StageContext& context) co
 /// The id of our snapshot that waits to be closed; empty when there is none. One that is being made is waited for, and
 /// one that `may_still_come` is looked for a while.
 Result<std::string> HanaQuiescer::find_left(const StageContext& context, bool may_still_come) const {
-  const Deadline patience = Deadline::in(kStragglerPatience);
+  const auto patience =
+      Deadline::in(std::min<BootClock::duration>(kStragglerPatience, context.deadline.remaining() / 4));
   for (;;) {
     const auto output = ask(open_snapshots_query(comment(context)), context);
     if (!output) return tl::unexpected(output.error());
@@ -327,6 +331,9 @@ const QuiescerType& hana_quiescer_type() {
                .description = "the account that has the key; <sid>adm of the only system when absent"},
               {.name = "database", .description = "the database to log in to; SYSTEMDB where there is one"},
               {.name = "hdbsql", .description = "the program, when it is not in a standard place"},
+              {.name = "hdbsql_options",
+               .type = OptionType::text_list,
+               .description = "more options for it, such as those for TLS"},
               {.name = "freeze_log",
                .type = OptionType::boolean,
                .description = "freeze the filesystem of the log volume too: commits wait for the thaw"},

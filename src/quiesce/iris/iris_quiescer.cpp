@@ -5,10 +5,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <system_error>
-#include <thread>
+#include <functional>
 #include <utility>
 
+#include "dlm_freeze/base/thread.hpp"
 #include "quiesce/iris/backup_general.hpp"
 #include "quiesce/iris/locations.hpp"
 #include "quiesce/iris/log_files.hpp"
@@ -30,11 +30,13 @@ constexpr seconds kLongestSession{3600};
 /// After what time of suspension processes that update are made to wait: the default of IRIS, and the most it takes.
 constexpr seconds kBlockAfterLeast{600};
 constexpr seconds kBlockAfterMost{1200};
-/// How long an ExternalFreeze whose end was not seen is watched for: in a container it outlives `docker exec`.
-constexpr seconds kStragglerPatience{3};
+/// How long at most an ExternalFreeze whose end was not seen is watched for. On the host its process was killed; in a
+/// container it outlives `docker exec`.
+constexpr auto kHostPatience = std::chrono::milliseconds(500);
+constexpr auto kContainerPatience = seconds(3);
 constexpr auto kStragglerPause = std::chrono::milliseconds(250);
 
-constexpr const char* kInstanceFact = "instance";
+constexpr const char* kInstancesFact = "instances";
 
 /// "exited with status 1 (Access Denied)".
 std::string ending_of(const ProgramResult& result) {
@@ -89,7 +91,7 @@ class IrisQuiescer final : public Quiescer {
   [[nodiscard]] Result<bool> is_suspended(const Target& target, const StageContext& context) const;
   [[nodiscard]] bool is_down(const Target& target, const StageContext& context) const;
 
-  [[nodiscard]] Error about(Error error) const { return error.with_context(name_); }
+  [[nodiscard]] Error about(const Error& error) const { return error.with_context(name_); }
   [[nodiscard]] Error about(const Target& target, const Error& error) const {
     return error.with_context(name_ + ": instance " + target.instance.name);
   }
@@ -108,20 +110,12 @@ class IrisQuiescer final : public Quiescer {
 Result<void> IrisQuiescer::each(StageContext& context, const Step& step) {
   std::vector<StageContext> contexts(targets_.size(), context);
   std::vector<Result<void>> results(targets_.size());
-  const auto run = [&](std::size_t i) {
+  std::vector<std::function<void()>> jobs;
+  for (std::size_t i = 0; i < targets_.size(); ++i) {
     contexts[i].notes.clear();
-    results[i] = step(targets_[i], contexts[i]);
-  };
-  std::vector<std::thread> threads;
-  for (std::size_t i = 1; i < targets_.size(); ++i) {
-    try {
-      threads.emplace_back(run, i);
-    } catch (const std::system_error&) {
-      run(i);
-    }
+    jobs.emplace_back([&, i] { results[i] = step(targets_[i], contexts[i]); });
   }
-  if (!targets_.empty()) run(0);
-  for (std::thread& thread : threads) thread.join();
+  run_in_parallel(jobs);
 
   Result<void> first;
   for (std::size_t i = 0; i < targets_.size(); ++i) {
@@ -244,11 +238,14 @@ Result<void> IrisQuiescer::prepare(StageContext& context) {
 Result<std::vector<Fact>> IrisQuiescer::quiesce(StageContext& context) {
   auto frozen = each(context, [this](Target& target, const StageContext& stage) { return freeze(target, stage); });
   if (!frozen) return tl::unexpected(frozen.error());
+  Fact instances{kInstancesFact, ""};
   std::vector<Fact> facts;
   for (const Target& target : targets_) {
-    facts.push_back({kInstanceFact, target.instance.name});
-    facts.push_back({target.instance.name + "_version", target.instance.version});
+    const IrisInstance& instance = target.instance;
+    instances.value += (instances.value.empty() ? "" : ",") + instance.name;
+    facts.push_back({"version of " + instance.name, instance.version});
   }
+  facts.push_back(std::move(instances));
   return facts;
 }
 
@@ -302,7 +299,8 @@ Result<void> IrisQuiescer::thaw(const Target& target, const StageContext& contex
 
 /// For a freeze whose end was not seen: it may come to that yet.
 Result<void> IrisQuiescer::thaw_straggler(const Target& target, const StageContext& context) const {
-  const Deadline until = Deadline::in(kStragglerPatience);
+  const BootClock::duration patience = tools_.in_container() ? BootClock::duration(kContainerPatience) : kHostPatience;
+  const auto until = Deadline::in(std::min(patience, context.deadline.remaining() / 4));
   do {
     const auto suspended = is_suspended(target, context);
     if (!suspended && is_down(target, context)) return {};
@@ -345,7 +343,9 @@ Result<void> IrisQuiescer::recover(StageContext& context, const std::vector<Fact
   // Without facts it died half-way: any may be frozen, or become so.
   const auto is_ours = [&](const Target& target) {
     return facts.empty() || std::any_of(facts.begin(), facts.end(), [&](const Fact& fact) {
-             return fact.key == kInstanceFact && fact.value == target.instance.name;
+             const auto names = split(fact.value, ',');
+             return fact.key == kInstancesFact &&
+                    std::find(names.begin(), names.end(), target.instance.name) != names.end();
            });
   };
   return each(context, [&](Target& target, const StageContext& stage) -> Result<void> {

@@ -44,10 +44,8 @@ std::vector<DataLocation> locations_in_cpf(const std::vector<IniEntry>& cpf) {
       const bool is_local = fields.size() < 2 || trimmed(fields[1]).empty();
       if (is_local) add(locations, "database " + entry.key, directory);
       if (is_local && fields.size() > 5) add(locations, "streams of " + entry.key, trimmed(fields[5]));
-    } else if (entry.section == "Journal" && entry.key == "CurrentDirectory") {
+    } else if (entry.section == "Journal" && (entry.key == "CurrentDirectory" || entry.key == "AlternateDirectory")) {
       add(locations, "journal", directory);
-    } else if (entry.section == "Journal" && entry.key == "AlternateDirectory") {
-      add(locations, "alternate journal", directory);
     } else if (entry.section == "config" && entry.key == "wijdir") {
       add(locations, "write image journal", directory);
     }

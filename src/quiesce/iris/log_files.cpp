@@ -13,7 +13,11 @@ namespace dlm_freeze {
 namespace {
 
 Result<void> make_directory(const std::string& path, mode_t mode) {
-  if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return system_failure("cannot make " + path, errno);
+  if (::mkdir(path.c_str(), mode) == 0) {
+    if (::chmod(path.c_str(), mode) != 0) return system_failure("cannot make " + path, errno);  // Whatever the umask.
+  } else if (errno != EEXIST) {
+    return system_failure("cannot make " + path, errno);
+  }
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) return system_failure("cannot look at " + path, errno);
   if (!S_ISDIR(status.st_mode)) return failure(path + " is no directory: remove it");

@@ -15,6 +15,7 @@
 namespace dlm_freeze {
 namespace {
 
+constexpr std::size_t kAccountSize = std::size_t{64} * 1024;  // More than an entry of the account database takes.
 constexpr std::array kProgramDirectories = {"/usr/bin", "/usr/local/bin"};
 
 bool is_executable(const std::string& path) { return ::access(path.c_str(), X_OK) == 0; }
@@ -41,7 +42,7 @@ Result<std::string> owner_of(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) return system_failure("cannot look at " + path, errno);
   if (status.st_uid == 0) return std::string();
-  std::array<char, 4096> buffer{};
+  std::vector<char> buffer(kAccountSize);
   passwd entry{};
   passwd* found = nullptr;
   ::getpwuid_r(status.st_uid, &entry, buffer.data(), buffer.size(), &found);

@@ -279,6 +279,11 @@ TEST_F(HanaQuiescer, RefusesOptionsThatWouldBeTakenForOthers) {
   EXPECT_EQ(make({{"hdbsql", "hdbsql"}}).error().message, "hana.hdbsql: 'hdbsql' is no absolute path");
 }
 
+TEST_F(HanaQuiescer, PassesTheOptionsThatAreConfigured) {
+  EXPECT_TRUE(probed(*made({{"hdbsql_options", Json::Array{"-e"}}})));
+  EXPECT_THAT(hana_->take_calls(), StartsWith("encrypted\n"));
+}
+
 TEST_F(HanaQuiescer, LogsInToTheDatabaseThatIsConfigured) {
   const auto ready = probed(*made({{"database", "TENANT"}}));
   EXPECT_TRUE(ready);

@@ -121,10 +121,10 @@ TEST(IrisCpf, NamesDatabasesAndJournals) {
       "SALES=/sales/,SALESERVER\r\nSTREAMS=/s/,,0,0,,/blobs/\r\nWINDOWS=c:\\x\\\r\n; a comment=/no/\r\n"
       "[Journal]\r\nAlternateDirectory=/alt/\r\nCurrentDirectory=/jrn/\r\nFileSizeLimit=1024\r\n"
       "[Namespaces]\r\nUSER=USER\r\n[config]\r\nwijdir=/wij/\r\n");
-  EXPECT_THAT(paths_of(locations_in_cpf(cpf)),
-              ElementsAre("database IRISSYS /usr/irissys/mgr/", "database BILLING /usr/billing/",
-                          "database STREAMS /s/", "streams of STREAMS /blobs/", "alternate journal /alt/",
-                          "journal /jrn/", "write image journal /wij/"));
+  EXPECT_THAT(
+      paths_of(locations_in_cpf(cpf)),
+      ElementsAre("database IRISSYS /usr/irissys/mgr/", "database BILLING /usr/billing/", "database STREAMS /s/",
+                  "streams of STREAMS /blobs/", "journal /alt/", "journal /jrn/", "write image journal /wij/"));
 }
 
 TEST(IrisCpf, IsFoundWhereTheInstanceSays) {
@@ -189,9 +189,13 @@ TEST(IrisLogFiles, LieWhereTheInstancesAccountAndNobodyElseCanWrite) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";
   const fakes::Scratch scratch;
   const std::string parent = scratch / "logs";
+  const mode_t umask_before = ::umask(0077);  // As the watchdog has it.
   EXPECT_EQ(*log_directory_of("", parent), parent + "/root");
   for (int twice = 0; twice < 2; ++twice) EXPECT_EQ(*log_directory_of("daemon", parent), parent + "/daemon");
+  ::umask(umask_before);
   struct stat status {};
+  ASSERT_EQ(::stat(parent.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0755U);
   ASSERT_EQ(::stat((parent + "/daemon").c_str(), &status), 0);
   EXPECT_NE(status.st_uid, 0U);
   EXPECT_EQ(status.st_mode & 0777, 0700U);

@@ -3,8 +3,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -70,6 +73,66 @@ TEST(Registry, SaysWhichPackageAModuleIsIn) {
   EXPECT_EQ(type.error().message,
             "the module for mysql is not installed (/nowhere/modules/quiesce-mysql.so): install the package "
             "dlm-freeze-mysql");
+}
+
+/// The sample module, in a directory that root alone can write.
+class RegistryWithASample : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "a module has to belong to root";
+    install("quiesce-flag_file.so");
+  }
+  void install(const std::string& name) const {
+    scratch_.write(name, fakes::content_of(DLM_FREEZE_SAMPLE_MODULE));
+    ::chmod((scratch_ / name).c_str(), 0644);
+  }
+  [[nodiscard]] std::string error_for(const std::string& name) const {
+    QuiescerRegistry registry({}, {}, scratch_.path());
+    const auto type = registry.find(name);
+    return type ? "none" : type.error().message;
+  }
+  fakes::Scratch scratch_;
+};
+
+TEST_F(RegistryWithASample, FindsAModuleItHasNotHeardOf) {
+  QuiescerRegistry registry({}, {}, scratch_.path());
+  const auto type = registry.find("flag_file");
+  ASSERT_TRUE(type) << type.error().message;
+  EXPECT_EQ((*type)->name, "flag_file");
+  EXPECT_THAT(registry.names(), ElementsAre("flag_file"));
+  EXPECT_EQ(*registry.find("flag_file"), *type) << "loaded once";
+
+  const std::string flag = scratch_ / "flag";
+  const QuiescerConfig config{"flag_file", "app", true, Json::Object{{"path", flag}}};
+  ASSERT_TRUE(check_options(**type, config.options, "quiescers[0]"));
+  auto quiescer = (*type)->create(config);
+  ASSERT_TRUE(quiescer) << quiescer.error().message;
+  StageContext context{
+      Deadline::in(std::chrono::seconds(5)), -1, "None", [](const std::string&) { return Coverage(); }, {}};
+  EXPECT_TRUE((*quiescer)->probe(context));
+  EXPECT_TRUE((*quiescer)->quiesce(context));
+  EXPECT_EQ(::access(flag.c_str(), F_OK), 0);
+  EXPECT_TRUE((*quiescer)->release(context, Outcome::completed));
+  EXPECT_NE(::access(flag.c_str(), F_OK), 0);
+}
+
+TEST_F(RegistryWithASample, RefusesOneThatOthersMayChange) {
+  ::chmod((scratch_ / "quiesce-flag_file.so").c_str(), 0666);
+  EXPECT_EQ(error_for("flag_file"), "the module for flag_file is refused: " + (scratch_ / "quiesce-flag_file.so") +
+                                        " can be written by others than root: chmod go-w " +
+                                        (scratch_ / "quiesce-flag_file.so"));
+}
+
+TEST_F(RegistryWithASample, RefusesOneWithTheNameOfAnother) {
+  install("quiesce-other.so");
+  EXPECT_EQ(error_for("other"), (scratch_ / "quiesce-other.so") + " holds the type 'flag_file': rename it accordingly");
+}
+
+TEST_F(RegistryWithASample, TakesNoPathForAName) {
+  install("sub/quiesce-x.so");
+  for (const char* name : {"../flag_file", "x/../flag_file", "Flag_File", "flag_file.so", "flag file", ""}) {
+    EXPECT_EQ(error_for(name), "there is no quiescer of type '" + std::string(name) + "'; there are: ");
+  }
 }
 
 TEST(Registry, RefusesAModuleThatIsNone) {

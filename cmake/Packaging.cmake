@@ -2,8 +2,8 @@
 # What is installed, and the Debian packages that CPack makes of it (scripts/package). The .rpm has a spec of its own,
 # packaging/rpm/dlm-freeze.spec, which installs by the same rules.
 #
-# Components: base, mysql, postgresql are packages. `here` is what a plain `cmake --install` puts elsewhere or does not
-# need; `debian` is the other way round: only in the packages.
+# Components: base, mysql and postgresql are packages. `here` is what the Debian packages have elsewhere or in another form;
+# what only they have is marked EXCLUDE_FROM_ALL, which means: only where its component is asked for, as CPack does.
 
 # compressed(<variable> <file> <name>): <file> as <name>.gz in the build tree, whose path goes into <variable>. Without name
 # and time in it, so that it is the same whenever it is built.
@@ -39,9 +39,7 @@ install(FILES ${completions}.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-comp
         COMPONENT base)
 install(FILES ${completions}.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT base)
 install(FILES ${completions}.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions RENAME _dlm-freeze COMPONENT here)
-install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT here)
 
-# EXCLUDE_FROM_ALL: only where the component is asked for, which CPack does.
 install(FILES ${completions}.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions RENAME _dlm-freeze
         COMPONENT base EXCLUDE_FROM_ALL)
 install(FILES packaging/tmpfiles.conf DESTINATION lib/tmpfiles.d RENAME dlm-freeze.conf COMPONENT base EXCLUDE_FROM_ALL)
@@ -57,6 +55,7 @@ foreach(library libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libexpe
   endif()
 endforeach()
 
+install(FILES LICENSE ${notices} DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT here)
 foreach(component base mysql postgresql)
   set(package dlm-freeze-${component})
   string(REPLACE "-base" "" package ${package})

@@ -60,6 +60,43 @@ TEST_F(Checkpoint, IsRecordedWithWhereTheServerStands) {
   EXPECT_THAT(std::string(held.at("version")), testing::StartsWith(std::to_string(installation().version)));
 }
 
+TEST_F(Checkpoint, IsRepeatedOnlyWhereMuchWasWrittenSince) {
+  Server& server = add_main({"log_checkpoints=on"});
+  const auto checkpoints = [&] {
+    int count = 0;
+    const std::string log = server.log();
+    for (auto at = log.find("checkpoint complete"); at != std::string::npos;
+         at = log.find("checkpoint complete", at + 1))
+      ++count;
+    return count;
+  };
+  const int before = checkpoints();
+  expect(0, {"pre-script"});
+  expect(0, {"post-script"});
+  EXPECT_EQ(checkpoints(), before + 1);
+
+  // Another quiescer that prepares for longer, while much is written.
+  std::string write = "sleep 0.5; exec";
+  for (const std::string& word : server.command("psql", {"-q", "-c",
+                                                         "SELECT count(pg_logical_emit_message(false, 'x', repeat('x', "
+                                                         "1000000))) FROM generate_series(1, 100)"}))
+    write += " \"" + word + "\"";
+  write_text("/srv/bin/write", "#!/bin/sh\n" + write + "\n");
+  fs::permissions("/srv/bin/write", fs::perms::owner_all);
+  configure(nlohmann::json{{"auto_thaw_seconds", 20},
+                           {"quiescers",
+                            {{{"type", "postgresql"}},
+                             {{"type", "command"},
+                              {"name", "writer"},
+                              {"prepare", {"/srv/bin/write"}},
+                              {"freeze", {"/bin/true"}},
+                              {"thaw", {"/bin/true"}}}}}}
+                .dump());
+  expect(0, {"pre-script"});
+  expect(0, {"post-script"});
+  EXPECT_EQ(checkpoints(), before + 3);
+}
+
 TEST_F(Checkpoint, ThatDoesNotEndInTimeIsAWarning) {
   Server& server = add_main();
   const pid_t checkpointer = server.process("checkpointer");

@@ -30,7 +30,8 @@ constexpr gid_t kNoGroup = 65534;
 bool is_used(const std::string& data) {
   std::error_code error;
   for (const auto& process : fs::directory_iterator("/proc")) {
-    if (fs::read_symlink(process.path() / "cwd", error) == data) return true;
+    // Another test on this host may have a directory of the same name.
+    if (fs::equivalent(process.path() / "cwd", data, error)) return true;
   }
   return false;
 }

@@ -18,6 +18,8 @@ constexpr auto kLocateTimeout = std::chrono::seconds(1);
 /// The checkpoint in `quiesce` is for what has become dirty since the one in `prepare`; other databases may be locked
 /// meanwhile.
 constexpr auto kSecondCheckpointLimit = std::chrono::seconds(2);
+/// WAL to replay for which it is not worth while: recovery takes about a second for as much.
+constexpr const char* kLittleWal = "67108864";  // bytes
 /// What the server gets, beyond its own time-out, to say that it has stopped a statement.
 constexpr auto kCancelGrace = milliseconds(200);
 
@@ -303,13 +305,26 @@ Result<std::vector<Fact>> PostgresqlQuiescer::facts(const Patience& patience) {
   return facts;
 }
 
+/// Not after a first one that was not done in time: it would only wait for that one.
+Result<bool> PostgresqlQuiescer::needs_second_checkpoint(const Patience& patience) {
+  if (mode_ != PostgresqlMode::checkpoint || !first_checkpoint_done_) return false;
+  const auto row =
+      connection_->row(std::string("SELECT pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
+                                   " ELSE pg_current_wal_lsn() END, redo_lsn) > ") +
+                           kLittleWal + " FROM pg_control_checkpoint()",
+                       patience);
+  if (!row) return tl::unexpected(about(row.error()));
+  return (*row)[0] == "t";
+}
+
 Result<std::vector<Fact>> PostgresqlQuiescer::quiesce(StageContext& context) {
   const Patience patience = patience_of(context);
   if (auto connected = connect(patience); !connected) return tl::unexpected(connected.error());
   if (mode_ == PostgresqlMode::backup) {
     if (auto started = start_backup(context); !started) return tl::unexpected(started.error());
-  } else if (mode_ == PostgresqlMode::checkpoint && first_checkpoint_done_) {
-    // After a first one that was not done in time this would only wait for that one.
+  } else if (const auto needed = needs_second_checkpoint(patience); !needed) {
+    return tl::unexpected(needed.error());
+  } else if (*needed) {
     const auto limit = std::min<BootClock::duration>(kSecondCheckpointLimit, context.deadline.remaining() / 2);
     if (auto done = checkpoint(context, limit, false); !done) return tl::unexpected(done.error());
     if (auto connected = connect(patience); !connected) return tl::unexpected(connected.error());

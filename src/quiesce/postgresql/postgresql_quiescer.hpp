@@ -66,6 +66,7 @@ class PostgresqlQuiescer final : public Quiescer {
   Result<void> choose_mode(const Server& server, bool all_frozen, std::vector<LogLine>& notes);
   Result<void> checkpoint(StageContext& context, BootClock::duration limit, bool required);
   Result<Reply> run_bounded(const std::string& statement, BootClock::duration limit, const Patience& patience);
+  Result<bool> needs_second_checkpoint(const Patience& patience);
   Result<void> start_backup(const StageContext& context);
   Result<std::vector<Fact>> facts(const Patience& patience);
   Result<void> finish_backup(StageContext& context);

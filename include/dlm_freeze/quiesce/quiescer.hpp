@@ -98,8 +98,8 @@ class Quiescer {
   [[nodiscard]] virtual Result<void> release(StageContext& context, Outcome outcome) = 0;
 
   /// Undoes what outlives a process that died after `quiesce` was called, or just before, on another object made from
-  /// the same configuration in another process. `facts` is what `quiesce` gave, or `intent` if it did not come that far.
-  /// A hold that ends with its connection needs nothing.
+  /// the same configuration in another process. `facts` is what `quiesce` gave, or `intent` if it did not come that
+  /// far. A hold that ends with its connection needs nothing.
   [[nodiscard]] virtual Result<void> recover(StageContext& context, const std::vector<Fact>& facts);
 };
 

@@ -25,7 +25,6 @@ namespace {
 
 constexpr std::size_t kOutputLimit = std::size_t{16} * 1024;
 constexpr int kCannotExecute = 127;
-constexpr const char* kUsualPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How long a killed program may take to be gone. One that waits in the kernel is not waited for.
 constexpr auto kKillPatience = std::chrono::seconds(2);
 
@@ -89,7 +88,7 @@ Result<Launch> launch_of(const Program& program) {
   add_default(launch.environment, "USER", account->name);
   add_default(launch.environment, "LOGNAME", account->name);
   add_default(launch.environment, "SHELL", shell);
-  add_default(launch.environment, "PATH", kUsualPath);
+  add_default(launch.environment, "PATH", kProgramPath);
   if (program.login) start_by_login_shell(launch, shell);
   // An ordinary user cannot change to anybody, and need not change to himself.
   launch.changes_user = ::geteuid() == 0 || account->uid != ::geteuid();

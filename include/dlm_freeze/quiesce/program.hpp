@@ -14,6 +14,9 @@
 
 namespace dlm_freeze {
 
+/// Where programs find others when nothing else is said; of root, and of an account before its profile.
+inline constexpr const char* kProgramPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// A program to run: never a line for a shell, in a session and process group of its own, in /, with no descriptors but
 /// its standard ones and no environment but what stands here.
 struct Program {

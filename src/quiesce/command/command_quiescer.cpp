@@ -63,7 +63,7 @@ class CommandQuiescer final : public Quiescer {
                                 const StageContext& context) const {
     Program program{argv, {"LANG=C.UTF-8"}, os_user_, true};
     if (os_user_.empty()) {
-      program.environment.emplace_back("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+      program.environment.push_back(std::string("PATH=") + kProgramPath);
       program.environment.emplace_back("HOME=/root");
     }
     program.environment.push_back("DLM_FREEZE_EXECUTION_ID=" + context.execution_id);

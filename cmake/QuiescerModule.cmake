@@ -7,7 +7,7 @@ function(dlm_freeze_add_quiescer_module)
   cmake_parse_arguments(PARSE_ARGV 0 arg "NOT_INSTALLED" "NAME" "SOURCES;LIBS")
   set(target dlm_freeze_${arg_NAME})
   add_library(${target} MODULE ${arg_SOURCES})
-  target_link_libraries(${target} PRIVATE dlm_freeze_core dlm_freeze_options ${arg_LIBS})
+  target_link_libraries(${target} PRIVATE dlm_freeze_core dlm_freeze_options dlm_freeze_older_glibc ${arg_LIBS})
   target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL)
   set_target_properties(
     ${target}

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 # How a test gets into CTest: with labels and a time-out, always.
 #
-# Labels: unit, process, cli, root, mysql, postgresql, structure, model. Whatever needs root carries "root" among
-# others, and skips itself (GTEST_SKIP, exit code 77) where it cannot run; scripts/test fails if such a test is skipped
-# although the machine allows it. SERIAL: nothing else runs at the same time.
+# Labels: unit, process, cli, root, mysql, postgresql, servers, structure, packaging, model. Whatever needs root carries
+# "root" among others, and skips itself (GTEST_SKIP, exit code 77) where it cannot run; scripts/test fails if such a test
+# is skipped although the machine allows it. SERIAL: nothing else runs at the same time.
 
 include(GoogleTest)
+
+add_custom_target(unprivileged_tests)
 
 # dlm_freeze_add_test(NAME <target> SOURCES <file>... LABELS <label>... [TIMEOUT <seconds>] [LIBS <library>...] [SERIAL])
 #
 # A GoogleTest binary. It may include private headers as "fs/mount_table.hpp" and helpers as "fakes/kernel.hpp", and
-# knows DLM_FREEZE_BINARY, the path of the agent, and DLM_FREEZE_TEST_DATA, that of tests/data. In CTest its tests are
+# knows DLM_FREEZE_BINARY, the path of the agent, DLM_FREEZE_SOURCE_DIR, and DLM_FREEZE_TEST_DATA, that of tests/data.
+# The target `unprivileged_tests` builds those that do not need root. In CTest its tests are
 # <target>.<suite>.<test>; TIMEOUT, 60 unless said, is for each of them.
 function(dlm_freeze_add_test)
   cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "NAME;TIMEOUT" "SOURCES;LABELS;LIBS")
@@ -20,14 +23,19 @@ function(dlm_freeze_add_test)
   target_link_libraries(${arg_NAME} PRIVATE dlm_freeze_core dlm_freeze_options ${arg_LIBS} GTest::gmock_main)
   target_include_directories(${arg_NAME} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(${arg_NAME} PRIVATE DLM_FREEZE_BINARY="$<TARGET_FILE:dlm_freeze_cli>"
+                                                 DLM_FREEZE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                                                  DLM_FREEZE_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
   set_target_properties(${arg_NAME} PROPERTIES CXX_CLANG_TIDY "") # GoogleTest's macros break most of its rules
   add_dependencies(${arg_NAME} dlm_freeze_cli)
+  if(NOT "root" IN_LIST arg_LABELS)
+    add_dependencies(unprivileged_tests ${arg_NAME})
+  endif()
 
   gtest_discover_tests(
     ${arg_NAME}
     TEST_PREFIX ${arg_NAME}.
     TEST_LIST tests_of_${arg_NAME}
+    NO_PRETTY_VALUES # a parameter with a name has it in the test's name already
     DISCOVERY_MODE PRE_TEST
     DISCOVERY_TIMEOUT 30)
 

@@ -40,6 +40,8 @@ Result<void> run(const CommandLine& line, CommandContext& context) {
       return dry_run(*settings, context);
     case Command::status:
       return status(*settings, context);
+    case Command::history:
+      return history(*settings, context);
   }
   return {};
 }

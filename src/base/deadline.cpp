@@ -34,7 +34,10 @@ std::string format_utc(WallTime when) {
 }
 
 std::string format_seconds(BootClock::duration span) {
-  const double seconds = std::chrono::duration<double>(span).count();
+  return format_seconds(std::chrono::duration<double>(span).count());
+}
+
+std::string format_seconds(double seconds) {
   std::array<char, 48> text{};
   const int length = std::snprintf(text.data(), text.size(), "%.3f", seconds);
   return {text.data(), static_cast<std::size_t>(std::max(length, 0))};

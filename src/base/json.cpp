@@ -152,7 +152,13 @@ Result<Json> Json::parse(std::string_view text) {
 }
 
 std::string Json::dump() const {
-  return to_library(*this).dump(2, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace) + "\n";
+  constexpr int kIndent = 2;
+  return to_library(*this).dump(kIndent, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+std::string Json::dump_line() const {
+  constexpr int kOneLine = -1;
+  return to_library(*this).dump(kOneLine, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 Json Json::without(std::initializer_list<std::string_view> keys) const {

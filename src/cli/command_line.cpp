@@ -13,6 +13,8 @@
 namespace dlm_freeze {
 namespace {
 
+constexpr int kMostSessions = 100'000;
+
 /// DLM passes "None" when it has no id, else a UUID.
 std::string check_execution_id(const std::string& text) {
   constexpr std::string_view kPattern = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
@@ -21,6 +23,10 @@ std::string check_execution_id(const std::string& text) {
   };
   const bool is_uuid = text.size() == kPattern.size() && std::equal(text.begin(), text.end(), kPattern.begin(), fits);
   return is_uuid || text == "None" ? "" : "'" + text + "' is neither None nor a UUID";
+}
+
+std::string check_absolute(const std::string& path) {
+  return path.starts_with('/') && !path.ends_with('/') ? "" : "'" + path + "' is not the absolute path of a file";
 }
 
 class Parser {
@@ -34,8 +40,9 @@ class Parser {
     app_.add_option("--log-level", line_.log_level, "Least important lines to print: debug, info, warn or error [info]")
         ->transform(CLI::CheckedTransformer(kLevels).description(""))
         ->type_name("LEVEL");
-    app_.add_option("--state-dir", line_.state_directory,
-                    std::string("Where the session is kept [") + StateDirectory::kDefaultPath + "]")
+    app_.add_option(
+            "--state-dir", line_.state_directory,
+            std::string("Where the session, and then also the history, is kept [") + StateDirectory::kDefaultPath + "]")
         ->type_name("DIR");
     app_.footer(
         "Exit codes: 0 done; 1 usage; 201 pre-script failed, everything was undone; 202 post-script failed or\n"
@@ -50,6 +57,10 @@ class Parser {
         ->check(CLI::Range(1, kLongestAutoThaw).description(""))
         ->type_name("SECONDS");
     add_timeout(pre, "Seconds that all of it may take [8]");
+    pre->add_option("--metrics-file", line_.metrics_file,
+                    "File for Prometheus to be replaced when the session has ended [none]")
+        ->check(CLI::Validator(check_absolute, ""))
+        ->type_name("FILE");
 
     CLI::App* post = add(Command::post_script, "Thaw the filesystems and release the databases");
     add_execution_id(post);
@@ -65,6 +76,13 @@ class Parser {
         add(Command::status, "Print whether a session is active, what it holds and how the last one ended");
     add_json(status);
     status->add_flag("--watch", line_.watch, "Count down until the session ends");
+
+    CLI::App* history =
+        add(Command::history, "Print the last sessions, how each ended and how long it kept things frozen");
+    add_json(history);
+    history->add_option("--last", line_.last, "How many sessions [20]")
+        ->check(CLI::Range(1, kMostSessions).description(""))
+        ->type_name("N");
   }
 
   Result<CommandLine> parse(int argc, const char* const* argv) {
@@ -130,6 +148,8 @@ std::string_view to_string(Command command) {
       return "dry-run";
     case Command::status:
       return "status";
+    case Command::history:
+      return "history";
   }
   return "";
 }

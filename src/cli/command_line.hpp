@@ -23,6 +23,8 @@ struct CommandLine {
   bool probe = false;
   bool json = false;
   bool watch = false;
+  std::optional<std::string> metrics_file;
+  std::optional<int> last;
 
   /// Set for --help and --version: print this and be done.
   std::optional<std::string> text;

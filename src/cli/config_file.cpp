@@ -138,6 +138,14 @@ constexpr std::array kConfigKeys = {
               [](const Json& json, const std::string& where, Reading& to) {
                 return assign(seconds_from(json, where, kLongestTimeout), to.settings.timeout);
               }},
+    ConfigKey{"metrics_file",
+              [](const Json& json, const std::string& where, Reading& to) -> Result<void> {
+                const std::string* path = json.as_string();
+                if (path == nullptr || !path->starts_with('/') || path->ends_with('/'))
+                  return bad(json, where + " must be the absolute path of a file");
+                to.settings.metrics_file = *path;
+                return {};
+              }},
     ConfigKey{"filesystems",
               [](const Json& json, const std::string& where, Reading& to) {
                 return read_object(json, where, to.settings.filesystems, kSelectionKeys);

@@ -23,6 +23,7 @@ struct FileSettings {
   std::optional<std::chrono::seconds> timeout;
   Selection filesystems = Settings().filesystems;
   std::optional<std::vector<QuiescerConfig>> quiescers;
+  std::string metrics_file;
 };
 
 /// Reads a configuration. Unknown keys, wrong types and values out of range are errors that name the key and the line.

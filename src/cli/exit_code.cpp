@@ -40,6 +40,7 @@ ExitCode exit_code(Command command, ErrorKind kind) {
     case Command::post_script:
       return of_post_script(kind);
     case Command::status:
+    case Command::history:
       return ExitCode::usage;
   }
   return ExitCode::usage;

@@ -5,7 +5,7 @@
 
 namespace dlm_freeze {
 
-enum class Command { pre_script, post_script, dry_run, status };
+enum class Command { pre_script, post_script, dry_run, status, history };
 
 /// The exit codes that callers act on; README.md says what each means.
 enum class ExitCode {

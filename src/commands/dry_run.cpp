@@ -73,7 +73,8 @@ Json to_json(const HostPlan& plan, const std::vector<Finding>& findings) {
                                   {"ready", finding.result.has_value()},
                                   {"message", finding.result ? "" : finding.result.error().message}});
   }
-  return Json::Object{{"mounts", mounts}, {"quiescers", quiescers}, {"probes", probes}};
+  const std::string problem = plan.databases_known ? "" : plan.databases_known.error().message;
+  return Json::Object{{"mounts", mounts}, {"quiescers", quiescers}, {"problem", problem}, {"probes", probes}};
 }
 
 std::string mount_table(const HostPlan& plan) {
@@ -109,6 +110,7 @@ std::string quiescer_table(const HostPlan& plan) {
 /// Tries, without changing anything, what would make pre-script fail.
 std::vector<Finding> probe_all(HostPlan& plan, const Settings& settings, CommandContext& context) {
   std::vector<Finding> findings = {{"privilege", check_privilege()}};
+  if (!plan.databases_known) findings.push_back({"databases", plan.databases_known});
   const auto state = StateDirectory::open(settings.state_directory, false);
   if (state) {
     const auto locked = state->is_locked();
@@ -139,10 +141,11 @@ std::vector<Finding> probe_all(HostPlan& plan, const Settings& settings, Command
 
 Result<void> dry_run(const Settings& settings, CommandContext& context) {
   auto plan = plan_host(settings, context);
-  if (!plan) {
+  if (!plan) return tl::unexpected(plan.error());
+  if (settings.quiescers && !plan->databases_known && !settings.probe) {
     // What is wrong with the configuration is not what pre-script would meet on the host.
-    if (!settings.probe && plan.error().kind == ErrorKind::failed) plan.error().kind = ErrorKind::usage;
-    return tl::unexpected(plan.error());
+    if (plan->databases_known.error().kind == ErrorKind::failed) plan->databases_known.error().kind = ErrorKind::usage;
+    return plan->databases_known;
   }
   std::vector<Finding> findings;
   if (settings.probe) findings = probe_all(*plan, settings, context);
@@ -155,9 +158,14 @@ Result<void> dry_run(const Settings& settings, CommandContext& context) {
     for (const std::string& pattern : plan->freeze.unmatched) {
       context.out << "\nThe configuration's " << printable(pattern) << " matches no mount point.\n";
     }
+    if (!plan->databases_known) {
+      context.out << "\npre-script would fail: " << printable(plan->databases_known.error().message) << "\n";
+    }
+    const auto running = std::count_if(plan->quiescers.begin(), plan->quiescers.end(),
+                                       [](const FoundQuiescer& found) { return found.presence.running; });
     context.out << "\n"
                 << count_of(plan->freeze.filesystems.size(), "filesystem") << " would be frozen, "
-                << count_of(plan->quiescers.size(), "database") << " quiesced. Nothing was changed.\n";
+                << count_of(static_cast<std::size_t>(running), "database") << " quiesced. Nothing was changed.\n";
     for (const Finding& finding : findings) {
       if (finding.result) context.out << "probe of " << finding.name << ": ready\n";
     }

@@ -30,7 +30,7 @@ std::vector<std::string> existing(const std::vector<std::string>& paths) {
   return found;
 }
 
-Result<std::vector<FoundQuiescer>> find_quiescers(const Settings& settings, CommandContext& context) {
+Result<void> find_quiescers(const Settings& settings, CommandContext& context, std::vector<FoundQuiescer>& found) {
   std::vector<QuiescerConfig> configs;
   if (settings.quiescers) {
     configs = *settings.quiescers;
@@ -39,7 +39,6 @@ Result<std::vector<FoundQuiescer>> find_quiescers(const Settings& settings, Comm
     if (!detected) return tl::unexpected(detected.error());
     configs = std::move(*detected);
   }
-  std::vector<FoundQuiescer> found;
   for (QuiescerConfig& config : configs) {
     const auto type = context.registry.find(config.type);
     if (!type) return tl::unexpected(type.error());
@@ -55,7 +54,7 @@ Result<std::vector<FoundQuiescer>> find_quiescers(const Settings& settings, Comm
     for (const LogLine& note : stage.notes) context.log.write(note.level, note.text);
     found.push_back({{std::move(config), *type, std::move(*quiescer)}, std::move(*presence)});
   }
-  return found;
+  return {};
 }
 
 /// Says which database keeps a filesystem from being frozen.
@@ -101,8 +100,8 @@ std::chrono::seconds HostPlan::auto_thaw(std::chrono::seconds wanted, Log& log) 
 Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {
   auto table = MountTable::read();
   if (!table) return tl::unexpected(table.error());
-  auto quiescers = find_quiescers(settings, context);
-  if (!quiescers) return tl::unexpected(quiescers.error());
+  std::vector<FoundQuiescer> quiescers;
+  Result<void> databases_known = find_quiescers(settings, context, quiescers);
 
   Selection selection = settings.filesystems;
   selection.protect = existing(selection.protect);
@@ -110,15 +109,15 @@ Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {
   std::error_code error;
   const auto state = std::filesystem::weakly_canonical(settings.state_directory, error);
   selection.protect.push_back(error ? settings.state_directory : state.string());
-  for (const FoundQuiescer& quiescer : *quiescers) {
+  for (const FoundQuiescer& quiescer : quiescers) {
     for (const DataLocation& location : quiescer.presence.locations) {
       if (!location.may_be_frozen) selection.protect.push_back(location.path);
     }
   }
   const BlockStacks stacks = read_block_stacks(*table);
   FreezePlan freeze = plan_freeze(*table, stacks, selection);
-  explain(freeze, *quiescers);
-  return HostPlan{std::move(*table), std::move(freeze), std::move(*quiescers)};
+  explain(freeze, quiescers);
+  return HostPlan{std::move(*table), std::move(freeze), std::move(quiescers), std::move(databases_known)};
 }
 
 Result<void> check_privilege() {

@@ -20,6 +20,7 @@ struct HostPlan {
   MountTable table;
   FreezePlan freeze;
   std::vector<FoundQuiescer> quiescers;
+  Result<void> databases_known;  ///< An error: `quiescers` lacks what could not be looked for, and pre-script fails.
 
   /// Whether the filesystem that holds `path` is going to be frozen. Symbolic links in `path` are followed.
   [[nodiscard]] Coverage coverage(const std::string& path) const;
@@ -28,8 +29,7 @@ struct HostPlan {
   [[nodiscard]] std::chrono::seconds auto_thaw(std::chrono::seconds wanted, Log& log) const;
 };
 
-/// Looks at the host and decides. Errors: the table cannot be read; a quiescer of the configuration cannot be made, or
-/// is required and absent (ErrorKind::not_ready).
+/// Looks at the host and decides. Errors: the mount table cannot be read.
 [[nodiscard]] Result<HostPlan> plan_host(const Settings& settings, CommandContext& context);
 
 /// Fails when this process must not freeze: FIFREEZE needs CAP_SYS_ADMIN.

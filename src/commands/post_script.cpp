@@ -8,6 +8,7 @@
 #include "commands/host_plan.hpp"
 #include "commands/report.hpp"
 #include "dlm_freeze/commands/command_context.hpp"
+#include "dlm_freeze/fs/expedited_rcu.hpp"
 #include "dlm_freeze/watchdog/recovery.hpp"
 #include "dlm_freeze/watchdog/session_end.hpp"
 
@@ -79,6 +80,7 @@ class PostScript {
     const bool orphan = record.is_orphan(current_boot_id());
     if (orphan || record.has_leftovers()) {
       recover_orphan(state, record, context_.registry, context_.control, budget_);
+      static_cast<void>(ExpeditedRcu::open());  // Puts back what a freezer of it left set.
       if (orphan) record.problems.emplace_back("the sentinel was lost as well");
       record.end = SessionEnd::watchdog_lost;
       record.reported = false;
@@ -87,10 +89,15 @@ class PostScript {
     if (record.reported || (record.end == SessionEnd::rolled_back && record.ended_by.empty())) return repeated(record);
     record.reported = true;
     if (record.ended_by.empty()) record.ended_by = settings_.execution_id;
-    if (auto written = state.write_record(record); !written) context_.log.warn(written.error().message);
+    warn_of(state.write_record(record));
+    if (orphan) warn_of(remember(record));
     auto judged = verdict(record);
     if (judged) log_completion("post-script", context_);
     return judged;
+  }
+
+  void warn_of(const Result<void>& result) {
+    if (!result) context_.log.warn(result.error().message);
   }
 
   void log_outcome(const SessionRecord& record) {
@@ -98,17 +105,12 @@ class PostScript {
     if (record.execution_id != settings_.execution_id) {
       context_.log.warn("the session was started by execution " + record.execution_id);
     }
-    double longest = 0;
-    for (const FilesystemRecord& filesystem : record.filesystems)
-      longest = std::max(longest, filesystem.frozen_seconds);
     if (record.end == SessionEnd::completed) {
       const auto thawed = std::count_if(
           record.filesystems.begin(), record.filesystems.end(),
           [](const FilesystemRecord& filesystem) { return filesystem.state == to_string(FreezeState::thawed); });
-      context_.log.info(
-          "thawed " + count_of(static_cast<std::size_t>(thawed), "filesystem") + ", frozen for " +
-          format_seconds(std::chrono::duration_cast<BootClock::duration>(std::chrono::duration<double>(longest))) +
-          " seconds");
+      context_.log.info("thawed " + count_of(static_cast<std::size_t>(thawed), "filesystem") + ", frozen for " +
+                        format_seconds(record.longest_freeze()) + " seconds");
     }
   }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -35,8 +36,7 @@ class StageClock {
   [[nodiscard]] std::string summary() const {
     std::string text;
     for (const auto& [stage, seconds] : seconds_) {
-      text += (text.empty() ? "" : ", ") + stage + " " +
-              format_seconds(std::chrono::duration_cast<BootClock::duration>(std::chrono::duration<double>(seconds)));
+      text += (text.empty() ? "" : ", ") + stage + " " + format_seconds(seconds);
     }
     return text;
   }
@@ -45,6 +45,18 @@ class StageClock {
   BootClock::time_point last_;
   std::vector<std::pair<std::string, double>> seconds_;
 };
+
+/// Raises the limit on descriptors, where it is too low for so many filesystems: each takes its own and a life line.
+void allow_descriptors_for(std::size_t filesystems) {
+  constexpr rlim_t kEach = 3;
+  constexpr rlim_t kOthers = 128;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const rlim_t needed = std::min<rlim_t>(kEach * filesystems + kOthers, limit.rlim_max);
+  if (limit.rlim_cur >= needed) return;
+  limit.rlim_cur = needed;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 /// Whether a descriptor that is written to lies on a filesystem that is going to be frozen.
 bool will_be_frozen(int fd, const HostPlan& plan) {
@@ -72,20 +84,24 @@ void recover_earlier_session(const StateDirectory& state, CommandContext& contex
     context.log.warn("the record of the last session is not readable and is replaced: " + record.error().message);
     return;
   }
-  if (!*record || !((*record)->is_orphan(current_boot_id()) ||
-                    ((*record)->boot_id == current_boot_id() && (*record)->has_leftovers()))) {
-    return;
-  }
+  if (!*record || (*record)->boot_id != current_boot_id()) return;
+  const bool orphan = (*record)->is_orphan(current_boot_id());
+  if (!orphan && !(*record)->has_leftovers()) return;
   context.log.warn("the processes of session " + (*record)->execution_id +
                    " were killed; undoing what they left behind");
   recover_orphan(state, **record, context.registry, context.control, deadline);
   for (const std::string& problem : (*record)->problems) context.log.warn(problem);
+  if (!orphan) return;
+  if (auto remembered = remember(**record); !remembered) context.log.warn(remembered.error().message);
 }
 
 void log_plan(const HostPlan& plan, CommandContext& context) {
   for (const PlannedMount& planned : plan.freeze.mounts) {
+    const std::string mount_point = printable(planned.mount.mount_point);
     if (deserves_warning(planned.reason)) {
-      context.log.warn(printable(planned.mount.mount_point) + " is not frozen: " + planned.why);
+      context.log.warn(mount_point + " is not frozen: " + planned.why);
+    } else {
+      context.log.debug(mount_point + ": " + std::string(to_string(planned.verdict)) + ", " + printable(planned.why));
     }
   }
   for (const std::string& pattern : plan.freeze.unmatched) {
@@ -118,6 +134,7 @@ class PreScript {
     if (auto allowed = check_privilege(); !allowed) return allowed;
     auto plan = plan_host(settings_, context_);
     if (!plan) return tl::unexpected(plan.error());
+    if (!plan->databases_known) return plan->databases_known;
     log_plan(*plan, context_);
     const std::chrono::seconds auto_thaw = plan->auto_thaw(settings_.auto_thaw, context_.log);
     auto chosen = choose_quiescers(*plan, context_);
@@ -132,6 +149,7 @@ class PreScript {
     auto freezer_lock = state->open_lock(StateDirectory::Lock::freezer);
     if (!freezer_lock) return tl::unexpected(freezer_lock.error());
 
+    allow_descriptors_for(plan->freeze.filesystems.size());
     auto opening = FrozenFilesystems::open(plan->freeze, context_.control);
     if (!opening) return tl::unexpected(opening.error());
     for (const std::string& warning : opening->warnings) context_.log.warn(printable(warning));
@@ -141,10 +159,13 @@ class PreScript {
                         .lock = std::move(**lock),
                         .freezer_lock = std::move(*freezer_lock),
                         .filesystems = std::move(opening->filesystems),
+                        .rcu = ExpeditedRcu::open(),
                         .quiescers = std::move(*chosen),
                         .execution_id = settings_.execution_id,
                         .auto_thaw = auto_thaw,
                         .started_at = std::chrono::system_clock::now(),
+                        .history_file = settings_.history_file,
+                        .metrics_file = settings_.metrics_file,
                         .coverage = [&plan](const std::string& path) { return plan->coverage(path); },
                         .syslog = context_.syslog};
     if (session.filesystems.size() == 0 && session.quiescers.empty()) {
@@ -196,7 +217,7 @@ class PreScript {
       if (session.filesystems.state(i) == FreezeState::frozen) ++frozen_count;
     }
     context_.log.info("froze " + count_of(frozen_count, "filesystem") + " (" + clock_.summary() + "); auto-thaw in " +
-                      std::to_string(session.auto_thaw.count()) + " seconds");
+                      count_of(static_cast<std::size_t>(session.auto_thaw.count()), "second"));
     // Written before the hand-over: after it, nothing may come between success and exit.
     log_completion("pre-script", context_);
     return client.commit(budget_, clock_.seconds(), context_.log.syslog().take_held());

@@ -81,12 +81,12 @@ std::string to_text(const View& view) {
     TextTable table({"MOUNT POINT", "DEVICE", "STATE", "FROZEN FOR"});
     for (const FilesystemRecord& filesystem : record.filesystems) {
       double seconds = filesystem.frozen_seconds;
-      if (record.phase == Phase::held && view.active) {
+      if (record.phase == Phase::held && (view.active || view.orphaned())) {
         // The record was written when the session was committed and says how long it had been frozen by then.
         seconds += std::chrono::duration<double>(std::chrono::system_clock::now() - record.held_at).count();
       }
-      const auto span = std::chrono::duration_cast<BootClock::duration>(std::chrono::duration<double>(seconds));
-      table.add({printable(filesystem.mount_point), filesystem.device, filesystem.state, format_seconds(span) + " s"});
+      table.add(
+          {printable(filesystem.mount_point), filesystem.device, filesystem.state, format_seconds(seconds) + " s"});
     }
     text += "\n" + table.text();
   }

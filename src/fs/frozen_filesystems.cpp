@@ -49,6 +49,8 @@ std::string_view to_string(FreezeState state) {
   switch (state) {
     case FreezeState::idle:
       return "idle";
+    case FreezeState::syncing:
+      return "syncing";
     case FreezeState::freezing:
       return "freezing";
     case FreezeState::frozen:
@@ -133,8 +135,12 @@ int FrozenFilesystems::levels() const noexcept {
 
 void FrozenFilesystems::sync_all() noexcept {
   std::vector<std::function<void()>> jobs;
-  for (const Filesystem& filesystem : filesystems_) {
-    jobs.emplace_back([this, fd = filesystem.fd.get()] { static_cast<void>(control_->sync(fd)); });
+  for (std::size_t i = 0; i < size(); ++i) {
+    jobs.emplace_back([this, i] {
+      progress_[i].state.store(FreezeState::syncing);
+      static_cast<void>(control_->sync(filesystems_[i].fd.get()));
+      static_cast<void>(move(i, FreezeState::syncing, FreezeState::idle));
+    });
   }
   run_in_parallel(jobs);
 }

@@ -19,6 +19,8 @@ Result<Presence> Quiescer::locate(StageContext& /*context*/) { return Presence{}
 
 Result<void> Quiescer::prepare(StageContext& /*context*/) { return {}; }
 
+std::vector<Fact> Quiescer::intent() const { return {}; }
+
 Result<void> Quiescer::recover(StageContext& /*context*/, const std::vector<Fact>& /*facts*/) { return {}; }
 
 }  // namespace dlm_freeze

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::int64_t kVersion = 1;
 
-constexpr std::array kPhases = {Phase::preparing, Phase::freezing, Phase::held, Phase::ended};
+constexpr std::array kPhases = {Phase::preparing, Phase::freezing, Phase::held, Phase::ending, Phase::ended};
 constexpr std::array kEnds = {SessionEnd::none, SessionEnd::completed, SessionEnd::auto_thawed, SessionEnd::rolled_back,
                               SessionEnd::watchdog_lost};
 
@@ -36,6 +36,11 @@ class MemberReader {
     const Json* member = object_.find(key);
     const std::string* value = member != nullptr ? member->as_string() : nullptr;
     return value != nullptr ? *value : missing<std::string>(key);
+  }
+  /// Empty when it is absent: for what an earlier version did not write.
+  std::string text_if_there(std::string_view key) const {
+    const Json* member = object_.find(key);
+    return member != nullptr && member->as_string() != nullptr ? *member->as_string() : "";
   }
   std::int64_t integer(std::string_view key) {
     const Json* member = object_.find(key);
@@ -165,7 +170,9 @@ Json SessionRecord::to_json() const {
                       {"ended_at_ms", to_count(ended_at)},
                       {"ended_by", ended_by},
                       {"problems", problems},
-                      {"reported", reported}};
+                      {"reported", reported},
+                      {"history_file", history_file},
+                      {"metrics_file", metrics_file}};
 }
 
 Result<SessionRecord> SessionRecord::from_json(const Json& json) {
@@ -189,6 +196,8 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
   record.ended_at = from_count(reader.integer("ended_at_ms"));
   record.ended_by = reader.text("ended_by");
   record.reported = reader.boolean("reported");
+  record.history_file = reader.text_if_there("history_file");
+  record.metrics_file = reader.text_if_there("metrics_file");
   for (const auto& [stage, seconds] : reader.object("stage_seconds")) {
     const double* value = std::get_if<double>(&seconds.value());
     record.stage_seconds.emplace_back(stage, value != nullptr ? *value : 0);
@@ -223,6 +232,12 @@ bool SessionRecord::has_leftovers() const {
   return std::any_of(filesystems.begin(), filesystems.end(),
                      [](const FilesystemRecord& f) { return f.may_be_frozen; }) ||
          std::any_of(quiescers.begin(), quiescers.end(), [](const QuiescerRecord& q) { return q.quiesced; });
+}
+
+double SessionRecord::longest_freeze() const {
+  double longest = 0;
+  for (const FilesystemRecord& filesystem : filesystems) longest = std::max(longest, filesystem.frozen_seconds);
+  return longest;
 }
 
 std::string current_boot_id() {

@@ -95,7 +95,8 @@ Result<StateDirectory> StateDirectory::open(const std::string& path, bool create
     if (error == ELOOP || error == ENOTDIR) {
       return failure("the state directory " + path + " is a symbolic link or a file: remove it");
     }
-    return system_failure("cannot open the state directory " + path, error);
+    return system_failure("cannot open the state directory " + path + (error == EACCES ? " (run it as root)" : ""),
+                          error);
   }
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return system_failure("cannot examine " + path, errno);
@@ -115,6 +116,11 @@ Result<UniqueFd> StateDirectory::open_lock(Lock lock) const {
 bool StateDirectory::take(int fd) noexcept {
   struct flock range = whole_file(F_WRLCK);
   return ::fcntl(fd, F_OFD_SETLK, &range) == 0;
+}
+
+void StateDirectory::release(int fd) noexcept {
+  struct flock range = whole_file(F_UNLCK);
+  ::fcntl(fd, F_OFD_SETLK, &range);
 }
 
 Result<std::optional<UniqueFd>> StateDirectory::try_lock(Lock lock) const {

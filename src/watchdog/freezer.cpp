@@ -27,11 +27,13 @@ void keep_own(std::vector<int> descriptors) noexcept {
 }
 
 /// Freezes and answers; if pre-script is gone before the answer, undoes it, for perhaps nobody else is left to do so.
-void freeze(FrozenFilesystems& filesystems, int channel, const std::vector<UniqueFd>& life_lines, int lock) {
+void freeze(FrozenFilesystems& filesystems, ExpeditedRcu& rcu, int channel, const std::vector<UniqueFd>& life_lines,
+            int lock) {
   // Held elsewhere only by the freezer of an earlier session that hangs in the kernel: without an answer, pre-script
   // finds this one gone.
   if (!StateDirectory::take(lock)) return;
   const UniqueFd finished(::eventfd(0, EFD_CLOEXEC));
+  rcu.begin();
   run_detached([&] {
     filesystems.freeze_all([&](std::size_t i) { keep_own({filesystems[i].fd.get(), life_lines[i].get(), lock}); });
     const std::uint64_t one = 1;
@@ -40,8 +42,11 @@ void freeze(FrozenFilesystems& filesystems, int channel, const std::vector<Uniqu
   std::array<pollfd, 2> events = {pollfd{finished.get(), POLLIN, 0}, pollfd{channel, POLLIN, 0}};
   while (::poll(events.data(), events.size(), -1) < 0) {
   }
-  const bool deserted = events[0].revents == 0 || !send_message(channel, {verbs::kDone});
-  if (!deserted) return;
+  rcu.end();
+  const bool finished_all = events[0].revents != 0;
+  // Before the answer: from then on the next session may come, faster than this process and its threads end.
+  if (finished_all) StateDirectory::release(lock);
+  if (finished_all && send_message(channel, {verbs::kDone})) return;
   const std::vector<int> lives(filesystems.size(), finished.get());
   auto thawer = Thawer::create(filesystems, lives, FreezeState::undoing);
   while (thawer && !thawer->run(Deadline::in(std::chrono::hours(1)), false)) {
@@ -50,9 +55,9 @@ void freeze(FrozenFilesystems& filesystems, int channel, const std::vector<Uniqu
 
 }  // namespace
 
-void run_freezer(FrozenFilesystems& filesystems, const UniqueFd& channel, const std::vector<UniqueFd>& life_lines,
-                 const UniqueFd& lock) {
-  std::vector<int> keep = {channel.get(), lock.get()};
+void run_freezer(FrozenFilesystems& filesystems, ExpeditedRcu& rcu, const UniqueFd& channel,
+                 const std::vector<UniqueFd>& life_lines, const UniqueFd& lock) {
+  std::vector<int> keep = {channel.get(), lock.get(), rcu.fd()};
   for (const UniqueFd& life_line : life_lines) keep.push_back(life_line.get());
   for (std::size_t i = 0; i < filesystems.size(); ++i) keep.push_back(filesystems[i].fd.get());
   become_background("dlm-freezer", std::move(keep));
@@ -64,7 +69,7 @@ void run_freezer(FrozenFilesystems& filesystems, const UniqueFd& channel, const 
       filesystems.sync_all();
       static_cast<void>(send_message(channel.get(), {verbs::kDone}));
     } else if ((*request)->verb == verbs::kFreeze) {
-      freeze(filesystems, channel.get(), life_lines, lock.get());
+      freeze(filesystems, rcu, channel.get(), life_lines, lock.get());
       ::_exit(0);
     }
   }

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "dlm_freeze/session/history.hpp"
 #include "watchdog/background.hpp"
 #include "watchdog/take_over.hpp"
 #include "watchdog/timer.hpp"
@@ -35,6 +36,8 @@ constexpr auto kForever = std::chrono::hours(24 * 365);
   plan.filesystems.set_over();
   Log log(nullptr, plan.syslog ? plan.syslog() : nullptr);
   log.error("the watchdog of session " + plan.execution_id + " died; the sentinel has thawed its filesystems");
+  plan.lock.reset();
+  static_cast<void>(remember(session.record));
   ::_exit(0);
 }
 
@@ -43,7 +46,7 @@ constexpr auto kForever = std::chrono::hours(24 * 365);
 void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Deadline deadline, int channel,
                   const std::vector<int>& life_lines, AtomicFile& record_file) {
   std::vector<int> keep = life_lines;
-  keep.insert(keep.end(), {channel, plan.lock.get(), plan.state->fd(), record_file.fd()});
+  keep.insert(keep.end(), {channel, plan.lock.get(), plan.state->fd(), record_file.fd(), plan.rcu.fd()});
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) keep.push_back(plan.filesystems[i].fd.get());
   stay_background("dlm-sentinel", std::move(keep));
 

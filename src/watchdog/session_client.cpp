@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "dlm_freeze/session/history.hpp"
 #include "watchdog/freezer.hpp"
 #include "watchdog/message.hpp"
 #include "watchdog/session_state.hpp"
@@ -36,10 +37,10 @@ std::vector<int> numbers_of(const std::vector<UniqueFd>& descriptors) {
   return numbers;
 }
 
-std::string mount_points(const FrozenFilesystems& filesystems, bool (*wanted)(FreezeState)) {
+std::string mount_points(const FrozenFilesystems& filesystems, FreezeState state) {
   std::string list;
   for (std::size_t i = 0; i < filesystems.size(); ++i) {
-    if (wanted(filesystems.state(i))) list += (list.empty() ? "" : ", ") + filesystems[i].mount_point;
+    if (filesystems.state(i) == state) list += (list.empty() ? "" : ", ") + filesystems[i].mount_point;
   }
   return list;
 }
@@ -85,10 +86,12 @@ Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline)
 
   const pid_t freezer = ::fork();
   if (freezer < 0) return system_failure("cannot start the freezer", errno);
-  if (freezer == 0) run_freezer(plan.filesystems, to_freezer->second, life_lines, plan.freezer_lock);
+  if (freezer == 0) run_freezer(plan.filesystems, plan.rcu, to_freezer->second, life_lines, plan.freezer_lock);
   life_lines.clear();
   plan.freezer_lock.reset();
   to_freezer->second.reset();
+  // At once: writing back takes longer than all that comes before its end is waited for.
+  if (auto sent = send_message(ends.freezer.get(), {verbs::kSync}); !sent) return tl::unexpected(sent.error());
 
   const pid_t watchdog = ::fork();
   if (watchdog < 0) return system_failure("cannot start the watchdog", errno);
@@ -103,8 +106,9 @@ Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline)
 
 Result<void> SessionClient::prepare(Deadline deadline) {
   if (auto sent = send_message(watchdog_.get(), {verbs::kPrepare, deadline_body(deadline)}); !sent) return sent;
-  if (auto sent = send_message(freezer_.get(), {verbs::kSync}); !sent) return sent;
-  return await(true, true, with_patience(deadline), "writing back dirty data and preparing the databases");
+  auto prepared = await(true, true, with_patience(deadline), "writing back dirty data and preparing the databases");
+  if (!prepared) name_what_hangs(prepared.error(), FreezeState::syncing, "the write-back of");
+  return prepared;
 }
 
 Result<void> SessionClient::quiesce(Deadline deadline) {
@@ -116,13 +120,10 @@ Result<void> SessionClient::freeze(Deadline deadline) {
   if (auto sent = send_message(freezer_.get(), {verbs::kFreeze}); !sent) return sent;
   const FrozenFilesystems& filesystems = plan_->filesystems;
   if (auto answered = await(false, true, deadline, "freezing"); !answered) {
-    const std::string hanging =
-        mount_points(filesystems, [](FreezeState state) { return state == FreezeState::freezing; });
-    if (hanging.empty()) return answered;
-    return failure(answered.error().message + "; the freeze of " + hanging +
-                   " has not returned: its device hangs or writes are stuck");
+    name_what_hangs(answered.error(), FreezeState::freezing, "the freeze of");
+    return answered;
   }
-  const std::string busy = mount_points(filesystems, [](FreezeState state) { return state == FreezeState::busy; });
+  const std::string busy = mount_points(filesystems, FreezeState::busy);
   if (!busy.empty()) {
     return failure(
         busy + " was frozen by somebody else already and is left as it is; when that is over, repeat pre-script",
@@ -180,6 +181,7 @@ void SessionClient::stand_in(Deadline deadline) {
   session_->refresh(*plan_);
   static_cast<void>(plan_->state->write_record(session_->record));
   plan_->filesystems.set_over();
+  static_cast<void>(remember(session_->record));
 }
 
 Result<void> SessionClient::await(bool watchdog, bool freezer, Deadline deadline, std::string_view what,
@@ -204,6 +206,13 @@ Result<void> SessionClient::await(bool watchdog, bool freezer, Deadline deadline
     }
   }
   return {};
+}
+
+void SessionClient::name_what_hangs(Error& error, FreezeState state, std::string_view call) const {
+  const std::string hanging = mount_points(plan_->filesystems, state);
+  if (hanging.empty()) return;
+  error.message +=
+      "; " + std::string(call) + " " + hanging + " has not returned: its device hangs, or writes to it are stuck";
 }
 
 Result<void> SessionClient::take_answer() {

@@ -14,6 +14,8 @@ Result<SessionState> SessionState::create(const SessionPlan& plan) {
   state.record.execution_id = plan.execution_id;
   state.record.boot_id = current_boot_id();
   state.record.started_at = plan.started_at;
+  state.record.history_file = plan.history_file;
+  state.record.metrics_file = plan.metrics_file;
   state.record.deadline_at = std::chrono::system_clock::now() + plan.auto_thaw;
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) {
     const auto& filesystem = plan.filesystems[i];

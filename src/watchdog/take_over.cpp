@@ -40,6 +40,7 @@ void release_leftovers(const SessionPlan& plan, SessionState& session) {
 void take_over(SessionPlan& plan, SessionState& session, const std::function<bool(Deadline)>& thaw, Deadline until,
                SessionEnd end) {
   const bool finished = thaw(until.or_earlier(Deadline::in(kThawPatience)));
+  plan.rcu.end();
   session.record = last_record(plan, session);
   mark_lost(session.record, end);
   release_leftovers(plan, session);

@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "dlm_freeze/base/thread.hpp"
+#include "dlm_freeze/session/history.hpp"
 #include "dlm_freeze/watchdog/recovery.hpp"
 #include "watchdog/background.hpp"
 #include "watchdog/message.hpp"
@@ -76,6 +77,7 @@ class Watchdog {
   void start_stage(const Message& request, StageRun::Step step);
   void on_stage_finished();
   Result<void> prepare(std::size_t index, StageContext& context);
+  Result<void> record_intent();
   Result<void> quiesce(std::size_t index, StageContext& context);
 
   void commit(const Json& body);
@@ -209,6 +211,10 @@ void Watchdog::on_request(const Message& request) {
   if (request.verb == verbs::kPrepare) {
     start_stage(request, [this](std::size_t i, StageContext& context) { return prepare(i, context); });
   } else if (request.verb == verbs::kQuiesce) {
+    if (auto recorded = record_intent(); !recorded) {
+      refuse(recorded.error());
+      return;
+    }
     quiescing_ = true;
     // Before any of them holds: what is left of this process, should nobody outlive it, is the record.
     for (QuiescerRecord& quiescer : session_.record.quiescers) quiescer.quiesced = true;
@@ -258,6 +264,15 @@ Result<void> Watchdog::prepare(std::size_t index, StageContext& context) {
   Quiescer& quiescer = *plan_.quiescers[index].quiescer;
   if (auto ready = quiescer.probe(context); !ready) return ready;
   return quiescer.prepare(context);
+}
+
+/// Before it is done, so that it can be undone by somebody who finds all of the session's processes dead.
+Result<void> Watchdog::record_intent() {
+  for (std::size_t i = 0; i < plan_.quiescers.size(); ++i) {
+    session_.record.quiescers[i].quiesced = true;
+    session_.record.quiescers[i].facts = plan_.quiescers[i].quiescer->intent();
+  }
+  return plan_.quiescers.empty() ? Result<void>() : plan_.state->write_record(session_.record);
 }
 
 Result<void> Watchdog::quiesce(std::size_t index, StageContext& context) {
@@ -322,6 +337,7 @@ void Watchdog::commit(const Json& body) {
 void Watchdog::end(SessionEnd how, const std::string& problem) {
   if (!problem.empty()) session_.record.problems.push_back(problem);
   bool finished = thawer_.run(Deadline::in(kHangPatience), true);
+  plan_.rcu.end();  // For a freezer that was killed or hangs.
   const auto hangs = [](FreezeState state) { return state == FreezeState::freezing; };
   if (!finished && !plan_.filesystems.any(hangs)) finished = thawer_.run(Deadline::in(kThawPatience), true);
   if (stage_) {
@@ -353,6 +369,9 @@ void Watchdog::end(SessionEnd how, const std::string& problem) {
   ::kill(sentinel_pid_, SIGKILL);
   sentinel_record_.reset();
   write_log(how);
+  // Nobody waits any longer for what is still to be written, whatever it lies on.
+  plan_.lock.reset();
+  static_cast<void>(remember(session_.record));
   ::_exit(0);
 }
 
@@ -395,7 +414,7 @@ void Watchdog::write_log(SessionEnd how) {
 
 void run_watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, const std::vector<int>& life_lines) {
   std::vector<int> keep = life_lines;
-  keep.insert(keep.end(), {channel.get(), plan.lock.get(), plan.state->fd()});
+  keep.insert(keep.end(), {channel.get(), plan.lock.get(), plan.state->fd(), plan.rcu.fd()});
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) keep.push_back(plan.filesystems[i].fd.get());
   become_background("dlm-watchdog", std::move(keep));
   use_small_thread_stacks();

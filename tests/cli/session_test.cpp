@@ -230,6 +230,12 @@ TEST_F(Sessions, PrintLessWithAHigherLogLevel) {
   EXPECT_THAT(expect(0, {"--log-level", "warn", "post-script"}).out, IsEmpty());
 }
 
+TEST_F(Sessions, SayOfEveryMountWhyItIsNotFrozenWhenAsked) {
+  EXPECT_THAT(expect(0, {"--log-level", "debug", "pre-script"}).out,
+              HasSubstr("DEBUG: /: pass over, the filesystem of /\n"));
+  expect(0, {"post-script"});
+}
+
 // The state directory.
 
 class StateDirectories : public Sessions {};

@@ -17,6 +17,8 @@ namespace {
 using Stage = FakeDatabases::Stage;
 using Behaviour = FakeDatabases::Behaviour;
 
+constexpr const char* kIntent = "intent";
+
 FakeDatabases* current = nullptr;
 
 bool is_alive(pid_t pid) {
@@ -42,12 +44,15 @@ class FakeQuiescer final : public Quiescer {
   Result<void> probe(StageContext& context) override { return act(Stage::probe, context); }
   Result<void> prepare(StageContext& context) override { return act(Stage::prepare, context); }
 
+  std::vector<Fact> intent() const override { return {{kIntent, name_}}; }
+
   Result<std::vector<Fact>> quiesce(StageContext& context) override {
     const auto take_lock = [&] {
       database_.holder.store(::getpid());
       if (outlives_) database_.left.store(1);
     };
-    if (behaviour(Stage::quiesce) == Behaviour::half_way) take_lock();
+    const Behaviour how = behaviour(Stage::quiesce);
+    if (how == Behaviour::half_way || how == Behaviour::deaf) take_lock();
     if (auto done = act(Stage::quiesce, context); !done) return tl::unexpected(done.error());
     take_lock();
     if (!watch_.empty()) fifo_ = UniqueFd(::open(watch_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
@@ -68,7 +73,8 @@ class FakeQuiescer final : public Quiescer {
     return {};
   }
 
-  Result<void> recover(StageContext& context, const std::vector<Fact>& /*facts*/) override {
+  Result<void> recover(StageContext& context, const std::vector<Fact>& facts) override {
+    database_.intent_known.store(facts.size() == 1 && facts[0].key == kIntent && facts[0].value == name_ ? 1 : 0);
     if (auto done = act(Stage::recover, context); !done) return done;
     database_.left.store(0);
     return {};

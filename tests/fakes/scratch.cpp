@@ -7,8 +7,9 @@
 #include <cerrno>
 #include <fstream>
 #include <iterator>
-#include <sstream>
 #include <system_error>
+
+#include "dlm_freeze/base/files.hpp"
 
 namespace dlm_freeze::fakes {
 namespace {
@@ -48,10 +49,8 @@ std::string Scratch::script(std::string_view name, std::string_view body) const 
 }
 
 std::string content_of(const std::string& path) {
-  const std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();  // Stops at an error, such as that of a process that ends while it is looked at in /proc.
-  return text.str();
+  // A file of /proc fails to be read when its process has just ended; a stream's iterator would throw then.
+  return read_file(path).value_or("");
 }
 
 std::size_t open_descriptors() {

@@ -32,8 +32,11 @@ TEST_F(Freezing, HoldsExt4XfsAndBtrfsFromPreScriptToPostScript) {
     writers.push_back(std::make_unique<Writer>(*filesystem));
     options.push_back(options_of(*filesystem));
   }
+  const std::string rcu = read_text("/sys/kernel/rcu_expedited");
 
   expect(0, {"pre-script"});
+  // Another freezer on this host may be at work.
+  EXPECT_TRUE(eventually([&] { return read_text("/sys/kernel/rcu_expedited") == rcu; }, Milliseconds(500)));
   for (const auto* filesystem : all) {
     EXPECT_TRUE(frozen(*filesystem)) << filesystem->mount_point();
   }
@@ -48,6 +51,16 @@ TEST_F(Freezing, HoldsExt4XfsAndBtrfsFromPreScriptToPostScript) {
     EXPECT_GT(stall.end, post.started) << "a write ended before post-script was called";
     EXPECT_LT(stall.end, post.exited + Milliseconds(100)) << "post-script ended long before the thaw";
   }
+}
+
+TEST_F(Freezing, OfManyFilesystemsRaisesTheLimitOnDescriptors) {
+  constexpr int kCount = 6;
+  constexpr const char* kTooFewForThem = "20:4096";
+  std::vector<const Filesystem*> all;
+  for (int i = 0; i < kCount; ++i) all.push_back(&add("ext4", "/srv/data" + std::to_string(i)));
+  expect(0, {"pre-script"}, {.wrapper = {"prlimit", std::string("--nofile=") + kTooFewForThem, "--"}});
+  for (const auto* filesystem : all) EXPECT_TRUE(frozen(*filesystem)) << filesystem->mount_point();
+  expect(0, {"post-script"});
 }
 
 TEST_F(Freezing, CanBeRepeated) {

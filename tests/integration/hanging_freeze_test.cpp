@@ -77,6 +77,7 @@ TEST_F(HangingFreeze, WithDirtyDataIsAnsweredInTheSameWay) {
   ASSERT_TRUE(reap(scribbler, std::chrono::seconds(2)));
   const auto pre = expect(201, {"pre-script", "--timeout", "2"});
   EXPECT_LT(pre.run_time(), std::chrono::seconds(3));
+  EXPECT_THAT(pre.err, HasSubstr("the write-back of /srv/hanging has not returned"));
   EXPECT_TRUE(writable(*other_));
   expect_all_undone_when_backing_is_thawed();
 }

@@ -36,6 +36,9 @@ class KillSweep : public HostTest {
 
   [[nodiscard]] bool both_writable(Milliseconds limit) { return writable(*one_, limit) && writable(*two_, limit); }
 
+  /// A freezer whose syncfs waits for the disk stays until that returns; it has frozen nothing.
+  static constexpr std::chrono::seconds kBusyDisk{8};
+
   const Filesystem* one_ = nullptr;
   const Filesystem* two_ = nullptr;
   Clock::duration run_time_{0};
@@ -70,7 +73,7 @@ TEST_F(KillSweep, OfPreScriptsGroupLeavesNothingFrozen) {
       ASSERT_TRUE(both_writable(Milliseconds(500)));
       continue;
     }
-    ASSERT_TRUE(all_gone(std::chrono::seconds(1)));
+    ASSERT_TRUE(all_gone(kBusyDisk));
     ASSERT_TRUE(both_writable(Milliseconds(500))) << "it was frozen after the fact";
   }
   EXPECT_GT(killed, kMoments / 3) << "the moments do not cover the run";
@@ -83,10 +86,11 @@ TEST_F(KillSweep, OfAnyOtherProcessDuringPreScriptLeavesNothingFrozen) {
   constexpr int kMoments = 40;
   for (const char* name : {"dlm-watchdog", "dlm-sentinel", "dlm-freezer"}) {
     int killed = 0;
-    for (int number = 0; number < kMoments; ++number) {
+    // On a busy machine more rounds, until it was there to be killed often enough.
+    for (int number = 0; number < kMoments || (killed <= kMoments / 8 && number < 5 * kMoments); ++number) {
       restart_safety_limit();
       const auto pre = start({"pre-script", "--auto-thaw", "3"});
-      sleep_for(moment(number, kMoments));
+      sleep_for(moment(number % kMoments, kMoments));
       if (const auto victim = agent_process(binary(), name)) killed += victim->signal(SIGKILL) ? 1 : 0;
       const auto result = pre->wait();
       SCOPED_TRACE(std::string(name) + " at moment " + std::to_string(number) + ": " + result.text());
@@ -99,7 +103,7 @@ TEST_F(KillSweep, OfAnyOtherProcessDuringPreScriptLeavesNothingFrozen) {
         ASSERT_TRUE(held || post.exit_code == 202) << "it was not held, and post-script did not say so";
       }
       ASSERT_TRUE(both_writable(std::chrono::seconds(1)));
-      ASSERT_TRUE(all_gone(std::chrono::seconds(1)));
+      ASSERT_TRUE(all_gone(kBusyDisk));
     }
     EXPECT_GT(killed, kMoments / 8) << name << " was hardly ever there to be killed";
   }
@@ -107,6 +111,7 @@ TEST_F(KillSweep, OfAnyOtherProcessDuringPreScriptLeavesNothingFrozen) {
 
 TEST_F(KillSweep, OfAllProcessesAtOnceIsMendedByTheNextCommand) {
   constexpr int kMoments = 60;
+  const std::string rcu = read_text("/sys/kernel/rcu_expedited");
   for (int number = 0; number < kMoments; ++number) {
     restart_safety_limit();
     const auto pre = start({"pre-script", "--auto-thaw", "3"});
@@ -119,7 +124,7 @@ TEST_F(KillSweep, OfAllProcessesAtOnceIsMendedByTheNextCommand) {
     pre->kill_group();  // it may not have been executed yet
     const auto result = pre->wait();
     SCOPED_TRACE("moment " + std::to_string(number) + ": " + result.text());
-    ASSERT_TRUE(all_gone(std::chrono::seconds(1)));
+    ASSERT_TRUE(all_gone(kBusyDisk));
     // Alternately the two commands that may come next.
     if (number % 2 == 0) {
       const auto post = run({"post-script"});
@@ -129,6 +134,7 @@ TEST_F(KillSweep, OfAllProcessesAtOnceIsMendedByTheNextCommand) {
       expect(0, {"post-script"});
     }
     ASSERT_TRUE(both_writable(Milliseconds(500)));
+    ASSERT_TRUE(eventually([&] { return read_text("/sys/kernel/rcu_expedited") == rcu; }, Milliseconds(500)));
   }
 }
 

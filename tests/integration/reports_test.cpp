@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // dry-run and status: what they say, and that they change nothing.
 #include <gmock/gmock.h>
+#include <signal.h>
 #include <sys/mount.h>
 
 #include <algorithm>
@@ -23,6 +24,15 @@ class Reports : public HostTest {
     auto parsed = nlohmann::json::parse(result.out, nullptr, false);
     EXPECT_FALSE(parsed.is_discarded()) << result.text();
     return parsed;
+  }
+
+  /// The output of status or history, which has to be what the schema says.
+  nlohmann::json documented(const std::vector<std::string>& arguments) {
+    auto json = json_of(arguments);
+    write_text("/srv/etc/output.json", json.dump());
+    run_tool({"/usr/bin/python3", DLM_FREEZE_SOURCE_DIR "/tests/integration/check-status.py",
+              DLM_FREEZE_SOURCE_DIR "/packaging/status.schema.json", "/srv/etc/output.json"});
+    return json;
   }
 };
 
@@ -71,19 +81,19 @@ TEST_F(Reports, DryRunWorksWhileASessionIsHeld) {
 TEST_F(Reports, StatusWorksBeforeDuringAndAfterASession) {
   const auto& data = add("ext4", "/srv/data");
   add("xfs", "/srv/other");
-  const auto before = json_of({"status", "--json"});
+  const auto before = documented({"status", "--json"});
   EXPECT_FALSE(fs::exists("/run/dlm-freeze"));
 
   expect(0, {"pre-script", "--execution-id", "11111111-2222-3333-4444-555555555555"});
   const auto text = expect(0, {"status"});
   EXPECT_LT(text.run_time(), std::chrono::seconds(1));
   EXPECT_THAT(text.out, AllOf(HasSubstr("/srv/data"), HasSubstr("/srv/other")));
-  const auto held = json_of({"status", "--json"});
+  const auto held = documented({"status", "--json"});
   EXPECT_THAT(held.dump(), AllOf(HasSubstr("/srv/data"), HasSubstr("11111111-2222-3333-4444-555555555555")));
   EXPECT_TRUE(frozen(data));
 
   expect(0, {"post-script"});
-  const auto after = json_of({"status", "--json"});
+  const auto after = documented({"status", "--json"});
   EXPECT_NE(before, held);
   EXPECT_NE(held, after);
   EXPECT_NE(before, after) << "it does not say how the last session ended";
@@ -96,6 +106,50 @@ TEST_F(Reports, StatusWatchEndsWithTheSession) {
   EXPECT_EQ(watch.exit_code, 0) << watch.text();
   EXPECT_LT(watch.run_time(), std::chrono::seconds(3));
   expect(203, {"post-script"});
+}
+
+TEST_F(Reports, HistoryHasEverySessionHoweverItEnded) {
+  configure(R"({"auto_thaw_seconds": 20, "quiescers": [], "metrics_file": "/srv/etc/dlm_freeze.prom"})");
+  add("ext4", "/srv/data");
+  EXPECT_THAT(expect(0, {"history"}).out, HasSubstr("No session is on record"));
+  // post-script does not wait for the last lines of the watchdog.
+  const auto ends_are = [&](const std::vector<std::string>& expected) {
+    std::vector<std::string> ends;
+    return eventually(
+        [&] {
+          ends.clear();
+          const auto history = documented({"history", "--json"});
+          for (const auto& session : history["sessions"]) ends.push_back(session["end"]);
+          return ends == expected;
+        },
+        std::chrono::seconds(5));
+  };
+
+  expect(0, {"pre-script", "--execution-id", "11111111-2222-3333-4444-555555555555"});
+  EXPECT_FALSE(fs::exists("/var/lib/dlm-freeze/history.jsonl")) << "written while something is frozen";
+  expect(0, {"post-script"});
+  EXPECT_TRUE(ends_are({"completed"}));
+  EXPECT_THAT(read_text("/srv/etc/dlm_freeze.prom"), HasSubstr("outcome{outcome=\"completed\"} 1.000"));
+
+  expect(0, {"pre-script", "--auto-thaw", "1"});
+  EXPECT_TRUE(ends_are({"completed", "auto_thawed"}));
+  expect(203, {"post-script"});
+
+  expect(0, {"pre-script"});
+  process("dlm-watchdog").signal(SIGKILL);
+  EXPECT_TRUE(ends_are({"completed", "auto_thawed", "watchdog_lost"}));
+  expect(202, {"post-script"});
+
+  expect(0, {"pre-script"});
+  kill_at_once(processes());
+  ASSERT_TRUE(all_gone());
+  expect(202, {"post-script"});
+  EXPECT_TRUE(ends_are({"completed", "auto_thawed", "watchdog_lost", "watchdog_lost"}));
+
+  EXPECT_THAT(expect(0, {"history"}).out,
+              AllOf(HasSubstr("11111111-2222-3333-4444-555555555555"), HasSubstr("/srv/data"), HasSubstr("auto_thawed"),
+                    HasSubstr("watchdog_lost (2 problems)")));
+  EXPECT_THAT(expect(0, {"history", "--last", "1"}).out, testing::Not(HasSubstr("auto_thawed")));
 }
 
 TEST_F(Reports, StatusSaysThatProtectionWasLost) {

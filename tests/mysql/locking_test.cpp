@@ -28,11 +28,12 @@ class MysqlLocking : public MysqlTest {
   }
 
   /// The longest that a writer waits while pre-script runs with this configuration and this exit code.
-  Clock::duration stall(int code, const nlohmann::json& options, const std::string& table = "test.t_second") {
+  Clock::duration stall(int code, const nlohmann::json& options, const std::string& table = "test.t_second",
+                        const std::string& timeout = "6") {
     configure_mysql(options);
     TableWriter writer(*server_, table);
     sleep_for(Milliseconds(100));
-    last_ = expect(code, {"pre-script", "--timeout", "6"});
+    last_ = expect(code, {"pre-script", "--timeout", timeout});
     if (code == 0) expect(0, {"post-script"});
     const long then = writer.acknowledged();
     EXPECT_TRUE(eventually([&] { return writer.acknowledged() > then; }, seconds(1))) << "the site is down";
@@ -74,8 +75,8 @@ TEST_F(MysqlLocking, EndsLongSelectsWhereThatIsWantedOnOracleMysql) {
 
 TEST_F(MysqlLocking, BehindALongUpdateIsNotTriedWhereItWouldWait) {
   const Background update(*server_, "UPDATE t_InnoDB SET text = SLEEP(60)");
-  sleep_for(Milliseconds(2200));
-  EXPECT_LT(stall(206, {{"lock", "flush_tables"}, {"wait_seconds", 1}}), seconds(2));
+  sleep_for(Milliseconds(1200));
+  EXPECT_LT(stall(206, {{"lock", "flush_tables"}, {"long_query_seconds", 1}, {"wait_seconds", 1}}), seconds(2));
   EXPECT_THAT(last_.err, HasSubstr("UPDATE t_InnoDB"));
   EXPECT_THAT(last_.err, HasSubstr("nothing was locked"));
   expect_nothing_left(*server_);
@@ -88,7 +89,9 @@ TEST_F(MysqlLocking, BehindALongUpdateThatItDidNotSeeIsBoundedAndUndone) {
   EXPECT_THAT(last_.err, HasSubstr("not granted in time"));
   expect_nothing_left(*server_);
   // The budget of pre-script is shorter than what the lock may wait.
-  EXPECT_LT(stall(206, {{"lock", "flush_tables"}, {"long_query_seconds", 0}, {"lock_wait_seconds", 60}}), seconds(7));
+  EXPECT_LT(stall(206, {{"lock", "flush_tables"}, {"long_query_seconds", 0}, {"lock_wait_seconds", 60}},
+                  "test.t_second", "3"),
+            seconds(4));
   expect_nothing_left(*server_);
 }
 

@@ -1,11 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mysql_test.hpp"
 
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <filesystem>
 
+#include "dlm_freeze/base/unique_fd.hpp"
+
 namespace dlm_freeze::integration {
+
+int free_port() {
+  const UniqueFd fd(check(::socket(AF_INET, SOCK_STREAM, 0), "socket"));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  check(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), size), "bind");
+  check(::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
+  return ntohs(address.sin_port);
+}
 
 void MysqlTest::SetUp() {
   if (installed_server() == ServerKind::none) GTEST_SKIP() << "neither MariaDB nor MySQL is installed";

@@ -38,6 +38,9 @@ class Background {
   std::thread thread_;
 };
 
+/// A TCP port of 127.0.0.1 that nobody listens on.
+[[nodiscard]] int free_port();
+
 /// A host with a server of the test's own. The data directory lies on /srv, which is never frozen,
 /// unless the test puts a filesystem at /srv/mysql first.
 class MysqlTest : public HostTest {

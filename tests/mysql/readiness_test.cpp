@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <thread>
 
 #include "mysql_test.hpp"
 
@@ -39,7 +40,44 @@ TEST_F(MysqlReadiness, FindsAServerByItsStandardSocketAndShowsWhereItsDataIs) {
   EXPECT_THAT(pre.out, HasSubstr("not going to be frozen: binary log /srv/binlog"));
   EXPECT_EQ(fact("binary_log_file"), "binlog.000001");
   EXPECT_NE(fact(server.is_mariadb() ? "server_uid" : "server_uuid"), "");
+  EXPECT_EQ(fact("directory of data"), "/srv/mysql/data");
+  EXPECT_EQ(fact("directory of binary log"), "/srv/binlog");
   expect(0, {"post-script"});
+}
+
+TEST_F(MysqlReadiness, RecordsWhereTheServerStandsAndSaysItInOneLine) {
+  const std::vector<std::string> gtids = {"--gtid-mode=ON", "--enforce-gtid-consistency=ON"};
+  Server& server = start_server({.options = is_mariadb() ? std::vector<std::string>{} : gtids});
+  make_tables(server);
+  configure_mysql();
+  const auto pre = expect(0, {"pre-script"});
+  Client client = server.connect();
+  const std::string set = is_mariadb() ? "gtid_binlog_pos" : "gtid_executed";
+  EXPECT_EQ(fact(set), client.value("SELECT @@GLOBAL." + set));
+  EXPECT_NE(fact(set), "");
+  EXPECT_EQ(fact("version"), client.value("SELECT VERSION()"));
+  EXPECT_EQ(fact("lock"), is_mariadb() ? "BACKUP STAGE BLOCK_COMMIT" : "FLUSH TABLES WITH READ LOCK");
+  const std::string position = fact("binary_log_position");
+  EXPECT_GT(std::stol(position), 4);
+  EXPECT_THAT(pre.out, HasSubstr("INFO: db1 (" + server.socket() + "): " + fact("version") + ", locked in "));
+  EXPECT_THAT(pre.out, testing::ContainsRegex("binary_log_file binlog.00000., binary_log_position " + position +
+                                              ".*, " + set + " " + fact(set)));
+  expect(0, {"post-script"});
+}
+
+TEST_F(MysqlReadiness, IsDeniedWhileTheServerStarts) {
+  write_text("/srv/init.sql", "DO 0;\n");
+  Server& server = start_server({.options = {"--init-file=/srv/init.sql"}});
+  server.stop();
+  write_text("/srv/init.sql", "DO SLEEP(3);\n");
+  std::thread starting([&] { server.start(); });
+  configure_mysql();
+  EXPECT_TRUE(eventually([&] { return std::filesystem::exists(server.socket()); }, seconds(10)));
+  const auto pre = run({"pre-script", "--timeout", "2"});
+  EXPECT_EQ(pre.exit_code, 206) << pre.text();
+  EXPECT_THAT(pre.err, HasSubstr("it is starting"));
+  starting.join();
+  EXPECT_TRUE(all_gone());
 }
 
 TEST_F(MysqlReadiness, LeavesNoWarningInTheServersLogWhenItLooksWhetherItRuns) {
@@ -51,15 +89,49 @@ TEST_F(MysqlReadiness, LeavesNoWarningInTheServersLogWhenItLooksWhetherItRuns) {
 }
 
 TEST_F(MysqlReadiness, SkipsAServerThatIsStoppedUnlessItIsRequired) {
-  Server& server = start_server({.socket = "/run/mysqld/mysqld.sock"});
+  mount_tmpfs("/var/lib/mysql");
+  Server& server = start_server({.socket = "/run/mysqld/mysqld.sock"});  // Debian
+  Server& other = start_server({.name = "other", .data = "/srv/other", .socket = "/var/lib/mysql/mysql.sock"});
+  const auto expect_skipped = [this](const std::string& name, const std::string& why) {
+    expect(0, {"dry-run"});
+    const auto probe = expect(0, {"dry-run", "--probe"});
+    EXPECT_THAT(probe.out, HasSubstr("absent, skipped"));
+    EXPECT_THAT(probe.out, HasSubstr("probe of mysql at /var/lib/mysql/mysql.sock: ready"));
+    const auto pre = expect(0, {"pre-script"});
+    EXPECT_THAT(pre.out, HasSubstr("INFO: " + name + " is skipped: " + why));
+    EXPECT_THAT(pre.out, HasSubstr("quiescing 1 database"));
+    expect(0, {"post-script"});
+  };
+  const auto expect_required = [this](const std::string& why) {
+    for (const auto& command : std::vector<std::vector<std::string>>{{"dry-run", "--probe"}, {"pre-script"}})
+      EXPECT_THAT(expect(206, command).err, HasSubstr("db1 is required and does not run: " + why));
+  };
+  const std::string nobody = "nobody listens on /run/mysqld/mysqld.sock (";
+  const std::string no_socket = "there is no socket /run/mysqld/mysqld.sock";
+
   server.kill();  // Leaves its socket behind.
   ASSERT_TRUE(std::filesystem::exists("/run/mysqld/mysqld.sock"));
   configure(R"({"auto_thaw_seconds": 20})");
-  const auto pre = expect(0, {"pre-script"});
-  EXPECT_THAT(pre.out, HasSubstr("mysql is skipped: nobody listens on /run/mysqld/mysqld.sock"));
+  expect_skipped("mysql at /run/mysqld/mysqld.sock", nobody);
+  configure_mysql();
+  expect_required(nobody);
+  configure_mysql({{"required", false}});
+  EXPECT_THAT(expect(0, {"pre-script"}).out, HasSubstr("INFO: db1 is skipped: " + nobody));
+  expect(0, {"post-script"});
+
+  server.start();
+  server.stop();  // Takes it along.
+  ASSERT_FALSE(std::filesystem::exists("/run/mysqld/mysqld.sock"));
+  configure(R"({"auto_thaw_seconds": 20})");
+  EXPECT_THAT(expect(0, {"pre-script"}).out, HasSubstr("quiescing 1 database"));
   expect(0, {"post-script"});
   configure_mysql();
-  EXPECT_THAT(expect(206, {"pre-script"}).err, HasSubstr("db1 is required"));
+  expect_required(no_socket);
+
+  other.kill();
+  configure(R"({"auto_thaw_seconds": 20})");
+  EXPECT_THAT(expect(0, {"pre-script"}).out, HasSubstr("INFO: mysql is skipped: nobody listens on"));
+  expect(0, {"post-script"});
 }
 
 TEST_F(MysqlReadiness, OfAServerThatDoesNotAnswerIsDeniedWithinTheBudget) {
@@ -107,8 +179,21 @@ TEST_F(MysqlReadiness, ReadsTheAccountFromAnOptionFile) {
   for (const auto& row : client.query("SHOW PROCESSLIST")) found = found || row.at(1) == "backup";
   EXPECT_TRUE(found);
   expect(0, {"post-script"});
+
+  // What the file says of the way there is not followed.
+  write_private("/srv/etc/my.cnf", "[client]\nprotocol=tcp\nuser=backup\npassword=secret\n");
+  expect(is_mariadb() ? 0 : 206, {"dry-run", "--probe"});
   std::filesystem::remove("/srv/etc/my.cnf");
   EXPECT_NE(run({"pre-script"}).exit_code, 0);
+
+  // Root's own, without HOME in the environment.
+  mount_tmpfs("/root", "mode=0700");
+  write_private("/root/.my.cnf", "[client]\nuser=backup\npassword=wrong\n");
+  configure_mysql();
+  EXPECT_THAT(expect(206, {"pre-script"}).err, HasSubstr("'backup'@'localhost'"));
+  write_private("/root/.my.cnf", "[client]\nuser=backup\npassword=secret\n");
+  expect(0, {"pre-script"});
+  expect(0, {"post-script"});
 }
 
 TEST_F(MysqlReadiness, IsDeniedWithoutThePrivilegeToLock) {

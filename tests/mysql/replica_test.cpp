@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Replication: a replica made from a snapshot by the recorded coordinates, and a replica that is itself quiesced.
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 
 #include <filesystem>
 
-#include "dlm_freeze/base/unique_fd.hpp"
 #include "mysql_test.hpp"
 
 namespace dlm_freeze::integration {
@@ -18,17 +14,6 @@ namespace {
 using std::chrono::seconds;
 using testing::HasSubstr;
 
-int free_port() {
-  const UniqueFd fd(check(::socket(AF_INET, SOCK_STREAM, 0), "socket"));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  check(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), size), "bind");
-  check(::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
-  return ntohs(address.sin_port);
-}
-
 class MysqlReplica : public MysqlTest {
  protected:
   /// A primary with a writer, and a replica made from a snapshot of it as docs/mysql.md says.
@@ -36,11 +21,14 @@ class MysqlReplica : public MysqlTest {
     MysqlTest::SetUp();
     if (IsSkipped()) return;
     const auto& data = add({.type = "ext4", .mount_point = "/srv/primary", .size = std::uint64_t{400} << 20});
-    const int port = free_port();
-    primary_ = &start_server(
-        {.name = "primary",
-         .data = "/srv/primary/data",
-         .options = {"--skip-networking=0", "--bind-address=127.0.0.1", "--port=" + std::to_string(port)}});
+    port_ = free_port();
+    // Oracle's are off unless asked for.
+    std::vector<std::string> options;
+    if (!is_mariadb()) options = {"--gtid-mode=ON", "--enforce-gtid-consistency=ON"};
+    std::vector<std::string> primary_options = options;
+    primary_options.insert(primary_options.end(),
+                           {"--skip-networking=0", "--bind-address=127.0.0.1", "--port=" + std::to_string(port_)});
+    primary_ = &start_server({.name = "primary", .data = "/srv/primary/data", .options = primary_options});
     make_tables(*primary_);
     Client client = primary_->connect();
     client.query("CREATE USER 'copy'@'%' IDENTIFIED BY 'copy'");
@@ -50,8 +38,9 @@ class MysqlReplica : public MysqlTest {
     sleep_for(Milliseconds(200));
     expect(0, {"pre-script"});
     run_tool({"cp", "--sparse=always", data.image(), "/srv/copy.img"});
-    const std::string file = fact("binary_log_file");
-    const std::string position = fact("binary_log_position");
+    file_ = fact("binary_log_file");
+    position_ = fact("binary_log_position");
+    gtids_ = fact("gtid_binlog_pos");
     expect(0, {"post-script"});
     sleep_for(Milliseconds(200));
     writer_->stop();
@@ -60,19 +49,36 @@ class MysqlReplica : public MysqlTest {
     copy_.emplace("/srv/copy.img", 0);
     check(::mount(copy_->path().c_str(), "/srv/replica", "ext4", 0, ""), "mount");
     std::filesystem::remove("/srv/replica/data/auto.cnf");  // Two servers with one identity would not replicate.
-    replica_ = &start_server(
-        {.name = "replica", .data = "/srv/replica/data", .options = {"--server-id=2", "--sync-binlog=0"}});
-    const std::string where = "_HOST='127.0.0.1', #_PORT=" + std::to_string(port) +
-                              ", #_USER='copy', #_PASSWORD='copy', #_LOG_FILE='" + file + "', #_LOG_POS=" + position;
-    std::string statement =
-        is_mariadb() ? "CHANGE MASTER TO #" : "CHANGE REPLICATION SOURCE TO GET_SOURCE_PUBLIC_KEY=1, #";
-    statement += where;
-    const std::string role = is_mariadb() ? "MASTER" : "SOURCE";
-    for (auto at = statement.find('#'); at != std::string::npos; at = statement.find('#'))
-      statement.replace(at, 1, role);
+    options.insert(options.end(), {"--server-id=2", "--sync-binlog=0"});
+    replica_ = &start_server({.name = "replica", .data = "/srv/replica/data", .options = options});
+  }
+
+  /// Makes the replica one, as docs/mysql.md says.
+  void replicate(bool by_gtid) const {
     Client replica = replica_->connect();
-    replica.query(statement);
+    std::string statement = "CHANGE MASTER TO ";
+    std::string role = "MASTER";
+    std::string begin = "MASTER_LOG_FILE='" + file_ + "', MASTER_LOG_POS=" + position_;
+    if (is_mariadb() && by_gtid) {
+      replica.query("SET GLOBAL gtid_slave_pos='" + gtids_ + "'");
+      begin = "MASTER_USE_GTID=slave_pos";
+    } else if (!is_mariadb()) {
+      statement = "CHANGE REPLICATION SOURCE TO GET_SOURCE_PUBLIC_KEY=1, ";
+      role = "SOURCE";
+      begin = by_gtid ? "SOURCE_AUTO_POSITION=1" : "SOURCE_LOG_FILE='" + file_ + "', SOURCE_LOG_POS=" + position_;
+    }
+    replica.query(statement + role + "_HOST='127.0.0.1', " + role + "_PORT=" + std::to_string(port_) + ", " + role +
+                  "_USER='copy', " + role + "_PASSWORD='copy', " + begin);
     replica.query(is_mariadb() ? "START SLAVE" : "START REPLICA");
+  }
+
+  void expect_caught_up() const {
+    const std::string rows = std::to_string(writer_->acknowledged());
+    Client client = replica_->connect();
+    EXPECT_TRUE(eventually([&] { return client.value("SELECT COUNT(*) FROM test.t_InnoDB") == rows; }, seconds(20)))
+        << client.value("SELECT COUNT(*) FROM test.t_InnoDB") << " of " << rows << '\n'
+        << read_text(replica_->error_log());
+    EXPECT_EQ(client.value("SELECT MAX(id) FROM test.t_InnoDB"), rows);
   }
 
   void TearDown() override {
@@ -95,13 +101,19 @@ class MysqlReplica : public MysqlTest {
     return eventually([&] { return applier_runs() == running; }, seconds(10));
   }
 
-  /// A configuration of the replica alone.
-  void configure_replica() const {
+  /// A configuration of the replica alone. Frozen, MySQL may keep whoever asks it something waiting.
+  void configure_replica(bool freeze) const {
     auto one = entry(*replica_, "replica");
     one["stop_replica_sql_thread"] = true;
-    configure(nlohmann::json{{"auto_thaw_seconds", 30}, {"quiescers", {one}}}.dump());
+    one["lock_wait_seconds"] = 2;
+    configure(
+        nlohmann::json{{"auto_thaw_seconds", 30}, {"filesystems", {{"freeze", freeze}}}, {"quiescers", {one}}}.dump());
   }
 
+  int port_ = 0;
+  std::string file_;
+  std::string position_;
+  std::string gtids_;
   Server* primary_ = nullptr;
   Server* replica_ = nullptr;
   std::optional<LoopDevice> copy_;
@@ -109,17 +121,24 @@ class MysqlReplica : public MysqlTest {
 };
 
 TEST_F(MysqlReplica, MadeFromASnapshotCatchesUpFromTheRecordedCoordinates) {
-  const std::string rows = std::to_string(writer_->acknowledged());
-  Client client = replica_->connect();
-  EXPECT_TRUE(eventually([&] { return client.value("SELECT COUNT(*) FROM test.t_InnoDB") == rows; }, seconds(20)))
-      << client.value("SELECT COUNT(*) FROM test.t_InnoDB") << " of " << rows << '\n'
-      << read_text(replica_->error_log());
-  EXPECT_EQ(client.value("SELECT MAX(id) FROM test.t_InnoDB"), rows);
+  replicate(false);
+  expect_caught_up();
+}
+
+TEST_F(MysqlReplica, MadeFromASnapshotCatchesUpFromTheRecordedGtids) {
+  replicate(true);
+  expect_caught_up();
 }
 
 TEST_F(MysqlReplica, HasItsApplierStoppedAndStartedWhereThatIsWanted) {
+  replicate(false);
   ASSERT_TRUE(applier_comes_to(true)) << read_text(replica_->error_log());
-  configure_replica();
+  configure_replica(true);
+  expect(0, {"pre-script"});
+  expect(0, {"post-script"});
+  EXPECT_TRUE(applier_comes_to(true));
+
+  configure_replica(false);
   const auto pre = expect(0, {"pre-script"});
   EXPECT_FALSE(applier_runs());
   EXPECT_THAT(pre.out, HasSubstr("replica.source 127.0.0.1:"));
@@ -145,11 +164,52 @@ TEST_F(MysqlReplica, HasItsApplierStoppedAndStartedWhereThatIsWanted) {
   EXPECT_FALSE(applier_runs());
 }
 
+TEST_F(MysqlReplica, HasItsApplierStartedAgainWhereverTheProcessesAreKilled) {
+  replicate(false);
+  ASSERT_TRUE(applier_comes_to(true));
+  configure_replica(false);
+  {
+    // The lock waits, so that the applier is stopped and the coordinates are not yet recorded.
+    const Background update(*replica_, "UPDATE t_MyISAM SET text = SLEEP(60)", "INSERT INTO t_MyISAM VALUES (-1, '')");
+    const auto first = start({"pre-script"});
+    ASSERT_TRUE(applier_comes_to(false));
+    EXPECT_TRUE(process("dlm-watchdog").signal(SIGKILL));
+    EXPECT_EQ(first->wait().exit_code, 201);
+    EXPECT_TRUE(all_gone());
+    EXPECT_TRUE(applier_comes_to(true));
+
+    // Nobody is left; post-script, which may come for other reasons, finds the record.
+    const auto second = start({"pre-script"});
+    ASSERT_TRUE(applier_comes_to(false));
+    kill_at_once(processes());
+    static_cast<void>(second->wait());
+    EXPECT_TRUE(all_gone());
+    EXPECT_FALSE(applier_runs());
+    EXPECT_NE(run({"post-script"}).exit_code, 0);
+    EXPECT_TRUE(applier_comes_to(true));
+  }
+  constexpr int kMoments = 20;
+  const auto whole = expect(0, {"pre-script"}).run_time();
+  expect(0, {"post-script"});
+  for (int moment = 0; moment < kMoments; ++moment) {
+    SCOPED_TRACE(moment);
+    restart_safety_limit();
+    const auto pre = start({"pre-script"});
+    const AgentProcess watchdog = process("dlm-watchdog");
+    sleep_for(whole * moment / kMoments);
+    EXPECT_TRUE(watchdog.signal(SIGKILL));
+    static_cast<void>(pre->wait());
+    EXPECT_TRUE(all_gone());
+    ASSERT_TRUE(applier_comes_to(true));
+  }
+}
+
 TEST_F(MysqlReplica, HasItsApplierStartedAgainWhenTheLockIsNotGranted) {
+  replicate(false);
   ASSERT_TRUE(applier_comes_to(true));
   const Background update(*replica_, "UPDATE t_MyISAM SET text = SLEEP(60)", "INSERT INTO t_MyISAM VALUES (-1, '')");
   sleep_for(Milliseconds(200));
-  configure_replica();
+  configure_replica(false);
   expect(206, {"pre-script"});
   EXPECT_TRUE(applier_comes_to(true));
 }

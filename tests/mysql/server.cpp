@@ -48,20 +48,41 @@ Server::Server(ServerSpec spec) : spec_(std::move(spec)) {
     give_to_server(directory);
   }
   fs::remove_all(spec_.data + "/lost+found");
-  if (fs::is_empty(spec_.data)) fill_data_directory();
+  if (fs::is_empty(spec_.data)) run_tool({"cp", "--archive", "--sparse=always", data_template() + "/.", spec_.data});
 }
 
 Server::~Server() {
   if (process_ > 0) kill();
 }
 
-void Server::fill_data_directory() const {
+std::string Server::data_template() const {
+  namespace fs = std::filesystem;
+  const auto version = fs::last_write_time(is_mariadb() ? kMariadb : kMysql).time_since_epoch().count();
+  std::string path = std::string(DLM_FREEZE_MYSQL_TEMPLATES) + "/" + std::to_string(version);
+  if (fs::exists(path)) return path;
+  // Renamed when it is whole. Made where the server's user may go.
+  const std::string fresh = "/srv/run/template";
+  fs::create_directories(fresh);
+  give_to_server(fresh);
+  make_data_directory(fresh);
+  fs::remove(fresh + "/auto.cnf");  // Each server makes an identity of its own.
+  const std::string copy = path + "." + std::to_string(::getpid());
+  fs::create_directories(copy);
+  run_tool({"cp", "--archive", "--sparse=always", fresh + "/.", copy});
+  fs::remove_all(fresh);
+  std::error_code lost_race;
+  fs::rename(copy, path, lost_race);
+  if (lost_race) fs::remove_all(copy);
+  return path;
+}
+
+void Server::make_data_directory(const std::string& path) const {
   if (is_mariadb()) {
-    run_tool({"mariadb-install-db", "--no-defaults", "--user=mysql", "--datadir=" + spec_.data,
+    run_tool({"mariadb-install-db", "--no-defaults", "--user=mysql", "--datadir=" + path,
               "--auth-root-authentication-method=socket", "--skip-test-db", "--tmpdir=" + temporary_directory(),
               "--innodb-log-file-size=8M"});
   } else {
-    run_tool({kMysql, "--no-defaults", "--initialize-insecure", "--user=mysql", "--datadir=" + spec_.data,
+    run_tool({kMysql, "--no-defaults", "--initialize-insecure", "--user=mysql", "--datadir=" + path,
               "--tmpdir=" + temporary_directory(), "--log-error=" + error_log(), "--innodb-redo-log-capacity=8M"});
   }
 }

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <ostream>
 #include <utility>
 
 #include "postgresql/postgresql_test.hpp"
@@ -33,6 +34,8 @@ struct Case {
   const char* filesystem;
   bool standby;
 };
+
+void PrintTo(const Case& parameter, std::ostream* out) { *out << parameter.name; }
 
 class Copies : public PostgresqlTest, public testing::WithParamInterface<Case> {
  protected:
@@ -121,6 +124,8 @@ TEST_P(Copies, HoldEveryAcknowledgedCommitAndAreWhole) {
   for (int round = 0; round < rounds(); ++round) {
     SCOPED_TRACE("round " + std::to_string(round));
     restart_safety_limit();
+    // A standby's restartpoints are at its primary's checkpoints, and its copy replays all since the last one.
+    if (GetParam().standby) writing_->sql("CHECKPOINT");
     const auto pre = expect(0, {"pre-script"});
     ASSERT_EQ(pre.exit_code, 0);
     const Workload::Counts acknowledged = workload.acknowledged();
@@ -130,6 +135,7 @@ TEST_P(Copies, HoldEveryAcknowledgedCommitAndAreWhole) {
     EXPECT_TRUE(workload.goes_on());
 
     EXPECT_EQ(held.at("in_recovery"), GetParam().standby ? "true" : "false");
+    EXPECT_TRUE(held.contains(GetParam().standby ? "replay_lsn" : "current_lsn")) << held;
     EXPECT_EQ(held.at("mode"), "checkpoint");
     mount_copies();
     {

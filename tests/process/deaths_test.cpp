@@ -156,7 +156,9 @@ TEST_F(DeathOfTheWatchdogAtWork, WhileAFreezeHangsIsMadeGoodAsSoonAsThatReturns)
   add_some();
   kernel_.hang(1, Call::freeze);
   go(Step::quiesced);
+  EXPECT_EQ(rcu_expedited(), "0\n");
   ASSERT_FALSE(client().freeze(in(100)));
+  EXPECT_EQ(rcu_expedited(), "7\n");
   ::kill(watchdog(), SIGKILL);
   EXPECT_TRUE(eventually([&] { return databases_.calls(1, Stage::recover) == 1; })) << "databases do not wait for it";
   kernel_.let_go(1, Call::freeze);
@@ -403,6 +405,24 @@ TEST_F(Orphans, OfASessionThatWasFreezingAreThawed) {
   recover();
   expect_recovered();
   EXPECT_EQ(orphan_.end, SessionEnd::rolled_back);
+}
+
+TEST_F(Orphans, OfASessionThatWasQuiescingAreRecoveredByTheirIntent) {
+  add_proc();
+  const auto database = add_database({{"outlives", true}});
+  databases_.set(database, Stage::quiesce, Behaviour::deaf);
+  as_pre_script_that_dies([&] {
+    go(Step::prepared);
+    static_cast<void>(client().quiesce(in(100)));
+    if (!eventually([&] { return databases_.has_leftovers(database); })) ADD_FAILURE();
+    fakes::kill_together({watchdog(), sentinel(), freezer()});
+  });
+  ASSERT_TRUE(is_over());
+  EXPECT_TRUE(databases_.has_leftovers(database));
+  recover();
+  expect_recovered();
+  EXPECT_TRUE(databases_.was_recovered_by_intent(database));
+  EXPECT_FALSE(databases_.has_leftovers(database));
 }
 
 TEST_F(Orphans, ThatWereNeverFrozenAreFoundSo) {

@@ -62,6 +62,9 @@ void SessionTest::TearDown() {
   }
   leave();
   EXPECT_TRUE(fakes::all_gone()) << "a process of the session is left";
+  if (plan_) {
+    EXPECT_EQ(rcu_expedited(), "0\n") << "left behind";
+  }
   fakes::kill_descendants();
   EXPECT_FALSE(kernel_.any_frozen());
   for (std::size_t i = 0; i < databases_planned_.size(); ++i) {
@@ -112,10 +115,13 @@ void SessionTest::start(std::chrono::seconds auto_thaw) {
       .lock = std::move(**lock),
       .freezer_lock = std::move(*freezer_lock),
       .filesystems = std::move(*filesystems),
+      .rcu = ExpeditedRcu::open(scratch_.write("rcu_expedited", "0\n")),
       .quiescers = std::move(quiescers),
       .execution_id = kExecution,
       .auto_thaw = auto_thaw,
       .started_at = std::chrono::system_clock::now(),
+      .history_file = {},
+      .metrics_file = {},
       .coverage =
           [](const std::string& path) {
             return Coverage{true, path, "data"};

@@ -93,6 +93,9 @@ class SessionTest : public testing::Test {
   /// A test in which databases are released although a filesystem is stuck says so.
   void expect_calls_while_frozen() { calls_while_frozen_expected_ = true; }
 
+  /// What stands for /sys/kernel/rcu_expedited.
+  [[nodiscard]] std::string rcu_expedited() const { return fakes::content_of(scratch_ / "rcu_expedited"); }
+
   fakes::FakeKernel kernel_;
   fakes::FakeDatabases databases_{&kernel_};
   fakes::Scratch scratch_;

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "dlm_freeze/base/files.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
 
 namespace dlm_freeze {
@@ -39,11 +40,14 @@ class FlagFileQuiescer final : public Quiescer {
     return {};
   }
 
-  Result<std::vector<Fact>> quiesce(StageContext& /*context*/) override {
+  Result<std::vector<Fact>> quiesce(StageContext& context) override {
     const UniqueFd file(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
     if (!file && errno == EEXIST) return is_there_already();
     if (!file) return system_failure(name_ + ": cannot create " + path_, errno);
     holds_ = true;
+    if (::write(file.get(), context.execution_id.data(), context.execution_id.size()) < 0) {
+      return system_failure(name_ + ": cannot write " + path_, errno);
+    }
     return std::vector<Fact>{{"flag_file", path_}};
   }
 
@@ -54,11 +58,10 @@ class FlagFileQuiescer final : public Quiescer {
     return system_failure(name_ + ": cannot remove " + path_, errno);
   }
 
-  Result<void> recover(StageContext& /*context*/, const std::vector<Fact>& facts) override {
-    // Without the fact it is not certain that the file was this session's; but left there it stops the program for
-    // good.
-    const std::string path = facts.empty() ? path_ : facts.front().value;
-    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return system_failure(name_ + ": cannot remove " + path, errno);
+  Result<void> recover(StageContext& context, const std::vector<Fact>& /*facts*/) override {
+    const auto holder = read_file(path_);
+    if (!holder || *holder != context.execution_id) return {};  // Never created, removed already, or somebody else's.
+    if (::unlink(path_.c_str()) != 0) return system_failure(name_ + ": cannot remove " + path_, errno);
     return {};
   }
 

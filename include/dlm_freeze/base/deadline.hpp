@@ -47,5 +47,6 @@ using WallTime = std::chrono::system_clock::time_point;
 
 /// Seconds with three decimals: "0.042".
 [[nodiscard]] std::string format_seconds(BootClock::duration span);
+[[nodiscard]] std::string format_seconds(double seconds);
 
 }  // namespace dlm_freeze

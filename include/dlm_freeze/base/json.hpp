@@ -46,6 +46,9 @@ class Json {
   /// may hold any) become U+FFFD.
   [[nodiscard]] std::string dump() const;
 
+  /// The same on a single line.
+  [[nodiscard]] std::string dump_line() const;
+
   [[nodiscard]] const Value& value() const { return value_; }
   [[nodiscard]] int line() const { return line_; }  ///< 1-based; 0 when not read from a text.
 

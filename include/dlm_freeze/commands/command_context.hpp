@@ -13,6 +13,7 @@
 #include "dlm_freeze/fs/freeze_control.hpp"
 #include "dlm_freeze/fs/freeze_plan.hpp"
 #include "dlm_freeze/quiesce/registry.hpp"
+#include "dlm_freeze/session/history.hpp"
 #include "dlm_freeze/session/state_directory.hpp"
 #include "dlm_freeze/watchdog/session_plan.hpp"
 
@@ -24,6 +25,8 @@ struct Settings {
   std::chrono::seconds timeout{8};
   std::string execution_id = "None";
   std::string state_directory = StateDirectory::kDefaultPath;
+  std::string history_file = kDefaultHistoryFile;
+  std::string metrics_file;  ///< Empty: none.
   Selection filesystems{
       .freeze = true,
       .include = {},
@@ -33,6 +36,7 @@ struct Settings {
   bool probe = false;
   bool json = false;
   bool watch = false;
+  std::size_t last = 20;  ///< How many sessions `history` prints.
 };
 
 /// What every command works with.
@@ -63,5 +67,8 @@ void log_start(std::string_view command, const std::string& execution_id, Log& l
 
 /// Prints the active or the last session.
 [[nodiscard]] Result<void> status(const Settings& settings, CommandContext& context);
+
+/// Prints the sessions that have ended.
+[[nodiscard]] Result<void> history(const Settings& settings, CommandContext& context);
 
 }  // namespace dlm_freeze

@@ -22,6 +22,7 @@ namespace dlm_freeze {
 /// Where one filesystem is on its way; docs/protocol.md says who moves it when.
 enum class FreezeState : std::uint32_t {
   idle,         ///< Not touched.
+  syncing,      ///< syncfs has not returned.
   freezing,     ///< FIFREEZE has been called, or is just about to be.
   frozen,       ///< By us.
   undoing,      ///< The freezer itself is thawing it, having found the session ending when FIFREEZE returned.

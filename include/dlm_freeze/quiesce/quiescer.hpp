@@ -83,6 +83,10 @@ class Quiescer {
   /// What is slow and blocks nobody.
   [[nodiscard]] virtual Result<void> prepare(StageContext& context);
 
+  /// What `recover` has to know if the process dies in the middle of `quiesce`, before there are its facts. Recorded
+  /// before `quiesce` is called; makes no connection.
+  [[nodiscard]] virtual std::vector<Fact> intent() const;
+
   /// Takes the lock and says where the database stands. From here on it holds until `release`.
   [[nodiscard]] virtual Result<std::vector<Fact>> quiesce(StageContext& context) = 0;
 
@@ -94,8 +98,8 @@ class Quiescer {
   [[nodiscard]] virtual Result<void> release(StageContext& context, Outcome outcome) = 0;
 
   /// Undoes what outlives a process that died after `quiesce` was called, or just before, on another object made from
-  /// the same configuration in another process. `facts` is what `quiesce` gave, if that was recorded. A hold that ends
-  /// with its connection needs nothing.
+  /// the same configuration in another process. `facts` is what `quiesce` gave, or `intent` if it did not come that
+  /// far. A hold that ends with its connection needs nothing.
   [[nodiscard]] virtual Result<void> recover(StageContext& context, const std::vector<Fact>& facts);
 };
 

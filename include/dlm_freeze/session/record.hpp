@@ -66,6 +66,9 @@ struct SessionRecord {
   std::vector<std::string> problems;  ///< What went wrong while it was held or ended.
   bool reported = false;              ///< A post-script has answered for it.
 
+  std::string history_file;  ///< Where its end is to be noted; empty: nowhere. See session/history.hpp.
+  std::string metrics_file;  ///< The same for the figures of the last session.
+
   [[nodiscard]] Json to_json() const;
 
   /// Errors: no such document, or of a version that this program does not know.
@@ -78,6 +81,9 @@ struct SessionRecord {
 
   /// Whether a filesystem or database of it still waits for somebody to thaw or release it.
   [[nodiscard]] bool has_leftovers() const;
+
+  /// The seconds for which one filesystem of it was frozen, at most.
+  [[nodiscard]] double longest_freeze() const;
 };
 
 /// /proc/sys/kernel/random/boot_id; empty where there is none.

@@ -35,6 +35,9 @@ class StateDirectory {
   /// Takes the lock whose file is open as `fd`; false when somebody holds it. Opens nothing.
   [[nodiscard]] static bool take(int fd) noexcept;
 
+  /// Gives it up at once, whatever copies of `fd` other threads and processes have.
+  static void release(int fd) noexcept;
+
   /// The lock, or nothing when somebody holds it. The descriptor holds it; so do its copies in forked processes.
   [[nodiscard]] Result<std::optional<UniqueFd>> try_lock(Lock lock) const;
 

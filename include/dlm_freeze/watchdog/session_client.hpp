@@ -21,7 +21,8 @@ class SessionState;
 /// the session is rolled back by the others. Every function that fails has left something that `roll_back` undoes.
 class SessionClient {
  public:
-  /// Forks the freezer, the watchdog and its sentinel, and waits until they are ready. From here on the deadline runs.
+  /// Forks the freezer, which begins to write back all filesystems, the watchdog and its sentinel, and waits until
+  /// these two are ready. From here on the deadline runs.
   /// The process must have no other thread. `plan` must outlive the object.
   [[nodiscard]] static Result<SessionClient> start(SessionPlan& plan, Deadline deadline);
   SessionClient(SessionClient&& other) noexcept;
@@ -30,7 +31,7 @@ class SessionClient {
   SessionClient& operator=(const SessionClient&) = delete;
   ~SessionClient();
 
-  /// Writes back all filesystems, and lets every database do what is slow and blocks nobody.
+  /// Waits until all filesystems are written back, and lets every database do what is slow and blocks nobody.
   [[nodiscard]] Result<void> prepare(Deadline deadline);
 
   /// Locks every database.
@@ -59,6 +60,8 @@ class SessionClient {
   [[nodiscard]] Result<void> await(bool watchdog, bool freezer, Deadline deadline, std::string_view what,
                                    ErrorKind late = ErrorKind::failed);
   [[nodiscard]] Result<void> take_answer();
+  /// Adds to `error` the mount points, if any, on which `call` ("the freeze of") has not returned.
+  void name_what_hangs(Error& error, FreezeState state, std::string_view call) const;
   void stand_in(Deadline deadline);
 
   SessionPlan* plan_;

@@ -9,6 +9,7 @@
 
 #include "dlm_freeze/base/log.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
+#include "dlm_freeze/fs/expedited_rcu.hpp"
 #include "dlm_freeze/fs/frozen_filesystems.hpp"
 #include "dlm_freeze/quiesce/quiescer.hpp"
 #include "dlm_freeze/quiesce/registry.hpp"
@@ -31,10 +32,13 @@ struct SessionPlan {
   UniqueFd lock;
   UniqueFd freezer_lock;  ///< Open, to be taken by the freezer.
   FrozenFilesystems filesystems;
+  ExpeditedRcu rcu;
   std::vector<PlannedQuiescer> quiescers;
   std::string execution_id;
   std::chrono::seconds auto_thaw{60};
   WallTime started_at;
+  std::string history_file;  ///< As in SessionRecord.
+  std::string metrics_file;
   std::function<Coverage(const std::string& path)> coverage;
   SyslogFactory syslog;
 };

@@ -5,6 +5,7 @@
 #include <mysql.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -42,6 +43,12 @@ void set_text(MYSQL* handle, mysql_option option, const std::string& value) {
   if (!value.empty()) ::mysql_options(handle, option, value.c_str());
 }
 
+/// Said outright: the libraries take the host "localhost" for the default socket.
+void set_protocol(MYSQL* handle, const ServerAddress& address) {
+  set_number(handle, MYSQL_OPT_PROTOCOL,
+             address.socket.empty() ? unsigned{MYSQL_PROTOCOL_TCP} : unsigned{MYSQL_PROTOCOL_SOCKET});
+}
+
 void set_tls(MYSQL* handle, const ServerAddress& address) {
   if (!address.socket.empty()) return;
   set_text(handle, MYSQL_OPT_SSL_CA, address.tls_ca);
@@ -56,6 +63,9 @@ void set_tls(MYSQL* handle, const ServerAddress& address) {
 #else
   const unsigned encrypted = verify ? SSL_MODE_VERIFY_IDENTITY : SSL_MODE_REQUIRED;
   set_number(handle, MYSQL_OPT_SSL_MODE, off ? unsigned{SSL_MODE_DISABLED} : encrypted);
+  // Without TLS the password is sent encrypted with the server's own key, which the other library always asks for.
+  const bool ask_for_key = off;
+  ::mysql_options(handle, MYSQL_OPT_GET_SERVER_PUBLIC_KEY, &ask_for_key);
 #endif
 }
 
@@ -67,6 +77,15 @@ int socket_of(MYSQL* handle) {
 #else
   return static_cast<int>(handle->net.fd);
 #endif
+}
+
+/// Whether the connection is by the protocol that is configured. With Oracle's library an option file has the last
+/// word, and could lead to another server.
+bool is_as_configured(MYSQL* handle, const ServerAddress& address) {
+  sockaddr_storage own{};
+  socklen_t size = sizeof own;
+  const bool known = ::getsockname(socket_of(handle), reinterpret_cast<sockaddr*>(&own), &size) == 0;
+  return known && (own.ss_family == AF_UNIX) == !address.socket.empty();
 }
 
 SqlError error_of(MYSQL* handle) { return {::mysql_errno(handle), ::mysql_error(handle)}; }
@@ -129,12 +148,21 @@ struct Connection::Attempt {
     set_text(raw, MYSQL_READ_DEFAULT_GROUP, "dlm-freeze");
     set_number(raw, MYSQL_OPT_LOCAL_INFILE, 0);  // Or the server could ask for any file of root's.
     ::mysql_options4(raw, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "dlm-freeze");
+    set_protocol(raw, address);
     set_tls(raw, address);
     // A host is always given: one in an option file would win over the socket otherwise.
     const char* const host = address.socket.empty() ? address.host.c_str() : "localhost";
     if (::mysql_real_connect(raw, host, text_or_null(address.user), text_or_null(address.password), nullptr,
                              address.port, text_or_null(address.socket), 0) == nullptr) {
       return tl::unexpected(error_of(raw));
+    }
+    if (!is_as_configured(raw, address)) {
+      return tl::unexpected(
+          SqlError{kConnectionError, "an option file asks for another protocol than the configuration"});
+    }
+    // MariaDB's library goes on in the clear with a server that has no TLS, whatever is enforced.
+    if (address.socket.empty() && address.tls != "off" && ::mysql_get_ssl_cipher(raw) == nullptr) {
+      return tl::unexpected(SqlError{kTlsError, "the server does not offer TLS: set it up there, or set tls to off"});
     }
     // A program that some other quiescer starts must not inherit, and so keep alive, what this
     // session holds.

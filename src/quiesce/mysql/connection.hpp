@@ -35,6 +35,7 @@ inline constexpr unsigned kConnectionError = 2002;
 inline constexpr unsigned kHostError = 2003;
 inline constexpr unsigned kServerGone = 2006;
 inline constexpr unsigned kServerLost = 2013;
+inline constexpr unsigned kTlsError = 2026;
 
 /// Why a server gave no result.
 struct SqlError {

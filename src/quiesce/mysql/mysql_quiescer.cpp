@@ -56,6 +56,7 @@ struct Options {
   seconds lock_wait{};
   bool kill_selects = false;
   bool stop_applier = false;
+  bool required = true;
 };
 
 /// Waits for a while; false when the stage is cancelled first.
@@ -104,6 +105,7 @@ class MysqlQuiescer final : public Quiescer {
   Result<Presence> locate(StageContext& context) override;
   Result<void> probe(StageContext& context) override;
   Result<void> prepare(StageContext& context) override;
+  [[nodiscard]] std::vector<Fact> intent() const override;
   Result<std::vector<Fact>> quiesce(StageContext& context) override;
   [[nodiscard]] int watch_fd() const override { return lock_ != LockKind::none && holder_ ? holder_->fd() : -1; }
   Result<void> release(StageContext& context, Outcome outcome) override;
@@ -127,6 +129,7 @@ class MysqlQuiescer final : public Quiescer {
   [[nodiscard]] Failure refusal(const std::vector<Statement>& statements, bool could_be_killed) const;
   Result<void> kill_statements(const std::vector<Statement>& statements, const StageContext& context);
   Result<void> wait_for_gap(const StageContext& context);
+  Result<void> find_appliers(const StageContext& context);
   Result<void> stop_appliers(const StageContext& context);
   Result<void> start_appliers(Connection& connection, const ServerVersion& version,
                               const std::vector<std::string>& channels, Deadline deadline, int cancel_fd) const;
@@ -142,7 +145,8 @@ class MysqlQuiescer final : public Quiescer {
   std::optional<Connection> monitor_;  ///< Ends the holder's statement if need be.
   std::string holder_id_;
   LockKind lock_ = LockKind::none;
-  std::vector<std::string> unfrozen_;  ///< Directories with data on filesystems that nobody freezes.
+  std::vector<std::string> unfrozen_;          ///< Directories with data on filesystems that nobody freezes.
+  std::vector<std::string> running_channels_;  ///< Whose appliers are to be stopped.
   std::vector<std::string> stopped_channels_;
 };
 
@@ -195,7 +199,13 @@ Failure MysqlQuiescer::from(const std::string& action, const SqlError& error, st
 Result<Presence> MysqlQuiescer::locate(StageContext& /*context*/) {
   Presence presence;
   if (options_.address.socket.empty()) {
-    presence.detail = "at " + options_.address.text() + ", not connected to yet";
+    presence.detail = "at " + options_.address.text() + "; where it keeps its data is asked after the login";
+    // A required one is not ready then, which the log-in says better.
+    if (const std::string refusal = options_.required ? "" : refusal_of(options_.address.host, options_.address.port);
+        !refusal.empty()) {
+      presence.running = false;
+      presence.detail = refusal;
+    }
     return presence;
   }
   const Listener listener = find_listener(options_.address.socket);
@@ -204,7 +214,7 @@ Result<Presence> MysqlQuiescer::locate(StageContext& /*context*/) {
   if (!presence.running) return presence;
   const ProcessFiles files = files_of(listener.pid);
   if (!files.known) {
-    presence.detail = "listens on " + options_.address.socket + "; where it keeps its data is known to --probe alone";
+    presence.detail = "listens on " + options_.address.socket + "; where it keeps its data is asked after the login";
     return presence;
   }
   presence.locations.push_back({"data", files.working_directory, true});
@@ -353,7 +363,14 @@ Result<void> MysqlQuiescer::prepare(StageContext& context) {
     }
     if (!started) return from("BACKUP STAGE START failed", started.error(), "RELOAD");
   }
+  if (auto found = find_appliers(context); !found) return found;
   return sync_directories(unfrozen_, context.deadline, context.cancel_fd);
+}
+
+std::vector<Fact> MysqlQuiescer::intent() const {
+  std::vector<Fact> facts;
+  for (const std::string& channel : running_channels_) facts.push_back({kStoppedApplier, channel});
+  return facts;
 }
 
 /// Why nothing is locked while these statements run.
@@ -403,16 +420,22 @@ Result<void> MysqlQuiescer::wait_for_gap(const StageContext& context) {
   }
 }
 
-Result<void> MysqlQuiescer::stop_appliers(const StageContext& context) {
+Result<void> MysqlQuiescer::find_appliers(const StageContext& context) {
   if (!options_.stop_applier) return {};
   const auto channels = read_channels(*monitor_, server_->version(), context.deadline, context.cancel_fd);
   if (!channels)
     return from("cannot read its replication", channels.error(),
                 server_->version().is_mariadb() ? "SLAVE MONITOR" : "REPLICATION CLIENT");
   for (const Channel& channel : *channels) {
-    if (!channel.applier_running) continue;
-    stopped_channels_.push_back(channel.name);  // First: it has to be started again even if this is given up.
-    const std::string statement = applier_statement(server_->version(), false, channel.name);
+    if (channel.applier_running) running_channels_.push_back(channel.name);
+  }
+  return {};
+}
+
+Result<void> MysqlQuiescer::stop_appliers(const StageContext& context) {
+  for (const std::string& channel : running_channels_) {
+    stopped_channels_.push_back(channel);  // First: it has to be started again even if this is given up.
+    const std::string statement = applier_statement(server_->version(), false, channel);
     const auto stopped = holder_->query(statement, context.deadline, context.cancel_fd);
     if (!stopped) {
       return from(statement + " failed", stopped.error(),
@@ -427,6 +450,8 @@ Result<void> MysqlQuiescer::start_appliers(Connection& connection, const ServerV
                                            int cancel_fd) const {
   for (const std::string& channel : channels) {
     const std::string statement = applier_statement(version, true, channel);
+    // A STOP that was given up, or whose sender died, may not have taken effect yet. Another one ends after it.
+    static_cast<void>(connection.query(applier_statement(version, false, channel), deadline, cancel_fd));
     if (auto started = connection.query(statement, deadline, cancel_fd); !started) {
       return failure(what() + ": the replica's applier was stopped and cannot be started again (" +
                      started.error().message + "): say " + statement);
@@ -611,6 +636,7 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
   options.lock_wait = seconds(config.integer("lock_wait_seconds", kDefaultLockWait));
   options.kill_selects = config.text("kill_long_queries", "none") == "select";
   options.stop_applier = config.boolean("stop_replica_sql_thread", false);
+  options.required = config.required;
 
   if (options.address.socket.empty() == options.address.host.empty()) {
     return failure(config.name + ": give either socket or host");

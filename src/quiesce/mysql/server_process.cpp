@@ -2,6 +2,8 @@
 #include "quiesce/mysql/server_process.hpp"
 
 #include <dirent.h>
+#include <netdb.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -23,6 +25,8 @@
 namespace dlm_freeze::mysql {
 namespace {
 
+constexpr unsigned kDefaultPort = 3306;
+constexpr int kConnectPatience = 1000;                  // milliseconds
 constexpr unsigned long kAcceptsConnections = 0x10000;  // __SO_ACCEPTCON, in the flags of /proc/net/unix
 
 std::string link_target(const std::string& path) {
@@ -107,6 +111,29 @@ Listener find_listener(const std::string& socket) {
     return {false, 0, "nobody listens on " + socket + " (" + errno_text(errno) + ")"};
   }
   return {true, peer_process(fd.get()), ""};
+}
+
+std::string refusal_of(const std::string& host, unsigned port) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  const std::string service = std::to_string(port != 0 ? port : kDefaultPort);
+  if (::getaddrinfo(host.c_str(), service.c_str(), &hints, &found) != 0) return "";
+  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> addresses(found, ::freeaddrinfo);
+  std::string refusal;
+  for (const addrinfo* address = found; address != nullptr; address = address->ai_next) {
+    const UniqueFd fd(::socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    int error = ::connect(fd.get(), address->ai_addr, address->ai_addrlen) == 0 ? 0 : errno;
+    if (error == EINPROGRESS) {
+      pollfd connected = {fd.get(), POLLOUT, 0};
+      socklen_t size = sizeof error;
+      if (::poll(&connected, 1, kConnectPatience) <= 0) return "";
+      ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+    }
+    if (error != ECONNREFUSED) return "";
+    refusal = "nobody listens on " + host + ":" + service + " (" + errno_text(error) + ")";
+  }
+  return refusal;
 }
 
 pid_t peer_process(int fd) {

@@ -19,6 +19,10 @@ struct Listener {
 /// connects, since a connection without a log-in leaves a warning in the server's log.
 [[nodiscard]] Listener find_listener(const std::string& socket);
 
+/// Why nobody listens at that TCP address; empty when somebody does, or when that cannot be told within a second.
+/// Connects and hangs up, which the server counts as a failed log-in.
+[[nodiscard]] std::string refusal_of(const std::string& host, unsigned port);
+
 /// The process at the other end of a connection by socket; 0 when it is not one of this host.
 [[nodiscard]] pid_t peer_process(int fd);
 

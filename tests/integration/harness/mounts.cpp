@@ -83,6 +83,8 @@ std::vector<Mount> enter_mount_namespace() {
     if (!is_pseudo(mount)) throw std::runtime_error(mount.mount_point + " could not be unmounted");
   }
   mount_tmpfs("/run");
+  std::filesystem::create_directories("/var/lib/dlm-freeze");
+  mount_tmpfs("/var/lib/dlm-freeze");
   mount_tmpfs("/srv");
   return pseudo;
 }

@@ -61,6 +61,16 @@ TEST(RunDetached, DoesNotWaitForTheJob) {
   changed.wait(lock, [&] { return done; });
 }
 
+TEST(Threads, AreThereWithTheSmallStacksToo) {
+  const int status = fakes::in_child([] {
+    use_small_thread_stacks();
+    std::atomic<bool> elsewhere{false};
+    run_in_parallel({[&, here = std::this_thread::get_id()] { elsewhere = std::this_thread::get_id() != here; }});
+    return elsewhere ? 0 : 1;
+  });
+  EXPECT_EQ(status, 0) << "no thread could be had";
+}
+
 TEST(Threads, AreRunHereWhenThereAreNone) {
   // Root may have threads beyond any limit of its number; memory for their stacks nobody has without limit.
   const int status = fakes::in_child([] {

@@ -38,7 +38,7 @@ const std::string kCorpus = std::string(DLM_FREEZE_TEST_DATA) + "/config/";
 const std::string kPackaging = std::string(DLM_FREEZE_TEST_DATA) + "/../../packaging/";
 
 Result<FileSettings> parse(std::string_view text) {
-  QuiescerRegistry registry(builtin_quiescer_types(), module_quiescer_types(), "/nowhere");
+  QuiescerRegistry registry(builtin_quiescer_types(), module_quiescer_types(), DLM_FREEZE_MODULES);
   return parse_config(text, registry);
 }
 
@@ -106,10 +106,14 @@ std::vector<std::string> names_in(const Json* json) {
   return names;
 }
 
-TEST(ConfigSchema, KnowsTheOptionsOfEveryTypeThatIsBuiltIn) {
+TEST(ConfigSchema, KnowsTheOptionsOfEveryType) {
   const auto schema = Json::parse(content_of(kPackaging + "config.schema.json"));
   ASSERT_TRUE(schema) << schema.error().message;
-  for (const QuiescerType* type : builtin_quiescer_types()) {
+  QuiescerRegistry registry(builtin_quiescer_types(), module_quiescer_types(), DLM_FREEZE_MODULES);
+  for (const std::string_view name : registry.names()) {
+    const auto found = registry.find(name);
+    ASSERT_TRUE(found) << found.error().message;
+    const QuiescerType* const type = *found;
     const Json* definition = schema->find("definitions")->find(type->name);
     ASSERT_NE(definition, nullptr) << type->name;
     std::vector<std::string> options = {"type", "name", "required"};
@@ -119,6 +123,8 @@ TEST(ConfigSchema, KnowsTheOptionsOfEveryTypeThatIsBuiltIn) {
       if (option.mandatory) mandatory.emplace_back(option.name);
       const Json* property = definition->find("properties")->find(option.name);
       ASSERT_NE(property, nullptr) << option.name;
+      EXPECT_THAT(names_in(property->find("enum")),
+                  testing::ElementsAreArray(std::vector<std::string>(option.choices.begin(), option.choices.end())));
       if (option.type != OptionType::integer) continue;
       EXPECT_EQ(*property->find("minimum")->as_integer(), option.minimum) << option.name;
       EXPECT_EQ(*property->find("maximum")->as_integer(), option.maximum) << option.name;

@@ -24,7 +24,7 @@ HostPlan plan_of(const std::string& mountinfo) {
   BlockStacks stacks;
   for (const Mount& mount : table.mounts()) stacks[mount.device].devices = {"disk"};
   FreezePlan freeze = plan_freeze(table, stacks, {});
-  HostPlan plan{std::move(table), std::move(freeze), {}};
+  HostPlan plan{std::move(table), std::move(freeze), {}, {}};
   return plan;
 }
 
@@ -92,11 +92,23 @@ TEST_F(HostPlans, KnowADatabaseThatDoesNotRun) {
   EXPECT_FALSE(plan->quiescers[0].presence.running);
 }
 
-TEST_F(HostPlans, FailForATypeThatThereIsNot) {
+TEST_F(HostPlans, TellFilesystemsAlsoWhereADatabaseCannotBeLookedFor) {
   settings_.quiescers = {{"oracle", "o", true, Json::Object()}};
   const auto plan = this->plan();
-  ASSERT_FALSE(plan);
-  EXPECT_THAT(plan.error().message, HasSubstr("there is no quiescer of type 'oracle'"));
+  ASSERT_TRUE(plan);
+  EXPECT_FALSE(plan->freeze.mounts.empty());
+  ASSERT_FALSE(plan->databases_known);
+  EXPECT_THAT(plan->databases_known.error().message, HasSubstr("there is no quiescer of type 'oracle'"));
+}
+
+TEST_F(HostPlans, OfAHostWhoseDatabaseNeedsAModuleThatIsNotInstalledAreAnErrorOnlyForPreScript) {
+  QuiescerRegistry without_module({}, {{.name = "mysql", .signs = {"/proc/self/status"}}}, "/nonexistent");
+  std::ostringstream out;
+  CommandContext context{log_, out, false, without_module, kernel_, nullptr, BootClock::now()};
+  EXPECT_TRUE(dry_run(settings_, context));
+  EXPECT_THAT(out.str(), HasSubstr("pre-script would fail: found /proc/self/status: the module for mysql is not"));
+  settings_.probe = true;
+  EXPECT_FALSE(dry_run(settings_, context));
 }
 
 TEST(Privilege, IsRootsAndNobodyElses) {

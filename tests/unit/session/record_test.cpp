@@ -36,6 +36,8 @@ SessionRecord full_record() {
   record.ended_by = "None";
   record.problems = {"one", "two"};
   record.reported = true;
+  record.history_file = "/var/lib/history";
+  record.metrics_file = "/var/lib/metrics";
   return record;
 }
 
@@ -78,10 +80,19 @@ TEST(SessionRecord, IsReadBackAsItWasWritten) {
   EXPECT_EQ(again.ended_by, record.ended_by);
   EXPECT_EQ(again.problems, record.problems);
   EXPECT_EQ(again.reported, record.reported);
+  EXPECT_EQ(again.history_file, record.history_file);
+  EXPECT_EQ(again.metrics_file, record.metrics_file);
+}
+
+TEST(SessionRecord, OfAVersionWithoutHistoryIsReadToo) {
+  const Json json = full_record().to_json().without({"history_file", "metrics_file"});
+  const auto record = SessionRecord::from_json(json);
+  ASSERT_TRUE(record) << record.error().message;
+  EXPECT_EQ(record->history_file, "");
 }
 
 TEST(SessionRecord, IsReadBackInEveryPhaseAndAfterEveryEnd) {
-  for (const Phase phase : {Phase::preparing, Phase::freezing, Phase::held, Phase::ended}) {
+  for (const Phase phase : {Phase::preparing, Phase::freezing, Phase::held, Phase::ending, Phase::ended}) {
     SessionRecord record;
     record.phase = phase;
     EXPECT_EQ(read_back(record).phase, phase);
@@ -121,7 +132,7 @@ TEST(SessionRecord, IsDamagedWithoutAnyOfItsMembers) {
   const Json json = full_record().to_json();
   for (const auto& [key, value] : *json.as_object()) {
     // These stand beside a number of milliseconds, for people.
-    if (key.ends_with("_at")) continue;
+    if (key.ends_with("_at") || key.ends_with("_file")) continue;  // The latter came later.
     EXPECT_FALSE(SessionRecord::from_json(with(key, nullptr))) << key;
   }
 }
@@ -130,7 +141,7 @@ TEST(SessionRecord, IsDamagedWithAMemberOfAnotherType) {
   const Json wrong = Json::Array{Json::Object{{"unexpected", 1}}};
   const Json json = full_record().to_json();
   for (const auto& [key, value] : *json.as_object()) {
-    if (key.ends_with("_at") || key == "problems") continue;
+    if (key.ends_with("_at") || key.ends_with("_file") || key == "problems") continue;
     EXPECT_FALSE(SessionRecord::from_json(with(key, &wrong))) << key;
   }
 }

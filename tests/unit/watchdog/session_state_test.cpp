@@ -33,10 +33,13 @@ class SessionStates : public testing::Test {
                      .lock = {},
                      .freezer_lock = {},
                      .filesystems = std::move(FrozenFilesystems::adopt(std::move(all), kernel_).value()),
+                     .rcu = {},
                      .quiescers = {},
                      .execution_id = "None",
                      .auto_thaw = std::chrono::seconds(60),
                      .started_at = std::chrono::system_clock::now(),
+                     .history_file = {},
+                     .metrics_file = {},
                      .coverage = nullptr,
                      .syslog = nullptr};
     plan.quiescers.push_back({fakes::FakeDatabases::config(0, "db"), &fakes::FakeDatabases::type(), nullptr});

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+# What is installed, and the Debian packages that CPack makes of it (scripts/package). The .rpm has a spec of its own,
+# packaging/rpm/dlm-freeze.spec, which installs by the same rules.
+#
+# Components: base, mysql, postgresql are packages. `here` is what a plain `cmake --install` puts elsewhere or does not
+# need; `debian` is the other way round: only in the packages.
+
+# compressed(<variable> <file> <name>): <file> as <name>.gz in the build tree, whose path goes into <variable>. Without name
+# and time in it, so that it is the same whenever it is built.
+function(compressed variable file name)
+  set(output ${CMAKE_CURRENT_BINARY_DIR}/packaging/${name}.gz)
+  add_custom_command(
+    OUTPUT ${output}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_CURRENT_BINARY_DIR}/packaging
+    COMMAND gzip -9 -n -c ${CMAKE_CURRENT_SOURCE_DIR}/${file} > ${output}
+    DEPENDS ${file}
+    VERBATIM)
+  set(${variable}
+      ${output}
+      PARENT_SCOPE)
+endfunction()
+
+compressed(manual_page docs/dlm-freeze.8 dlm-freeze.8)
+compressed(changelog CHANGELOG.md changelog)
+compressed(debian_changelog packaging/deb/changelog changelog.Debian)
+add_custom_target(dlm_freeze_documentation ALL DEPENDS ${manual_page} ${changelog} ${debian_changelog})
+
+install(TARGETS dlm_freeze_cli RUNTIME COMPONENT base)
+install(FILES ${manual_page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 COMPONENT base)
+install(FILES packaging/config.example.json packaging/config.schema.json packaging/status.schema.json
+        DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT base)
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT base FILES_MATCHING PATTERN "*.md" PATTERN model EXCLUDE)
+install(DIRECTORY packaging/ssm packaging/callers DESTINATION ${CMAKE_INSTALL_DATADIR}/dlm-freeze USE_SOURCE_PERMISSIONS
+        COMPONENT base)
+install(DIRECTORY packaging/examples DESTINATION ${CMAKE_INSTALL_DOCDIR} USE_SOURCE_PERMISSIONS COMPONENT base)
+
+set(completions packaging/completions/dlm-freeze)
+install(FILES ${completions}.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME dlm-freeze
+        COMPONENT base)
+install(FILES ${completions}.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT base)
+install(FILES ${completions}.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions RENAME _dlm-freeze COMPONENT here)
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT here)
+
+# EXCLUDE_FROM_ALL: only where the component is asked for, which CPack does.
+install(FILES ${completions}.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions RENAME _dlm-freeze
+        COMPONENT base EXCLUDE_FROM_ALL)
+install(FILES packaging/tmpfiles.conf DESTINATION lib/tmpfiles.d RENAME dlm-freeze.conf COMPONENT base EXCLUDE_FROM_ALL)
+install(FILES packaging/config.json DESTINATION /etc/dlm-freeze COMPONENT base EXCLUDE_FROM_ALL)
+
+# What the licences of the libraries that are linked statically want to go along.
+set(notices ${CMAKE_CURRENT_BINARY_DIR}/packaging/third-party-notices)
+file(WRITE ${notices} "dlm-freeze contains code of these libraries.\n")
+foreach(library libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libexpected-dev)
+  if(EXISTS /usr/share/doc/${library}/copyright)
+    file(READ /usr/share/doc/${library}/copyright notice)
+    file(APPEND ${notices} "\n---- ${library} ----\n\n${notice}")
+  endif()
+endforeach()
+
+foreach(component base mysql postgresql)
+  set(package dlm-freeze-${component})
+  string(REPLACE "-base" "" package ${package})
+  set(directory ${CMAKE_INSTALL_DATADIR}/doc/${package})
+  install(FILES packaging/deb/copyright ${changelog} ${debian_changelog} ${notices} DESTINATION ${directory}
+          COMPONENT ${component} EXCLUDE_FROM_ALL)
+  if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/packaging/deb/${package}.lintian-overrides)
+    install(FILES packaging/deb/${package}.lintian-overrides DESTINATION ${CMAKE_INSTALL_DATADIR}/lintian/overrides
+            RENAME ${package} COMPONENT ${component} EXCLUDE_FROM_ALL)
+  endif()
+endforeach()
+
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME dlm-freeze)
+set(CPACK_PACKAGE_VENDOR "The dlm-freeze project")
+set(CPACK_PACKAGE_CONTACT "dlm-freeze maintainers <maintainers@dlm-freeze.invalid>" CACHE STRING "Who maintains the packages")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "") # or it would come before the descriptions below
+set(CPACK_SET_DESTDIR ON) # since the configuration is not below the prefix
+set(CPACK_INSTALL_PREFIX /usr)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ
+                                                WORLD_EXECUTE)
+set(CPACK_COMPONENTS_ALL base mysql postgresql)
+set(CPACK_COMPONENTS_GROUPING IGNORE) # a package for each
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
+set(CPACK_DEBIAN_PACKAGE_SECTION admin)
+if(CMAKE_CROSSCOMPILING)
+  set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE arm64) # the dependencies come from scripts/package
+else()
+  set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+endif()
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+
+set(CPACK_DEBIAN_BASE_PACKAGE_NAME dlm-freeze)
+set(CPACK_DEBIAN_BASE_PACKAGE_SUGGESTS "dlm-freeze-mysql, dlm-freeze-postgresql")
+set(CPACK_COMPONENT_BASE_DESCRIPTION
+    "application-consistent EBS snapshots: freeze and thaw
+Quiesces databases, freezes every data filesystem, and thaws and releases them
+for certain: when it is told to, at a deadline, or when its processes die.
+It is called by Amazon Data Lifecycle Manager through the SSM agent before and
+after the snapshots of an EC2 instance, or by anything else that can run a
+command.")
+set(control ${CMAKE_CURRENT_SOURCE_DIR}/packaging/deb)
+set(CPACK_DEBIAN_BASE_PACKAGE_CONTROL_EXTRA ${control}/conffiles ${control}/postinst ${control}/prerm ${control}/postrm)
+
+# Program and modules share an interface that changes with any version.
+set(same_version "dlm-freeze (= ${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE})")
+set(CPACK_DEBIAN_MYSQL_PACKAGE_NAME dlm-freeze-mysql)
+set(CPACK_DEBIAN_MYSQL_PACKAGE_DEPENDS "${same_version}")
+set(CPACK_COMPONENT_MYSQL_DESCRIPTION
+    "MySQL, MariaDB and Percona Server for dlm-freeze
+The module with which dlm-freeze locks the tables of these servers for the
+time of a snapshot, and records where their binary logs stood.")
+set(CPACK_DEBIAN_POSTGRESQL_PACKAGE_NAME dlm-freeze-postgresql)
+set(CPACK_DEBIAN_POSTGRESQL_PACKAGE_DEPENDS "${same_version}")
+set(CPACK_COMPONENT_POSTGRESQL_DESCRIPTION
+    "PostgreSQL for dlm-freeze
+The module with which dlm-freeze brings PostgreSQL into a state from which a
+snapshot recovers quickly, as a checkpoint or as a base backup.")
+
+include(CPack)

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+# Completion of dlm-freeze(8) for fish.
+
+set -l commands pre-script post-script dry-run status history
+
+complete -c dlm-freeze -f
+complete -c dlm-freeze -l config -r -F -d "Configuration file"
+complete -c dlm-freeze -l log-level -x -a "debug info warn error" -d "Least important lines to print"
+complete -c dlm-freeze -l state-dir -x -a "(__fish_complete_directories)" -d "Where the session is kept"
+complete -c dlm-freeze -l help -s h -d "Print a summary and exit"
+
+set -l none "not __fish_seen_subcommand_from $commands"
+complete -c dlm-freeze -n $none -l version -d "Print the version and exit"
+complete -c dlm-freeze -n $none -a pre-script -d "Quiesce the databases and freeze the data filesystems"
+complete -c dlm-freeze -n $none -a post-script -d "Thaw the filesystems and release the databases"
+complete -c dlm-freeze -n $none -a dry-run -d "Print what pre-script would do, and why"
+complete -c dlm-freeze -n $none -a status -d "Print whether a session is active and what it holds"
+complete -c dlm-freeze -n $none -a history -d "Print the last sessions and how each ended"
+
+complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script post-script dry-run" -l execution-id -x -a None -d "Identifier of the execution"
+complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script" -l auto-thaw -x -d "Seconds until everything is undone"
+complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script" -l metrics-file -r -F -d "File for Prometheus"
+complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script post-script" -l timeout -x -d "Seconds that all of it may take"
+complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run" -l probe -d "Connect to the databases too"
+complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run status history" -l json -d "Print one JSON document"
+complete -c dlm-freeze -n "__fish_seen_subcommand_from status" -l watch -d "Count down until the session ends"
+complete -c dlm-freeze -n "__fish_seen_subcommand_from history" -l last -x -d "How many sessions"

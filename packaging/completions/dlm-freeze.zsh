@@ -1,0 +1,41 @@
+#compdef dlm-freeze
+# SPDX-License-Identifier: Apache-2.0
+# Completion of dlm-freeze(8) for zsh.
+
+local -a everywhere commands execution timeout held json
+everywhere=(
+  '--config[configuration file]:file:_files'
+  '--log-level[least important lines to print]:level:(debug info warn error)'
+  '--state-dir[where the session is kept]:directory:_files -/'
+  '(- *)'{--help,-h}'[print a summary and exit]'
+)
+commands=(
+  'pre-script:quiesce the databases and freeze the data filesystems'
+  'post-script:thaw the filesystems and release the databases'
+  'dry-run:print what pre-script would do, and why'
+  'status:print whether a session is active and what it holds'
+  'history:print the last sessions and how each ended'
+)
+execution=('--execution-id[identifier of the execution]:UUID or None:(None)')
+timeout=('--timeout[seconds that all of it may take]:seconds:')
+held=(
+  '--auto-thaw[seconds until everything is undone]:seconds:'
+  '--metrics-file[file for Prometheus]:file:_files'
+)
+json=('--json[print one JSON document]')
+
+local context state line
+_arguments -C $everywhere '(- *)--version[print the version and exit]' '1: :->command' '*:: :->options'
+
+case $state in
+  command) _describe -t commands command commands ;;
+  options)
+    case $line[1] in
+      pre-script) _arguments $everywhere $execution $timeout $held ;;
+      post-script) _arguments $everywhere $execution $timeout ;;
+      dry-run) _arguments $everywhere $execution $json '--probe[connect to the databases too]' ;;
+      history) _arguments $everywhere $json '--last[how many sessions]:number:' ;;
+      status) _arguments $everywhere $json '--watch[count down until the session ends]' ;;
+    esac
+    ;;
+esac

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dlm_freeze/session/history.hpp"
+
+#include <algorithm>
+#include <ostream>
+#include <utility>
+
+#include "commands/report.hpp"
+#include "dlm_freeze/commands/command_context.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+std::string outcome_of(const SessionRecord& record) {
+  const std::string outcome(to_string(record.end));
+  return record.problems.empty() ? outcome : outcome + " (" + count_of(record.problems.size(), "problem") + ")";
+}
+
+std::string what_was_held(const SessionRecord& record) {
+  std::vector<std::string> names;
+  for (const FilesystemRecord& filesystem : record.filesystems) names.push_back(printable(filesystem.mount_point));
+  for (const QuiescerRecord& quiescer : record.quiescers) names.push_back(printable(quiescer.config.name));
+  return names.empty() ? "-" : join(names, ", ");
+}
+
+std::string to_text(const std::vector<SessionRecord>& records) {
+  if (records.empty()) return "No session is on record.\n";
+  TextTable table({"STARTED", "EXECUTION", "OUTCOME", "FROZEN FOR", "WHAT"});
+  for (const SessionRecord& record : records) {
+    table.add({format_utc(record.started_at), record.execution_id, outcome_of(record),
+               format_seconds(record.longest_freeze()) + " s", what_was_held(record)});
+  }
+  return table.text();
+}
+
+Json to_json(const std::vector<SessionRecord>& records) {
+  Json::Array sessions;
+  for (const SessionRecord& record : records) sessions.push_back(record.to_json());
+  return Json::Object{{"sessions", sessions}};
+}
+
+}  // namespace
+
+Result<void> history(const Settings& settings, CommandContext& context) {
+  auto records = read_history(settings.history_file);
+  if (!records) return tl::unexpected(records.error());
+  const auto surplus = static_cast<std::ptrdiff_t>(records->size() - std::min(records->size(), settings.last));
+  records->erase(records->begin(), records->begin() + surplus);
+  context.out << (settings.json ? to_json(*records).dump() : to_text(*records)) << std::flush;
+  return {};
+}
+
+}  // namespace dlm_freeze

@@ -1,0 +1,39 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""check-status.py SCHEMA FILE: whether FILE, the output of `status --json` or `history --json`, is what
+packaging/status.schema.json says, and says nothing that stands not there."""
+
+import json
+import sys
+
+import jsonschema
+
+
+def closed(schema):
+    """The schema with unknown members forbidden: what the program prints has to be documented."""
+    if isinstance(schema, list):
+        return [closed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    schema = {key: closed(part) for key, part in schema.items()}
+    if schema.get("type") == "object" and "properties" in schema:
+        schema["additionalProperties"] = False
+    return schema
+
+
+def main():
+    with open(sys.argv[1], encoding="utf-8") as file:
+        schema = json.load(file)
+    with open(sys.argv[2], encoding="utf-8") as file:
+        document = json.load(file)
+    jsonschema.Draft7Validator.check_schema(schema)
+    schema = closed(schema)
+    sessions = {"definitions": schema["definitions"], "type": "array", "items": {"$ref": "#/definitions/session"}}
+    if "sessions" in document:
+        jsonschema.Draft7Validator(sessions).validate(document["sessions"])
+    else:
+        jsonschema.Draft7Validator(schema).validate(document)
+
+
+if __name__ == "__main__":
+    main()

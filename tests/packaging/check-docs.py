@@ -1,0 +1,54 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""check-docs.py DOCS: each block of commands in the pages about installing and callers says who runs it, in its first line.
+
+    sh          the test does, in the chroot (in-chroot/docs.sh), by `check-docs.py DOCS PAGE`, which prints them
+    sh ci       .ci/run does; they are known to it
+    sh aws      needs an AWS account; its files have to be there
+    sh host     needs another system than the tests have; the page says so
+"""
+
+import pathlib
+import re
+import sys
+
+PAGES = ["install.md", "aws.md", "other-callers.md", "security.md"]
+IN_CI = {"scripts/install-deps build package", "scripts/package", "scripts/install-deps build", "cmake --preset release",
+         "cmake --build --preset release --target dlm_freeze_cli dlm_freeze_documentation",
+         "cmake --install build/release"}  # fmt: skip
+
+
+def blocks(page):
+    """(kind, commands) of each fenced block."""
+    return re.findall(r"^```([^\n]*)\n(.*?)^```$", page.read_text(), re.M | re.S)
+
+
+def complaints(page, root):
+    for kind, text in blocks(page):
+        if kind == "sh ci":
+            for line in text.splitlines():
+                command = line.removeprefix("sudo ")
+                if command not in IN_CI or not (command.startswith("cmake") or (root / command.split()[0]).exists()):
+                    yield f"is .ci/run known to run this? {line}"
+        elif kind == "sh aws":
+            for path in re.findall(r"(?:file://|--template-file )(\S+)", text):
+                if not path.startswith("build/") and not (root / path).exists():
+                    yield f"there is no {path}"
+        elif kind not in ("sh", "sh host", "json", "hcl"):
+            yield f"a block of the kind '{kind}'"
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+        if not (page.parent / target).exists():
+            yield f"there is no {target}"
+
+
+def main(docs, *pages):
+    if pages:
+        for page in pages:
+            print("\n".join(text for kind, text in blocks(docs / page) if kind == "sh"))
+        return
+    found = [f"{page}: {what}" for page in PAGES for what in complaints(docs / page, docs.parent)]
+    sys.exit("\n".join(found) or 0)
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]), *sys.argv[2:])

@@ -1,0 +1,107 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""check-ssm-documents.py DIRECTORY: the SSM documents keep the rules of the SSM agent and of Data Lifecycle Manager.
+
+What their scripts do is tested by running them: tests/integration/ssm_documents_test.cpp."""
+
+import pathlib
+import re
+import subprocess
+import unittest
+import sys
+
+import yaml
+
+DIRECTORY = pathlib.Path(sys.argv.pop() if len(sys.argv) > 1 else "packaging/ssm")
+UUID = "014bd37f-dac5-497f-8521-78803ce6c76f"
+# A parameter is pasted into the script without any quoting.
+HOSTILE = ["", " ", "'", "None'; reboot; '", "$(reboot)", "`reboot`", "None\nreboot", "pre-script;reboot", "..", UUID + " "]
+
+
+def documents():
+    return {path.name: yaml.safe_load(path.read_text()) for path in sorted(DIRECTORY.glob("*.yaml"))}
+
+
+def script_of(document):
+    return "\n".join(document["mainSteps"][0]["inputs"]["runCommand"])
+
+
+def allows(parameter, value):
+    if "allowedValues" in parameter:
+        return value in parameter["allowedValues"]
+    return re.search(parameter["allowedPattern"], value) is not None and "\n" not in value
+
+
+class EveryDocument(unittest.TestCase):
+    def each(self):
+        self.assertGreaterEqual(len(documents()), 2)
+        for name, document in documents().items():
+            with self.subTest(name):
+                yield document
+
+    def test_is_one_shell_step_of_schema_2_2_for_linux(self):
+        for document in self.each():
+            self.assertEqual(set(document), {"schemaVersion", "description", "parameters", "mainSteps"})
+            self.assertEqual(document["schemaVersion"], "2.2")  # a string: 2.2 alone would be a number
+            self.assertEqual(len(document["mainSteps"]), 1)
+            step = document["mainSteps"][0]
+            self.assertEqual(set(step), {"action", "name", "precondition", "inputs"})
+            self.assertEqual(step["action"], "aws:runShellScript")
+            self.assertRegex(step["name"], "^[A-Za-z0-9_]+$")
+            self.assertEqual(step["precondition"], {"StringEquals": ["platformType", "Linux"]})
+            self.assertEqual(set(step["inputs"]), {"timeoutSeconds", "runCommand"})
+
+    def test_has_a_timeout_that_the_agent_takes(self):
+        for document in self.each():
+            seconds = document["mainSteps"][0]["inputs"]["timeoutSeconds"]
+            self.assertIsInstance(seconds, str)
+            self.assertRegex(seconds, "^[0-9]+$")
+            self.assertGreaterEqual(int(seconds), 5)  # less silently becomes an hour
+
+    def test_says_what_each_parameter_may_be_and_that_is_nothing_a_shell_reads(self):
+        for document in self.each():
+            for parameter in document["parameters"].values():
+                self.assertEqual(parameter["type"], "String")
+                self.assertTrue(parameter["description"])
+                self.assertEqual(("allowedValues" in parameter) + ("allowedPattern" in parameter), 1)
+                self.assertTrue(allows(parameter, parameter["default"]))
+                for value in parameter.get("allowedValues", []):
+                    self.assertRegex(value, "^[a-z-]+$")
+                for value in HOSTILE:
+                    self.assertFalse(allows(parameter, value), value)
+
+    def test_quotes_every_parameter_and_uses_each(self):
+        for document in self.each():
+            script = script_of(document)
+            used = re.findall(r"{{ *(\w+) *}}", script)
+            self.assertEqual(len(re.findall(r"'{{ \w+ }}'", script)), script.count("{{"))
+            self.assertEqual(set(used), set(document["parameters"]))
+
+    def test_is_small_and_has_a_script_that_dash_and_bash_can_parse(self):
+        for name in documents():
+            self.assertLess((DIRECTORY / name).stat().st_size, 64 * 1024)
+        for document in self.each():
+            for shell in ("dash", "bash"):
+                subprocess.run([shell, "-n"], input=script_of(document), text=True, check=True)
+
+
+class TheDocumentOfDataLifecycleManager(unittest.TestCase):
+    def setUp(self):
+        self.document = documents()["dlm-freeze.yaml"]
+        self.parameters = self.document["parameters"]
+
+    def test_takes_exactly_what_data_lifecycle_manager_sends(self):
+        self.assertEqual(list(self.parameters), ["executionId", "command"])
+        self.assertEqual(self.parameters["command"]["allowedValues"], ["pre-script", "post-script", "dry-run"])
+        for value in ("None", UUID, UUID.upper()):
+            self.assertTrue(allows(self.parameters["executionId"], value), value)
+
+    def test_does_nothing_unless_told(self):
+        self.assertEqual(self.parameters["command"]["default"], "dry-run")
+
+    def test_leaves_the_time_to_dlm_freeze(self):
+        self.assertGreaterEqual(int(self.document["mainSteps"][0]["inputs"]["timeoutSeconds"]), 120)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -152,6 +152,7 @@ Result<void> dry_run(const Settings& settings, CommandContext& context) {
   if (settings.json) {
     context.out << to_json(*plan, findings).dump();
   } else {
+    static_cast<void>(plan->auto_thaw(settings.auto_thaw, context.log));
     context.out << mount_table(*plan);
     if (!plan->quiescers.empty()) context.out << "\n" << quiescer_table(*plan);
     for (const std::string& pattern : plan->freeze.unmatched) {

@@ -83,6 +83,20 @@ Coverage HostPlan::coverage(const std::string& path) const {
   return {planned->verdict != Verdict::pass_over, mount->mount_point, planned->why};
 }
 
+std::chrono::seconds HostPlan::auto_thaw(std::chrono::seconds wanted, Log& log) const {
+  std::chrono::seconds longest = wanted;
+  for (const FoundQuiescer& found : quiescers) {
+    const Presence& presence = found.presence;
+    const bool is_frozen = std::any_of(presence.locations.begin(), presence.locations.end(),
+                                       [&](const DataLocation& location) { return coverage(location.path).frozen; });
+    if (!presence.running || !is_frozen || !presence.longest_freeze || *presence.longest_freeze >= longest) continue;
+    longest = *presence.longest_freeze;
+    log.warn("auto-thaw in " + std::to_string(longest.count()) + " seconds instead of " +
+             std::to_string(wanted.count()) + ": " + found.planned.config.name + " must not be frozen for longer");
+  }
+  return longest;
+}
+
 Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {
   auto table = MountTable::read();
   if (!table) return tl::unexpected(table.error());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <vector>
 
 #include "dlm_freeze/commands/command_context.hpp"
@@ -23,6 +24,9 @@ struct HostPlan {
 
   /// Whether the filesystem that holds `path` is going to be frozen. Symbolic links in `path` are followed.
   [[nodiscard]] Coverage coverage(const std::string& path) const;
+
+  /// The deadline of the session: `wanted`, or less where a database must not be frozen for so long, with a WARN.
+  [[nodiscard]] std::chrono::seconds auto_thaw(std::chrono::seconds wanted, Log& log) const;
 };
 
 /// Looks at the host and decides. Errors: the mount table cannot be read.

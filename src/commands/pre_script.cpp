@@ -125,23 +125,6 @@ Result<std::vector<PlannedQuiescer>> choose_quiescers(HostPlan& plan, CommandCon
   return chosen;
 }
 
-/// The deadline, brought forward where a database cannot be frozen for so long.
-std::chrono::seconds longest_hold(const HostPlan& plan, std::chrono::seconds wanted, CommandContext& context) {
-  std::chrono::seconds longest = wanted;
-  for (const FoundQuiescer& found : plan.quiescers) {
-    const Presence& presence = found.presence;
-    const bool is_frozen =
-        std::any_of(presence.locations.begin(), presence.locations.end(),
-                    [&](const DataLocation& location) { return plan.coverage(location.path).frozen; });
-    if (!presence.running || !is_frozen || !presence.longest_freeze || *presence.longest_freeze >= longest) continue;
-    longest = *presence.longest_freeze;
-    context.log.warn("auto-thaw in " + std::to_string(longest.count()) + " seconds instead of " +
-                     std::to_string(wanted.count()) + ": " + found.planned.config.name +
-                     " must not be frozen for longer");
-  }
-  return longest;
-}
-
 class PreScript {
  public:
   PreScript(const Settings& settings, CommandContext& context)
@@ -153,7 +136,7 @@ class PreScript {
     if (!plan) return tl::unexpected(plan.error());
     if (!plan->databases_known) return plan->databases_known;
     log_plan(*plan, context_);
-    const std::chrono::seconds auto_thaw = longest_hold(*plan, settings_.auto_thaw, context_);
+    const std::chrono::seconds auto_thaw = plan->auto_thaw(settings_.auto_thaw, context_.log);
     auto chosen = choose_quiescers(*plan, context_);
     if (!chosen) return tl::unexpected(chosen.error());
 

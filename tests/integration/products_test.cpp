@@ -73,6 +73,7 @@ TEST_F(Products, OfIrisKeepWritingWhileTheRestIsFrozen) {
 TEST_F(Products, OfIrisAreFrozenForAShortTimeWhenToldTo) {
   add_iris();
   configure_quiescers({iris({{"freeze_filesystems", true}})}, 60);
+  EXPECT_THAT(expect(0, {"dry-run"}).out, HasSubstr("WARN: auto-thaw in 25 seconds instead of 60"));
   const auto pre = expect(0, {"pre-script"});
   EXPECT_THAT(pre.out, AllOf(HasSubstr("WARN: auto-thaw in 25 seconds instead of 60: iris must not be frozen for "
                                        "longer"),

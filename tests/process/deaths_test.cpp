@@ -375,6 +375,25 @@ TEST_F(Orphans, OfAHeldSessionAreThawedAndRecoveredFromTheRecord) {
   EXPECT_FALSE(databases_.has_leftovers(database));
 }
 
+TEST_F(Orphans, OfADeathOfAllWhileADatabaseQuiescesAreRecovered) {
+  const auto database = add_database({{"outlives", true}});
+  const auto slow = add_database();
+  databases_.set(slow, Stage::quiesce, Behaviour::patient);
+  as_pre_script_that_dies([&] {
+    go(Step::prepared);
+    const pid_t asking =
+        fakes::start_child([&] { return client().quiesce(Deadline::in(std::chrono::minutes(5))) ? 0 : 1; });
+    if (!eventually([&] { return databases_.has_leftovers(database); })) ADD_FAILURE();
+    fakes::kill_together({watchdog(), sentinel(), asking});
+    static_cast<void>(fakes::status_of(asking));
+  });
+  ASSERT_TRUE(is_over());
+  EXPECT_TRUE(databases_.has_leftovers(database)) << "nobody is left to release it";
+  recover();
+  expect_recovered();
+  EXPECT_FALSE(databases_.has_leftovers(database));
+}
+
 TEST_F(Orphans, OfASessionThatWasFreezingAreThawed) {
   add_proc();
   as_pre_script_that_dies([&] {

@@ -55,7 +55,8 @@ class HanaQuiescer final : public Quiescer {
   Result<void> recover(StageContext& context, const std::vector<Fact>& facts) override;
 
  private:
-  Result<std::string> find();
+  Result<std::string> find_system();
+  Result<void> find_program();
   [[nodiscard]] Result<Answer> run(const std::string& statement, const StageContext& context) const;
   [[nodiscard]] Result<std::string> ask(const std::string& query, const StageContext& context) const;
   Result<void> ask_version(const StageContext& context);
@@ -87,38 +88,42 @@ class HanaQuiescer final : public Quiescer {
   std::string backup_id_;
 };
 
-/// Which system, whom to be and what to run. Gives what is missing; empty when all is there.
-Result<std::string> HanaQuiescer::find() {
-  std::vector<HanaSystem> systems = find_hana_systems();
-  if (os_user_.empty() && systems.size() > 1)
+/// Which system, and whom to be. Gives what is missing; empty when all is there.
+Result<std::string> HanaQuiescer::find_system() {
+  const std::vector<HanaSystem> systems = find_hana_systems();
+  if (os_user_.empty() && systems.size() > 1) {
     return problem("there are several systems below /usr/sap: say with os_user whose, " + systems[0].administrator() +
                    " for one");
+  }
   if (os_user_.empty() && systems.empty()) return std::string("there is no SAP HANA below /usr/sap");
   for (const HanaSystem& system : systems) {
     if (os_user_.empty() || system.administrator() == os_user_) system_ = system;
   }
   if (os_user_.empty()) os_user_ = system_->administrator();
-  if (hdbsql_.empty() && system_) hdbsql_ = find_hdbsql(*system_);
-  if (hdbsql_.empty()) return problem("there is no hdbsql in the standard places: say with hdbsql where it is");
-  if (::access(hdbsql_.c_str(), X_OK) != 0) return "there is no program " + hdbsql_;
-  if (os_user_ != "root") return std::string();
-  if (auto trusted = check_trusted(hdbsql_); !trusted) return tl::unexpected(trusted.error().with_context(name_));
   return std::string();
 }
 
+/// What to run.
+Result<void> HanaQuiescer::find_program() {
+  if (hdbsql_.empty() && system_) hdbsql_ = find_hdbsql(*system_);
+  if (hdbsql_.empty())
+    return problem("there is no hdbsql in the standard places: say with hdbsql where it is", ErrorKind::not_ready);
+  if (::access(hdbsql_.c_str(), X_OK) != 0) return problem("there is no program " + hdbsql_, ErrorKind::not_ready);
+  if (os_user_ != "root") return {};
+  auto trusted = check_trusted(hdbsql_);
+  if (!trusted) return tl::unexpected(trusted.error().with_context(name_));
+  return {};
+}
+
 Result<Presence> HanaQuiescer::locate(StageContext& /*context*/) {
-  const auto missing = find();
+  const auto missing = find_system();
   if (!missing) return tl::unexpected(missing.error());
   if (!missing->empty()) return Presence{false, *missing, {}};
-  Presence presence;
-  if (!system_) {
-    presence.detail = "it is none of the systems below /usr/sap: where its data lies is not known";
-    return presence;
-  }
-  presence.locations = locations_of(*system_);
+  if (system_ && !is_running(*system_)) return Presence{false, "system " + system_->sid + " does not run", {}};
+  if (auto found = find_program(); !found) return tl::unexpected(found.error());
+  if (!system_) return Presence{true, "it is none of the systems below /usr/sap: where its data lies is not known", {}};
+  Presence presence{true, "system " + system_->sid + " runs", locations_of(*system_)};
   for (DataLocation& location : presence.locations) location.may_be_frozen = location.may_be_frozen || freeze_log_;
-  presence.running = is_running(*system_);
-  presence.detail = "system " + system_->sid + (presence.running ? " runs" : " does not run");
   return presence;
 }
 
@@ -284,8 +289,10 @@ Result<void> HanaQuiescer::release(StageContext& context, Outcome outcome) {
 }
 
 Result<void> HanaQuiescer::recover(StageContext& context, const std::vector<Fact>& facts) {
-  if (const auto missing = find(); !missing || !missing->empty())
-    return missing ? problem(*missing) : Result<void>(tl::unexpected(missing.error()));
+  const auto missing = find_system();
+  if (!missing) return tl::unexpected(missing.error());
+  if (!missing->empty()) return problem(*missing);
+  if (auto found = find_program(); !found) return found;
   if (auto asked = ask_version(context); !asked) return asked;
   asked_ = true;
   uncertain_ = facts.empty();

@@ -269,6 +269,17 @@ TEST_F(HanaQuiescer, LeavesTheSnapshotsOfOthersAlone) {
   EXPECT_EQ(ours(), "17|prepared|nightly|\n");
 }
 
+TEST_F(HanaQuiescer, IsNotReadyWithoutItsProgram) {
+  const auto quiescer = hana_quiescer_type().create(
+      {"hana", "hana", true, Json::Object{{"os_user", "daemon"}, {"hdbsql", "/nowhere/hdbsql"}}});
+  ASSERT_TRUE(quiescer);
+  StageContext stage = context();
+  const auto presence = (*quiescer)->locate(stage);
+  ASSERT_FALSE(presence);
+  EXPECT_EQ(presence.error().kind, ErrorKind::not_ready);
+  EXPECT_EQ(presence.error().message, "hana: there is no program /nowhere/hdbsql");
+}
+
 TEST_F(HanaQuiescer, RefusesOptionsThatWouldBeTakenForOthers) {
   const auto make = [](Json::Object options) {
     return hana_quiescer_type().create({"hana", "hana", true, Json(std::move(options))});

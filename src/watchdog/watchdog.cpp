@@ -348,7 +348,10 @@ void Watchdog::end(SessionEnd how, const std::string& problem) {
     stage_.reset();
   }
   Outcome outcome = Outcome::rolled_back;
-  if (how == SessionEnd::completed) outcome = Outcome::completed;
+  // What somebody else thawed was not frozen when the snapshot was taken; a database that keeps a catalog must not
+  // enter it as good.
+  const bool lasted = !plan_.filesystems.any([](FreezeState state) { return state == FreezeState::lost; });
+  if (how == SessionEnd::completed && lasted) outcome = Outcome::completed;
   if (how == SessionEnd::auto_thawed) outcome = Outcome::auto_thawed;
   release_all(outcome);
   if (!finished) {

@@ -352,11 +352,13 @@ TEST_F(Sessions, NoticeThatADatabaseWasLost) {
 TEST_F(Sessions, NoticeThatAFilesystemWasThawedBySomebodyElse) {
   add_filesystem();
   const auto other = add_filesystem();
+  const auto database = add_database();
   go(Step::held);
   leave();
   kernel_.thaw_by_somebody_else(other);
   post_script();
   EXPECT_EQ(record().end, SessionEnd::completed);
+  EXPECT_EQ(databases_.outcome(database), Outcome::rolled_back) << "told that the snapshot is good";
   EXPECT_THAT(record().problems, ElementsAre("/fs1 was thawed by somebody else while it was held"));
 }
 

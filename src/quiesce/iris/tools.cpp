@@ -64,6 +64,8 @@ Result<void> check_for(const std::string& user, const std::string& program) {
   return trusted;
 }
 
+std::vector<std::string> roots_environment() { return {std::string("PATH=") + kProgramPath, "HOME=/root"}; }
+
 }  // namespace
 
 Result<std::string> IrisTools::find() {
@@ -100,8 +102,7 @@ Result<ProgramResult> IrisTools::run(std::vector<std::string> argv, const std::s
     program.os_user = user;
   }
   if (program.os_user.empty()) {
-    program.environment.emplace_back("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-    program.environment.emplace_back("HOME=/root");
+    program.environment = roots_environment();
   }
   program.argv.insert(program.argv.end(), std::make_move_iterator(argv.begin()), std::make_move_iterator(argv.end()));
   return run_program(program, context.deadline, context.cancel_fd);
@@ -110,7 +111,7 @@ Result<ProgramResult> IrisTools::run(std::vector<std::string> argv, const std::s
 Result<ContainerState> IrisTools::inspect(const StageContext& context) const {
   const Program program{
       {container_program_, "container", "inspect", "--format", std::string(kInspectFormat), settings_.container},
-      {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"}};
+      roots_environment()};
   const auto ran = run_program(program, context.deadline, context.cancel_fd);
   if (!ran) return tl::unexpected(ran.error());
   if (ran->exit_status != 0) return ContainerState{};

@@ -24,10 +24,10 @@ struct SessionProcesses {
   pid_t sentinel = -1;
 };
 
-/// Asks systemd to move `processes` into a new unit dlm-freeze-<watchdog>.scope, by the module systemd-scope.so in
-/// `module_directory`. Takes 0.25 seconds at most, besides loading it. systemd moves them some milliseconds after its
-/// answer; later children of theirs are born there. When it fails they stay where they are. Leaves no descriptor and no
-/// thread behind. Not to be called while anything is frozen: it loads libraries.
+/// Has systemd move `processes` into a new unit dlm-freeze-<watchdog>.scope, by the module systemd-scope.so in
+/// `module_directory`, and waits until that is done, for 0.25 seconds at most besides loading it. Later children of
+/// theirs are born there. When it fails they stay where they are, or, if systemd was late, are moved later. Leaves no
+/// descriptor and no thread behind. Not to be called while anything is frozen: it loads libraries.
 [[nodiscard]] Result<void> move_to_own_scope(const std::string& module_directory, SessionProcesses processes);
 
 /// What the module defines, as a C function of the name kScopeModuleSymbol. A module of its own, since it needs
@@ -36,7 +36,7 @@ struct SessionProcesses {
 /// Starts the scope `name` with the processes `watchdog` and `sentinel` through the private socket of systemd, which
 /// root may use and which is there without a D-Bus daemon. Gives up after `timeout_usec` microseconds. Returns 0, or a
 /// negative errno and why in `error`, a string in at most `error_size` bytes. The call is StartTransientUnit of
-/// org.freedesktop.systemd1(5).
+/// org.freedesktop.systemd1(5), its end the signal JobRemoved.
 using ScopeModuleFunction = int (*)(const char* name, std::uint32_t watchdog, std::uint32_t sentinel,
                                     std::uint64_t timeout_usec, char* error, std::size_t error_size);
 inline constexpr const char* kScopeModuleSymbol = "dlm_freeze_start_scope";

@@ -18,6 +18,9 @@ using Clock = std::chrono::steady_clock;
 /// systemd's own, for programs of root; it says so in the notes on its interfaces only, and systemctl uses it.
 constexpr const char* kPrivateSocket = "unix:path=/run/systemd/private";
 
+constexpr const char* kPath = "/org/freedesktop/systemd1";
+constexpr const char* kManager = "org.freedesktop.systemd1.Manager";
+
 struct CloseBus {
   // Not flushed: what was not sent is not wanted any more.
   void operator()(sd_bus* bus) const { sd_bus_close_unref(bus); }
@@ -28,6 +31,13 @@ using Bus = std::unique_ptr<sd_bus, CloseBus>;
 std::uint64_t left_until(Clock::time_point deadline) {
   const auto left = std::chrono::duration_cast<std::chrono::microseconds>(deadline - Clock::now()).count();
   return static_cast<std::uint64_t>(std::max<std::int64_t>(left, 1));
+}
+
+/// One step of sd-bus: what is there to be done, or else a wait for more. Negative: an error, or the deadline is over.
+int go_on(sd_bus* bus, Clock::time_point deadline) {
+  if (Clock::now() >= deadline) return -ETIMEDOUT;
+  const int done = sd_bus_process(bus, nullptr);
+  return done == 0 ? sd_bus_wait(bus, left_until(deadline)) : done;
 }
 
 int connect(Bus& bus, Clock::time_point deadline) {
@@ -48,12 +58,24 @@ int connect(Bus& bus, Clock::time_point deadline) {
 
   // Here, since sd_bus_call(3) would wait for the handshake for longer than its timeout.
   while ((status = sd_bus_is_ready(opened)) == 0) {
-    if (Clock::now() >= deadline) return -ETIMEDOUT;
-    status = sd_bus_process(opened, nullptr);
-    if (status == 0) status = sd_bus_wait(opened, left_until(deadline));
+    status = go_on(opened, deadline);
     if (status < 0) return status;
   }
   return status;
+}
+
+/// The start of a unit, as far as it is known.
+struct Start {
+  std::string unit;
+  std::string result;  ///< Empty: not over.
+};
+
+int on_job_removed(sd_bus_message* message, void* start, sd_bus_error* /*error*/) {
+  const char* unit = nullptr;
+  const char* result = nullptr;
+  const int status = sd_bus_message_read(message, "uoss", nullptr, nullptr, &unit, &result);
+  if (status > 0 && static_cast<Start*>(start)->unit == unit) static_cast<Start*>(start)->result = result;
+  return 0;
 }
 
 void say(const std::string& text, char* error, std::size_t error_size) {
@@ -79,15 +101,24 @@ int dlm_freeze_start_scope(const char* name, std::uint32_t watchdog, std::uint32
         error, error_size);
     return status;
   }
+  // systemd answers when the job is queued. Moving a process makes every other that forks, or starts a thread, wait for
+  // some milliseconds: it has to be over before anything is frozen. systemd sends its signals unasked on this socket.
+  Start start{name, ""};
   sd_bus_error answer = SD_BUS_ERROR_NULL;
-  status = sd_bus_set_method_call_timeout(bus.get(), left_until(deadline));
+  status = sd_bus_match_signal(bus.get(), nullptr, nullptr, kPath, kManager, "JobRemoved", on_job_removed, &start);
+  if (status >= 0) status = sd_bus_set_method_call_timeout(bus.get(), left_until(deadline));
   if (status >= 0) {
-    status = sd_bus_call_method(bus.get(), "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
-                                "org.freedesktop.systemd1.Manager", "StartTransientUnit", &answer, nullptr,
-                                "ssa(sv)a(sa(sv))", name, "fail", 2, "Description", "s", "Session of dlm-freeze",
-                                "PIDs", "au", 2, watchdog, sentinel, 0);
+    status = sd_bus_call_method(bus.get(), "org.freedesktop.systemd1", kPath, kManager, "StartTransientUnit", &answer,
+                                nullptr, "ssa(sv)a(sa(sv))", name, "fail", 2, "Description", "s",
+                                "Session of dlm-freeze", "PIDs", "au", 2, watchdog, sentinel, 0);
   }
-  if (status < 0) say(answer.message != nullptr ? answer.message : std::strerror(-status), error, error_size);
+  while (status >= 0 && start.result.empty()) status = go_on(bus.get(), deadline);
+  if (status < 0) {
+    say(answer.message != nullptr ? answer.message : std::strerror(-status), error, error_size);
+  } else if (start.result != "done") {
+    say(start.unit + " did not start: " + start.result, error, error_size);
+    status = -EIO;
+  }
   sd_bus_error_free(&answer);
   return std::min(status, 0);
 }

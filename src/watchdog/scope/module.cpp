@@ -15,7 +15,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// systemd's own, for programs of root; it says so in the notes on its interfaces only, and systemctl uses it.
+/// What systemctl uses when root calls it.
 constexpr const char* kPrivateSocket = "unix:path=/run/systemd/private";
 
 constexpr const char* kPath = "/org/freedesktop/systemd1";
@@ -101,8 +101,9 @@ int dlm_freeze_start_scope(const char* name, std::uint32_t watchdog, std::uint32
         error, error_size);
     return status;
   }
-  // systemd answers when the job is queued. Moving a process makes every other that forks, or starts a thread, wait for
-  // some milliseconds: it has to be over before anything is frozen. systemd sends its signals unasked on this socket.
+  // systemd answers when the job is queued. While a process is moved, all others that fork or start a thread wait, for
+  // some milliseconds (cgroup_threadgroup_rwsem of the kernel): it has to be over before anything is frozen. On this
+  // socket systemd sends its signals unasked.
   Start start{name, ""};
   sd_bus_error answer = SD_BUS_ERROR_NULL;
   status = sd_bus_match_signal(bus.get(), nullptr, nullptr, kPath, kManager, "JobRemoved", on_job_removed, &start);

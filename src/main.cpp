@@ -59,9 +59,11 @@ int main(int argc, char** argv) {
     std::cout << *line->text;
     return 0;
   }
-  QuiescerRegistry registry(builtin_quiescer_types(), module_quiescer_types(), module_directory());
+  const std::string modules = module_directory();
+  QuiescerRegistry registry(builtin_quiescer_types(), module_quiescer_types(), modules);
   IoctlFreezeControl control;
-  CommandContext context{log, std::cout, ::isatty(STDOUT_FILENO) != 0, registry, control, syslog_output, started};
+  CommandContext context{log,     std::cout, ::isatty(STDOUT_FILENO) != 0, registry, control, syslog_output,
+                         started, modules};
   const Result<void> result = line ? run(*line, context) : tl::unexpected(line.error());
   if (result) {
     // Between pre-script's success and its end nothing may come that takes time: killed there, it leaves a session that

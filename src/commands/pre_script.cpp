@@ -12,6 +12,7 @@
 #include "dlm_freeze/fs/mount_identity.hpp"
 #include "dlm_freeze/watchdog/recovery.hpp"
 #include "dlm_freeze/watchdog/session_client.hpp"
+#include "dlm_freeze/watchdog/session_scope.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -197,6 +198,7 @@ class PreScript {
   }
 
   Result<void> hold(SessionClient& client, const SessionPlan& session, bool output_will_freeze) {
+    leave_callers_cgroup(client);
     clock_.finish("start");
     const Deadline stage_deadline(budget_.at() - std::min<BootClock::duration>(kReserve, settings_.timeout / 4));
     if (auto prepared = client.prepare(stage_deadline); !prepared) return prepared;
@@ -221,6 +223,14 @@ class PreScript {
     // Written before the hand-over: after it, nothing may come between success and exit.
     log_completion("pre-script", context_);
     return client.commit(budget_, clock_.seconds(), context_.log.syslog().take_held());
+  }
+
+  /// While the freezer writes back. The session is worth no less without it, as long as the caller is not stopped.
+  void leave_callers_cgroup(const SessionClient& client) {
+    if (!host_runs_systemd()) return;
+    if (auto moved = move_to_own_scope(context_.module_directory, client.processes()); !moved) {
+      context_.log.warn("the watchdog stays in the caller's cgroup: " + moved.error().message);
+    }
   }
 
   void log_notes(SessionClient& client) {

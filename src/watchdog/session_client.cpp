@@ -99,6 +99,7 @@ Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline)
   to_watchdog->second.reset();
 
   SessionClient client(plan, std::move(ends));
+  client.processes_.watchdog = watchdog;
   if (auto ready = client.await(true, false, deadline, "starting the watchdog"); !ready)
     return tl::unexpected(ready.error());
   return client;
@@ -220,6 +221,9 @@ Result<void> SessionClient::take_answer() {
   if (!message) return tl::unexpected(message.error());
   if (!*message) return failure("the watchdog was lost");
   for (LogLine& note : lines_from_json((*message)->body.find("notes"))) notes_.push_back(std::move(note));
+  if (const Json* sentinel = (*message)->body.find("sentinel");
+      sentinel != nullptr && sentinel->as_integer() != nullptr)
+    processes_.sentinel = static_cast<pid_t>(*sentinel->as_integer());
   if ((*message)->verb == verbs::kDone) return {};
   const Json* error = (*message)->body.find("error");
   return tl::unexpected(error != nullptr ? error_from_json(*error)

@@ -59,6 +59,7 @@ class Watchdog {
 
   /// False when pre-script is gone.
   bool answer(const Message& message) { return send_message(channel_.get(), message).has_value(); }
+  void answer_ready() { answer({verbs::kDone, Json::Object{{"sentinel", sentinel_pid_}}}); }
   void refuse(const Error& error, const std::vector<LogLine>& notes = {}) {
     answer({verbs::kFailed, Json::Object{{"error", to_json(error)}, {"notes", to_json(notes)}}});
   }
@@ -434,7 +435,7 @@ void run_watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, co
     ::_exit(1);
   }
   lock_memory();
-  watchdog.answer({verbs::kDone});
+  watchdog.answer_ready();
   watchdog.run();
 }
 

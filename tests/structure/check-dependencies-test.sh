@@ -38,6 +38,7 @@ put include/dlm_freeze/base/error.hpp '#pragma once' '#include <string>' '#inclu
 put include/dlm_freeze/fs/plan.hpp '#pragma once' '#include "dlm_freeze/base/error.hpp"'
 put src/fs/mount_table.cpp '#include <libmount/libmount.h>' '#include "dlm_freeze/fs/plan.hpp"' '#include "fs/private.hpp"'
 put src/quiesce/mysql/module.cpp '#include <mysql/mysql.h>' '#include "quiesce/registry.hpp"'
+put src/watchdog/scope/module.cpp '#include <systemd/sd-bus.h>'
 put src/cli/logging.cpp '#include <spdlog/spdlog.h>' '#include "logging.hpp"' '#include "dlm_freeze/commands/status.hpp"'
 put src/main.cpp '#include "cli/command_line.hpp"' '#include <dlm_freeze/fs/plan.hpp>'
 sh "$check" "$tree"
@@ -55,6 +56,7 @@ expect '<CLI/CLI.hpp> may only' src/commands/a.cpp '#include <CLI/CLI.hpp>'
 expect '<spdlog/spdlog.h> may only' src/commands/a.cpp '#include <spdlog/spdlog.h>'
 expect '<nlohmann/json.hpp> may only' src/session/a.cpp '#include <nlohmann/json.hpp>'
 expect '<libpq-fe.h> may only' src/quiesce/mysql/a.cpp '#include <libpq-fe.h>'
+expect '<systemd/sd-bus.h> may only' src/watchdog/a.cpp '#include <systemd/sd-bus.h>'
 expect '<gtest/gtest.h> may only' src/base/a.cpp '#include <gtest/gtest.h>'
 expect '<boost/asio.hpp> has no owner' src/base/a.cpp '#include <boost/asio.hpp>'
 expect 'not snake_case' src/base/UniqueFd.cpp

@@ -55,6 +55,7 @@ offences=$(find include/dlm_freeze src -type f \( -name '*.[ch]' -o -name '*.[ch
       owner["mysql"] = "^src/quiesce/mysql/"
       owner["mariadb"] = owner["mysql"]
       owner["libpq"] = "^src/quiesce/postgresql/"
+      owner["systemd/"] = "^src/watchdog/scope/"
       owner["gtest/"] = "^tests/"
       owner["gmock/"] = owner["gtest/"]
     }

@@ -48,6 +48,7 @@ struct CommandContext {
   FreezeControl& control;
   SyslogFactory syslog;
   BootClock::time_point started;  ///< The program's first instruction.
+  std::string module_directory;   ///< As in QuiescerRegistry.
 };
 
 // One verb each, in the file of its name. The error's kind decides on the exit code.

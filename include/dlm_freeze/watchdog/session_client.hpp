@@ -12,6 +12,7 @@
 #include "dlm_freeze/base/log.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
 #include "dlm_freeze/watchdog/session_plan.hpp"
+#include "dlm_freeze/watchdog/session_scope.hpp"
 
 namespace dlm_freeze {
 
@@ -30,6 +31,9 @@ class SessionClient {
   SessionClient(const SessionClient&) = delete;
   SessionClient& operator=(const SessionClient&) = delete;
   ~SessionClient();
+
+  /// Watchdog and sentinel, as they were when they were ready.
+  [[nodiscard]] SessionProcesses processes() const noexcept { return processes_; }
 
   /// Waits until all filesystems are written back, and lets every database do what is slow and blocks nobody.
   [[nodiscard]] Result<void> prepare(Deadline deadline);
@@ -70,6 +74,7 @@ class SessionClient {
   UniqueFd freezer_;
   std::vector<UniqueFd> life_lines_;
   std::vector<LogLine> notes_;
+  SessionProcesses processes_;
 };
 
 }  // namespace dlm_freeze

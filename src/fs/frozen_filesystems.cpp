@@ -238,9 +238,15 @@ bool Thawer::run(Deadline until, bool take_over, int interrupt) noexcept {
   }
   for (;;) {
     for (std::size_t i = 0; i < filesystems_->size(); ++i) thaw_if_ours(i, take_over);
-    const bool done = under_way_ == 0 && !filesystems_->any(is_unsettled);
+    const bool done = under_way_ == 0 && !filesystems_->any([&](FreezeState state) { return waits_for(state); });
     if (done || until.expired() || !wait(until, interrupt)) return done;
   }
+}
+
+/// The freezer's process does not wait for what another one thaws: it would not be told of the end, and stands in for
+/// nobody.
+bool Thawer::waits_for(FreezeState state) const noexcept {
+  return is_unsettled(state) && !(claim_ == FreezeState::undoing && state == FreezeState::thawing);
 }
 
 void Thawer::thaw_if_ours(std::size_t i, bool take_over) noexcept {

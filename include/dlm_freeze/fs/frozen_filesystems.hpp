@@ -144,13 +144,14 @@ class Thawer {
 
   /// Ends the session and thaws: by levels in reverse, and then what was still being frozen as soon as that is
   /// settled. Returns true when nothing is left, false when `until` came first; call it again to go on. With
-  /// `take_over` it also redoes what another thawing process has begun, since that one is dead or late.
-  /// Also returns false as soon as `interrupt` is readable.
+  /// `take_over` it also redoes what another thawing process has begun, since that one is dead or late. The process
+  /// that freezes does not wait for what another one thaws. Also returns false as soon as `interrupt` is readable.
   [[nodiscard]] bool run(Deadline until, bool take_over, int interrupt = -1) noexcept;
 
  private:
   Thawer(FrozenFilesystems& filesystems, std::vector<int> life_lines, FreezeState claim, UniqueFd finished);
 
+  [[nodiscard]] bool waits_for(FreezeState state) const noexcept;
   void thaw_if_ours(std::size_t i, bool take_over) noexcept;
   void start(std::size_t i, FreezeState if_not_frozen) noexcept;
   [[nodiscard]] bool wait(Deadline until, int interrupt) noexcept;

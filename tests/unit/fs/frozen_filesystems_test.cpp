@@ -391,6 +391,21 @@ TEST_F(Filesystems, ThatTwoThawAtTheSameTimeAreNotTakenForLost) {
   }
 }
 
+TEST_F(Filesystems, ThatAnotherOneThawsAreNotWaitedForByTheirFreezer) {
+  add({0, 0});
+  freeze_all();
+  kernel_.hang(0, Call::thaw);
+  std::thread watchdog([&] { EXPECT_TRUE(thaw_all()); });
+  ASSERT_TRUE(eventually([&] { return states() == (States{thawing, thawed}); }));
+  auto freezer = Thawer::create(*filesystems_, {}, undoing);
+  ASSERT_TRUE(freezer);
+  EXPECT_TRUE(freezer->run(Deadline::in(fakes::kSoon), false));
+  EXPECT_EQ(filesystems_->state(0), thawing);
+  kernel_.let_go(0, Call::thaw);
+  watchdog.join();
+  EXPECT_EQ(filesystems_->state(0), thawed);
+}
+
 TEST_F(Filesystems, AdoptedAsPerhapsFrozenAreThawedOrFoundIdle) {
   add({0, 0}, FreezeState::freezing);
   kernel_.freeze_by_somebody_else(0);

@@ -115,13 +115,13 @@ TEST_F(Hooks, OfASessionThatAreNeverReadyAndDeafAreKilled) {
 }
 
 TEST_F(Hooks, OfASessionThatAreNotReadyWithinTheBudgetOfPreScriptAreEndedAll) {
-  configure_session("sleep 1000", 60);
+  configure_session("sleep 1000", 4);
   const auto pre = run({"pre-script", "--timeout", "2"});
   EXPECT_THAT(pre.exit_code, testing::Optional(AnyOf(201, 206))) << pre.text();
   EXPECT_LT(pre.run_time(), seconds(3));
   EXPECT_TRUE(writable(*data_));
   // The session lasts until its program has had the time to release what it may have got.
-  EXPECT_TRUE(hooks_gone(seconds(35)));
+  EXPECT_TRUE(hooks_gone(seconds(10)));
   EXPECT_TRUE(all_gone());
 }
 
@@ -287,7 +287,7 @@ class HooksSweep : public Hooks {
   /// After a kill: everything is undone soon, by whoever is left, or held and then ended by post-script.
   void expect_undone(int number, const RunResult& result) {
     SCOPED_TRACE("moment " + std::to_string(number) + ": " + result.text());
-    if (!eventually([&] { return processes().empty(); }, seconds(2))) {
+    if (result.exit_code == 0 || !eventually([&] { return processes().empty(); }, seconds(2))) {
       ++held_;
       const auto post = run({"post-script"});
       ASSERT_THAT(post.exit_code, testing::Optional(AnyOf(0, 202))) << post.text();

@@ -116,13 +116,7 @@ TEST_F(KillSweep, OfAllProcessesAtOnceIsMendedByTheNextCommand) {
     restart_safety_limit();
     const auto pre = start({"pre-script", "--auto-thaw", "3"});
     sleep_for(moment(number, kMoments));
-    // All stopped before the first is killed, so that none can react; what they forked meanwhile
-    // too.
-    for (auto all = processes(); !all.empty(); all = processes()) {
-      kill_at_once(all);
-    }
-    pre->kill_group();  // it may not have been executed yet
-    const auto result = pre->wait();
+    const auto result = kill_all_at_once(*pre);
     SCOPED_TRACE("moment " + std::to_string(number) + ": " + result.text());
     ASSERT_TRUE(all_gone(kBusyDisk));
     // Alternately the two commands that may come next.

@@ -250,11 +250,8 @@ TEST_F(DetectedProducts, OfHanaAreSkippedWhenTheyAreDown) {
 }
 
 /// IRIS and two HANA systems, killed at ten of fifty moments.
-class KilledProducts : public Products, public testing::WithParamInterface<int> {
+class KilledProducts : public Products {
  protected:
-  static constexpr int kMoments = 50;
-  static constexpr int kMomentsOfATest = 10;
-
   void SetUp() override {
     Products::SetUp();
     if (IsSkipped()) return;
@@ -273,11 +270,10 @@ class KilledProducts : public Products, public testing::WithParamInterface<int> 
     expect(0, {"post-script"});
   }
 
-  /// Those of this test: from the start to a fifth past the usual end.
-  [[nodiscard]] std::vector<Clock::duration> moments() const {
+  /// From the start to a fifth past the usual end.
+  [[nodiscard]] std::vector<Clock::duration> moments(int count) const {
     std::vector<Clock::duration> moments;
-    for (int i = 0; i < kMomentsOfATest; ++i)
-      moments.push_back(run_time_ * 12 * (GetParam() + i * kMoments / kMomentsOfATest) / (10 * kMoments));
+    for (int i = 0; i < count; ++i) moments.push_back(run_time_ * 12 * i / (10 * count));
     return moments;
   }
 
@@ -299,8 +295,8 @@ class KilledProducts : public Products, public testing::WithParamInterface<int> 
   Clock::duration run_time_{0};
 };
 
-TEST_P(KilledProducts, WithPreScriptsGroupAreReleased) {
-  for (const Clock::duration moment : moments()) {
+TEST_F(KilledProducts, WithPreScriptsGroupAreReleased) {
+  for (const Clock::duration moment : moments(50)) {
     restart_safety_limit();
     const auto pre = start({"pre-script", "--auto-thaw", "20"});
     sleep_for(moment);
@@ -318,8 +314,8 @@ TEST_P(KilledProducts, WithPreScriptsGroupAreReleased) {
   }
 }
 
-TEST_P(KilledProducts, WithTheWatchdogAreReleased) {
-  for (const Clock::duration moment : moments()) {
+TEST_F(KilledProducts, WithTheWatchdogAreReleased) {
+  for (const Clock::duration moment : moments(20)) {
     restart_safety_limit();
     const auto pre = start({"pre-script", "--auto-thaw", "20"});
     sleep_for(moment);
@@ -336,14 +332,12 @@ TEST_P(KilledProducts, WithTheWatchdogAreReleased) {
   }
 }
 
-TEST_P(KilledProducts, WithAllProcessesAreReleasedByTheNextCommand) {
-  for (const Clock::duration moment : moments()) {
+TEST_F(KilledProducts, WithAllProcessesAreReleasedByTheNextCommand) {
+  for (const Clock::duration moment : moments(20)) {
     restart_safety_limit();
     const auto pre = start({"pre-script", "--auto-thaw", "20"});
     sleep_for(moment);
-    for (auto all = processes(); !all.empty(); all = processes()) kill_at_once(all);
-    pre->kill_group();
-    const auto result = pre->wait();
+    const auto result = kill_all_at_once(*pre);
     SCOPED_TRACE(result.text());
     ASSERT_TRUE(all_gone(std::chrono::seconds(5)));
     const auto post = run({"post-script", "--timeout", "30"});
@@ -351,8 +345,6 @@ TEST_P(KilledProducts, WithAllProcessesAreReleasedByTheNextCommand) {
     ASSERT_TRUE(all_is_released(std::chrono::seconds(15))) << post.text();
   }
 }
-
-INSTANTIATE_TEST_SUITE_P(At50Moments, KilledProducts, testing::Range(0, 5));
 
 }  // namespace
 }  // namespace dlm_freeze::integration

@@ -133,21 +133,27 @@ TEST_P(SsmDocuments, SayThatTheProgramIsMissing) {
 
 TEST_P(SsmDocuments, KilledInTheMiddleLeaveNothingFrozen) {
   const auto& data = add("ext4", "/srv/data");
+  const auto run_time = expect_general(0, "pre-script").run_time();
+  expect_general(0, "post-script");
   constexpr int kMoments = 20;
   int killed = 0;
   for (int number = 0; number < kMoments; ++number) {
     const auto pre = start_document(kGeneral, {{"command", "pre-script"}, {"executionId", kExecution}}, 2);
-    sleep_for(Milliseconds(3 * number));
+    sleep_for(run_time * number / kMoments);
     pre->kill_group();
     const auto result = pre->wait();
-    SCOPED_TRACE("killed after " + std::to_string(3 * number) + " ms: " + result.text());
+    SCOPED_TRACE("moment " + std::to_string(number) + ": " + result.text());
     ASSERT_TRUE(result.end_of_file);
-    if (!result.exit_code) ++killed;
+    if (result.exit_code == 0) {
+      expect_general(0, "post-script");
+    } else {
+      ++killed;
+    }
     // The deadline is for the kill between the success and the exit, of which nobody can know.
     ASSERT_TRUE(writable(data, std::chrono::seconds(4)));
     ASSERT_TRUE(all_gone(std::chrono::seconds(4)));
   }
-  EXPECT_GT(killed, 2);
+  EXPECT_GT(killed, kMoments / 4);
 }
 
 TEST_P(SsmDocuments, KilledWhenDoneDoNotTakeTheWatchdogAlong) {

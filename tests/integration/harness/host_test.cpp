@@ -91,6 +91,17 @@ bool HostTest::all_gone(Milliseconds limit) const {
   return eventually([&] { return processes().empty(); }, limit);
 }
 
+RunResult HostTest::kill_all_at_once(AgentRun& run) const {
+  const auto kill_all = [this] {  // what they forked meanwhile too
+    for (auto all = processes(); !all.empty(); all = processes()) kill_at_once(all);
+  };
+  kill_all();
+  run.kill_group();  // it may not have been executed yet
+  RunResult result = run.wait();
+  kill_all();  // or was executed just then
+  return result;
+}
+
 void HostTest::kill_agents() const {
   // Twice: the watchdog may fork a new sentinel between the look and the kill.
   for (int round = 0; round < 2; ++round) {

@@ -66,6 +66,10 @@ class HostTest : public testing::Test {
   [[nodiscard]] AgentProcess process(const std::string& name) const;
   [[nodiscard]] std::vector<AgentProcess> processes() const { return agent_processes(binary_); }
 
+  /// Kills `run` and all processes of the agent, all of them stopped before the first is killed, so that none can
+  /// react.
+  [[nodiscard]] RunResult kill_all_at_once(AgentRun& run) const;
+
   /// Whether all processes of the agent are gone, or go within `limit`.
   [[nodiscard]] bool all_gone(Milliseconds limit = std::chrono::seconds(2)) const;
 

@@ -3,7 +3,8 @@
 #
 # Labels: unit, process, cli, root, mysql, postgresql, servers, structure, packaging, model. Whatever needs root carries
 # "root" among others, and skips itself (GTEST_SKIP, exit code 77) where it cannot run; scripts/test fails if such a test
-# is skipped although the machine allows it. SERIAL: no two of these run at the same time.
+# is skipped although the machine allows it. SERIAL: no two of these run at the same time; since they
+# take the longest together, they are begun first.
 
 include(GoogleTest)
 
@@ -44,7 +45,7 @@ function(dlm_freeze_add_test)
   file(CONFIGURE OUTPUT ${properties_file} @ONLY CONTENT [[
 if(tests_of_@arg_NAME@)
   set_tests_properties(
-    ${tests_of_@arg_NAME@} PROPERTIES LABELS "@arg_LABELS@" TIMEOUT @arg_TIMEOUT@ RESOURCE_LOCK "@resource_lock@")
+    ${tests_of_@arg_NAME@} PROPERTIES LABELS "@arg_LABELS@" TIMEOUT @arg_TIMEOUT@ RESOURCE_LOCK "@resource_lock@" COST @cost@)
 endif()
 ]])
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${properties_file})
@@ -63,6 +64,7 @@ function(dlm_freeze_add_script_test)
     PROPERTIES LABELS "${arg_LABELS}"
                TIMEOUT ${arg_TIMEOUT}
                RESOURCE_LOCK "${resource_lock}"
+               COST ${cost}
                SKIP_RETURN_CODE 77
                ENVIRONMENT "DLM_FREEZE_BINARY=$<TARGET_FILE:dlm_freeze_cli>")
 endfunction()
@@ -81,7 +83,9 @@ macro(_dlm_freeze_check_test_arguments)
     set(arg_TIMEOUT 60)
   endif()
   set(resource_lock "")
+  set(cost 0)
   if(arg_SERIAL)
     set(resource_lock host)
+    set(cost 1)
   endif()
 endmacro()

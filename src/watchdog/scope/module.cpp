@@ -105,7 +105,7 @@ int dlm_freeze_start_scope(const char* name, std::uint32_t watchdog, std::uint32
   // some milliseconds (cgroup_threadgroup_rwsem of the kernel): it has to be over before anything is frozen. On this
   // socket systemd sends its signals unasked.
   Start start{name, ""};
-  sd_bus_error answer = SD_BUS_ERROR_NULL;
+  sd_bus_error answer{};
   status = sd_bus_match_signal(bus.get(), nullptr, nullptr, kPath, kManager, "JobRemoved", on_job_removed, &start);
   if (status >= 0) status = sd_bus_set_method_call_timeout(bus.get(), left_until(deadline));
   if (status >= 0) {

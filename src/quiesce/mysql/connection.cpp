@@ -150,6 +150,10 @@ struct Connection::Attempt {
     ::mysql_options4(raw, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "dlm-freeze");
     set_protocol(raw, address);
     set_tls(raw, address);
+    // A log-in begins with the option files, which Oracle's library (9.7) keeps in a std::map without a lock: two at
+    // once crash. The next one waits for that, but not for a server that does not answer.
+    static std::timed_mutex reading_option_files;
+    const std::unique_lock reading(reading_option_files, std::chrono::milliseconds(200));
     // A host is always given: one in an option file would win over the socket otherwise.
     const char* const host = address.socket.empty() ? address.host.c_str() : "localhost";
     if (::mysql_real_connect(raw, host, text_or_null(address.user), text_or_null(address.password), nullptr,

@@ -271,9 +271,10 @@ class KilledProducts : public Products {
   }
 
   /// From the start to a fifth past the usual end.
-  [[nodiscard]] std::vector<Clock::duration> moments(int count) const {
+  [[nodiscard]] std::vector<Clock::duration> moments() const {
+    constexpr int kMoments = 50;
     std::vector<Clock::duration> moments;
-    for (int i = 0; i < count; ++i) moments.push_back(run_time_ * 12 * i / (10 * count));
+    for (int i = 0; i < kMoments; ++i) moments.push_back(run_time_ * 12 * i / (10 * kMoments));
     return moments;
   }
 
@@ -296,7 +297,7 @@ class KilledProducts : public Products {
 };
 
 TEST_F(KilledProducts, WithPreScriptsGroupAreReleased) {
-  for (const Clock::duration moment : moments(50)) {
+  for (const Clock::duration moment : moments()) {
     restart_safety_limit();
     const auto pre = start({"pre-script", "--auto-thaw", "20"});
     sleep_for(moment);
@@ -315,7 +316,7 @@ TEST_F(KilledProducts, WithPreScriptsGroupAreReleased) {
 }
 
 TEST_F(KilledProducts, WithTheWatchdogAreReleased) {
-  for (const Clock::duration moment : moments(20)) {
+  for (const Clock::duration moment : moments()) {
     restart_safety_limit();
     const auto pre = start({"pre-script", "--auto-thaw", "20"});
     sleep_for(moment);
@@ -333,7 +334,7 @@ TEST_F(KilledProducts, WithTheWatchdogAreReleased) {
 }
 
 TEST_F(KilledProducts, WithAllProcessesAreReleasedByTheNextCommand) {
-  for (const Clock::duration moment : moments(20)) {
+  for (const Clock::duration moment : moments()) {
     restart_safety_limit();
     const auto pre = start({"pre-script", "--auto-thaw", "20"});
     sleep_for(moment);

@@ -167,7 +167,8 @@ struct KeeperFds {
   ::sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, nullptr);
   ::setsid();
-  ::prctl(PR_SET_NAME, "dlm-keeper");
+  // Not prctl(2) itself: that of AddressSanitizer takes a lock here, which another thread may have held at the fork.
+  ::syscall(SYS_prctl, PR_SET_NAME, "dlm-keeper");
   ::dup2(fds.input, STDIN_FILENO);
   ::dup2(fds.output, STDOUT_FILENO);
   ::dup2(fds.output, STDERR_FILENO);

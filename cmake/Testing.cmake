@@ -3,21 +3,21 @@
 #
 # Labels: unit, process, cli, root, mysql, postgresql, servers, structure, packaging, model. Whatever needs root carries
 # "root" among others, and skips itself (GTEST_SKIP, exit code 77) where it cannot run; scripts/test fails if such a test
-# is skipped although the machine allows it. SERIAL: no two of these run at the same time; since they
-# take the longest together, they are begun first.
+# is skipped although the machine allows it. LOCK: no two with the same lock run at the same time; since
+# they take the longest together, they are begun first.
 
 include(GoogleTest)
 
 add_custom_target(unprivileged_tests)
 
-# dlm_freeze_add_test(NAME <target> SOURCES <file>... LABELS <label>... [TIMEOUT <seconds>] [LIBS <library>...] [SERIAL])
+# dlm_freeze_add_test(NAME <target> SOURCES <file>... LABELS <label>... [TIMEOUT <seconds>] [LIBS <library>...] [LOCK <name>])
 #
 # A GoogleTest binary. It may include private headers as "fs/mount_table.hpp" and helpers as "fakes/kernel.hpp", and
 # knows DLM_FREEZE_BINARY, the path of the agent, DLM_FREEZE_SOURCE_DIR, and DLM_FREEZE_TEST_DATA, that of tests/data.
 # The target `unprivileged_tests` builds those that do not need root. In CTest its tests are
 # <target>.<suite>.<test>; TIMEOUT, 60 unless said, is for each of them.
 function(dlm_freeze_add_test)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "NAME;TIMEOUT" "SOURCES;LABELS;LIBS")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;TIMEOUT;LOCK" "SOURCES;LABELS;LIBS")
   _dlm_freeze_check_test_arguments(NAME SOURCES LABELS)
 
   add_executable(${arg_NAME} ${arg_SOURCES})
@@ -45,17 +45,17 @@ function(dlm_freeze_add_test)
   file(CONFIGURE OUTPUT ${properties_file} @ONLY CONTENT [[
 if(tests_of_@arg_NAME@)
   set_tests_properties(
-    ${tests_of_@arg_NAME@} PROPERTIES LABELS "@arg_LABELS@" TIMEOUT @arg_TIMEOUT@ RESOURCE_LOCK "@resource_lock@" COST @cost@)
+    ${tests_of_@arg_NAME@} PROPERTIES LABELS "@arg_LABELS@" TIMEOUT @arg_TIMEOUT@ RESOURCE_LOCK "@arg_LOCK@" COST @cost@)
 endif()
 ]])
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${properties_file})
 endfunction()
 
-# dlm_freeze_add_script_test(NAME <test> COMMAND <word>... LABELS <label>... [TIMEOUT <seconds>] [SERIAL])
+# dlm_freeze_add_script_test(NAME <test> COMMAND <word>... LABELS <label>... [TIMEOUT <seconds>] [LOCK <name>])
 #
 # Any other program: it passes by exit code 0 and is skipped by 77. It finds DLM_FREEZE_BINARY in its environment.
 function(dlm_freeze_add_script_test)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "NAME;TIMEOUT" "COMMAND;LABELS")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;TIMEOUT;LOCK" "COMMAND;LABELS")
   _dlm_freeze_check_test_arguments(NAME COMMAND LABELS)
 
   add_test(NAME ${arg_NAME} COMMAND ${arg_COMMAND})
@@ -63,7 +63,7 @@ function(dlm_freeze_add_script_test)
     ${arg_NAME}
     PROPERTIES LABELS "${arg_LABELS}"
                TIMEOUT ${arg_TIMEOUT}
-               RESOURCE_LOCK "${resource_lock}"
+               RESOURCE_LOCK "${arg_LOCK}"
                COST ${cost}
                SKIP_RETURN_CODE 77
                ENVIRONMENT "DLM_FREEZE_BINARY=$<TARGET_FILE:dlm_freeze_cli>")
@@ -82,10 +82,8 @@ macro(_dlm_freeze_check_test_arguments)
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 60)
   endif()
-  set(resource_lock "")
   set(cost 0)
-  if(arg_SERIAL)
-    set(resource_lock host)
+  if(arg_LOCK)
     set(cost 1)
   endif()
 endmacro()

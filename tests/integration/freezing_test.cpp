@@ -32,11 +32,9 @@ TEST_F(Freezing, HoldsExt4XfsAndBtrfsFromPreScriptToPostScript) {
     writers.push_back(std::make_unique<Writer>(*filesystem));
     options.push_back(options_of(*filesystem));
   }
-  const std::string rcu = read_text("/sys/kernel/rcu_expedited");
 
   expect(0, {"pre-script"});
-  // Another freezer on this host may be at work.
-  EXPECT_TRUE(eventually([&] { return read_text("/sys/kernel/rcu_expedited") == rcu; }, Milliseconds(500)));
+  EXPECT_TRUE(rcu_is_put_back());
   for (const auto* filesystem : all) {
     EXPECT_TRUE(frozen(*filesystem)) << filesystem->mount_point();
   }

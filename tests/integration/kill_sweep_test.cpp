@@ -111,7 +111,6 @@ TEST_F(KillSweep, OfAnyOtherProcessDuringPreScriptLeavesNothingFrozen) {
 
 TEST_F(KillSweep, OfAllProcessesAtOnceIsMendedByTheNextCommand) {
   constexpr int kMoments = 60;
-  const std::string rcu = read_text("/sys/kernel/rcu_expedited");
   for (int number = 0; number < kMoments; ++number) {
     restart_safety_limit();
     const auto pre = start({"pre-script", "--auto-thaw", "3"});
@@ -128,7 +127,7 @@ TEST_F(KillSweep, OfAllProcessesAtOnceIsMendedByTheNextCommand) {
       expect(0, {"post-script"});
     }
     ASSERT_TRUE(both_writable(Milliseconds(500)));
-    ASSERT_TRUE(eventually([&] { return read_text("/sys/kernel/rcu_expedited") == rcu; }, Milliseconds(500)));
+    ASSERT_TRUE(rcu_is_put_back());
   }
 }
 

@@ -102,6 +102,10 @@ RunResult HostTest::kill_all_at_once(AgentRun& run) const {
   return result;
 }
 
+bool HostTest::rcu_is_put_back() {
+  return eventually([] { return read_text("/sys/kernel/rcu_expedited") != "7\n"; }, std::chrono::seconds(2));
+}
+
 void HostTest::kill_agents() const {
   // Twice: the watchdog may fork a new sentinel between the look and the kill.
   for (int round = 0; round < 2; ++round) {

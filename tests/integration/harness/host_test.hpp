@@ -73,6 +73,9 @@ class HostTest : public testing::Test {
   /// Whether all processes of the agent are gone, or go within `limit`.
   [[nodiscard]] bool all_gone(Milliseconds limit = std::chrono::seconds(2)) const;
 
+  /// Whether the kernel's RCU is not as dlm-freeze sets it for a freeze, soon: a test beside this one may be freezing.
+  [[nodiscard]] static bool rcu_is_put_back();
+
   [[nodiscard]] const std::string& binary() const { return binary_; }
   [[nodiscard]] const std::string& config() const { return config_; }
 

@@ -9,6 +9,8 @@ specification; a name ends in ! if it is required. What Terraform's provider kno
 import json
 import pathlib
 import re
+import shutil
+import subprocess
 import sys
 import unittest
 
@@ -243,6 +245,12 @@ class Terraform(unittest.TestCase):
     def resource(self, kind, name="this"):
         (found,) = [block for block in self.blocks("resource") if block.labels == (kind, name)]
         return found
+
+    @unittest.skipUnless(shutil.which("terraform"), "terraform is not installed")
+    def test_is_parsed_and_formatted_by_terraform_itself(self):
+        words = ["terraform", "fmt", "-check", "-diff", "-no-color", str(self.directory)]
+        ran = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertEqual(ran.returncode, 0, ran.stdout)
 
     def test_has_only_arguments_that_there_are_and_all_that_are_required(self):
         def check(kind, block):

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <utility>
 
+#include "dlm_freeze/base/thread.hpp"
 #include "dlm_freeze/fs/freeze_plan.hpp"
 #include "dlm_freeze/fs/mount_table.hpp"
 #include "watchdog/thaw_process.hpp"
@@ -60,6 +61,14 @@ void thaw(SessionRecord& record, bool freezer_gone, FreezeControl& control, Dead
   note_problems(record, *filesystems);
 }
 
+Result<void> recover(const QuiescerType& type, const QuiescerRecord& record, const std::string& execution_id,
+                     Deadline deadline) {
+  auto quiescer = type.create(record.config);
+  if (!quiescer) return tl::unexpected(quiescer.error());
+  StageContext context{deadline, -1, execution_id, nullptr, {}};
+  return (*quiescer)->recover(context, record.facts);
+}
+
 }  // namespace
 
 void mark_lost(SessionRecord& record, SessionEnd end) {
@@ -87,12 +96,28 @@ void note_problems(SessionRecord& record, const FrozenFilesystems& filesystems) 
   }
 }
 
-Result<void> recover_quiescer(const QuiescerType& type, const QuiescerRecord& record, const std::string& execution_id,
-                              Deadline deadline) {
-  auto quiescer = type.create(record.config);
-  if (!quiescer) return tl::unexpected(quiescer.error());
-  StageContext context{deadline, -1, execution_id, nullptr, {}};
-  return (*quiescer)->recover(context, record.facts);
+void recover_quiescers(SessionRecord& record, const std::function<Result<const QuiescerType*>(std::size_t i)>& type_of,
+                       Deadline deadline) {
+  std::vector<Result<void>> results(record.quiescers.size());
+  std::vector<std::function<void()>> jobs;
+  for (std::size_t i = 0; i < record.quiescers.size(); ++i) {
+    if (!record.quiescers[i].quiesced) continue;
+    const auto type = type_of(i);
+    if (!type) {
+      results[i] = tl::unexpected(type.error());
+      continue;
+    }
+    jobs.emplace_back(
+        [&, i, type = *type] { results[i] = recover(*type, record.quiescers[i], record.execution_id, deadline); });
+  }
+  run_in_parallel(jobs);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (results[i]) {
+      record.quiescers[i].quiesced = false;
+    } else {
+      record.problems.push_back(results[i].error().message);
+    }
+  }
 }
 
 void recover_orphan(const StateDirectory& state, SessionRecord& record, QuiescerRegistry& registry,
@@ -109,17 +134,8 @@ void recover_orphan(const StateDirectory& state, SessionRecord& record, Quiescer
     if (!freezer_gone)
       record.problems.emplace_back("a freeze has not returned from the kernel yet; repeat post-script");
   }
-  for (QuiescerRecord& quiescer : record.quiescers) {
-    if (!quiescer.quiesced) continue;
-    const auto type = registry.find(quiescer.config.type);
-    const auto recovered =
-        type ? recover_quiescer(**type, quiescer, record.execution_id, deadline) : tl::unexpected(type.error());
-    if (recovered) {
-      quiescer.quiesced = false;
-    } else {
-      record.problems.push_back(recovered.error().message);
-    }
-  }
+  recover_quiescers(
+      record, [&](std::size_t i) { return registry.find(record.quiescers[i].config.type); }, deadline);
 }
 
 }  // namespace dlm_freeze

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <utility>
+#include <vector>
 
 #include "dlm_freeze/watchdog/recovery.hpp"
 
@@ -22,17 +23,12 @@ SessionRecord last_record(const SessionPlan& plan, const SessionState& session) 
 }
 
 void release_leftovers(const SessionPlan& plan, SessionState& session) {
-  SessionRecord& record = session.record;
-  for (std::size_t i = 0; i < plan.quiescers.size(); ++i) {
-    if (!session.is_quiesced(i)) continue;
-    const auto recovered = recover_quiescer(*plan.quiescers[i].type, record.quiescers[i], record.execution_id,
-                                            Deadline::in(kReleaseTimeout));
-    if (recovered) {
-      session.set_quiesced(i, false);
-    } else {
-      record.problems.push_back(recovered.error().message);
-    }
-  }
+  std::vector<QuiescerRecord>& quiescers = session.record.quiescers;
+  // What the watchdog had done since it wrote the record is shared.
+  for (std::size_t i = 0; i < quiescers.size(); ++i) quiescers[i].quiesced = session.is_quiesced(i);
+  const auto type_of = [&](std::size_t i) -> Result<const QuiescerType*> { return plan.quiescers[i].type; };
+  recover_quiescers(session.record, type_of, Deadline::in(kReleaseTimeout));
+  for (std::size_t i = 0; i < quiescers.size(); ++i) session.set_quiesced(i, quiescers[i].quiesced);
 }
 
 }  // namespace

@@ -193,8 +193,11 @@ void Watchdog::on_signal() {
 }
 
 void Watchdog::on_sentinel_death() {
-  ::waitpid(sentinel_pid_, nullptr, 0);
-  if (!start_sentinel()) sentinel_.reset();  // Nothing more can be done: the watchdog goes on alone.
+  int status = 0;
+  ::waitpid(sentinel_pid_, &status, 0);
+  // Where one could not set itself up, or be forked, another cannot: the watchdog goes on alone.
+  const bool was_killed = WIFSIGNALED(status);
+  if (!was_killed || !start_sentinel()) sentinel_.reset();
 }
 
 void Watchdog::on_channel() {

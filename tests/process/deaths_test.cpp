@@ -534,6 +534,23 @@ TEST_F(Orphans, WhoseDatabaseCannotBeRecoveredStayOnRecord) {
   expect_recovered();
 }
 
+TEST_F(Orphans, OneOfWhichHangsDoNotKeepTheOthersFromBeingRecovered) {
+  const auto hanging = add_database({{"outlives", true}});
+  const auto other = add_database({{"outlives", true}});
+  go(Step::held);
+  leave();
+  fakes::kill_together({watchdog(), sentinel()});
+  ASSERT_TRUE(is_over());
+  databases_.set(hanging, Stage::recover, Behaviour::deaf);
+  const pid_t recovering = fakes::start_child([&] {
+    recover();
+    return orphan_.has_leftovers() ? 1 : 0;
+  });
+  EXPECT_TRUE(eventually([&] { return !databases_.has_leftovers(other); }));
+  databases_.let_go(hanging, Stage::recover);
+  EXPECT_EQ(fakes::status_of(recovering), 0);
+}
+
 TEST_F(Orphans, OfAFilesystemThatIsMountedNowhereAreSaidSo) {
   add_filesystem();  // Of device 0:0, which no mount has.
   go(Step::held);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <string>
-#include <vector>
+#include <cstddef>
+#include <functional>
 
 #include "dlm_freeze/base/deadline.hpp"
 #include "dlm_freeze/base/error.hpp"
@@ -20,9 +20,11 @@ void mark_lost(SessionRecord& record, SessionEnd end);
 /// Notes in `record` what the final states of `filesystems` mean for whoever reads it.
 void note_problems(SessionRecord& record, const FrozenFilesystems& filesystems);
 
-/// Undoes with a new quiescer what the one of `record` left behind when its process died.
-[[nodiscard]] Result<void> recover_quiescer(const QuiescerType& type, const QuiescerRecord& record,
-                                            const std::string& execution_id, Deadline deadline);
+/// Undoes with new quiescers, all at the same time, what the quiesced ones of `record` left behind when their process
+/// died; `type_of` gives the type of the i-th. What is undone is not quiesced any more, in the record; of what is not,
+/// the error is among its problems.
+void recover_quiescers(SessionRecord& record, const std::function<Result<const QuiescerType*>(std::size_t i)>& type_of,
+                       Deadline deadline);
 
 /// Undoes by the record alone what a session left behind whose processes are all gone: opens the filesystems again,
 /// thaws them, releases what outlives a connection, and updates `record`, which the caller writes. The caller holds the

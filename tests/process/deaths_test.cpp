@@ -344,6 +344,12 @@ TEST_F(DeathOfBoth, WhileAFreezeHangsIsMadeGoodByPreScriptAndTheFreezer) {
 
 class Orphans : public SessionTest {
  protected:
+  void hold_and_kill_all() {
+    go(Step::held);
+    leave();
+    fakes::kill_together({watchdog(), sentinel()});
+    ASSERT_TRUE(is_over());
+  }
   void recover(Deadline deadline = soon()) {
     QuiescerRegistry registry({&fakes::FakeDatabases::type()}, {}, "/nowhere");
     orphan_ = record();
@@ -362,10 +368,7 @@ class Orphans : public SessionTest {
 TEST_F(Orphans, OfAHeldSessionAreThawedAndRecoveredFromTheRecord) {
   add_proc();
   const auto database = add_database({{"outlives", true}});
-  go(Step::held);
-  leave();
-  fakes::kill_together({watchdog(), sentinel()});
-  ASSERT_TRUE(is_over());
+  ASSERT_NO_FATAL_FAILURE(hold_and_kill_all());
   EXPECT_TRUE(all_frozen()) << "nobody is left to thaw it";
   recover();
   expect_recovered();
@@ -490,10 +493,7 @@ TEST_F(Orphans, OfADeathOfAllAreThawedEvenWhereTheFreezeHadJustReturned) {
 
 TEST_F(Orphans, ThatCannotBeThawedStayOnRecord) {
   add_proc();
-  go(Step::held);
-  leave();
-  fakes::kill_together({watchdog(), sentinel()});
-  ASSERT_TRUE(is_over());
+  ASSERT_NO_FATAL_FAILURE(hold_and_kill_all());
   kernel_.fail(0, Call::thaw, EIO);
   recover();
   EXPECT_TRUE(orphan_.filesystems[0].may_be_frozen);
@@ -506,10 +506,7 @@ TEST_F(Orphans, ThatCannotBeThawedStayOnRecord) {
 
 TEST_F(Orphans, WhoseThawHangsDoNotKeepAnybodyWaiting) {
   add_proc();
-  go(Step::held);
-  leave();
-  fakes::kill_together({watchdog(), sentinel()});
-  ASSERT_TRUE(is_over());
+  ASSERT_NO_FATAL_FAILURE(hold_and_kill_all());
   kernel_.hang(0, Call::thaw);
   const auto begin = BootClock::now();
   recover(in(300));
@@ -521,10 +518,7 @@ TEST_F(Orphans, WhoseThawHangsDoNotKeepAnybodyWaiting) {
 
 TEST_F(Orphans, WhoseDatabaseCannotBeRecoveredStayOnRecord) {
   const auto database = add_database({{"outlives", true}});
-  go(Step::held);
-  leave();
-  fakes::kill_together({watchdog(), sentinel()});
-  ASSERT_TRUE(is_over());
+  ASSERT_NO_FATAL_FAILURE(hold_and_kill_all());
   databases_.set(database, Stage::recover, Behaviour::failed);
   recover();
   EXPECT_TRUE(orphan_.quiescers[0].quiesced);
@@ -537,10 +531,7 @@ TEST_F(Orphans, WhoseDatabaseCannotBeRecoveredStayOnRecord) {
 TEST_F(Orphans, OneOfWhichHangsDoNotKeepTheOthersFromBeingRecovered) {
   const auto hanging = add_database({{"outlives", true}});
   const auto other = add_database({{"outlives", true}});
-  go(Step::held);
-  leave();
-  fakes::kill_together({watchdog(), sentinel()});
-  ASSERT_TRUE(is_over());
+  ASSERT_NO_FATAL_FAILURE(hold_and_kill_all());
   databases_.set(hanging, Stage::recover, Behaviour::deaf);
   const pid_t recovering = fakes::start_child([&] {
     recover();
@@ -553,10 +544,7 @@ TEST_F(Orphans, OneOfWhichHangsDoNotKeepTheOthersFromBeingRecovered) {
 
 TEST_F(Orphans, OfAFilesystemThatIsMountedNowhereAreSaidSo) {
   add_filesystem();  // Of device 0:0, which no mount has.
-  go(Step::held);
-  leave();
-  fakes::kill_together({watchdog(), sentinel()});
-  ASSERT_TRUE(is_over());
+  ASSERT_NO_FATAL_FAILURE(hold_and_kill_all());
   recover();
   EXPECT_TRUE(orphan_.filesystems[0].may_be_frozen);
   EXPECT_THAT(orphan_.problems, testing::Contains(HasSubstr("/fs0 (0:0) may still be frozen: it is mounted nowhere")));

@@ -2,9 +2,7 @@
 #include "quiesce/mysql/mysql_quiescer.hpp"
 
 #include <fcntl.h>
-#include <glob.h>
 #include <poll.h>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,30 +12,20 @@
 #include <chrono>
 #include <cstdlib>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "dlm_freeze/base/files.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
-#include "quiesce/mysql/connection.hpp"
-#include "quiesce/mysql/dialect.hpp"
-#include "quiesce/mysql/server.hpp"
 #include "quiesce/mysql/server_process.hpp"
-#include "quiesce/mysql/sockets.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::mysql {
 namespace {
 
-using namespace mysql;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr std::int64_t kDefaultLongQuery = 2;
-constexpr std::int64_t kDefaultWait = 3;
-constexpr std::int64_t kDefaultLockWait = 3;
 /// What a stage keeps of its time to undo a lock that was not granted.
 constexpr auto kUndoReserve = milliseconds(300);
 /// How long each step of undoing may take, whatever the deadline of the stage.
@@ -46,18 +34,6 @@ constexpr auto kGapPause = milliseconds(50);
 /// Longer than any session, in case the server's default is short.
 constexpr auto kIdleTimeout = seconds(24 * 3600);
 constexpr const char* kStoppedApplier = "stopped_applier";  ///< The fact by which `recover` knows what to start.
-
-struct Options {
-  ServerAddress address;
-  std::string password_file;
-  std::string lock;
-  seconds long_query{};
-  seconds wait{};
-  seconds lock_wait{};
-  bool kill_selects = false;
-  bool stop_applier = false;
-  bool required = true;
-};
 
 /// Waits for a while; false when the stage is cancelled first.
 bool pause(milliseconds span, int cancel_fd) {
@@ -98,59 +74,9 @@ Result<void> sync_directories(const std::vector<std::string>& directories, Deadl
   return {};
 }
 
-class MysqlQuiescer final : public Quiescer {
- public:
-  MysqlQuiescer(std::string name, Options options) : name_(std::move(name)), options_(std::move(options)) {}
+}  // namespace
 
-  Result<Presence> locate(StageContext& context) override;
-  Result<void> probe(StageContext& context) override;
-  Result<void> prepare(StageContext& context) override;
-  [[nodiscard]] std::vector<Fact> intent() const override;
-  Result<std::vector<Fact>> quiesce(StageContext& context) override;
-  [[nodiscard]] int watch_fd() const override { return lock_ != LockKind::none && holder_ ? holder_->fd() : -1; }
-  Result<void> release(StageContext& context, Outcome outcome) override;
-  Result<void> recover(StageContext& context, const std::vector<Fact>& facts) override;
-
- private:
-  [[nodiscard]] std::string what() const { return name_ + " (" + options_.address.text() + ")"; }
-  [[nodiscard]] Failure not_ready(const std::string& message) const {
-    return failure(what() + ": " + message, ErrorKind::not_ready);
-  }
-  [[nodiscard]] Failure from(const std::string& action, const SqlError& error, std::string_view privilege = "") const;
-  [[nodiscard]] std::string advice(unsigned code, std::string_view privilege) const;
-  [[nodiscard]] std::string user() const;
-
-  Result<Connection> connect(const StageContext& context) const;
-  Result<void> check_lock() const;
-  void note_coverage(StageContext& context);
-  void warn_of_logs(StageContext& context, const ServerInfo& server) const;
-  Result<void> warn_of_unlocked_tables(StageContext& context);
-
-  [[nodiscard]] Failure refusal(const std::vector<Statement>& statements, bool could_be_killed) const;
-  Result<void> kill_statements(const std::vector<Statement>& statements, const StageContext& context);
-  Result<void> wait_for_gap(const StageContext& context);
-  Result<void> find_appliers(const StageContext& context);
-  Result<void> stop_appliers(const StageContext& context);
-  Result<void> start_appliers(Connection& connection, const ServerVersion& version,
-                              const std::vector<std::string>& channels, Deadline deadline, int cancel_fd) const;
-  Result<void> take_lock(const StageContext& context);
-  void drop_lock(std::string& message);
-  Result<void> kill_session(Connection& connection, std::uint64_t session, Deadline deadline) const;
-  Result<void> release_lock(const StageContext& context, Outcome outcome);
-
-  std::string name_;
-  Options options_;
-  std::optional<ServerInfo> server_;
-  std::optional<Connection> holder_;   ///< Holds the lock.
-  std::optional<Connection> monitor_;  ///< Ends the holder's statement if need be.
-  std::string holder_id_;
-  LockKind lock_ = LockKind::none;
-  std::vector<std::string> unfrozen_;          ///< Directories with data on filesystems that nobody freezes.
-  std::vector<std::string> running_channels_;  ///< Whose appliers are to be stopped.
-  std::vector<std::string> stopped_channels_;
-};
-
-std::string MysqlQuiescer::user() const { return options_.address.user.empty() ? "root" : options_.address.user; }
+std::string MysqlQuiescer::user() const { return settings_.address.user.empty() ? "root" : settings_.address.user; }
 
 std::string MysqlQuiescer::advice(unsigned code, std::string_view privilege) const {
   switch (code) {
@@ -198,23 +124,24 @@ Failure MysqlQuiescer::from(const std::string& action, const SqlError& error, st
 
 Result<Presence> MysqlQuiescer::locate(StageContext& /*context*/) {
   Presence presence;
-  if (options_.address.socket.empty()) {
-    presence.detail = "at " + options_.address.text() + "; where it keeps its data is asked after the login";
+  if (settings_.address.socket.empty()) {
+    presence.detail = "at " + settings_.address.text() + "; where it keeps its data is asked after the login";
     // A required one is not ready then, which the log-in says better.
-    if (const std::string refusal = options_.required ? "" : refusal_of(options_.address.host, options_.address.port);
+    if (const std::string refusal =
+            settings_.required ? "" : refusal_of(settings_.address.host, settings_.address.port);
         !refusal.empty()) {
       presence.running = false;
       presence.detail = refusal;
     }
     return presence;
   }
-  const Listener listener = find_listener(options_.address.socket);
+  const Listener listener = find_listener(settings_.address.socket);
   presence.running = listener.listening;
   presence.detail = listener.detail;
   if (!presence.running) return presence;
   const ProcessFiles files = files_of(listener.pid);
   if (!files.known) {
-    presence.detail = "listens on " + options_.address.socket + "; where it keeps its data is asked after the login";
+    presence.detail = "listens on " + settings_.address.socket + "; where it keeps its data is asked after the login";
     return presence;
   }
   presence.locations.push_back({"data", files.working_directory, true});
@@ -223,9 +150,9 @@ Result<Presence> MysqlQuiescer::locate(StageContext& /*context*/) {
 }
 
 Result<Connection> MysqlQuiescer::connect(const StageContext& context) const {
-  ServerAddress address = options_.address;
-  if (!options_.password_file.empty()) {
-    auto password = read_password(options_.password_file);
+  ServerAddress address = settings_.address;
+  if (!settings_.password_file.empty()) {
+    auto password = read_password(settings_.password_file);
     if (!password) return tl::unexpected(password.error().with_context(what()));
     address.password = std::move(*password);
   }
@@ -236,7 +163,7 @@ Result<Connection> MysqlQuiescer::connect(const StageContext& context) const {
   const std::string settings =
       "SET SESSION autocommit = 1, wait_timeout = " + idle + ", interactive_timeout = " + idle +
       ", net_read_timeout = " + idle + ", net_write_timeout = " + idle +
-      ", lock_wait_timeout = " + std::to_string(std::max<std::int64_t>(options_.lock_wait.count(), 1));
+      ", lock_wait_timeout = " + std::to_string(std::max<std::int64_t>(settings_.lock_wait.count(), 1));
   if (auto set = connection->query(settings, context.deadline, context.cancel_fd); !set) {
     return from("cannot prepare a session", set.error());
   }
@@ -254,7 +181,7 @@ Result<void> MysqlQuiescer::check_lock() const {
   if (!grants_any(server_->grants(), privileges)) {
     return from("cannot lock", {kPrivilegeMissing, "the account " + server_->account() + " lacks RELOAD"}, "RELOAD");
   }
-  const bool must_see_statements = lock_ == LockKind::flush_tables && options_.long_query.count() > 0;
+  const bool must_see_statements = lock_ == LockKind::flush_tables && settings_.long_query.count() > 0;
   if (must_see_statements && !grants_any(server_->grants(), {"PROCESS"})) {
     return from("cannot see which statements the lock would wait for, and every writer with it",
                 {kPrivilegeMissing, "the account " + server_->account() + " lacks PROCESS"}, "PROCESS");
@@ -344,7 +271,7 @@ Result<void> MysqlQuiescer::probe(StageContext& context) {
   const auto id = holder_->query("SELECT CONNECTION_ID()", context.deadline, context.cancel_fd);
   if (!id) return from("cannot read its settings", id.error());
   holder_id_ = id->rows.at(0).at(0);
-  lock_ = choose_lock(options_.lock, server_->version());
+  lock_ = choose_lock(settings_.lock, server_->version());
   if (auto checked = check_lock(); !checked) return checked;
   note_coverage(context);
   return warn_of_unlocked_tables(context);
@@ -398,14 +325,14 @@ Result<void> MysqlQuiescer::kill_statements(const std::vector<Statement>& statem
 }
 
 Result<void> MysqlQuiescer::wait_for_gap(const StageContext& context) {
-  if (lock_ != LockKind::flush_tables || options_.long_query.count() == 0) return {};
-  Deadline until = context.deadline.or_earlier(Deadline::in(options_.wait));
-  bool may_kill = options_.kill_selects;
+  if (lock_ != LockKind::flush_tables || settings_.long_query.count() == 0) return {};
+  Deadline until = context.deadline.or_earlier(Deadline::in(settings_.wait));
+  bool may_kill = settings_.kill_selects;
   for (;;) {
     auto statements = read_statements(*monitor_, context.deadline, context.cancel_fd);
     if (!statements) return from("cannot list its statements", statements.error(), "PROCESS");
     std::erase_if(*statements, [this](const Statement& statement) {
-      return !holds_up(statement, lock_, server_->version(), options_.long_query);
+      return !holds_up(statement, lock_, server_->version(), settings_.long_query);
     });
     if (statements->empty()) return {};
     if (until.expired()) {
@@ -421,7 +348,7 @@ Result<void> MysqlQuiescer::wait_for_gap(const StageContext& context) {
 }
 
 Result<void> MysqlQuiescer::find_appliers(const StageContext& context) {
-  if (!options_.stop_applier) return {};
+  if (!settings_.stop_applier) return {};
   const auto channels = read_channels(*monitor_, server_->version(), context.deadline, context.cancel_fd);
   if (!channels)
     return from("cannot read its replication", channels.error(),
@@ -495,7 +422,8 @@ void MysqlQuiescer::drop_lock(std::string& message) {
 }
 
 Result<void> MysqlQuiescer::take_lock(const StageContext& context) {
-  const Deadline deadline = Deadline(context.deadline.at() - kUndoReserve).or_earlier(Deadline::in(options_.lock_wait));
+  const Deadline deadline =
+      Deadline(context.deadline.at() - kUndoReserve).or_earlier(Deadline::in(settings_.lock_wait));
   const auto locked =
       holder_->query(lock_statement(lock_, statement_tag(context.execution_id)), deadline, context.cancel_fd);
   if (locked) return {};
@@ -588,7 +516,7 @@ Result<void> MysqlQuiescer::release(StageContext& context, Outcome outcome) {
 
 Result<void> MysqlQuiescer::recover(StageContext& context, const std::vector<Fact>& facts) {
   const LibraryThread thread;
-  if (!options_.address.socket.empty() && !find_listener(options_.address.socket).listening) return {};
+  if (!settings_.address.socket.empty() && !find_listener(settings_.address.socket).listening) return {};
   auto connection = connect(context);
   if (!connection) return tl::unexpected(connection.error());
   const auto server = ServerInfo::read(*connection, context.deadline, context.cancel_fd);
@@ -613,141 +541,4 @@ Result<void> MysqlQuiescer::recover(StageContext& context, const std::vector<Fac
   return started ? result : started;
 }
 
-/// The client libraries look for ~/.my.cnf by HOME, which is not set under the SSM agent.
-void provide_home() {
-  if (::getenv("HOME") != nullptr) return;                 // NOLINT(concurrency-mt-unsafe): no thread exists yet.
-  const passwd* const self = ::getpwuid(::geteuid());      // NOLINT(concurrency-mt-unsafe)
-  if (self != nullptr) ::setenv("HOME", self->pw_dir, 1);  // NOLINT(concurrency-mt-unsafe)
-}
-
-Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
-  Options options;
-  options.address.socket = config.text("socket");
-  options.address.host = config.text("host");
-  options.address.port = static_cast<unsigned>(config.integer("port", 0));
-  options.address.user = config.text("user");
-  options.address.defaults_file = config.text("defaults_file");
-  options.address.tls = config.text("tls", "required");
-  options.address.tls_ca = config.text("tls_ca");
-  options.password_file = config.text("password_file");
-  options.lock = config.text("lock", "auto");
-  options.long_query = seconds(config.integer("long_query_seconds", kDefaultLongQuery));
-  options.wait = seconds(config.integer("wait_seconds", kDefaultWait));
-  options.lock_wait = seconds(config.integer("lock_wait_seconds", kDefaultLockWait));
-  options.kill_selects = config.text("kill_long_queries", "none") == "select";
-  options.stop_applier = config.boolean("stop_replica_sql_thread", false);
-  options.required = config.required;
-
-  if (options.address.socket.empty() == options.address.host.empty()) {
-    return failure(config.name + ": give either socket or host");
-  }
-  for (const char* key : {"socket", "defaults_file", "password_file", "tls_ca"}) {
-    if (config.has(key) && !config.text(key).starts_with('/'))
-      return failure(config.name + "." + key + " must be an absolute path");
-  }
-  for (const char* key : {"defaults_file", "password_file"}) {
-    if (!config.has(key)) continue;
-    if (auto trusted = check_trusted(config.text(key)); !trusted)
-      return tl::unexpected(trusted.error().with_context(config.name + "." + key));
-  }
-  provide_home();
-  prepare_library();
-  return std::make_unique<MysqlQuiescer>(config.name, std::move(options));
-}
-
-/// Whether a socket may be connected to without being configured. In a directory that everybody may
-/// write to, a socket of anybody else's could be there to be sent root's password.
-bool is_trustworthy(const std::string& socket) {
-  struct stat directory {};
-  struct stat file {};
-  if (::stat(socket.substr(0, socket.rfind('/') + 1).c_str(), &directory) != 0 || ::lstat(socket.c_str(), &file) != 0)
-    return false;
-  if ((directory.st_mode & S_IWOTH) == 0) return true;
-  const passwd* const server = ::getpwnam("mysql");  // NOLINT(concurrency-mt-unsafe): no thread exists yet.
-  return file.st_uid == 0 || (server != nullptr && file.st_uid == server->pw_uid);
-}
-
-std::vector<QuiescerConfig> detect() {
-  std::vector<std::string> sockets;
-  for (const std::string_view pattern : kMysqlSockets) {
-    glob_t found{};
-    if (::glob(std::string(pattern).c_str(), 0, nullptr, &found) == 0) {
-      for (std::size_t i = 0; i < found.gl_pathc; ++i) sockets.emplace_back(found.gl_pathv[i]);
-    }
-    ::globfree(&found);
-  }
-  std::erase_if(sockets, [](const std::string& socket) { return !is_trustworthy(socket); });
-  std::vector<QuiescerConfig> configs;
-  for (const std::string& socket : sockets) {
-    QuiescerConfig& config = configs.emplace_back();
-    config.type = "mysql";
-    config.name = sockets.size() == 1 ? "mysql" : "mysql at " + socket;
-    config.required = false;
-    config.options = Json::Object{{"socket", socket}};
-  }
-  return configs;
-}
-
-}  // namespace
-
-const QuiescerType& mysql_quiescer_type() {
-  constexpr std::int64_t kLongest = 120;
-  static const QuiescerType kType = {
-      .name = "mysql",
-      .description = "MySQL, MariaDB and Percona Server",
-      .options =
-          {
-              {.name = "socket", .type = OptionType::text, .description = "the server's Unix socket"},
-              {.name = "host", .type = OptionType::text, .description = "instead of a socket: by TCP"},
-              {.name = "port", .type = OptionType::integer, .description = "for host", .minimum = 1, .maximum = 65535},
-              {.name = "tls",
-               .type = OptionType::text,
-               .description = "for host",
-               .choices = {"off", "required", "verify"}},
-              {.name = "tls_ca", .type = OptionType::text, .description = "file with the certificates to verify by"},
-              {.name = "user",
-               .type = OptionType::text,
-               .description = "the account; else that of the option files, else root"},
-              {.name = "password_file",
-               .type = OptionType::text,
-               .description = "file whose first line is the password"},
-              {.name = "defaults_file",
-               .type = OptionType::text,
-               .description = "option file to read, groups [client] and [dlm-freeze], instead of "
-                              "the standard ones"},
-              {.name = "lock",
-               .type = OptionType::text,
-               .description = "auto: BACKUP STAGE where there is one, else FLUSH TABLES WITH READ LOCK",
-               .choices = {"auto", "flush_tables", "backup_stage", "none"}},
-              {.name = "long_query_seconds",
-               .type = OptionType::integer,
-               .description = "statements older than this are waited for before FLUSH TABLES WITH "
-                              "READ LOCK is said; 0: do not look",
-               .minimum = 0,
-               .maximum = 3600},
-              {.name = "wait_seconds",
-               .type = OptionType::integer,
-               .description = "how long to wait for them",
-               .minimum = 0,
-               .maximum = kLongest},
-              {.name = "lock_wait_seconds",
-               .type = OptionType::integer,
-               .description = "how long the lock may wait, and so how long a failed attempt can "
-                              "hold up writers",
-               .minimum = 1,
-               .maximum = kLongest},
-              {.name = "kill_long_queries",
-               .type = OptionType::text,
-               .description = "select: end long statements that only read, when waiting did not help",
-               .choices = {"none", "select"}},
-              {.name = "stop_replica_sql_thread",
-               .type = OptionType::boolean,
-               .description = "on a replica, stop the applier before the lock and start it after release"},
-          },
-      .create = create,
-      .detect = detect,
-  };
-  return kType;
-}
-
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::mysql

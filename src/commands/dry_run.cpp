@@ -142,9 +142,10 @@ std::vector<Finding> probe_all(HostPlan& plan, const Settings& settings, Command
 Result<void> dry_run(const Settings& settings, CommandContext& context) {
   auto plan = plan_host(settings, context);
   if (!plan) return tl::unexpected(plan.error());
-  if (settings.quiescers && !plan->databases_known && !settings.probe) {
-    // What is wrong with the configuration is not what pre-script would meet on the host.
-    if (plan->databases_known.error().kind == ErrorKind::failed) plan->databases_known.error().kind = ErrorKind::usage;
+  // What is wrong with the configuration is not what pre-script would meet on the host.
+  const bool may_be_usage = settings.quiescers && !plan->databases_known && !settings.probe;
+  if (may_be_usage && plan->databases_known.error().kind == ErrorKind::failed) {
+    plan->databases_known.error().kind = ErrorKind::usage;
     return plan->databases_known;
   }
   std::vector<Finding> findings;

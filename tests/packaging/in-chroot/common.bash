@@ -91,7 +91,7 @@ refused() {
   expect 0 dlm-freeze pre-script
   ! "$@" >/tmp/out 2>&1 || fail "$* did"
   cat /tmp/out
-  printed 'a session is active'
+  printed 'a session is not over'
   expect 0 dlm-freeze post-script
 }
 

@@ -26,6 +26,9 @@ dpkg --configure -a
 step "remove, purge"
 apt_get remove dlm-freeze
 [ -e $config ] || fail "the configuration is gone before the purge"
+mkdir -p /var/lib/dlm-freeze/postgresql/kept
 apt_get purge 'dlm-freeze*'
+[ -d /var/lib/dlm-freeze/postgresql/kept ] || fail "what a backup of PostgreSQL needs is gone"
+rm -r /var/lib/dlm-freeze
 nothing_left
 step "done"

@@ -254,26 +254,27 @@ void Thawer::thaw_if_ours(std::size_t i, bool take_over) noexcept {
   const bool freezer_gone = life_lines_[i] < 0;  // No call of it is under way, and none will be recorded.
   switch (filesystems_->state(i)) {
     case FreezeState::frozen:
-      if (filesystems_->move(i, FreezeState::frozen, claim_)) start(i, FreezeState::lost);
+      start(i, FreezeState::frozen, FreezeState::lost);
       break;
     case FreezeState::thawing:
-      if (take_over) start(i, FreezeState::thawed);
+      if (take_over) start(i, FreezeState::thawing, FreezeState::thawed);
       break;
     case FreezeState::freezing:
-      if (freezer_gone) start(i, FreezeState::idle);
+      if (freezer_gone) start(i, FreezeState::freezing, FreezeState::idle);
       break;
     case FreezeState::undoing:
-      if (freezer_gone) start(i, FreezeState::thawed);
+      if (freezer_gone) start(i, FreezeState::undoing, FreezeState::thawed);
       break;
     default:
       break;
   }
 }
 
-void Thawer::start(std::size_t i, FreezeState if_not_frozen) noexcept {
+/// Unless it is in another state than `from` by now: somebody else has thawed it, or does.
+void Thawer::start(std::size_t i, FreezeState from, FreezeState if_not_frozen) noexcept {
+  if (!filesystems_->move(i, from, claim_)) return;
   mine_[i] = true;
   ++under_way_;
-  filesystems_->progress_[i].state.store(claim_);
   run_detached([filesystems = filesystems_, i, if_not_frozen, finished = finished_.get()] {
     filesystems->thaw_one(i, if_not_frozen);
     const std::uint64_t one = 1;

@@ -153,7 +153,7 @@ class Thawer {
 
   [[nodiscard]] bool waits_for(FreezeState state) const noexcept;
   void thaw_if_ours(std::size_t i, bool take_over) noexcept;
-  void start(std::size_t i, FreezeState if_not_frozen) noexcept;
+  void start(std::size_t i, FreezeState from, FreezeState if_not_frozen) noexcept;
   [[nodiscard]] bool wait(Deadline until, int interrupt) noexcept;
 
   FrozenFilesystems* filesystems_;

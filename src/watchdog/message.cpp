@@ -28,12 +28,11 @@ Result<std::optional<Message>> receive_message(int fd) {
   std::string text;
   for (;;) {
     const ssize_t size = ::recv(fd, nullptr, 0, MSG_PEEK | MSG_TRUNC);
-    if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) {
-      // A peer that died with messages of ours unread resets the connection.
-      if (size == 0 || errno == ECONNRESET) return std::nullopt;
-      return system_failure("cannot receive a message", errno);
-    }
+    // A peer that ended with messages of ours unread resets the connection. That is reported once, before what the peer
+    // had said last.
+    if (size < 0 && (errno == EINTR || errno == ECONNRESET)) continue;
+    if (size == 0) return std::nullopt;
+    if (size < 0) return system_failure("cannot receive a message", errno);
     text.resize(static_cast<std::size_t>(size));
     if (::recv(fd, text.data(), text.size(), 0) == size) break;
   }

@@ -106,14 +106,14 @@ Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline)
 }
 
 Result<void> SessionClient::prepare(Deadline deadline) {
-  if (auto sent = send_message(watchdog_.get(), {verbs::kPrepare, deadline_body(deadline)}); !sent) return sent;
+  if (auto told = tell_watchdog({verbs::kPrepare, deadline_body(deadline)}); !told) return told;
   auto prepared = await(true, true, with_patience(deadline), "writing back dirty data and preparing the databases");
   if (!prepared) name_what_hangs(prepared.error(), FreezeState::syncing, "the write-back of");
   return prepared;
 }
 
 Result<void> SessionClient::quiesce(Deadline deadline) {
-  if (auto sent = send_message(watchdog_.get(), {verbs::kQuiesce, deadline_body(deadline)}); !sent) return sent;
+  if (auto told = tell_watchdog({verbs::kQuiesce, deadline_body(deadline)}); !told) return told;
   return await(true, false, with_patience(deadline), "quiescing the databases", ErrorKind::not_ready);
 }
 
@@ -146,7 +146,7 @@ Result<void> SessionClient::commit(Deadline deadline, const std::vector<std::pai
   Json::Object stage_seconds;
   for (const auto& [stage, seconds] : stages) stage_seconds.emplace_back(stage, seconds);
   Json body = Json::Object{{"stage_seconds", stage_seconds}, {"lines", to_json(held_lines)}};
-  if (auto sent = send_message(watchdog_.get(), {verbs::kCommit, std::move(body)}); !sent) return sent;
+  if (auto told = tell_watchdog({verbs::kCommit, std::move(body)}); !told) return told;
   return await(true, false, deadline, "handing over to the watchdog");
 }
 
@@ -183,6 +183,13 @@ void SessionClient::stand_in(Deadline deadline) {
   static_cast<void>(plan_->state->write_record(session_->record));
   plan_->filesystems.set_over();
   static_cast<void>(remember(session_->record));
+}
+
+/// One that has ended has said why, which `await` hears.
+Result<void> SessionClient::tell_watchdog(const Message& message) {
+  auto sent = send_message(watchdog_.get(), message);
+  if (!sent && (sent.error().errno_value == EPIPE || sent.error().errno_value == ECONNRESET)) return {};
+  return sent;
 }
 
 Result<void> SessionClient::await(bool watchdog, bool freezer, Deadline deadline, std::string_view what,

@@ -17,6 +17,7 @@
 namespace dlm_freeze {
 
 class SessionState;
+struct Message;
 
 /// pre-script's side of a session; docs/protocol.md tells the whole story. When the object goes without `commit`,
 /// the session is rolled back by the others. Every function that fails has left something that `roll_back` undoes.
@@ -60,6 +61,7 @@ class SessionClient {
   struct Ends;
   SessionClient(SessionPlan& plan, Ends ends);
 
+  [[nodiscard]] Result<void> tell_watchdog(const Message& message);
   /// Waits for the answers that are due: of the watchdog, of the freezer.
   [[nodiscard]] Result<void> await(bool watchdog, bool freezer, Deadline deadline, std::string_view what,
                                    ErrorKind late = ErrorKind::failed);

@@ -65,6 +65,18 @@ TEST_F(Channel, ReportsItsEndAlsoWhenThePeerLeftMessagesUnread) {
   EXPECT_FALSE(*got);
 }
 
+TEST_F(Channel, BringsWhatThePeerSaidLastAlsoWhenItLeftMessagesUnread) {
+  ASSERT_TRUE(send_message(there_.get(), {"unread"}));
+  ASSERT_TRUE(send_message(here_.get(), {"last"}));
+  here_.reset();
+  const auto last = receive_message(there_.get());
+  ASSERT_TRUE(last && *last);
+  EXPECT_EQ((*last)->verb, "last");
+  const auto end = receive_message(there_.get());
+  ASSERT_TRUE(end);
+  EXPECT_FALSE(*end);
+}
+
 TEST_F(Channel, FailsToSendWhereNobodyIsWithoutASignal) {
   there_.reset();
   const auto sent = send_message(here_.get(), {"lost"});

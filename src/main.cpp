@@ -10,7 +10,7 @@
 #include "cli/logging.hpp"
 #include "cli/settings.hpp"
 #include "cli/version.hpp"
-#include "dlm_freeze/commands/command_context.hpp"
+#include "commands/command_context.hpp"
 
 namespace {
 

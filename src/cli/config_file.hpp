@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "commands/command_context.hpp"
 #include "dlm_freeze/base/error.hpp"
-#include "dlm_freeze/commands/command_context.hpp"
 #include "dlm_freeze/quiesce/registry.hpp"
 
 namespace dlm_freeze {

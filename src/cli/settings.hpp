@@ -2,8 +2,8 @@
 #pragma once
 
 #include "cli/command_line.hpp"
+#include "commands/command_context.hpp"
 #include "dlm_freeze/base/error.hpp"
-#include "dlm_freeze/commands/command_context.hpp"
 
 namespace dlm_freeze {
 

@@ -5,9 +5,9 @@
 #include <ostream>
 #include <utility>
 
+#include "commands/command_context.hpp"
 #include "commands/host_plan.hpp"
 #include "commands/report.hpp"
-#include "dlm_freeze/commands/command_context.hpp"
 
 namespace dlm_freeze {
 namespace {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dlm_freeze/session/history.hpp"
+#include "record/history.hpp"
 
 #include <algorithm>
 #include <ostream>
 #include <utility>
 
+#include "commands/command_context.hpp"
 #include "commands/report.hpp"
-#include "dlm_freeze/commands/command_context.hpp"
 
 namespace dlm_freeze {
 namespace {

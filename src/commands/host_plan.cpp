@@ -12,7 +12,7 @@
 #include <system_error>
 #include <utility>
 
-#include "dlm_freeze/fs/block_stack.hpp"
+#include "fs/block_stack.hpp"
 
 namespace dlm_freeze {
 namespace {

@@ -4,8 +4,8 @@
 #include <chrono>
 #include <vector>
 
-#include "dlm_freeze/commands/command_context.hpp"
-#include "dlm_freeze/fs/mount_table.hpp"
+#include "commands/command_context.hpp"
+#include "fs/mount_table.hpp"
 
 namespace dlm_freeze {
 

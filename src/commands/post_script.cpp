@@ -5,12 +5,12 @@
 #include <cerrno>
 #include <utility>
 
+#include "commands/command_context.hpp"
 #include "commands/host_plan.hpp"
 #include "commands/report.hpp"
-#include "dlm_freeze/commands/command_context.hpp"
-#include "dlm_freeze/fs/expedited_rcu.hpp"
-#include "dlm_freeze/watchdog/recovery.hpp"
-#include "dlm_freeze/watchdog/session_end.hpp"
+#include "fs/expedited_rcu.hpp"
+#include "session/recovery.hpp"
+#include "session/session_end.hpp"
 
 namespace dlm_freeze {
 namespace {

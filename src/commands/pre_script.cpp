@@ -6,13 +6,13 @@
 #include <chrono>
 #include <utility>
 
+#include "commands/command_context.hpp"
 #include "commands/host_plan.hpp"
 #include "commands/report.hpp"
-#include "dlm_freeze/commands/command_context.hpp"
-#include "dlm_freeze/fs/mount_identity.hpp"
-#include "dlm_freeze/watchdog/recovery.hpp"
-#include "dlm_freeze/watchdog/session_client.hpp"
-#include "dlm_freeze/watchdog/session_scope.hpp"
+#include "fs/mount_identity.hpp"
+#include "session/client.hpp"
+#include "session/recovery.hpp"
+#include "session/scope.hpp"
 
 namespace dlm_freeze {
 namespace {

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "dlm_freeze/commands/command_context.hpp"
+#include "commands/command_context.hpp"
 
 namespace dlm_freeze {
 

@@ -6,8 +6,8 @@
 #include <ostream>
 #include <utility>
 
+#include "commands/command_context.hpp"
 #include "commands/report.hpp"
-#include "dlm_freeze/commands/command_context.hpp"
 
 namespace dlm_freeze {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dlm_freeze/fs/block_stack.hpp"
+#include "fs/block_stack.hpp"
 
 #include <fcntl.h>
 #include <linux/loop.h>

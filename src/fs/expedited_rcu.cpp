@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dlm_freeze/fs/expedited_rcu.hpp"
+#include "fs/expedited_rcu.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>

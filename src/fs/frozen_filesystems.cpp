@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dlm_freeze/fs/frozen_filesystems.hpp"
+#include "fs/frozen_filesystems.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "dlm_freeze/base/thread.hpp"
-#include "dlm_freeze/fs/mount_identity.hpp"
+#include "fs/mount_identity.hpp"
 
 namespace dlm_freeze {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <cerrno>
 
-#include "dlm_freeze/fs/freeze_control.hpp"
+#include "fs/freeze_control.hpp"
 
 namespace dlm_freeze {
 namespace {

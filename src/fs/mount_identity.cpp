@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dlm_freeze/fs/mount_identity.hpp"
+#include "fs/mount_identity.hpp"
 
 #include <charconv>
 #include <string>

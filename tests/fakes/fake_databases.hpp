@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <string>
 
-#include "dlm_freeze/base/shared_array.hpp"
+#include "base/shared_array.hpp"
 #include "dlm_freeze/quiesce/registry.hpp"
 #include "fakes/fake_kernel.hpp"
 

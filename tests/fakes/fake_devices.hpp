@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "dlm_freeze/fs/block_stack.hpp"
 #include "fakes/scratch.hpp"
+#include "fs/block_stack.hpp"
 
 namespace dlm_freeze::fakes {
 

@@ -10,11 +10,11 @@
 #include <cstdint>
 #include <string>
 
+#include "base/shared_array.hpp"
 #include "dlm_freeze/base/deadline.hpp"
-#include "dlm_freeze/base/shared_array.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
-#include "dlm_freeze/fs/freeze_control.hpp"
-#include "dlm_freeze/fs/frozen_filesystems.hpp"
+#include "fs/freeze_control.hpp"
+#include "fs/frozen_filesystems.hpp"
 
 namespace dlm_freeze::fakes {
 

@@ -4,8 +4,8 @@
 #include <stdexcept>
 #include <string_view>
 
-#include "dlm_freeze/fs/mount_table.hpp"
 #include "fakes/scratch.hpp"
+#include "fs/mount_table.hpp"
 
 namespace dlm_freeze::fakes {
 

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "dlm_freeze/base/unique_fd.hpp"
-#include "dlm_freeze/fs/freeze_plan.hpp"
+#include "fs/freeze_plan.hpp"
 #include "fuzzer.hpp"
 
 using namespace dlm_freeze;

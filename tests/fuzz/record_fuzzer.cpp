@@ -2,8 +2,8 @@
 #include <string_view>
 
 #include "dlm_freeze/base/json.hpp"
-#include "dlm_freeze/session/record.hpp"
 #include "fuzzer.hpp"
+#include "record/session_record.hpp"
 
 using namespace dlm_freeze;
 

@@ -21,7 +21,7 @@
 #include <string>
 
 #include "dlm_freeze/base/unique_fd.hpp"
-#include "dlm_freeze/watchdog/session_scope.hpp"
+#include "session/scope.hpp"
 
 namespace dlm_freeze {
 namespace {

@@ -9,15 +9,15 @@
 #include <string>
 #include <vector>
 
-#include "dlm_freeze/session/state_directory.hpp"
-#include "dlm_freeze/watchdog/recovery.hpp"
-#include "dlm_freeze/watchdog/session_client.hpp"
-#include "dlm_freeze/watchdog/session_end.hpp"
-#include "dlm_freeze/watchdog/session_plan.hpp"
 #include "fakes/fake_databases.hpp"
 #include "fakes/fake_kernel.hpp"
 #include "fakes/processes.hpp"
 #include "fakes/scratch.hpp"
+#include "record/state_directory.hpp"
+#include "session/client.hpp"
+#include "session/plan.hpp"
+#include "session/recovery.hpp"
+#include "session/session_end.hpp"
 
 namespace dlm_freeze {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dlm_freeze/base/shared_array.hpp"
+#include "base/shared_array.hpp"
 
 #include <gtest/gtest.h>
 

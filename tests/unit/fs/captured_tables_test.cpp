@@ -16,11 +16,11 @@
 #include <string>
 #include <vector>
 
+#include "commands/command_context.hpp"
 #include "commands/report.hpp"
-#include "dlm_freeze/commands/command_context.hpp"
-#include "dlm_freeze/fs/freeze_plan.hpp"
 #include "fakes/fake_devices.hpp"
 #include "fakes/scratch.hpp"
+#include "fs/freeze_plan.hpp"
 
 namespace dlm_freeze {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dlm_freeze/fs/frozen_filesystems.hpp"
+#include "fs/frozen_filesystems.hpp"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -15,10 +15,10 @@
 #include <thread>
 #include <vector>
 
-#include "dlm_freeze/fs/mount_identity.hpp"
 #include "fakes/fake_kernel.hpp"
 #include "fakes/processes.hpp"
 #include "fakes/scratch.hpp"
+#include "fs/mount_identity.hpp"
 
 namespace dlm_freeze {
 

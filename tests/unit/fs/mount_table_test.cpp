@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dlm_freeze/fs/mount_table.hpp"
+#include "fs/mount_table.hpp"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "dlm_freeze/base/unique_fd.hpp"
-#include "dlm_freeze/fs/mount_identity.hpp"
 #include "fakes/mount_tables.hpp"
 #include "fakes/scratch.hpp"
+#include "fs/mount_identity.hpp"
 
 namespace dlm_freeze {
 namespace {

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dlm_freeze/base/deadline.hpp"
+#include "dlm_freeze/base/log.hpp"
+#include "dlm_freeze/quiesce/registry.hpp"
+#include "fs/freeze_control.hpp"
+#include "fs/freeze_plan.hpp"
+#include "record/history.hpp"
+#include "record/state_directory.hpp"
+#include "session/plan.hpp"
+
+namespace dlm_freeze {
+
+/// What the command line, the configuration and the environment together say.
+struct Settings {
+  std::chrono::seconds auto_thaw{60};
+  std::chrono::seconds timeout{8};
+  std::string execution_id = "None";
+  std::string state_directory = StateDirectory::kDefaultPath;
+  std::string history_file = kDefaultHistoryFile;
+  std::string metrics_file;  ///< Empty: none.
+  Selection filesystems{
+      .freeze = true,
+      .include = {},
+      .exclude = {},
+      .protect = {"/var/lib/amazon/ssm", "/var/log/amazon/ssm", "/var/log/audit", "/var/lib/fapolicyd"}};
+  std::optional<std::vector<QuiescerConfig>> quiescers;  ///< Nothing: detect them.
+  bool probe = false;
+  bool json = false;
+  bool watch = false;
+  std::size_t last = 20;  ///< How many sessions `history` prints.
+};
+
+/// What every command works with.
+struct CommandContext {
+  Log& log;
+  std::ostream& out;  ///< For dry-run and status.
+  bool out_is_terminal = false;
+  QuiescerRegistry& registry;
+  FreezeControl& control;
+  SyslogFactory syslog;
+  BootClock::time_point started;  ///< The program's first instruction.
+  std::string module_directory;   ///< As in QuiescerRegistry.
+};
+
+// One verb each, in the file of its name. The error's kind decides on the exit code.
+
+/// The first line of pre-script, whose caller writes it before anything can fail, and of post-script, which does
+/// itself.
+void log_start(std::string_view command, const std::string& execution_id, Log& log);
+
+/// Quiesces, freezes and leaves a watchdog behind; or undoes everything and fails.
+[[nodiscard]] Result<void> pre_script(const Settings& settings, CommandContext& context);
+
+/// Ends the session: thaws and releases.
+[[nodiscard]] Result<void> post_script(const Settings& settings, CommandContext& context);
+
+/// Prints what pre-script would do, and changes nothing. With `probe` fails as pre-script would.
+[[nodiscard]] Result<void> dry_run(const Settings& settings, CommandContext& context);
+
+/// Prints the active or the last session.
+[[nodiscard]] Result<void> status(const Settings& settings, CommandContext& context);
+
+/// Prints the sessions that have ended.
+[[nodiscard]] Result<void> history(const Settings& settings, CommandContext& context);
+
+}  // namespace dlm_freeze

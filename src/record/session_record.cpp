@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "record/session_record.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "dlm_freeze/base/files.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+constexpr std::int64_t kVersion = 1;
+
+constexpr std::array kPhases = {Phase::preparing, Phase::freezing, Phase::held, Phase::ending, Phase::ended};
+constexpr std::array kEnds = {SessionEnd::none, SessionEnd::completed, SessionEnd::auto_thawed, SessionEnd::rolled_back,
+                              SessionEnd::watchdog_lost};
+
+Json optional_time(WallTime time) { return time == WallTime() ? Json() : Json(format_utc(time)); }
+
+/// Milliseconds since the epoch: what is read back. The text beside it is for people.
+std::int64_t to_count(WallTime time) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
+}
+/// A damaged one is brought into what a clock can say (until 2223), so that one can calculate with it.
+WallTime from_count(std::int64_t count) {
+  constexpr std::int64_t kLatest = 8'000'000'000'000;
+  return WallTime(std::chrono::milliseconds(std::clamp<std::int64_t>(count, 0, kLatest)));
+}
+
+/// Reads members of one object; the first that is missing or of another type is remembered.
+class MemberReader {
+ public:
+  explicit MemberReader(const Json& object) : object_(object) {}
+
+  std::string text(std::string_view key) {
+    const Json* member = object_.find(key);
+    const std::string* value = member != nullptr ? member->as_string() : nullptr;
+    return value != nullptr ? *value : missing<std::string>(key);
+  }
+  /// Empty when it is absent: for what an earlier version did not write.
+  std::string text_if_there(std::string_view key) const {
+    const Json* member = object_.find(key);
+    return member != nullptr && member->as_string() != nullptr ? *member->as_string() : "";
+  }
+  std::int64_t integer(std::string_view key) {
+    const Json* member = object_.find(key);
+    const std::int64_t* value = member != nullptr ? member->as_integer() : nullptr;
+    return value != nullptr ? *value : missing<std::int64_t>(key);
+  }
+  double number(std::string_view key) {
+    const Json* member = object_.find(key);
+    const double* value = member != nullptr ? std::get_if<double>(&member->value()) : nullptr;
+    return value != nullptr ? *value : static_cast<double>(integer(key));
+  }
+  bool boolean(std::string_view key) {
+    const Json* member = object_.find(key);
+    const bool* value = member != nullptr ? member->as_bool() : nullptr;
+    return value != nullptr ? *value : missing<bool>(key);
+  }
+  const Json::Array& array(std::string_view key) {
+    static const Json::Array kNone;
+    const Json* member = object_.find(key);
+    const Json::Array* value = member != nullptr ? member->as_array() : nullptr;
+    if (value == nullptr) missing<int>(key);
+    return value != nullptr ? *value : kNone;
+  }
+  const Json::Object& object(std::string_view key) {
+    static const Json::Object kNone;
+    const Json* member = object_.find(key);
+    const Json::Object* value = member != nullptr ? member->as_object() : nullptr;
+    if (value == nullptr) missing<int>(key);
+    return value != nullptr ? *value : kNone;
+  }
+
+  [[nodiscard]] const std::string& first_missing() const { return first_missing_; }
+
+ private:
+  template <typename T>
+  T missing(std::string_view key) {
+    if (first_missing_.empty()) first_missing_ = key;
+    return {};
+  }
+
+  const Json& object_;
+  std::string first_missing_;
+};
+
+Json to_json(const FilesystemRecord& filesystem) {
+  return Json::Object{{"mount_point", filesystem.mount_point},
+                      {"device", filesystem.device},
+                      {"state", filesystem.state},
+                      {"frozen_seconds", filesystem.frozen_seconds},
+                      {"may_be_frozen", filesystem.may_be_frozen}};
+}
+
+Json to_json(const QuiescerRecord& quiescer) {
+  Json::Object facts;
+  for (const Fact& fact : quiescer.facts) facts.emplace_back(fact.key, fact.value);
+  return Json::Object{{"type", quiescer.config.type},
+                      {"name", quiescer.config.name},
+                      {"quiesced", quiescer.quiesced},
+                      {"facts", facts},
+                      {"options", quiescer.config.options}};
+}
+
+template <typename Enum, std::size_t N>
+Result<Enum> enum_from(const std::array<Enum, N>& all, std::string_view text) {
+  const auto found = std::find_if(all.begin(), all.end(), [&](Enum value) { return to_string(value) == text; });
+  if (found == all.end())
+    return failure("the record of the session says '" + std::string(text) + "', which is not known");
+  return *found;
+}
+
+}  // namespace
+
+std::string_view to_string(Phase phase) {
+  switch (phase) {
+    case Phase::preparing:
+      return "preparing";
+    case Phase::freezing:
+      return "freezing";
+    case Phase::held:
+      return "held";
+    case Phase::ending:
+      return "ending";
+    case Phase::ended:
+      return "ended";
+  }
+  return "";
+}
+
+std::string_view to_string(SessionEnd end) {
+  switch (end) {
+    case SessionEnd::none:
+      return "none";
+    case SessionEnd::completed:
+      return "completed";
+    case SessionEnd::auto_thawed:
+      return "auto_thawed";
+    case SessionEnd::rolled_back:
+      return "rolled_back";
+    case SessionEnd::watchdog_lost:
+      return "watchdog_lost";
+  }
+  return "";
+}
+
+Json SessionRecord::to_json() const {
+  Json::Object stages;
+  for (const auto& [stage, seconds] : stage_seconds) stages.emplace_back(stage, seconds);
+  Json::Array filesystem_list;
+  for (const FilesystemRecord& filesystem : filesystems) filesystem_list.push_back(dlm_freeze::to_json(filesystem));
+  Json::Array quiescer_list;
+  for (const QuiescerRecord& quiescer : quiescers) quiescer_list.push_back(dlm_freeze::to_json(quiescer));
+  return Json::Object{{"version", kVersion},
+                      {"phase", to_string(phase)},
+                      {"execution_id", execution_id},
+                      {"boot_id", boot_id},
+                      {"started_at", optional_time(started_at)},
+                      {"started_at_ms", to_count(started_at)},
+                      {"held_at", optional_time(held_at)},
+                      {"held_at_ms", to_count(held_at)},
+                      {"deadline_at", optional_time(deadline_at)},
+                      {"deadline_at_ms", to_count(deadline_at)},
+                      {"stage_seconds", stages},
+                      {"filesystems", filesystem_list},
+                      {"quiescers", quiescer_list},
+                      {"end", to_string(end)},
+                      {"ended_at", optional_time(ended_at)},
+                      {"ended_at_ms", to_count(ended_at)},
+                      {"ended_by", ended_by},
+                      {"problems", problems},
+                      {"reported", reported},
+                      {"history_file", history_file},
+                      {"metrics_file", metrics_file}};
+}
+
+Result<SessionRecord> SessionRecord::from_json(const Json& json) {
+  MemberReader reader(json);
+  if (const std::int64_t version = reader.integer("version"); reader.first_missing().empty() && version != kVersion) {
+    return failure("the record of the session is of version " + std::to_string(version) +
+                   "; this program knows version " + std::to_string(kVersion));
+  }
+  const auto phase = enum_from(kPhases, reader.text("phase"));
+  const auto end = enum_from(kEnds, reader.text("end"));
+  if (!phase) return tl::unexpected(phase.error());
+  if (!end) return tl::unexpected(end.error());
+  SessionRecord record;
+  record.phase = *phase;
+  record.end = *end;
+  record.execution_id = reader.text("execution_id");
+  record.boot_id = reader.text("boot_id");
+  record.started_at = from_count(reader.integer("started_at_ms"));
+  record.held_at = from_count(reader.integer("held_at_ms"));
+  record.deadline_at = from_count(reader.integer("deadline_at_ms"));
+  record.ended_at = from_count(reader.integer("ended_at_ms"));
+  record.ended_by = reader.text("ended_by");
+  record.reported = reader.boolean("reported");
+  record.history_file = reader.text_if_there("history_file");
+  record.metrics_file = reader.text_if_there("metrics_file");
+  for (const auto& [stage, seconds] : reader.object("stage_seconds")) {
+    const double* value = std::get_if<double>(&seconds.value());
+    record.stage_seconds.emplace_back(stage, value != nullptr ? *value : 0);
+  }
+  for (const Json& element : reader.array("problems")) {
+    if (element.as_string() != nullptr) record.problems.push_back(*element.as_string());
+  }
+  std::string missing;
+  for (const Json& element : reader.array("filesystems")) {
+    MemberReader member(element);
+    record.filesystems.push_back({member.text("mount_point"), member.text("device"), member.text("state"),
+                                  member.number("frozen_seconds"), member.boolean("may_be_frozen")});
+    if (missing.empty()) missing = member.first_missing();
+  }
+  for (const Json& element : reader.array("quiescers")) {
+    MemberReader member(element);
+    QuiescerRecord quiescer;
+    quiescer.config = {member.text("type"), member.text("name"), false, Json(member.object("options"))};
+    quiescer.quiesced = member.boolean("quiesced");
+    for (const auto& [key, value] : member.object("facts")) {
+      quiescer.facts.push_back({key, value.as_string() != nullptr ? *value.as_string() : ""});
+    }
+    record.quiescers.push_back(std::move(quiescer));
+    if (missing.empty()) missing = member.first_missing();
+  }
+  if (!reader.first_missing().empty()) missing = reader.first_missing();
+  if (!missing.empty()) return failure("the record of the session is damaged: '" + missing + "' is missing or wrong");
+  return record;
+}
+
+bool SessionRecord::has_leftovers() const {
+  return std::any_of(filesystems.begin(), filesystems.end(),
+                     [](const FilesystemRecord& f) { return f.may_be_frozen; }) ||
+         std::any_of(quiescers.begin(), quiescers.end(), [](const QuiescerRecord& q) { return q.quiesced; });
+}
+
+double SessionRecord::longest_freeze() const {
+  double longest = 0;
+  for (const FilesystemRecord& filesystem : filesystems) longest = std::max(longest, filesystem.frozen_seconds);
+  return longest;
+}
+
+std::string current_boot_id() {
+  auto text = read_file("/proc/sys/kernel/random/boot_id");
+  if (!text) return "";
+  if (text->ends_with('\n')) text->pop_back();
+  return *text;
+}
+
+}  // namespace dlm_freeze

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "dlm_freeze/base/deadline.hpp"
+#include "dlm_freeze/base/error.hpp"
+#include "dlm_freeze/base/files.hpp"
+#include "dlm_freeze/base/unique_fd.hpp"
+#include "record/session_record.hpp"
+
+namespace dlm_freeze {
+
+/// Where sessions keep their state: the lock, the record and the watchdog's socket, in a directory that only root can
+/// enter. The lock belongs to an open file description (F_OFD_SETLK, fcntl(2)): it passes on to forked processes,
+/// ends with the last of them, and can be asked for without being taken.
+class StateDirectory {
+ public:
+  static constexpr const char* kDefaultPath = "/run/dlm-freeze";
+
+  /// Opens the directory; with `create`, makes it if it is absent. Errors: it is no directory, a symbolic link, or
+  /// could be changed by somebody else. Without `create` an absent one is an error with ENOENT.
+  [[nodiscard]] static Result<StateDirectory> open(const std::string& path, bool create);
+
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+
+  /// Two locks: one is held while anything of a session lives that can end it, the other while a FIFREEZE of it may
+  /// be under way.
+  enum class Lock { session, freezer };
+
+  /// Opens a lock's file without taking it, for `take`.
+  [[nodiscard]] Result<UniqueFd> open_lock(Lock lock) const;
+
+  /// Takes the lock whose file is open as `fd`; false when somebody holds it. Opens nothing.
+  [[nodiscard]] static bool take(int fd) noexcept;
+
+  /// Gives it up at once, whatever copies of `fd` other threads and processes have.
+  static void release(int fd) noexcept;
+
+  /// The lock, or nothing when somebody holds it. The descriptor holds it; so do its copies in forked processes.
+  [[nodiscard]] Result<std::optional<UniqueFd>> try_lock(Lock lock) const;
+
+  /// The same, but waits for it until `deadline`. Uses SIGALRM; not for a process with threads.
+  [[nodiscard]] Result<std::optional<UniqueFd>> lock_by(Lock lock, Deadline deadline) const;
+
+  /// Whether somebody holds the session's lock: one is active.
+  [[nodiscard]] Result<bool> is_locked() const;
+
+  /// The record of the active or last session; nothing when there was none. Errors: it is damaged or of another
+  /// version.
+  [[nodiscard]] Result<std::optional<SessionRecord>> read_record() const;
+
+  /// A replacement of the record, made ready; see AtomicFile. The directory must outlive it.
+  [[nodiscard]] Result<AtomicFile> new_record_file(std::string_view slot, std::size_t reserve = 0) const;
+
+  /// Replaces the record now.
+  [[nodiscard]] Result<void> write_record(const SessionRecord& record) const;
+
+  /// The watchdog's socket. Errors of `connect`: ENOENT or ECONNREFUSED when nobody listens.
+  [[nodiscard]] Result<UniqueFd> listen() const;
+  [[nodiscard]] Result<UniqueFd> connect() const;
+
+  [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+
+ private:
+  StateDirectory(std::string path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+
+  std::string path_;
+  UniqueFd fd_;
+};
+
+}  // namespace dlm_freeze

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "dlm_freeze/base/deadline.hpp"
+#include "dlm_freeze/base/error.hpp"
+#include "dlm_freeze/base/log.hpp"
+#include "dlm_freeze/base/unique_fd.hpp"
+#include "session/plan.hpp"
+#include "session/scope.hpp"
+
+namespace dlm_freeze {
+
+class SessionState;
+struct Message;
+
+/// pre-script's side of a session; docs/protocol.md tells the whole story. When the object goes without `commit`,
+/// the session is rolled back by the others. Every function that fails has left something that `roll_back` undoes.
+class SessionClient {
+ public:
+  /// Forks the freezer, which begins to write back all filesystems, the watchdog and its sentinel, and waits until
+  /// these two are ready. From here on the deadline runs.
+  /// The process must have no other thread. `plan` must outlive the object.
+  [[nodiscard]] static Result<SessionClient> start(SessionPlan& plan, Deadline deadline);
+  SessionClient(SessionClient&& other) noexcept;
+  SessionClient& operator=(SessionClient&& other) noexcept;
+  SessionClient(const SessionClient&) = delete;
+  SessionClient& operator=(const SessionClient&) = delete;
+  ~SessionClient();
+
+  /// Watchdog and sentinel, as they were when they were ready.
+  [[nodiscard]] SessionProcesses processes() const noexcept { return processes_; }
+
+  /// Waits until all filesystems are written back, and lets every database do what is slow and blocks nobody.
+  [[nodiscard]] Result<void> prepare(Deadline deadline);
+
+  /// Locks every database.
+  [[nodiscard]] Result<void> quiesce(Deadline deadline);
+
+  /// Freezes every filesystem, or fails; one whose driver cannot is left as it is.
+  [[nodiscard]] Result<void> freeze(Deadline deadline);
+
+  /// Makes the session last until post-script or the deadline. `stages` and `held_lines` are for the record and, after
+  /// the thaw, the host's log.
+  [[nodiscard]] Result<void> commit(Deadline deadline, const std::vector<std::pair<std::string, double>>& stages,
+                                    const std::vector<LogLine>& held_lines);
+
+  /// Undoes everything and waits for it until `deadline`. Gives the mount points that are not thawed by then; the
+  /// watchdog goes on with them.
+  [[nodiscard]] std::vector<std::string> roll_back(Deadline deadline);
+
+  /// What the databases had to say since the last call.
+  [[nodiscard]] std::vector<LogLine> take_notes() { return std::exchange(notes_, {}); }
+
+ private:
+  struct Ends;
+  SessionClient(SessionPlan& plan, Ends ends);
+
+  [[nodiscard]] Result<void> tell_watchdog(const Message& message);
+  /// Waits for the answers that are due: of the watchdog, of the freezer.
+  [[nodiscard]] Result<void> await(bool watchdog, bool freezer, Deadline deadline, std::string_view what,
+                                   ErrorKind late = ErrorKind::failed);
+  [[nodiscard]] Result<void> take_answer();
+  /// Adds to `error` the mount points, if any, on which `call` ("the freeze of") has not returned.
+  void name_what_hangs(Error& error, FreezeState state, std::string_view call) const;
+  void stand_in(Deadline deadline);
+
+  SessionPlan* plan_;
+  std::unique_ptr<SessionState> session_;
+  UniqueFd watchdog_;
+  UniqueFd freezer_;
+  std::vector<UniqueFd> life_lines_;
+  std::vector<LogLine> notes_;
+  SessionProcesses processes_;
+};
+
+}  // namespace dlm_freeze

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dlm_freeze/base/log.hpp"
+#include "dlm_freeze/base/unique_fd.hpp"
+#include "dlm_freeze/quiesce/quiescer.hpp"
+#include "dlm_freeze/quiesce/registry.hpp"
+#include "fs/expedited_rcu.hpp"
+#include "fs/frozen_filesystems.hpp"
+#include "record/state_directory.hpp"
+
+namespace dlm_freeze {
+
+struct PlannedQuiescer {
+  QuiescerConfig config;
+  const QuiescerType* type = nullptr;
+  std::unique_ptr<Quiescer> quiescer;
+};
+
+/// Makes the place in the host's log where a process writes.
+using SyslogFactory = std::function<std::unique_ptr<LogOutput>()>;
+
+/// All that the processes of a session need to know; made by pre-script, inherited by the others.
+struct SessionPlan {
+  const StateDirectory* state = nullptr;
+  UniqueFd lock;
+  UniqueFd freezer_lock;  ///< Open, to be taken by the freezer.
+  FrozenFilesystems filesystems;
+  ExpeditedRcu rcu;
+  std::vector<PlannedQuiescer> quiescers;
+  std::string execution_id;
+  std::chrono::seconds auto_thaw{60};
+  WallTime started_at;
+  std::string history_file;  ///< As in SessionRecord.
+  std::string metrics_file;
+  std::function<Coverage(const std::string& path)> coverage;
+  SyslogFactory syslog;
+};
+
+}  // namespace dlm_freeze

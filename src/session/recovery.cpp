@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session/recovery.hpp"
+
+#include <fcntl.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <utility>
+
+#include "dlm_freeze/base/thread.hpp"
+#include "fs/freeze_plan.hpp"
+#include "fs/mount_table.hpp"
+#include "session/thaw_process.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+std::string device_text(dev_t device) { return std::to_string(major(device)) + ":" + std::to_string(minor(device)); }
+
+/// Opens the filesystem by any mount of its device that a look-up reaches.
+Result<FrozenFilesystems::Filesystem> reopen(const FilesystemRecord& record, const MountTable& table) {
+  Error last{ErrorKind::failed, "it is mounted nowhere any more", 0};
+  for (const Mount& mount : table.mounts()) {
+    if (device_text(mount.device) != record.device || !table.is_visible(mount)) continue;
+    UniqueFd fd(::open(mount.mount_point.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    if (fd) return FrozenFilesystems::Filesystem{record.mount_point, mount.device, 0, std::move(fd)};
+    last = system_failure("cannot open " + mount.mount_point, errno).value();
+  }
+  return tl::unexpected(last);
+}
+
+void thaw(SessionRecord& record, bool freezer_gone, FreezeControl& control, Deadline deadline) {
+  const auto table = MountTable::read();
+  std::vector<FrozenFilesystems::Filesystem> reopened;
+  std::vector<FilesystemRecord*> records;
+  for (FilesystemRecord& filesystem : record.filesystems) {
+    if (!filesystem.may_be_frozen) continue;
+    auto opened = table ? reopen(filesystem, *table) : tl::unexpected(table.error());
+    if (!opened) {
+      record.problems.push_back(filesystem.mount_point + " (" + filesystem.device +
+                                ") may still be frozen: " + opened.error().message);
+      continue;
+    }
+    reopened.push_back(std::move(*opened));
+    records.push_back(&filesystem);
+  }
+  auto filesystems = FrozenFilesystems::adopt(std::move(reopened), control, FreezeState::freezing);
+  if (!filesystems) {
+    record.problems.push_back(filesystems.error().message);
+    return;
+  }
+  static_cast<void>(thaw_in_process(*filesystems, {}, deadline));
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    const FreezeState state = filesystems->state(i);
+    records[i]->state = to_string(state);
+    // Until the freezer has ended, what was found not frozen may still become so.
+    records[i]->may_be_frozen = may_be_frozen(state) || (state == FreezeState::idle && !freezer_gone);
+  }
+  note_problems(record, *filesystems);
+}
+
+Result<void> recover(const QuiescerType& type, const QuiescerRecord& record, const std::string& execution_id,
+                     Deadline deadline) {
+  auto quiescer = type.create(record.config);
+  if (!quiescer) return tl::unexpected(quiescer.error());
+  StageContext context{deadline, -1, execution_id, nullptr, {}};
+  return (*quiescer)->recover(context, record.facts);
+}
+
+}  // namespace
+
+void mark_lost(SessionRecord& record, SessionEnd end) {
+  if (record.phase == Phase::ended) return;
+  const bool was_held = record.phase == Phase::held;
+  record.phase = Phase::ended;
+  record.end = was_held ? end : SessionEnd::rolled_back;
+  record.ended_at = std::chrono::system_clock::now();
+  record.problems.emplace_back("the watchdog was lost");
+}
+
+void note_problems(SessionRecord& record, const FrozenFilesystems& filesystems) {
+  for (std::size_t i = 0; i < filesystems.size(); ++i) {
+    const std::string& name = filesystems[i].mount_point;
+    const FreezeState state = filesystems.state(i);
+    if (state == FreezeState::lost) {
+      record.problems.push_back(name + " was thawed by somebody else while it was held");
+    } else if (state == FreezeState::thaw_failed) {
+      record.problems.push_back(name + " could not be thawed: " + errno_text(filesystems.error(i)) +
+                                "; try fsfreeze --unfreeze " + name);
+    } else if (may_be_frozen(state)) {
+      record.problems.push_back(
+          name + " is not thawed yet: a call to the kernel has not returned; the device below it may hang");
+    }
+  }
+}
+
+void recover_quiescers(SessionRecord& record, const std::function<Result<const QuiescerType*>(std::size_t i)>& type_of,
+                       Deadline deadline) {
+  std::vector<Result<void>> results(record.quiescers.size());
+  std::vector<std::function<void()>> jobs;
+  for (std::size_t i = 0; i < record.quiescers.size(); ++i) {
+    if (!record.quiescers[i].quiesced) continue;
+    const auto type = type_of(i);
+    if (!type) {
+      results[i] = tl::unexpected(type.error());
+      continue;
+    }
+    jobs.emplace_back(
+        [&, i, type = *type] { results[i] = recover(*type, record.quiescers[i], record.execution_id, deadline); });
+  }
+  run_in_parallel(jobs);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (results[i]) {
+      record.quiescers[i].quiesced = false;
+    } else {
+      record.problems.push_back(results[i].error().message);
+    }
+  }
+}
+
+void recover_orphan(const StateDirectory& state, SessionRecord& record, QuiescerRegistry& registry,
+                    FreezeControl& control, Deadline deadline) {
+  mark_lost(record, SessionEnd::watchdog_lost);
+  // A freezer that lives finds everybody gone and undoes its work itself; one that hangs is not waited for.
+  constexpr auto kFreezerPatience = std::chrono::milliseconds(300);
+  auto freezer = state.lock_by(StateDirectory::Lock::freezer, deadline.or_earlier(Deadline::in(kFreezerPatience)));
+  thaw(record, freezer && *freezer, control, deadline);
+  if (freezer && !*freezer) {
+    freezer = state.lock_by(StateDirectory::Lock::freezer, deadline);
+    const bool freezer_gone = freezer && *freezer;
+    if (freezer_gone) thaw(record, freezer_gone, control, deadline);
+    if (!freezer_gone)
+      record.problems.emplace_back("a freeze has not returned from the kernel yet; repeat post-script");
+  }
+  recover_quiescers(
+      record, [&](std::size_t i) { return registry.find(record.quiescers[i].config.type); }, deadline);
+}
+
+}  // namespace dlm_freeze

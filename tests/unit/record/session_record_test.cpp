@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "record/session_record.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <string>
+
+namespace dlm_freeze {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+const WallTime kMoment = std::chrono::system_clock::from_time_t(1'795'452'002) + milliseconds(123);
+
+SessionRecord full_record() {
+  SessionRecord record;
+  record.phase = Phase::ended;
+  record.execution_id = "11111111-2222-3333-4444-555555555555";
+  record.boot_id = "boot";
+  record.started_at = kMoment;
+  record.held_at = kMoment + milliseconds(10);
+  record.deadline_at = kMoment + std::chrono::seconds(60);
+  record.stage_seconds = {{"plan", 0.001}, {"freeze", 2}};
+  record.filesystems = {{"/data", "259:1", "thawed", 1.5, false},
+                        {"/M\xc3\xbcller x", "259:2", "thaw_failed", 0, true}};
+  record.quiescers = {
+      {{"command", "db", false, Json::Object{{"freeze", Json::Array{"/bin/true"}}}}, true, {{"position", "154"}}}};
+  record.end = SessionEnd::auto_thawed;
+  record.ended_at = kMoment + std::chrono::seconds(60);
+  record.ended_by = "None";
+  record.problems = {"one", "two"};
+  record.reported = true;
+  record.history_file = "/var/lib/history";
+  record.metrics_file = "/var/lib/metrics";
+  return record;
+}
+
+SessionRecord read_back(const SessionRecord& record) {
+  const auto json = Json::parse(record.to_json().dump());
+  EXPECT_TRUE(json);
+  const auto again = SessionRecord::from_json(*json);
+  EXPECT_TRUE(again) << again.error().message;
+  return again ? *again : SessionRecord();
+}
+
+TEST(SessionRecord, IsReadBackAsItWasWritten) {
+  const SessionRecord record = full_record();
+  const SessionRecord again = read_back(record);
+  EXPECT_EQ(again.phase, record.phase);
+  EXPECT_EQ(again.execution_id, record.execution_id);
+  EXPECT_EQ(again.boot_id, record.boot_id);
+  EXPECT_EQ(again.started_at, record.started_at);
+  EXPECT_EQ(again.held_at, record.held_at);
+  EXPECT_EQ(again.deadline_at, record.deadline_at);
+  EXPECT_EQ(again.stage_seconds, record.stage_seconds);
+  ASSERT_EQ(again.filesystems.size(), 2U);
+  EXPECT_EQ(again.filesystems[0].mount_point, "/data");
+  EXPECT_EQ(again.filesystems[0].device, "259:1");
+  EXPECT_EQ(again.filesystems[0].state, "thawed");
+  EXPECT_EQ(again.filesystems[0].frozen_seconds, 1.5);
+  EXPECT_FALSE(again.filesystems[0].may_be_frozen);
+  EXPECT_EQ(again.filesystems[1].mount_point, record.filesystems[1].mount_point);
+  EXPECT_TRUE(again.filesystems[1].may_be_frozen);
+  ASSERT_EQ(again.quiescers.size(), 1U);
+  EXPECT_EQ(again.quiescers[0].config.type, "command");
+  EXPECT_EQ(again.quiescers[0].config.name, "db");
+  EXPECT_THAT(again.quiescers[0].config.text_list("freeze"), ElementsAre("/bin/true"));
+  EXPECT_TRUE(again.quiescers[0].quiesced);
+  ASSERT_EQ(again.quiescers[0].facts.size(), 1U);
+  EXPECT_EQ(again.quiescers[0].facts[0].key, "position");
+  EXPECT_EQ(again.quiescers[0].facts[0].value, "154");
+  EXPECT_EQ(again.end, record.end);
+  EXPECT_EQ(again.ended_at, record.ended_at);
+  EXPECT_EQ(again.ended_by, record.ended_by);
+  EXPECT_EQ(again.problems, record.problems);
+  EXPECT_EQ(again.reported, record.reported);
+  EXPECT_EQ(again.history_file, record.history_file);
+  EXPECT_EQ(again.metrics_file, record.metrics_file);
+}
+
+TEST(SessionRecord, OfAVersionWithoutHistoryIsReadToo) {
+  const Json json = full_record().to_json().without({"history_file", "metrics_file"});
+  const auto record = SessionRecord::from_json(json);
+  ASSERT_TRUE(record) << record.error().message;
+  EXPECT_EQ(record->history_file, "");
+}
+
+TEST(SessionRecord, IsReadBackInEveryPhaseAndAfterEveryEnd) {
+  for (const Phase phase : {Phase::preparing, Phase::freezing, Phase::held, Phase::ending, Phase::ended}) {
+    SessionRecord record;
+    record.phase = phase;
+    EXPECT_EQ(read_back(record).phase, phase);
+  }
+  for (const SessionEnd end : {SessionEnd::none, SessionEnd::completed, SessionEnd::auto_thawed,
+                               SessionEnd::rolled_back, SessionEnd::watchdog_lost}) {
+    SessionRecord record;
+    record.end = end;
+    EXPECT_EQ(read_back(record).end, end);
+  }
+}
+
+TEST(SessionRecord, ShowsTimesToPeopleToo) {
+  const Json json = full_record().to_json();
+  EXPECT_EQ(*json.find("started_at")->as_string(), "2026-11-23T16:40:02Z");
+  EXPECT_TRUE(std::holds_alternative<std::nullptr_t>(SessionRecord().to_json().find("held_at")->value()));
+}
+
+TEST(SessionRecord, SurvivesAMountPointThatIsNotUtf8) {
+  SessionRecord record;
+  record.filesystems = {{"/latin1-\xfc", "259:1", "frozen", 0, true}};
+  EXPECT_EQ(read_back(record).filesystems[0].device, "259:1");
+}
+
+/// The record without the member `key`, or with another value for it.
+Json with(const std::string& key, const Json* value) {
+  Json::Object changed;
+  const Json json = full_record().to_json();
+  for (const auto& [name, member] : *json.as_object()) {
+    if (name != key) changed.emplace_back(name, member);
+  }
+  if (value != nullptr) changed.emplace_back(key, *value);
+  return Json(std::move(changed));
+}
+
+TEST(SessionRecord, IsDamagedWithoutAnyOfItsMembers) {
+  const Json json = full_record().to_json();
+  for (const auto& [key, value] : *json.as_object()) {
+    // These stand beside a number of milliseconds, for people.
+    if (key.ends_with("_at") || key.ends_with("_file")) continue;  // The latter came later.
+    EXPECT_FALSE(SessionRecord::from_json(with(key, nullptr))) << key;
+  }
+}
+
+TEST(SessionRecord, IsDamagedWithAMemberOfAnotherType) {
+  const Json wrong = Json::Array{Json::Object{{"unexpected", 1}}};
+  const Json json = full_record().to_json();
+  for (const auto& [key, value] : *json.as_object()) {
+    if (key.ends_with("_at") || key.ends_with("_file") || key == "problems") continue;
+    EXPECT_FALSE(SessionRecord::from_json(with(key, &wrong))) << key;
+  }
+}
+
+TEST(SessionRecord, NamesWhatIsWrong) {
+  EXPECT_THAT(SessionRecord::from_json(with("boot_id", nullptr)).error().message,
+              HasSubstr("'boot_id' is missing or wrong"));
+  const Json unknown = "sleeping";
+  EXPECT_THAT(SessionRecord::from_json(with("phase", &unknown)).error().message,
+              HasSubstr("'sleeping', which is not known"));
+}
+
+TEST(SessionRecord, IsRefusedWhenItIsNoObject) {
+  EXPECT_FALSE(SessionRecord::from_json(Json(1)));
+  EXPECT_FALSE(SessionRecord::from_json(Json()));
+  EXPECT_FALSE(SessionRecord::from_json(Json::Array()));
+}
+
+TEST(SessionRecord, IsRefusedWhenItIsOfAFutureVersion) {
+  const Json version = 2;
+  const auto record = SessionRecord::from_json(with("version", &version));
+  ASSERT_FALSE(record);
+  EXPECT_THAT(record.error().message, HasSubstr("of version 2; this program knows version 1"));
+}
+
+TEST(SessionRecord, IsRefusedForItsVersionAlsoWhereNothingElseIsKnown) {
+  const auto record = SessionRecord::from_json(Json::Object{{"version", 7}, {"phase", "dreaming"}});
+  ASSERT_FALSE(record);
+  EXPECT_THAT(record.error().message, HasSubstr("of version 7"));
+}
+
+TEST(SessionRecord, HasTimesThatOneCanCalculateWithHoweverDamagedItIs) {
+  for (const std::int64_t count :
+       {std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::min()}) {
+    const Json value = count;
+    const auto record = SessionRecord::from_json(with("deadline_at_ms", &value));
+    ASSERT_TRUE(record) << record.error().message;
+    const auto left = record->deadline_at - std::chrono::system_clock::now();
+    EXPECT_EQ(left > left.zero(), count > 0);
+    EXPECT_FALSE(format_utc(record->deadline_at).empty());
+  }
+}
+
+TEST(SessionRecord, MayHaveMembersThatAreNotKnown) {
+  const Json value = 1;
+  EXPECT_TRUE(SessionRecord::from_json(with("later", &value)));
+}
+
+TEST(SessionRecord, CutShortAnywhereIsAnErrorAndNoCrash) {
+  const std::string text = full_record().to_json().dump();
+  for (std::size_t length = 0; length + 2 < text.size(); ++length) {
+    const auto json = Json::parse(std::string_view(text).substr(0, length));
+    EXPECT_FALSE(json) << length;
+  }
+}
+
+TEST(SessionRecord, HasLeftoversAsLongAsSomebodyHasToUndoThem) {
+  SessionRecord record = full_record();
+  EXPECT_TRUE(record.has_leftovers());
+  record.filesystems[1].may_be_frozen = false;
+  EXPECT_TRUE(record.has_leftovers());
+  record.quiescers[0].quiesced = false;
+  EXPECT_FALSE(record.has_leftovers());
+}
+
+TEST(SessionRecord, IsAnOrphanInItsOwnBootOnly) {
+  SessionRecord record = full_record();
+  record.phase = Phase::held;
+  EXPECT_TRUE(record.is_orphan("boot"));
+  EXPECT_FALSE(record.is_orphan("another boot"));
+  record.phase = Phase::ended;
+  EXPECT_FALSE(record.is_orphan("boot"));
+}
+
+TEST(BootId, IsThatOfTheKernel) {
+  EXPECT_EQ(current_boot_id().size(), 36U);
+  EXPECT_EQ(current_boot_id(), current_boot_id());
+}
+
+}  // namespace
+}  // namespace dlm_freeze

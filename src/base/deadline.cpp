@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dlm_freeze/base/deadline.hpp"
 
+#include <sys/timerfd.h>
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <ctime>
 #include <limits>
@@ -22,6 +26,16 @@ BootClock::duration Deadline::remaining() const noexcept {
 int Deadline::poll_timeout() const noexcept {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(remaining()).count();
   return static_cast<int>(std::min<decltype(left)>(left, std::numeric_limits<int>::max()));
+}
+
+Result<UniqueFd> new_timer(Deadline deadline) {
+  UniqueFd fd(::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK));
+  const auto since_boot = deadline.at().time_since_epoch();
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(since_boot);
+  const itimerspec at = {{0, 0}, {seconds.count(), (since_boot - seconds).count()}};
+  if (!fd || ::timerfd_settime(fd.get(), TFD_TIMER_ABSTIME, &at, nullptr) != 0)
+    return system_failure("cannot set a timer", errno);
+  return fd;
 }
 
 std::string format_utc(WallTime when) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <sys/sysmacros.h>
 
 #include <algorithm>
 #include <ostream>
 #include <utility>
 
+#include "base/text.hpp"
 #include "commands/command_context.hpp"
 #include "commands/host_plan.hpp"
 #include "commands/report.hpp"
@@ -31,15 +31,14 @@ std::string order_of(const PlannedMount& planned) {
 
 Json mount_json(const HostPlan& plan, const PlannedMount& planned) {
   const PlannedFilesystem* filesystem = filesystem_of(plan.freeze, planned);
-  Json::Object object{
-      {"mount_point", planned.mount.mount_point},
-      {"verdict", to_string(planned.verdict)},
-      {"reason", to_string(planned.reason)},
-      {"why", planned.why},
-      {"order", planned.level < 0 ? Json() : Json(planned.level + 1)},
-      {"source", planned.mount.source},
-      {"device", std::to_string(major(planned.mount.device)) + ":" + std::to_string(minor(planned.mount.device))},
-      {"type", planned.mount.type}};
+  Json::Object object{{"mount_point", planned.mount.mount_point},
+                      {"verdict", to_string(planned.verdict)},
+                      {"reason", to_string(planned.reason)},
+                      {"why", planned.why},
+                      {"order", planned.level < 0 ? Json() : Json(planned.level + 1)},
+                      {"source", planned.mount.source},
+                      {"device", device_number(planned.mount.device)},
+                      {"type", planned.mount.type}};
   if (filesystem != nullptr) {
     object.emplace_back("volumes", Json(filesystem->stack.volume_ids));
     object.emplace_back("size_bytes", Json(static_cast<std::int64_t>(filesystem->stack.size_bytes)));

@@ -9,8 +9,8 @@
 #include "commands/host_plan.hpp"
 #include "commands/report.hpp"
 #include "fs/expedited_rcu.hpp"
+#include "session/client.hpp"
 #include "session/recovery.hpp"
-#include "session/session_end.hpp"
 
 namespace dlm_freeze {
 namespace {

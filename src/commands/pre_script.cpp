@@ -9,7 +9,7 @@
 #include "commands/command_context.hpp"
 #include "commands/host_plan.hpp"
 #include "commands/report.hpp"
-#include "fs/mount_identity.hpp"
+#include "fs/mount_table.hpp"
 #include "session/client.hpp"
 #include "session/recovery.hpp"
 #include "session/scope.hpp"

@@ -2,8 +2,6 @@
 #include "commands/report.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 
 namespace dlm_freeze {
 namespace {
@@ -24,48 +22,6 @@ void log_start(std::string_view command, const std::string& execution_id, Log& l
 void log_completion(std::string_view command, CommandContext& context) {
   context.log.info(std::string(command) + " completed at " + format_utc(std::chrono::system_clock::now()) +
                    ". Total runtime: " + format_seconds(BootClock::now() - context.started) + " seconds.");
-}
-
-std::string count_of(std::size_t count, std::string_view noun) {
-  return std::to_string(count) + " " + std::string(noun) + (count == 1 ? "" : "s");
-}
-
-std::string format_size(std::uint64_t bytes) {
-  constexpr std::array<const char*, 6> kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-  constexpr double kStep = 1024;
-  auto value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  while (value >= kStep && unit + 1 < kUnits.size()) {
-    value /= kStep;
-    ++unit;
-  }
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), unit == 0 ? "%.0f %s" : "%.1f %s", value, kUnits.at(unit));
-  return text.data();
-}
-
-std::string printable(std::string_view text) {
-  std::string safe;
-  for (const char byte : text) {
-    const auto code = static_cast<unsigned char>(byte);
-    if (code < 0x20 || code == 0x7F || byte == '\\') {
-      std::array<char, 8> escaped{};
-      std::snprintf(escaped.data(), escaped.size(), "\\%03o", code);
-      safe += escaped.data();
-    } else {
-      safe += byte;
-    }
-  }
-  return safe;
-}
-
-std::string join(const std::vector<std::string>& words, std::string_view separator) {
-  std::string text;
-  for (const std::string& word : words) {
-    if (!text.empty()) text += separator;
-    text += word;
-  }
-  return text;
 }
 
 std::string TextTable::text() const {

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "base/text.hpp"
 #include "dlm_freeze/base/files.hpp"
 
 namespace dlm_freeze {
@@ -68,7 +69,7 @@ class StackReader {
   /// The kernel names of the devices that the filesystem of `mount` is on.
   std::vector<std::string> devices_of(const Mount& mount) {
     if (major(mount.device) != 0) {
-      const auto number = std::to_string(major(mount.device)) + ":" + std::to_string(minor(mount.device));
+      const auto number = device_number(mount.device);
       std::error_code absent;
       const auto link = stdfs::read_symlink(stdfs::path(roots_.sys) / "dev" / "block" / number, absent);
       return absent ? std::vector<std::string>() : std::vector<std::string>{link.filename()};

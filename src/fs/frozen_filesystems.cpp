@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "dlm_freeze/base/thread.hpp"
-#include "fs/mount_identity.hpp"
+#include "fs/mount_table.hpp"
 
 namespace dlm_freeze {
 namespace {

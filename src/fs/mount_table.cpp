@@ -5,8 +5,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <memory>
+#include <string_view>
 #include <utility>
+
+#include "dlm_freeze/base/files.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -138,6 +142,21 @@ std::vector<const Mount*> MountTable::ancestors(const Mount& mount) const {
     at = parent;
   }
   return above;
+}
+
+Result<int> mount_id_of(int fd) {
+  const std::string path = "/proc/self/fdinfo/" + std::to_string(fd);
+  const auto info = read_file(path);
+  if (!info) return tl::unexpected(info.error());
+  constexpr std::string_view kKey = "mnt_id:";
+  const std::size_t key = info->find(kKey);
+  const std::size_t digits = key == std::string::npos ? key : info->find_first_not_of(" \t", key + kKey.size());
+  int id = 0;
+  if (digits == std::string::npos ||
+      std::from_chars(info->data() + digits, info->data() + info->size(), id).ec != std::errc()) {
+    return failure(path + " has no mnt_id");
+  }
+  return id;
 }
 
 }  // namespace dlm_freeze

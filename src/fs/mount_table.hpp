@@ -64,4 +64,8 @@ class MountTable {
 /// Whether `path` is `directory` or lies below it. Both absolute.
 [[nodiscard]] bool lies_within(std::string_view path, std::string_view directory);
 
+/// The id of the mount that an open descriptor lies on, as in the first field of mountinfo: the `mnt_id` of
+/// /proc/self/fdinfo (proc(5)), which kernels without STATX_MNT_ID have as well.
+[[nodiscard]] Result<int> mount_id_of(int fd);
+
 }  // namespace dlm_freeze

@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "base/text.hpp"
 #include "dlm_freeze/base/files.hpp"
-#include "quiesce/text.hpp"
 
 namespace dlm_freeze {
 

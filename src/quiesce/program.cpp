@@ -18,6 +18,7 @@
 #include <csignal>
 #include <utility>
 
+#include "base/process.hpp"
 #include "dlm_freeze/quiesce/account.hpp"
 
 namespace dlm_freeze {
@@ -110,12 +111,6 @@ Result<Launch> launch_of(const Program& program) {
   ::_exit(kCannotExecute);
 }
 
-void close_from(unsigned first) {
-  if (::syscall(SYS_close_range, first, UINT_MAX, 0) == 0) return;
-  const long limit = ::sysconf(_SC_OPEN_MAX);  // Linux before 5.9.
-  for (long fd = first; fd < limit; ++fd) ::close(static_cast<int>(fd));
-}
-
 /// Lets the program's user open what is a pipe by its name, /dev/stdin or /dev/stderr.
 void give_pipe(int fd, const Launch& launch) {
   struct stat status {};
@@ -127,10 +122,7 @@ void give_pipe(int fd, const Launch& launch) {
   ::setsid();
   close_from(STDERR_FILENO + 1);
   // The parent may be spared by the OOM killer, block signals and keep its files to itself: not its children.
-  if (const int fd = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC); fd >= 0) {
-    static_cast<void>(!::write(fd, "0", 1));
-    ::close(fd);
-  }
+  set_oom_score("0");
   for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
   sigset_t none;
   ::sigemptyset(&none);
@@ -254,7 +246,7 @@ Result<RunningProgram> RunningProgram::start(const Program& program, ProgramInpu
                  {its_input.get(), output->writing.get(), running.output_.get(), keepers_life.get()}, grace_ms);
   }
   running.keeper_ = keeper;
-  running.end_ = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, keeper, 0)));
+  running.end_ = open_pidfd(keeper);
   if (!running.end_) return system_failure("cannot watch a process (Linux 5.3 or newer is needed)", errno);
   return running;
 }

@@ -10,11 +10,12 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/wait.hpp"
 #include "record/history.hpp"
 #include "session/freezer.hpp"
 #include "session/message.hpp"
+#include "session/recovery.hpp"
 #include "session/shared_state.hpp"
-#include "session/take_over.hpp"
 #include "session/thaw_process.hpp"
 #include "session/watchdog.hpp"
 
@@ -158,10 +159,7 @@ std::vector<std::string> SessionClient::roll_back(Deadline deadline) {
   // Answers may still come; the end of file says that watchdog and sentinel are gone.
   bool gone = false;
   for (bool over = false; !over;) {
-    pollfd event = {watchdog_.get(), POLLIN, 0};
-    const int count = ::poll(&event, 1, deadline.poll_timeout());
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) break;
+    if (!wait_readable(watchdog_.get(), deadline)) break;
     const auto message = receive_message(watchdog_.get());
     gone = !message || !*message;
     over = gone || (*message)->verb == verbs::kStuck;
@@ -235,6 +233,19 @@ Result<void> SessionClient::take_answer() {
   const Json* error = (*message)->body.find("error");
   return tl::unexpected(error != nullptr ? error_from_json(*error)
                                          : Error{ErrorKind::failed, "the watchdog gave no reason", 0});
+}
+
+EndRequest ask_to_end(const StateDirectory& state, const std::string& execution_id, Deadline deadline) {
+  const auto connection = state.connect();
+  if (!connection) return EndRequest::not_heard;
+  if (!send_message(connection->get(), {verbs::kEnd, Json::Object{{"execution_id", execution_id}}}))
+    return EndRequest::not_heard;
+  for (;;) {
+    if (!wait_readable(connection->get(), deadline)) return EndRequest::heard;
+    const auto message = receive_message(connection->get());
+    if (!message || !*message) return EndRequest::heard;
+    if ((*message)->verb == verbs::kStuck) return EndRequest::stuck;
+  }
 }
 
 }  // namespace dlm_freeze

@@ -11,9 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/process.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "record/state_directory.hpp"
-#include "session/background.hpp"
 #include "session/message.hpp"
 
 namespace dlm_freeze {

@@ -2,13 +2,14 @@
 #include "session/recovery.hpp"
 
 #include <fcntl.h>
-#include <sys/sysmacros.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <utility>
+#include <vector>
 
+#include "base/text.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "fs/freeze_plan.hpp"
 #include "fs/mount_table.hpp"
@@ -17,13 +18,11 @@
 namespace dlm_freeze {
 namespace {
 
-std::string device_text(dev_t device) { return std::to_string(major(device)) + ":" + std::to_string(minor(device)); }
-
 /// Opens the filesystem by any mount of its device that a look-up reaches.
 Result<FrozenFilesystems::Filesystem> reopen(const FilesystemRecord& record, const MountTable& table) {
   Error last{ErrorKind::failed, "it is mounted nowhere any more", 0};
   for (const Mount& mount : table.mounts()) {
-    if (device_text(mount.device) != record.device || !table.is_visible(mount)) continue;
+    if (device_number(mount.device) != record.device || !table.is_visible(mount)) continue;
     UniqueFd fd(::open(mount.mount_point.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
     if (fd) return FrozenFilesystems::Filesystem{record.mount_point, mount.device, 0, std::move(fd)};
     last = system_failure("cannot open " + mount.mount_point, errno).value();
@@ -67,6 +66,27 @@ Result<void> recover(const QuiescerType& type, const QuiescerRecord& record, con
   if (!quiescer) return tl::unexpected(quiescer.error());
   StageContext context{deadline, -1, execution_id, nullptr, {}};
   return (*quiescer)->recover(context, record.facts);
+}
+
+constexpr auto kThawPatience = std::chrono::milliseconds(300);
+constexpr auto kReleaseTimeout = std::chrono::seconds(30);
+
+/// What the watchdog recorded last, or what this process knows itself.
+SessionRecord last_record(const SessionPlan& plan, const SessionState& session) {
+  auto recorded = plan.state->read_record();
+  const bool usable = recorded && *recorded && (*recorded)->filesystems.size() == plan.filesystems.size() &&
+                      (*recorded)->quiescers.size() == plan.quiescers.size();
+  if (usable) return std::move(**recorded);
+  return session.record;
+}
+
+void release_leftovers(const SessionPlan& plan, SessionState& session) {
+  std::vector<QuiescerRecord>& quiescers = session.record.quiescers;
+  // What the watchdog had done since it wrote the record is shared.
+  for (std::size_t i = 0; i < quiescers.size(); ++i) quiescers[i].quiesced = session.is_quiesced(i);
+  const auto type_of = [&](std::size_t i) -> Result<const QuiescerType*> { return plan.quiescers[i].type; };
+  recover_quiescers(session.record, type_of, Deadline::in(kReleaseTimeout));
+  for (std::size_t i = 0; i < quiescers.size(); ++i) session.set_quiesced(i, quiescers[i].quiesced);
 }
 
 }  // namespace
@@ -136,6 +156,17 @@ void recover_orphan(const StateDirectory& state, SessionRecord& record, Quiescer
   }
   recover_quiescers(
       record, [&](std::size_t i) { return registry.find(record.quiescers[i].config.type); }, deadline);
+}
+
+void take_over(SessionPlan& plan, SessionState& session, const std::function<bool(Deadline)>& thaw, Deadline until,
+               SessionEnd end) {
+  const bool finished = thaw(until.or_earlier(Deadline::in(kThawPatience)));
+  plan.rcu.end();
+  session.record = last_record(plan, session);
+  mark_lost(session.record, end);
+  release_leftovers(plan, session);
+  if (!finished) static_cast<void>(thaw(until));
+  note_problems(session.record, plan.filesystems);
 }
 
 }  // namespace dlm_freeze

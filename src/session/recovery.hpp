@@ -11,6 +11,8 @@
 #include "fs/frozen_filesystems.hpp"
 #include "record/session_record.hpp"
 #include "record/state_directory.hpp"
+#include "session/plan.hpp"
+#include "session/shared_state.hpp"
 
 namespace dlm_freeze {
 
@@ -32,5 +34,11 @@ void recover_quiescers(SessionRecord& record, const std::function<Result<const Q
 /// is among its problems.
 void recover_orphan(const StateDirectory& state, SessionRecord& record, QuiescerRegistry& registry,
                     FreezeControl& control, Deadline deadline);
+
+/// Does what a watchdog that died would have done: thaws, undoes what outlives the watchdog's database sessions, and
+/// finishes the record, which the caller writes, with `end` if the session was held. `thaw` thaws and is true when
+/// nothing is left; what does not return is waited for until `until`.
+void take_over(SessionPlan& plan, SessionState& session, const std::function<bool(Deadline)>& thaw, Deadline until,
+               SessionEnd end);
 
 }  // namespace dlm_freeze

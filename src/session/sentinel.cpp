@@ -14,10 +14,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/process.hpp"
 #include "record/history.hpp"
-#include "session/background.hpp"
-#include "session/take_over.hpp"
-#include "session/timer.hpp"
+#include "session/recovery.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -58,7 +57,7 @@ void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Dead
   auto thawer = Thawer::create(plan.filesystems, life_lines);
   if (!signals || !timer_or_error || !thawer) ::_exit(1);
   UniqueFd timer = std::move(*timer_or_error);
-  const UniqueFd watchdog_life(static_cast<int>(::syscall(SYS_pidfd_open, watchdog, 0)));
+  const UniqueFd watchdog_life = open_pidfd(watchdog);
 
   bool late = false;
   lock_memory();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "session/shared_state.hpp"
 
-#include <sys/sysmacros.h>
-
 #include <chrono>
+
+#include "base/text.hpp"
 
 namespace dlm_freeze {
 
@@ -21,7 +21,7 @@ Result<SessionState> SessionState::create(const SessionPlan& plan) {
     const auto& filesystem = plan.filesystems[i];
     FilesystemRecord& record = state.record.filesystems.emplace_back();
     record.mount_point = filesystem.mount_point;
-    record.device = std::to_string(major(filesystem.device)) + ":" + std::to_string(minor(filesystem.device));
+    record.device = device_number(filesystem.device);
   }
   for (const PlannedQuiescer& quiescer : plan.quiescers) state.record.quiescers.push_back({quiescer.config, false, {}});
   return state;

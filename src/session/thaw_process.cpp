@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "session/thaw_process.hpp"
 
-#include <poll.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
 #include <utility>
 
+#include "base/process.hpp"
+#include "base/wait.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
-#include "session/background.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -34,14 +32,9 @@ bool thaw_in_process(FrozenFilesystems& filesystems, const std::vector<int>& lif
   filesystems.end();
   const pid_t child = ::fork();
   if (child == 0) run_thawer(filesystems, life_lines);
-  const UniqueFd life(child < 0 ? -1 : static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+  const UniqueFd life = child < 0 ? UniqueFd() : open_pidfd(child);
   if (!life) return false;
-  pollfd event = {life.get(), POLLIN, 0};
-  int count = 0;
-  do {
-    count = ::poll(&event, 1, deadline.poll_timeout());
-  } while (count < 0 && errno == EINTR);
-  if (count <= 0) return false;
+  if (!wait_readable(life.get(), deadline)) return false;
   ::waitpid(child, nullptr, 0);
   return true;
 }

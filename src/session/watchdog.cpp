@@ -17,15 +17,14 @@
 #include <optional>
 #include <utility>
 
+#include "base/process.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "record/history.hpp"
-#include "session/background.hpp"
 #include "session/message.hpp"
 #include "session/recovery.hpp"
 #include "session/sentinel.hpp"
 #include "session/shared_state.hpp"
 #include "session/stage_run.hpp"
-#include "session/timer.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -139,7 +138,7 @@ Result<void> Watchdog::start_sentinel() {
   if (child < 0) return system_failure("cannot start the sentinel", errno);
   if (child == 0) run_sentinel(plan_, session_, self, deadline_, channel_.get(), life_lines_, *sentinel_record_);
   sentinel_pid_ = child;
-  sentinel_ = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+  sentinel_ = open_pidfd(child);
   if (!sentinel_) return system_failure("cannot watch the sentinel (Linux 5.3 or newer is needed)", errno);
   return {};
 }

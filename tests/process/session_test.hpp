@@ -17,7 +17,6 @@
 #include "session/client.hpp"
 #include "session/plan.hpp"
 #include "session/recovery.hpp"
-#include "session/session_end.hpp"
 
 namespace dlm_freeze {
 

@@ -49,7 +49,7 @@ expect 'fs must not include quiesce' src/fs/a.cpp '#include <dlm_freeze/quiesce/
 expect 'quiesce must not include fs' src/quiesce/iris/a.cpp '  #  include "fs/plan.hpp"'
 expect 'record must not include session' src/record/a.hpp '#pragma once' '#include "session/channel.hpp"'
 expect 'commands must not include cli' src/commands/a.cpp '#include "cli/logging.hpp"'
-expect 'is not in the kit' include/dlm_freeze/quiesce/a.hpp '#pragma once' '#include "quiesce/text.hpp"'
+expect 'is not in the kit' include/dlm_freeze/quiesce/a.hpp '#pragma once' '#include "base/text.hpp"'
 expect 'belongs to no known directory' src/session/a.cpp '#include "util/string.hpp"'
 expect 'no place in the dependency rule' src/util/a.cpp
 expect '<libmount/libmount.h> may only' src/fs/a.cpp '#include <libmount/libmount.h>'

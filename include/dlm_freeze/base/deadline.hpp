@@ -5,6 +5,9 @@
 #include <cstdint>
 #include <string>
 
+#include "dlm_freeze/base/error.hpp"
+#include "dlm_freeze/base/unique_fd.hpp"
+
 namespace dlm_freeze {
 
 /// CLOCK_BOOTTIME: steady, and goes on while the machine is suspended, so that a resumed host thaws at once.
@@ -39,6 +42,9 @@ class Deadline {
  private:
   BootClock::time_point at_;
 };
+
+/// A descriptor that is readable from `deadline` on.
+[[nodiscard]] Result<UniqueFd> new_timer(Deadline deadline);
 
 using WallTime = std::chrono::system_clock::time_point;
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "quiesce/text.hpp"
+#include "base/text.hpp"
 
 namespace dlm_freeze {
 namespace {

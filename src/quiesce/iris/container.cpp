@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "base/text.hpp"
 #include "dlm_freeze/base/json.hpp"
-#include "quiesce/text.hpp"
 
 namespace dlm_freeze {
 namespace {

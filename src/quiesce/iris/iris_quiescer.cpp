@@ -8,13 +8,13 @@
 #include <functional>
 #include <utility>
 
+#include "base/text.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "quiesce/iris/backup_general.hpp"
 #include "quiesce/iris/locations.hpp"
 #include "quiesce/iris/log_files.hpp"
 #include "quiesce/iris/tools.hpp"
 #include "quiesce/pause.hpp"
-#include "quiesce/text.hpp"
 
 namespace dlm_freeze {
 namespace {

@@ -6,7 +6,7 @@
 #include <system_error>
 #include <utility>
 
-#include "quiesce/text.hpp"
+#include "base/text.hpp"
 
 namespace dlm_freeze {
 namespace {

@@ -18,7 +18,7 @@
 #include "fakes/fake_kernel.hpp"
 #include "fakes/processes.hpp"
 #include "fakes/scratch.hpp"
-#include "fs/mount_identity.hpp"
+#include "fs/mount_table.hpp"
 
 namespace dlm_freeze {
 

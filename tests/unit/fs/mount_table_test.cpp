@@ -14,7 +14,6 @@
 #include "dlm_freeze/base/unique_fd.hpp"
 #include "fakes/mount_tables.hpp"
 #include "fakes/scratch.hpp"
-#include "fs/mount_identity.hpp"
 
 namespace dlm_freeze {
 namespace {

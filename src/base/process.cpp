@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "session/background.hpp"
+#include "base/process.hpp"
 
 #include <fcntl.h>
 #include <link.h>
@@ -15,6 +15,7 @@
 #include <climits>
 #include <csignal>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 namespace dlm_freeze {
@@ -31,14 +32,6 @@ void close_range_of(unsigned first, unsigned last) noexcept {
 void detach_stdio() noexcept {
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null, fd);
-}
-
-void refuse_oom_killer() noexcept {
-  constexpr std::string_view kNever = "-1000";
-  const int fd = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return;
-  static_cast<void>(!::write(fd, kNever.data(), kNever.size()));
-  ::close(fd);
 }
 
 /// Whether a loaded object holds code that thawing may need: the program, the C and C++ libraries.
@@ -65,6 +58,19 @@ int lock_object(dl_phdr_info* object, std::size_t /*size*/, void* /*unused*/) {
 
 }  // namespace
 
+void close_from(unsigned first) noexcept { close_range_of(first, UINT_MAX); }
+
+void set_oom_score(const char* score) noexcept {
+  const int fd = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  static_cast<void>(!::write(fd, score, std::strlen(score)));
+  ::close(fd);
+}
+
+UniqueFd open_pidfd(pid_t process) noexcept {
+  return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, process, 0)));
+}
+
 void close_all_but(std::vector<int> keep) noexcept {
   std::sort(keep.begin(), keep.end());
   unsigned next = STDERR_FILENO + 1;
@@ -75,7 +81,7 @@ void close_all_but(std::vector<int> keep) noexcept {
     close_range_of(next, number - 1);
     next = number + 1;
   }
-  close_range_of(next, UINT_MAX);
+  close_from(next);
 }
 
 void become_background(const char* name, std::vector<int> keep) noexcept {
@@ -86,7 +92,7 @@ void become_background(const char* name, std::vector<int> keep) noexcept {
   detach_stdio();
   static_cast<void>(!::chdir("/"));
   ::umask(S_IRWXG | S_IRWXO);
-  refuse_oom_killer();
+  set_oom_score("-1000");
   stay_background(name, std::move(keep));
 }
 

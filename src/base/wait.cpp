@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/wait.hpp"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace dlm_freeze {
+
+bool wait_readable(int fd, Deadline deadline) noexcept {
+  for (;;) {
+    pollfd event = {fd, POLLIN, 0};
+    const int count = ::poll(&event, 1, deadline.poll_timeout());
+    if (count < 0 && errno == EINTR) continue;
+    return count > 0;
+  }
+}
+
+Result<UniqueFd> new_event() {
+  UniqueFd fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!fd) return system_failure("cannot create an eventfd", errno);
+  return fd;
+}
+
+void raise_event(int fd) noexcept {
+  const std::uint64_t one = 1;
+  static_cast<void>(!::write(fd, &one, sizeof one));
+}
+
+std::uint64_t take_events(int fd) noexcept {
+  std::uint64_t count = 0;
+  return ::read(fd, &count, sizeof count) == sizeof count ? count : 0;
+}
+
+}  // namespace dlm_freeze

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "dlm_freeze/base/deadline.hpp"
+#include "dlm_freeze/base/error.hpp"
+#include "dlm_freeze/base/unique_fd.hpp"
+
+namespace dlm_freeze {
+
+/// Waits until `fd` is readable, or at its end, or until `deadline`: then false. Goes on after a signal.
+[[nodiscard]] bool wait_readable(int fd, Deadline deadline) noexcept;
+
+/// A counter for which another thread or process can wait: eventfd(2), non-blocking.
+[[nodiscard]] Result<UniqueFd> new_event();
+
+/// Adds one to such a counter.
+void raise_event(int fd) noexcept;
+
+/// What was added since the last call.
+[[nodiscard]] std::uint64_t take_events(int fd) noexcept;
+
+}  // namespace dlm_freeze

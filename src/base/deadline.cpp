@@ -30,12 +30,15 @@ int Deadline::poll_timeout() const noexcept {
 
 Result<UniqueFd> new_timer(Deadline deadline) {
   UniqueFd fd(::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!fd || !set_timer(fd.get(), deadline)) return system_failure("cannot set a timer", errno);
+  return fd;
+}
+
+bool set_timer(int timer, Deadline deadline) noexcept {
   const auto since_boot = deadline.at().time_since_epoch();
   const auto seconds = std::chrono::floor<std::chrono::seconds>(since_boot);
   const itimerspec at = {{0, 0}, {seconds.count(), (since_boot - seconds).count()}};
-  if (!fd || ::timerfd_settime(fd.get(), TFD_TIMER_ABSTIME, &at, nullptr) != 0)
-    return system_failure("cannot set a timer", errno);
-  return fd;
+  return ::timerfd_settime(timer, TFD_TIMER_ABSTIME, &at, nullptr) == 0;
 }
 
 std::string format_utc(WallTime when) {

@@ -71,6 +71,10 @@ UniqueFd open_pidfd(pid_t process) noexcept {
   return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, process, 0)));
 }
 
+void send_signal(const UniqueFd& pidfd, int signal) noexcept {
+  if (pidfd) ::syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0);
+}
+
 void close_all_but(std::vector<int> keep) noexcept {
   std::sort(keep.begin(), keep.end());
   unsigned next = STDERR_FILENO + 1;

@@ -27,6 +27,9 @@ void set_oom_score(const char* score) noexcept;
 /// errno where there is none to be had.
 [[nodiscard]] UniqueFd open_pidfd(pid_t process) noexcept;
 
+/// Sends `signal` to the process of `pidfd`, if there is one.
+void send_signal(const UniqueFd& pidfd, int signal) noexcept;
+
 /// Closes every descriptor of the calling thread but stdio and `keep`, of which -1 stands for none.
 void close_all_but(std::vector<int> keep) noexcept;
 

@@ -15,25 +15,23 @@
 namespace dlm_freeze {
 namespace {
 
-Failure failed(const std::string& message) { return failure(message); }
-
 /// What a session's end means for the post-script that ended it, or is the first one after it.
 Result<void> verdict(const SessionRecord& record) {
   const std::string problems = join(record.problems, "; ");
   switch (record.end) {
     case SessionEnd::completed:
-      if (!record.problems.empty()) return failed(problems);
+      if (!record.problems.empty()) return failure(problems);
       return {};
     case SessionEnd::auto_thawed:
-      return failure(
-          "the session was ended at " + format_utc(record.ended_at) + ", before post-script came" +
-              (problems.empty() ? ", by its deadline; raise --auto-thaw if that is normal here" : ": " + problems),
-          ErrorKind::auto_thawed);
+      return failure("the session was ended at " + format_utc(record.ended_at) + ", before post-script came" +
+                         (problems.empty() ? ", by its deadline; raise auto_thaw_seconds if that is normal here"
+                                           : ": " + problems),
+                     ErrorKind::auto_thawed);
     case SessionEnd::watchdog_lost:
-      return failed("the quiesced and frozen state did not last: " + problems);
+      return failure("the quiesced and frozen state did not last: " + problems);
     case SessionEnd::rolled_back:
     case SessionEnd::none:
-      return failed(problems.empty() ? "the session was rolled back" : "the session was rolled back: " + problems);
+      return failure(problems.empty() ? "the session was rolled back" : "the session was rolled back: " + problems);
   }
   return {};
 }
@@ -68,7 +66,7 @@ class PostScript {
     if (!*lock) return not_in_time(*state, asked);
     auto record = state->read_record();
     if (!record) {
-      return failed(
+      return failure(
           record.error().message +
           "; what the session left behind is not known: look for filesystems that hang and use fsfreeze --unfreeze");
     }
@@ -132,15 +130,15 @@ class PostScript {
                                                    : "; it ends by itself at its deadline";
     switch (asked) {
       case EndRequest::not_heard:
-        return failed("a session is active, but its watchdog cannot be reached" + deadline);
+        return failure("a session is active, but its watchdog cannot be reached" + deadline);
       case EndRequest::stuck:
-        return failed(
+        return failure(
             "a filesystem is not thawed yet: a call to the kernel has not returned, and the watchdog goes on as soon "
             "as it does; everything else is thawed and released");
       case EndRequest::heard:
         break;
     }
-    return failed("the session has not ended in time" + deadline + "; see dlm-freeze status");
+    return failure("the session has not ended in time" + deadline + "; see dlm-freeze status");
   }
 
   Result<void> no_session() { return failure("there is no session to end", ErrorKind::not_frozen); }

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <linux/magic.h>
+#include <poll.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <cstdint>
 #include <utility>
 
 #include "commands/command_context.hpp"
@@ -11,89 +17,139 @@
 #include "commands/report.hpp"
 #include "fs/mount_table.hpp"
 #include "session/client.hpp"
+#include "session/limits.hpp"
 #include "session/recovery.hpp"
 #include "session/scope.hpp"
 
 namespace dlm_freeze {
 namespace {
 
-/// What the databases leave of the time budget, so that their own errors are heard before it is spent.
-constexpr auto kReserve = std::chrono::milliseconds(300);
-/// How long a failed pre-script waits for the undoing beyond its budget.
-constexpr auto kRollBackPatience = std::chrono::milliseconds(800);
+/// For a session that is being undone to be over, before it is looked at again.
+constexpr auto kLockSlice = std::chrono::milliseconds(100);
 
 /// Measures the stages of the run, one after the other.
 class StageClock {
  public:
   explicit StageClock(BootClock::time_point start) : last_(start) {}
 
-  void finish(std::string stage) {
+  /// The stage, the next of kStages, has ended.
+  void finish_stage() {
     const auto now = BootClock::now();
-    seconds_.emplace_back(std::move(stage), std::chrono::duration<double>(now - last_).count());
+    seconds_.at(finished_++) = std::chrono::duration<double>(now - last_).count();
     last_ = now;
   }
-  [[nodiscard]] const std::vector<std::pair<std::string, double>>& seconds() const { return seconds_; }
+  [[nodiscard]] const StageSeconds& seconds() const { return seconds_; }
 
   [[nodiscard]] std::string summary() const {
-    std::string text;
-    for (const auto& [stage, seconds] : seconds_) {
-      text += (text.empty() ? "" : ", ") + stage + " " + format_seconds(seconds);
-    }
-    return text;
+    std::vector<std::string> stages;
+    for (std::size_t i = 0; i < finished_; ++i)
+      stages.push_back(std::string(kStages.at(i)) + " " + format_seconds(seconds_.at(i)));
+    return join(stages, ", ");
   }
 
  private:
   BootClock::time_point last_;
-  std::vector<std::pair<std::string, double>> seconds_;
+  StageSeconds seconds_{};
+  std::size_t finished_ = 0;
 };
 
-/// Raises the limit on descriptors, where it is too low for so many filesystems: each takes its own and a life line.
+/// Raises the limit on descriptors, where it is too low for so many filesystems: each takes its own, the two ends of a
+/// life line and, while they are set up, some more. root may raise the hard limit too.
 void allow_descriptors_for(std::size_t filesystems) {
   constexpr rlim_t kEach = 3;
   constexpr rlim_t kOthers = 128;
+  const rlim_t needed = kEach * filesystems + kOthers;
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  const rlim_t needed = std::min<rlim_t>(kEach * filesystems + kOthers, limit.rlim_max);
-  if (limit.rlim_cur >= needed) return;
-  limit.rlim_cur = needed;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed) return;
+  const rlimit raised = {needed, std::max(needed, limit.rlim_max)};
+  if (::setrlimit(RLIMIT_NOFILE, &raised) == 0) return;
+  limit.rlim_cur = std::min(needed, limit.rlim_max);
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/// Whether a descriptor that is written to lies on a filesystem that is going to be frozen.
-bool will_be_frozen(int fd, const HostPlan& plan) {
+/// Whether a write to `fd` may wait for a filesystem that is going to be frozen. What cannot be told may.
+bool may_freeze(int fd, const HostPlan& plan) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) return false;  // Closed: nothing is written.
+  if (!S_ISREG(info.st_mode)) return false;   // A pipe, a socket, a terminal, /dev/null.
   const auto id = mount_id_of(fd);
   const Mount* mount = id ? plan.table.find(*id) : nullptr;
-  return mount != nullptr &&
-         std::any_of(plan.freeze.filesystems.begin(), plan.freeze.filesystems.end(),
+  if (mount == nullptr || mount->type == "overlay") return true;
+  return std::any_of(plan.freeze.filesystems.begin(), plan.freeze.filesystems.end(),
                      [&](const PlannedFilesystem& filesystem) { return filesystem.device == mount->device; });
 }
 
-Error session_is_active(const StateDirectory& state) {
-  std::string message = "a session is active already";
-  const auto record = state.read_record();
-  if (record && *record && (*record)->phase != Phase::ended) {
-    message += ": execution " + (*record)->execution_id + ", started at " + format_utc((*record)->started_at) +
-               ", ends by itself at " + format_utc((*record)->deadline_at);
-  }
-  return {ErrorKind::already_frozen, message + "; end it with dlm-freeze post-script", 0};
+/// Whether the caller has gone: nobody can read what is written to it any more.
+bool caller_has_gone() {
+  pollfd event = {STDOUT_FILENO, 0, 0};
+  return ::poll(&event, 1, 0) > 0 && (event.revents & POLLERR) != 0;
 }
 
-/// Undoes what a session whose processes were all killed may have left behind.
-void recover_earlier_session(const StateDirectory& state, CommandContext& context, Deadline deadline) {
+/// The state directory must be where a write never waits: in memory, or on the root filesystem, which is never frozen.
+Result<void> check_never_frozen(const StateDirectory& state, const std::string& path, const MountTable& table) {
+  struct statfs info {};
+  if (::fstatfs(state.fd(), &info) != 0) return system_failure("cannot examine the state directory " + path, errno);
+  const auto type = static_cast<std::uint64_t>(info.f_type);
+  if (type == TMPFS_MAGIC || type == RAMFS_MAGIC) return {};
+  const auto id = mount_id_of(state.fd());
+  const Mount* mount = id ? table.find(*id) : nullptr;
+  const Mount* root = table.resolve("/");
+  if (mount != nullptr && root != nullptr && mount->device == root->device && mount->type != "overlay") return {};
+  return failure("the state directory " + path +
+                 " lies on a filesystem that may be frozen: it must be on a tmpfs, such as /run/dlm-freeze");
+}
+
+Error session_is_active(const StateDirectory& state, bool is_ending) {
+  std::string message = is_ending ? "the session before is still being undone" : "a session is active already";
+  const auto record = state.read_record();
+  if (record && *record && (*record)->phase != Phase::ended) {
+    message += ": execution " + (*record)->execution_id + ", started at " + format_utc((*record)->started_at);
+    if (!is_ending) message += ", ends by itself at " + format_utc((*record)->deadline_at);
+  }
+  message += is_ending ? "; run pre-script again when dlm-freeze status says that it is over"
+                       : "; end it with dlm-freeze post-script";
+  return {ErrorKind::already_frozen, message, 0};
+}
+
+/// The session's lock. One that is being undone is waited for, one that is active is not.
+Result<UniqueFd> take_lock(const StateDirectory& state, Deadline budget) {
+  for (;;) {
+    auto lock = state.try_lock(StateDirectory::Lock::session);
+    if (!lock) return tl::unexpected(lock.error());
+    if (*lock) return std::move(**lock);
+    if (state.is_listening(budget.or_earlier(Deadline::in(kLockSlice))))
+      return tl::unexpected(session_is_active(state, false));
+    lock = state.lock_by(StateDirectory::Lock::session, budget.or_earlier(Deadline::in(kLockSlice)));
+    if (!lock) return tl::unexpected(lock.error());
+    if (*lock) return std::move(**lock);
+    if (budget.expired()) return tl::unexpected(session_is_active(state, true));
+  }
+}
+
+/// Undoes what a session whose processes were all killed may have left behind. What cannot be undone stays on record.
+Result<void> recover_earlier_session(const StateDirectory& state, CommandContext& context, Deadline deadline) {
   auto record = state.read_record();
   if (!record) {
     context.log.warn("the record of the last session is not readable and is replaced: " + record.error().message);
-    return;
+    return {};
   }
-  if (!*record || (*record)->boot_id != current_boot_id()) return;
+  if (!*record || (*record)->boot_id != current_boot_id()) return {};
   const bool orphan = (*record)->is_orphan(current_boot_id());
-  if (!orphan && !(*record)->has_leftovers()) return;
+  if (!orphan && !(*record)->has_leftovers()) return {};
   context.log.warn("the processes of session " + (*record)->execution_id +
                    " were killed; undoing what they left behind");
   recover_orphan(state, **record, context.registry, context.control, deadline);
-  for (const std::string& problem : (*record)->problems) context.log.warn(problem);
-  if (!orphan) return;
-  if (auto remembered = remember(**record); !remembered) context.log.warn(remembered.error().message);
+  if (orphan) {
+    if (auto remembered = remember(**record); !remembered) context.log.warn(remembered.error().message);
+  }
+  if (!(*record)->has_leftovers()) {
+    for (const std::string& problem : (*record)->problems) context.log.warn(problem);
+    return {};
+  }
+  const std::string problems = join((*record)->problems, "; ");
+  if (auto written = state.write_record(**record); !written) context.log.warn(written.error().message);
+  return failure("the session of execution " + (*record)->execution_id +
+                 " left behind what cannot be undone: " + problems);
 }
 
 void log_plan(const HostPlan& plan, CommandContext& context) {
@@ -143,10 +199,11 @@ class PreScript {
 
     auto state = StateDirectory::open(settings_.state_directory, true);
     if (!state) return tl::unexpected(state.error());
-    auto lock = state->try_lock(StateDirectory::Lock::session);
+    if (auto safe = check_never_frozen(*state, settings_.state_directory, plan->table); !safe) return safe;
+    auto lock = take_lock(*state, budget_);
     if (!lock) return tl::unexpected(lock.error());
-    if (!*lock) return tl::unexpected(session_is_active(*state));
-    recover_earlier_session(*state, context_, budget_);
+    state->remove_stale_files();
+    if (auto recovered = recover_earlier_session(*state, context_, budget_); !recovered) return recovered;
     auto freezer_lock = state->open_lock(StateDirectory::Lock::freezer);
     if (!freezer_lock) return tl::unexpected(freezer_lock.error());
 
@@ -154,10 +211,10 @@ class PreScript {
     auto opening = FrozenFilesystems::open(plan->freeze, context_.control);
     if (!opening) return tl::unexpected(opening.error());
     for (const std::string& warning : opening->warnings) context_.log.warn(printable(warning));
-    clock_.finish("plan");
+    clock_.finish_stage();
 
     SessionPlan session{.state = &*state,
-                        .lock = std::move(**lock),
+                        .lock = std::move(*lock),
                         .freezer_lock = std::move(*freezer_lock),
                         .filesystems = std::move(opening->filesystems),
                         .rcu = ExpeditedRcu::open(),
@@ -171,9 +228,9 @@ class PreScript {
                         .syslog = context_.syslog};
     if (session.filesystems.size() == 0 && session.quiescers.empty()) {
       context_.log.warn(
-          "there is nothing to freeze and no database to quiesce: a snapshot is no better than without this");
+          "there is nothing to freeze and no database to quiesce: the snapshot will only be crash-consistent");
     }
-    const bool output_will_freeze = will_be_frozen(STDOUT_FILENO, *plan) || will_be_frozen(STDERR_FILENO, *plan);
+    const bool output_will_freeze = may_freeze(STDOUT_FILENO, *plan) || may_freeze(STDERR_FILENO, *plan);
     return run_session(session, output_will_freeze);
   }
 
@@ -183,36 +240,41 @@ class PreScript {
     if (!client) return tl::unexpected(client.error());
     auto held = hold(*client, session, output_will_freeze);
     if (!held) {
-      const Deadline patience(std::max(budget_.at(), BootClock::now()) + kRollBackPatience);
-      const std::vector<std::string> left = client->roll_back(patience);
-      if (!left.empty()) {
-        held.error().message += "; everything else is undone, and the watchdog undoes " + join(left, ", ") +
-                                " as soon as the kernel lets it";
-      } else {
-        context_.log.syslog().resume();
-      }
+      const Deadline patience(std::max(budget_.at(), BootClock::now()) + limits::kRollBack);
+      const SessionClient::Leftovers left = client->roll_back(patience);
+      if (left.frozen.empty()) context_.log.syslog().resume();
+      say_what_is_left(left, held.error());
       log_notes(*client);
       context_.log.caller().resume();
     }
     return held;
   }
 
+  static void say_what_is_left(const SessionClient::Leftovers& left, Error& error) {
+    if (!left.frozen.empty()) {
+      error.message += "; " + join(left.frozen, ", ") + " will be thawed once the kernel call returns";
+    }
+    if (!left.quiesced.empty()) error.message += "; " + join(left.quiesced, ", ") + " is still being released";
+    if (!left.frozen.empty() || !left.quiesced.empty()) error.message += "; everything else is undone";
+  }
+
   Result<void> hold(SessionClient& client, const SessionPlan& session, bool output_will_freeze) {
     leave_callers_cgroup(client);
-    clock_.finish("start");
-    const Deadline stage_deadline(budget_.at() - std::min<BootClock::duration>(kReserve, settings_.timeout / 4));
+    clock_.finish_stage();
+    const Deadline stage_deadline(budget_.at() -
+                                  std::min<BootClock::duration>(limits::kBudgetReserve, settings_.timeout / 4));
     if (auto prepared = client.prepare(stage_deadline); !prepared) return prepared;
-    clock_.finish("prepare");
+    clock_.finish_stage();
     log_notes(client);
     if (!session.quiescers.empty()) context_.log.info("quiescing " + count_of(session.quiescers.size(), "database"));
     if (auto quiesced = client.quiesce(stage_deadline); !quiesced) return quiesced;
-    clock_.finish("quiesce");
+    clock_.finish_stage();
     log_notes(client);
 
     context_.log.syslog().hold();
     if (output_will_freeze) context_.log.caller().hold();
     if (auto frozen = client.freeze(budget_); !frozen) return frozen;
-    clock_.finish("freeze");
+    clock_.finish_stage();
     log_notes(client);
     std::size_t frozen_count = 0;
     for (std::size_t i = 0; i < session.filesystems.size(); ++i) {
@@ -220,6 +282,8 @@ class PreScript {
     }
     context_.log.info("froze " + count_of(frozen_count, "filesystem") + " (" + clock_.summary() + "); auto-thaw in " +
                       count_of(static_cast<std::size_t>(session.auto_thaw.count()), "second"));
+    if (caller_has_gone())
+      return failure("nobody can hear of a success: the reader of standard output has gone, so everything is undone");
     // Written before the hand-over: after it, nothing may come between success and exit.
     log_completion("pre-script", context_);
     return client.commit(budget_, clock_.seconds(), context_.log.syslog().take_held());

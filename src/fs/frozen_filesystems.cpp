@@ -2,17 +2,13 @@
 #include "fs/frozen_filesystems.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <functional>
 #include <utility>
 
-#include "dlm_freeze/base/thread.hpp"
 #include "fs/mount_table.hpp"
 
 namespace dlm_freeze {
@@ -35,12 +31,6 @@ Result<UniqueFd> open_mount(const Mount& mount) {
 bool is_absence(const Error& error) {
   constexpr std::array<int, 5> kAbsent = {0, ENOENT, ENOTDIR, ENXIO, ELOOP};
   return std::find(kAbsent.begin(), kAbsent.end(), error.errno_value) != kAbsent.end();
-}
-
-/// Whether a call on it is still to be made or to return.
-bool is_unsettled(FreezeState state) {
-  return state == FreezeState::freezing || state == FreezeState::frozen || state == FreezeState::undoing ||
-         state == FreezeState::thawing;
 }
 
 }  // namespace
@@ -69,10 +59,17 @@ std::string_view to_string(FreezeState state) {
       return "busy";
     case FreezeState::unsupported:
       return "unsupported";
+    case FreezeState::read_only:
+      return "read_only";
     case FreezeState::freeze_failed:
       return "freeze_failed";
   }
   return "";
+}
+
+bool is_unsettled(FreezeState state) {
+  return state == FreezeState::freezing || state == FreezeState::frozen || state == FreezeState::undoing ||
+         state == FreezeState::thawing;
 }
 
 bool may_be_frozen(FreezeState state) { return is_unsettled(state) || state == FreezeState::thaw_failed; }
@@ -133,36 +130,13 @@ int FrozenFilesystems::levels() const noexcept {
   return count;
 }
 
-void FrozenFilesystems::sync_all() noexcept {
-  std::vector<std::function<void()>> jobs;
-  for (std::size_t i = 0; i < size(); ++i) {
-    jobs.emplace_back([this, i] {
-      progress_[i].state.store(FreezeState::syncing);
-      static_cast<void>(control_->sync(filesystems_[i].fd.get()));
-      static_cast<void>(move(i, FreezeState::syncing, FreezeState::idle));
-    });
-  }
-  run_in_parallel(jobs);
+void FrozenFilesystems::sync(std::size_t i) noexcept {
+  progress_[i].state.store(FreezeState::syncing);
+  progress_[i].write_error.store(control_->sync(filesystems_[i].fd.get()));
+  static_cast<void>(claim(i, FreezeState::syncing, FreezeState::idle));
 }
 
-void FrozenFilesystems::freeze_all(const std::function<void(std::size_t)>& enter) noexcept {
-  for (int level = 0; level < levels(); ++level) {
-    std::vector<std::function<void()>> jobs;
-    for (std::size_t i = 0; i < size(); ++i) {
-      if (filesystems_[i].level != level) continue;
-      jobs.emplace_back([this, i, &enter] {
-        enter(i);
-        freeze_one(i);
-      });
-    }
-    run_in_parallel(jobs);
-    const bool all_well =
-        !any([](FreezeState state) { return state == FreezeState::busy || state == FreezeState::freeze_failed; });
-    if (!all_well || ending()) return;
-  }
-}
-
-void FrozenFilesystems::freeze_one(std::size_t i) noexcept {
+void FrozenFilesystems::freeze(std::size_t i) noexcept {
   Progress& progress = progress_[i];
   progress.state.store(FreezeState::freezing);
   // The order matters: whoever ends the session writes `ending` before reading the states, so one of the two sees the
@@ -177,7 +151,13 @@ void FrozenFilesystems::freeze_one(std::size_t i) noexcept {
     case 0:
       progress.frozen_at.store(now_count());
       progress.state.store(FreezeState::frozen);
-      if (ending() && move(i, FreezeState::frozen, FreezeState::undoing)) thaw_one(i, FreezeState::lost);
+      if (ending()) {
+        if (claim(i, FreezeState::frozen, FreezeState::undoing)) thaw(i, FreezeState::frozen);
+        break;
+      }
+      // FIFREEZE writes back what became dirty since `sync`, and does not say when data of a file could not be written.
+      // syncfs(2) does, and has nothing else to do any more.
+      progress.write_error.store(control_->sync(filesystems_[i].fd.get()));
       break;
     case EBUSY:
       progress.state.store(FreezeState::busy);
@@ -185,116 +165,37 @@ void FrozenFilesystems::freeze_one(std::size_t i) noexcept {
     case EOPNOTSUPP:
       progress.state.store(FreezeState::unsupported);
       break;
+    case EROFS:
+      progress.state.store(FreezeState::read_only);
+      break;
     default:
       progress.state.store(FreezeState::freeze_failed);
       break;
   }
 }
 
-bool FrozenFilesystems::move(std::size_t i, FreezeState from, FreezeState to) noexcept {
-  return progress_[i].state.compare_exchange_strong(from, to);
-}
-
-void FrozenFilesystems::thaw_one(std::size_t i, FreezeState if_not_frozen) noexcept {
+void FrozenFilesystems::thaw(std::size_t i, FreezeState from) noexcept {
   Progress& progress = progress_[i];
   const int error = control_->thaw(filesystems_[i].fd.get());
   progress.thawed_at.store(now_count());
   if (error == 0) {
     progress.state.store(FreezeState::thawed);
   } else if (error == EINVAL) {
+    // It was not frozen. What that means depends on what was known of it: `frozen`, and another program has thawed it;
+    // `freezing`, and FIFREEZE had not succeeded; else a FITHAW that was not recorded had.
+    FreezeState found = FreezeState::thawed;
+    if (from == FreezeState::frozen) found = FreezeState::lost;
+    if (from == FreezeState::freezing) found = FreezeState::idle;
     // Unless another process that thaws it at the same time has said so.
-    if (!move(i, FreezeState::thawing, if_not_frozen)) static_cast<void>(move(i, FreezeState::undoing, if_not_frozen));
+    if (!claim(i, FreezeState::thawing, found)) static_cast<void>(claim(i, FreezeState::undoing, found));
   } else {
     progress.error.store(error);
     progress.state.store(FreezeState::thaw_failed);
   }
 }
 
-Result<Thawer> Thawer::create(FrozenFilesystems& filesystems, std::vector<int> life_lines, FreezeState claim) {
-  UniqueFd finished(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!finished) return system_failure("cannot create an eventfd", errno);
-  life_lines.resize(filesystems.size(), -1);
-  return Thawer(filesystems, std::move(life_lines), claim, std::move(finished));
-}
-
-Thawer::Thawer(FrozenFilesystems& filesystems, std::vector<int> life_lines, FreezeState claim, UniqueFd finished)
-    : filesystems_(&filesystems),
-      life_lines_(std::move(life_lines)),
-      claim_(claim),
-      finished_(std::move(finished)),
-      mine_(filesystems.size()) {}
-
-bool Thawer::run(Deadline until, bool take_over, int interrupt) noexcept {
-  constexpr auto kPatience = std::chrono::milliseconds(100);
-  filesystems_->end();
-  for (int level = filesystems_->levels() - 1; level >= 0; --level) {
-    for (std::size_t i = 0; i < filesystems_->size(); ++i) {
-      if ((*filesystems_)[i].level == level) thaw_if_ours(i, take_over);
-    }
-    // The order only spares the upper level a wait for the lower one, so a call that hangs below is not waited for.
-    const Deadline level_done = until.or_earlier(Deadline::in(kPatience));
-    while (under_way_ > 0 && !level_done.expired() && wait(level_done, -1)) {
-    }
-  }
-  for (;;) {
-    for (std::size_t i = 0; i < filesystems_->size(); ++i) thaw_if_ours(i, take_over);
-    const bool done = under_way_ == 0 && !filesystems_->any([&](FreezeState state) { return waits_for(state); });
-    if (done || until.expired() || !wait(until, interrupt)) return done;
-  }
-}
-
-/// The freezer's process does not wait for what another one thaws: it would not be told of the end, and stands in for
-/// nobody.
-bool Thawer::waits_for(FreezeState state) const noexcept {
-  return is_unsettled(state) && !(claim_ == FreezeState::undoing && state == FreezeState::thawing);
-}
-
-void Thawer::thaw_if_ours(std::size_t i, bool take_over) noexcept {
-  if (mine_[i]) return;
-  const bool freezer_gone = life_lines_[i] < 0;  // No call of it is under way, and none will be recorded.
-  switch (filesystems_->state(i)) {
-    case FreezeState::frozen:
-      start(i, FreezeState::frozen, FreezeState::lost);
-      break;
-    case FreezeState::thawing:
-      if (take_over) start(i, FreezeState::thawing, FreezeState::thawed);
-      break;
-    case FreezeState::freezing:
-      if (freezer_gone) start(i, FreezeState::freezing, FreezeState::idle);
-      break;
-    case FreezeState::undoing:
-      if (freezer_gone) start(i, FreezeState::undoing, FreezeState::thawed);
-      break;
-    default:
-      break;
-  }
-}
-
-/// Unless it is in another state than `from` by now: somebody else has thawed it, or does.
-void Thawer::start(std::size_t i, FreezeState from, FreezeState if_not_frozen) noexcept {
-  if (!filesystems_->move(i, from, claim_)) return;
-  mine_[i] = true;
-  ++under_way_;
-  run_detached([filesystems = filesystems_, i, if_not_frozen, finished = finished_.get()] {
-    filesystems->thaw_one(i, if_not_frozen);
-    const std::uint64_t one = 1;
-    static_cast<void>(!::write(finished, &one, sizeof one));
-  });
-}
-
-/// False when `interrupt` is readable.
-bool Thawer::wait(Deadline until, int interrupt) noexcept {
-  std::vector<pollfd> events;
-  for (const int life_line : life_lines_) events.push_back({life_line, POLLIN, 0});
-  events.push_back({finished_.get(), POLLIN, 0});
-  events.push_back({interrupt, POLLIN, 0});
-  if (::poll(events.data(), events.size(), until.poll_timeout()) <= 0) return true;
-  std::uint64_t count = 0;
-  if (::read(finished_.get(), &count, sizeof count) == sizeof count) under_way_ -= count;
-  for (std::size_t i = 0; i < life_lines_.size(); ++i) {
-    if (events[i].revents != 0) life_lines_[i] = -1;
-  }
-  return events.back().revents == 0;
+bool FrozenFilesystems::claim(std::size_t i, FreezeState from, FreezeState to) noexcept {
+  return progress_[i].state.compare_exchange_strong(from, to);
 }
 
 }  // namespace dlm_freeze

@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +31,7 @@ enum class FreezeState : std::uint32_t {
   thaw_failed,  ///< FITHAW failed; it may be frozen still.
   busy,         ///< Somebody else's freeze; theirs to thaw.
   unsupported,  ///< Its driver cannot freeze; passed over.
+  read_only,    ///< An error has made it read-only; passed over.
   freeze_failed,
 };
 
@@ -39,6 +39,9 @@ enum class FreezeState : std::uint32_t {
 
 /// Whether a filesystem in this state may be frozen by us, now or in a moment.
 [[nodiscard]] bool may_be_frozen(FreezeState state);
+
+/// Whether a call on it is still to be made, or to return, before it can be said what became of it.
+[[nodiscard]] bool is_unsettled(FreezeState state);
 
 /// The filesystems of one session: their descriptors, and their states in memory that is shared with every process
 /// forked after `open`. Any of these processes may call any function.
@@ -80,18 +83,30 @@ class FrozenFilesystems {
     return false;
   }
 
-  /// Writes back all of them, each in a thread of its own; returns when all are done. Errors are not reported here:
-  /// FIFREEZE meets them again.
-  void sync_all() noexcept;
+  // One call each, made in a thread of its own (see Freezing and Thawer), since any of them may never return.
 
-  /// Freezes all of them, level by level, those of a level in threads; returns when each call has returned. Stops
-  /// after a level in which one failed or was busy, or when the session is ending. What it then leaves is in the
-  /// states. `enter` is called first in the thread of each, with its index.
-  void freeze_all(const std::function<void(std::size_t)>& enter) noexcept;
+  /// Writes back what is dirty: syncfs(2).
+  void sync(std::size_t i) noexcept;
+
+  /// Calls FIFREEZE unless the session is ending; undoes it if the session has ended by the time it returns. What is
+  /// found to be lost of what was written back meanwhile is in `write_error`, with the filesystem frozen.
+  void freeze(std::size_t i) noexcept;
+
+  /// Calls FITHAW on one that the caller has claimed in the state `from`.
+  void thaw(std::size_t i, FreezeState from) noexcept;
+
+  /// Moves it from the state `from` to `to`, if it is still in that: of all who try, one succeeds.
+  [[nodiscard]] bool claim(std::size_t i, FreezeState from, FreezeState to) noexcept;
+
+  /// What syncfs(2) said: an errno, or 0. Data that was written before is lost.
+  [[nodiscard]] int write_error(std::size_t i) const noexcept { return progress_[i].write_error.load(); }
+
+  /// How many levels there are.
+  [[nodiscard]] int levels() const noexcept;
 
   /// Ends the session, for all processes and for good: no FIFREEZE is called after this, and one that is under way is
-  /// undone by its caller.
-  void end() noexcept { control_block_[0].ending.store(1); }
+  /// undone by its caller. False when another process has ended it before.
+  bool end() noexcept { return control_block_[0].ending.exchange(1) == 0; }
   [[nodiscard]] bool ending() const noexcept { return control_block_[0].ending.load() != 0; }
 
   /// Tells all processes that nothing is left to do for this session.
@@ -99,26 +114,20 @@ class FrozenFilesystems {
   [[nodiscard]] bool over() const noexcept { return control_block_[0].over.load() != 0; }
 
  private:
-  friend class Thawer;
-
   struct ControlBlock {
     std::atomic<std::uint32_t> ending;
     std::atomic<std::uint32_t> over;
   };
   struct Progress {
     std::atomic<FreezeState> state;
-    std::atomic<std::int32_t> error;      ///< errno of the last call that failed.
-    std::atomic<std::int64_t> frozen_at;  ///< Nanoseconds of BootClock; 0 before.
+    std::atomic<std::int32_t> error;        ///< errno of the last FIFREEZE or FITHAW that failed.
+    std::atomic<std::int32_t> write_error;  ///< The same of syncfs.
+    std::atomic<std::int64_t> frozen_at;    ///< Nanoseconds of BootClock; 0 before.
     std::atomic<std::int64_t> thawed_at;
   };
 
   FrozenFilesystems(std::vector<Filesystem> filesystems, FreezeControl& control, SharedArray<ControlBlock> block,
                     SharedArray<Progress> progress);
-
-  void freeze_one(std::size_t i) noexcept;
-  void thaw_one(std::size_t i, FreezeState if_not_frozen) noexcept;
-  [[nodiscard]] bool move(std::size_t i, FreezeState from, FreezeState to) noexcept;
-  [[nodiscard]] int levels() const noexcept;
 
   std::vector<Filesystem> filesystems_;
   FreezeControl* control_;
@@ -129,39 +138,6 @@ class FrozenFilesystems {
 struct FrozenFilesystems::Opening {
   FrozenFilesystems filesystems;
   std::vector<std::string> warnings;
-};
-
-/// Undoes the freezes of a session, each in a thread of its own, so that one that does not return holds up nobody.
-/// The threads use what the constructor was given; the process must live until `run` has returned true or exit with
-/// _exit.
-class Thawer {
- public:
-  /// `life_lines` has a descriptor for each filesystem that reports the end of file when the thread that freezes it
-  /// has ended, even if its process was killed; empty if all of them ended long ago. The caller keeps them open.
-  /// `claim` is the state that marks what it works on: `undoing` in the process that freezes, else `thawing`.
-  [[nodiscard]] static Result<Thawer> create(FrozenFilesystems& filesystems, std::vector<int> life_lines,
-                                             FreezeState claim = FreezeState::thawing);
-
-  /// Ends the session and thaws: by levels in reverse, and then what was still being frozen as soon as that is
-  /// settled. Returns true when nothing is left, false when `until` came first; call it again to go on. With
-  /// `take_over` it also redoes what another thawing process has begun, since that one is dead or late. The process
-  /// that freezes does not wait for what another one thaws. Also returns false as soon as `interrupt` is readable.
-  [[nodiscard]] bool run(Deadline until, bool take_over, int interrupt = -1) noexcept;
-
- private:
-  Thawer(FrozenFilesystems& filesystems, std::vector<int> life_lines, FreezeState claim, UniqueFd finished);
-
-  [[nodiscard]] bool waits_for(FreezeState state) const noexcept;
-  void thaw_if_ours(std::size_t i, bool take_over) noexcept;
-  void start(std::size_t i, FreezeState from, FreezeState if_not_frozen) noexcept;
-  [[nodiscard]] bool wait(Deadline until, int interrupt) noexcept;
-
-  FrozenFilesystems* filesystems_;
-  std::vector<int> life_lines_;  ///< -1 from its end of file on.
-  FreezeState claim_;
-  UniqueFd finished_;          ///< An eventfd; counts threads that have returned.
-  std::size_t under_way_ = 0;  ///< Threads that have not.
-  std::vector<bool> mine_;     ///< Those that a thread of ours works on or has finished.
 };
 
 }  // namespace dlm_freeze

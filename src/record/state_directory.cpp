@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "record/state_directory.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <memory>
 #include <utility>
 
 namespace dlm_freeze {
@@ -175,6 +177,16 @@ Result<AtomicFile> StateDirectory::new_record_file(std::string_view slot, std::s
   return file;
 }
 
+void StateDirectory::remove_stale_files() const noexcept {
+  const std::string prefix = std::string(".") + kRecordFile + ".";
+  const int copy = ::openat(fd_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const std::unique_ptr<DIR, decltype(&::closedir)> directory(copy < 0 ? nullptr : ::fdopendir(copy), &::closedir);
+  if (!directory) return;
+  while (const dirent* entry = ::readdir(directory.get())) {  // NOLINT(concurrency-mt-unsafe): a stream of its own.
+    if (std::string_view(entry->d_name).starts_with(prefix)) ::unlinkat(fd_.get(), entry->d_name, 0);
+  }
+}
+
 Result<void> StateDirectory::write_record(const SessionRecord& record) const {
   const std::string text = record.to_json().dump();
   auto file = new_record_file("now", text.size());
@@ -194,13 +206,24 @@ Result<UniqueFd> StateDirectory::listen() const {
   return fd;
 }
 
-Result<UniqueFd> StateDirectory::connect() const {
+Result<UniqueFd> StateDirectory::connect(Deadline deadline) const {
   auto fd = new_socket();
   if (!fd) return fd;
+  // A full queue of connections makes connect(2) wait, for so long (unix(7), SO_SNDTIMEO in socket(7)); 0 is for ever.
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline.remaining()) + std::chrono::milliseconds(1);
+  const timeval patience = {left.count() / 1000, left.count() % 1000 * 1000};
+  ::setsockopt(fd->get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   const int connected = with_address(
       fd_.get(), [&](const sockaddr* address, socklen_t size) { return ::connect(fd->get(), address, size); });
   if (connected != 0) return system_failure("cannot connect to " + path_ + "/" + kSocket, errno);
   return fd;
+}
+
+void StateDirectory::stop_listening() const noexcept { ::unlinkat(fd_.get(), kSocket, 0); }
+
+bool StateDirectory::is_listening(Deadline deadline) const {
+  const auto connection = connect(deadline);
+  return connection || connection.error().errno_value == EAGAIN;
 }
 
 }  // namespace dlm_freeze

@@ -54,12 +54,22 @@ class StateDirectory {
   /// A replacement of the record, made ready; see AtomicFile. The directory must outlive it.
   [[nodiscard]] Result<AtomicFile> new_record_file(std::string_view slot, std::size_t reserve = 0) const;
 
+  /// Removes the replacements that processes which were killed have left. For the holder of the session's lock.
+  void remove_stale_files() const noexcept;
+
   /// Replaces the record now.
   [[nodiscard]] Result<void> write_record(const SessionRecord& record) const;
 
-  /// The watchdog's socket. Errors of `connect`: ENOENT or ECONNREFUSED when nobody listens.
+  /// The watchdog's socket. Errors of `connect`: ENOENT or ECONNREFUSED when nobody listens, EAGAIN when the one who
+  /// does has not taken notice until `deadline`.
   [[nodiscard]] Result<UniqueFd> listen() const;
-  [[nodiscard]] Result<UniqueFd> connect() const;
+  [[nodiscard]] Result<UniqueFd> connect(Deadline deadline) const;
+
+  /// Removes the socket, of a watchdog that cannot stop listening itself.
+  void stop_listening() const noexcept;
+
+  /// Whether a watchdog listens there. One that ends its session does not any more, though it holds the lock.
+  [[nodiscard]] bool is_listening(Deadline deadline) const;
 
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
 

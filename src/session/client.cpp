@@ -8,11 +8,15 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <utility>
 
+#include "base/process.hpp"
+#include "base/text.hpp"
 #include "base/wait.hpp"
 #include "record/history.hpp"
 #include "session/freezer.hpp"
+#include "session/limits.hpp"
 #include "session/message.hpp"
 #include "session/recovery.hpp"
 #include "session/shared_state.hpp"
@@ -22,14 +26,7 @@
 namespace dlm_freeze {
 namespace {
 
-/// How long after the deadline of a stage the watchdog may take to say which database was late, and why.
-constexpr auto kAnswerPatience = std::chrono::milliseconds(150);
-
-Deadline with_patience(Deadline deadline) { return Deadline(deadline.at() + kAnswerPatience); }
-
-Json deadline_body(Deadline deadline) {
-  return Json::Object{{"deadline", Json(deadline.at().time_since_epoch().count())}};
-}
+Deadline with_patience(Deadline deadline) { return Deadline(deadline.at() + limits::kAnswer); }
 
 std::vector<int> numbers_of(const std::vector<UniqueFd>& descriptors) {
   std::vector<int> numbers;
@@ -38,12 +35,17 @@ std::vector<int> numbers_of(const std::vector<UniqueFd>& descriptors) {
   return numbers;
 }
 
-std::string mount_points(const FrozenFilesystems& filesystems, FreezeState state) {
-  std::string list;
+template <typename Predicate>
+std::vector<std::string> mount_points_where(const FrozenFilesystems& filesystems, Predicate predicate) {
+  std::vector<std::string> names;
   for (std::size_t i = 0; i < filesystems.size(); ++i) {
-    if (filesystems.state(i) == state) list += (list.empty() ? "" : ", ") + filesystems[i].mount_point;
+    if (predicate(filesystems.state(i))) names.push_back(filesystems[i].mount_point);
   }
-  return list;
+  return names;
+}
+
+std::string mount_points(const FrozenFilesystems& filesystems, FreezeState state) {
+  return join(mount_points_where(filesystems, [state](FreezeState other) { return other == state; }), ", ");
 }
 
 }  // namespace
@@ -88,11 +90,12 @@ Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline)
   const pid_t freezer = ::fork();
   if (freezer < 0) return system_failure("cannot start the freezer", errno);
   if (freezer == 0) run_freezer(plan.filesystems, plan.rcu, to_freezer->second, life_lines, plan.freezer_lock);
+  plan.freezer_life = open_pidfd(freezer);
   life_lines.clear();
   plan.freezer_lock.reset();
   to_freezer->second.reset();
   // At once: writing back takes longer than all that comes before its end is waited for.
-  if (auto sent = send_message(ends.freezer.get(), {verbs::kSync}); !sent) return tl::unexpected(sent.error());
+  if (auto sent = send_message(ends.freezer.get(), {.verb = Verb::sync}); !sent) return tl::unexpected(sent.error());
 
   const pid_t watchdog = ::fork();
   if (watchdog < 0) return system_failure("cannot start the watchdog", errno);
@@ -101,76 +104,119 @@ Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline)
 
   SessionClient client(plan, std::move(ends));
   client.processes_.watchdog = watchdog;
+  client.watchdog_life_ = open_pidfd(watchdog);
   if (auto ready = client.await(true, false, deadline, "starting the watchdog"); !ready)
     return tl::unexpected(ready.error());
   return client;
 }
 
 Result<void> SessionClient::prepare(Deadline deadline) {
-  if (auto told = tell_watchdog({verbs::kPrepare, deadline_body(deadline)}); !told) return told;
-  auto prepared = await(true, true, with_patience(deadline), "writing back dirty data and preparing the databases");
-  if (!prepared) name_what_hangs(prepared.error(), FreezeState::syncing, "the write-back of");
-  return prepared;
+  if (auto told = tell_watchdog({.verb = Verb::prepare, .deadline = deadline}); !told) return told;
+  const Deadline patience = with_patience(deadline);
+  if (auto prepared = await(true, true, patience, "writing back dirty data and preparing the databases"); !prepared) {
+    if (patience.expired()) name_what_hangs(prepared.error(), FreezeState::syncing, "the write-back of");
+    return prepared;
+  }
+  return check_written();
 }
 
 Result<void> SessionClient::quiesce(Deadline deadline) {
-  if (auto told = tell_watchdog({verbs::kQuiesce, deadline_body(deadline)}); !told) return told;
+  if (auto told = tell_watchdog({.verb = Verb::quiesce, .deadline = deadline}); !told) return told;
   return await(true, false, with_patience(deadline), "quiescing the databases", ErrorKind::not_ready);
 }
 
 Result<void> SessionClient::freeze(Deadline deadline) {
-  if (auto sent = send_message(freezer_.get(), {verbs::kFreeze}); !sent) return sent;
+  if (auto sent = send_message(freezer_.get(), {.verb = Verb::freeze}); !sent) return sent;
   const FrozenFilesystems& filesystems = plan_->filesystems;
   if (auto answered = await(false, true, deadline, "freezing"); !answered) {
-    name_what_hangs(answered.error(), FreezeState::freezing, "the freeze of");
+    if (deadline.expired()) name_what_hangs(answered.error(), FreezeState::freezing, "the freeze of");
     return answered;
   }
   const std::string busy = mount_points(filesystems, FreezeState::busy);
   if (!busy.empty()) {
     return failure(
-        busy + " was frozen by somebody else already and is left as it is; when that is over, repeat pre-script",
+        busy + ": already frozen by another program and left alone; run pre-script again when that has thawed it",
         ErrorKind::already_frozen);
   }
   for (std::size_t i = 0; i < filesystems.size(); ++i) {
-    if (filesystems.state(i) == FreezeState::freeze_failed) {
-      return system_failure("cannot freeze " + filesystems[i].mount_point, filesystems.error(i));
+    const std::string& name = filesystems[i].mount_point;
+    switch (filesystems.state(i)) {
+      case FreezeState::freeze_failed:
+        return system_failure("cannot freeze " + name, filesystems.error(i));
+      case FreezeState::unsupported:
+        notes_.push_back({LogLevel::warn, name + " is not frozen: its filesystem type does not support freezing"});
+        break;
+      case FreezeState::read_only:
+        notes_.push_back({LogLevel::warn, name + " is not frozen: an error has made it read-only; check it with fsck"});
+        break;
+      default:
+        break;
     }
-    if (filesystems.state(i) == FreezeState::unsupported) {
-      notes_.push_back({LogLevel::warn, filesystems[i].mount_point + " is not frozen: its filesystem cannot be"});
-    }
+  }
+  return check_written();
+}
+
+Result<void> SessionClient::check_written() const {
+  const FrozenFilesystems& filesystems = plan_->filesystems;
+  for (std::size_t i = 0; i < filesystems.size(); ++i) {
+    if (filesystems.write_error(i) == 0) continue;
+    return system_failure("data on " + filesystems[i].mount_point +
+                              " could not be written back and is lost; check the device below it (see dmesg)",
+                          filesystems.write_error(i));
   }
   return {};
 }
 
-Result<void> SessionClient::commit(Deadline deadline, const std::vector<std::pair<std::string, double>>& stages,
-                                   const std::vector<LogLine>& held_lines) {
-  Json::Object stage_seconds;
-  for (const auto& [stage, seconds] : stages) stage_seconds.emplace_back(stage, seconds);
-  Json body = Json::Object{{"stage_seconds", stage_seconds}, {"lines", to_json(held_lines)}};
-  if (auto told = tell_watchdog({verbs::kCommit, std::move(body)}); !told) return told;
-  return await(true, false, deadline, "handing over to the watchdog");
+Result<void> SessionClient::commit(Deadline deadline, const StageSeconds& stages, std::vector<LogLine> held_lines) {
+  if (auto told = tell_watchdog({.verb = Verb::commit, .stages = stages, .lines = std::move(held_lines)}); !told)
+    return told;
+  if (auto answered = await(true, false, deadline, "handing over to the watchdog"); !answered) return answered;
+  // The watchdog looks before it answers; what ends the session between its look and its answer is seen here.
+  if (plan_->filesystems.ending()) return failure("the session was ended before it was handed over");
+  return {};
 }
 
-std::vector<std::string> SessionClient::roll_back(Deadline deadline) {
+SessionClient::Leftovers SessionClient::roll_back(Deadline deadline) {
   freezer_.reset();
   // Said, not only shown by the end of file: after a commit whose answer was late, that is how success looks.
-  static_cast<void>(send_message(watchdog_.get(), {verbs::kEnd}));
+  static_cast<void>(send_message(watchdog_.get(), {.verb = Verb::end}));
   ::shutdown(watchdog_.get(), SHUT_WR);
-  // Answers may still come; the end of file says that watchdog and sentinel are gone.
+  const FrozenFilesystems& filesystems = plan_->filesystems;
+  // A watchdog that works writes `ending` at once. One that does not is killed, whereupon the sentinel sees to it;
+  // where nobody does, this process thaws.
+  Deadline patience = Deadline::in(limits::kBeginEnd);
+  bool is_killed = false;
   bool gone = false;
-  for (bool over = false; !over;) {
-    if (!wait_readable(watchdog_.get(), deadline)) break;
+  // Answers may still come; the end of file says that watchdog and sentinel are gone.
+  for (bool over = false; !over && !deadline.expired();) {
+    const bool is_begun = filesystems.ending();
+    if (!wait_readable(watchdog_.get(), is_begun ? deadline : deadline.or_earlier(patience))) {
+      if (is_begun || filesystems.ending()) continue;
+      if (is_killed) {
+        thaw_for(deadline);
+      } else {
+        send_signal(watchdog_life_, SIGKILL);
+        is_killed = true;
+        patience = Deadline::in(limits::kKill);
+      }
+      continue;
+    }
     const auto message = receive_message(watchdog_.get());
     gone = !message || !*message;
-    over = gone || (*message)->verb == verbs::kStuck;
+    over = gone || (*message)->verb == Verb::stuck || filesystems.over();
   }
-  if (gone && !plan_->filesystems.over()) stand_in(deadline);
-  std::vector<std::string> left;
-  const FrozenFilesystems& filesystems = plan_->filesystems;
-  for (std::size_t i = 0; i < filesystems.size(); ++i) {
-    if (may_be_frozen(filesystems.state(i))) left.push_back(filesystems[i].mount_point);
+  if (gone && !filesystems.over()) stand_in(deadline);
+  Leftovers left{mount_points_where(filesystems, may_be_frozen), {}};
+  for (std::size_t i = 0; i < plan_->quiescers.size(); ++i) {
+    if (session_->is_quiesced(i)) left.quiesced.push_back(plan_->quiescers[i].config.name);
   }
   return left;
+}
+
+void SessionClient::thaw_for(Deadline deadline) {
+  send_signal(plan_->freezer_life, SIGCONT);
+  static_cast<void>(thaw_in_process(plan_->filesystems, numbers_of(life_lines_), deadline));
+  plan_->rcu.end();
 }
 
 /// Watchdog and sentinel were killed: this process does their work.
@@ -199,8 +245,9 @@ Result<void> SessionClient::await(bool watchdog, bool freezer, Deadline deadline
     const int count = ::poll(events.data(), events.size(), deadline.poll_timeout());
     if (count < 0 && errno == EINTR) continue;
     if (count == 0)
-      return failure("the time budget ran out while " + std::string(what) + "; raise --timeout if that is normal here",
-                     late);
+      return failure(
+          "the time budget ran out while " + std::string(what) + "; raise timeout_seconds if that is normal here",
+          late);
     if (events[0].revents != 0) {
       if (auto answer = take_answer(); !answer) return answer;
       watchdog = false;
@@ -208,6 +255,7 @@ Result<void> SessionClient::await(bool watchdog, bool freezer, Deadline deadline
     if (events[1].revents != 0) {
       const auto message = receive_message(freezer_.get());
       if (!message || !*message) return failure("the freezer died while " + std::string(what));
+      if ((*message)->verb == Verb::failed) return tl::unexpected((*message)->error);
       freezer = false;
     }
   }
@@ -225,27 +273,24 @@ Result<void> SessionClient::take_answer() {
   const auto message = receive_message(watchdog_.get());
   if (!message) return tl::unexpected(message.error());
   if (!*message) return failure("the watchdog was lost");
-  for (LogLine& note : lines_from_json((*message)->body.find("notes"))) notes_.push_back(std::move(note));
-  if (const Json* sentinel = (*message)->body.find("sentinel");
-      sentinel != nullptr && sentinel->as_integer() != nullptr)
-    processes_.sentinel = static_cast<pid_t>(*sentinel->as_integer());
-  if ((*message)->verb == verbs::kDone) return {};
-  const Json* error = (*message)->body.find("error");
-  return tl::unexpected(error != nullptr ? error_from_json(*error)
-                                         : Error{ErrorKind::failed, "the watchdog gave no reason", 0});
+  notes_.insert(notes_.end(), (*message)->lines.begin(), (*message)->lines.end());
+  if ((*message)->sentinel > 0) processes_.sentinel = (*message)->sentinel;
+  if ((*message)->verb == Verb::done) return {};
+  return tl::unexpected((*message)->error);
 }
 
 EndRequest ask_to_end(const StateDirectory& state, const std::string& execution_id, Deadline deadline) {
-  const auto connection = state.connect();
+  const auto connection = state.connect(deadline);
   if (!connection) return EndRequest::not_heard;
-  if (!send_message(connection->get(), {verbs::kEnd, Json::Object{{"execution_id", execution_id}}}))
-    return EndRequest::not_heard;
-  for (;;) {
-    if (!wait_readable(connection->get(), deadline)) return EndRequest::heard;
+  if (!send_message(connection->get(), {.verb = Verb::end, .execution_id = execution_id})) return EndRequest::not_heard;
+  while (wait_readable(connection->get(), deadline)) {
     const auto message = receive_message(connection->get());
-    if (!message || !*message) return EndRequest::heard;
-    if ((*message)->verb == verbs::kStuck) return EndRequest::stuck;
+    if (!message || !*message) break;
+    if ((*message)->verb == Verb::stuck) return EndRequest::stuck;
+    // What comes now is the history, for whoever reads that next.
+    deadline = deadline.or_earlier(Deadline::in(limits::kHistory));
   }
+  return EndRequest::heard;
 }
 
 }  // namespace dlm_freeze

@@ -48,12 +48,17 @@ class SessionClient {
 
   /// Makes the session last until post-script or the deadline. `stages` and `held_lines` are for the record and, after
   /// the thaw, the host's log.
-  [[nodiscard]] Result<void> commit(Deadline deadline, const std::vector<std::pair<std::string, double>>& stages,
-                                    const std::vector<LogLine>& held_lines);
+  [[nodiscard]] Result<void> commit(Deadline deadline, const StageSeconds& stages, std::vector<LogLine> held_lines);
 
-  /// Undoes everything and waits for it until `deadline`. Gives the mount points that are not thawed by then; the
-  /// watchdog goes on with them.
-  [[nodiscard]] std::vector<std::string> roll_back(Deadline deadline);
+  /// What is not undone when pre-script has to answer; the other processes go on with it.
+  struct Leftovers {
+    std::vector<std::string> frozen;    ///< Mount points that are not thawed.
+    std::vector<std::string> quiesced;  ///< Databases that are not released.
+  };
+
+  /// Undoes everything and waits for it until `deadline`. Where the watchdog does not begin to, because it is stopped
+  /// or hangs in the kernel, this process thaws.
+  [[nodiscard]] Leftovers roll_back(Deadline deadline);
 
   /// What the databases had to say since the last call.
   [[nodiscard]] std::vector<LogLine> take_notes() { return std::exchange(notes_, {}); }
@@ -69,11 +74,15 @@ class SessionClient {
   [[nodiscard]] Result<void> take_answer();
   /// Adds to `error` the mount points, if any, on which `call` ("the freeze of") has not returned.
   void name_what_hangs(Error& error, FreezeState state, std::string_view call) const;
+  /// Fails where something that was written to one of them is lost.
+  [[nodiscard]] Result<void> check_written() const;
+  void thaw_for(Deadline deadline);
   void stand_in(Deadline deadline);
 
   SessionPlan* plan_;
   std::unique_ptr<SessionState> session_;
   UniqueFd watchdog_;
+  UniqueFd watchdog_life_;  ///< A pidfd.
   UniqueFd freezer_;
   std::vector<UniqueFd> life_lines_;
   std::vector<LogLine> notes_;
@@ -82,7 +91,7 @@ class SessionClient {
 
 /// What became of a request to end the session.
 enum class EndRequest {
-  not_heard,  ///< No watchdog listens: there is none, or only its sentinel is left.
+  not_heard,  ///< No watchdog listens: there is none, it is ending the session, or only its sentinel is left.
   heard,      ///< The watchdog has done it, or is gone.
   stuck,      ///< Done, but for a filesystem whose thaw does not return.
 };

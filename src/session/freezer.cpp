@@ -3,17 +3,18 @@
 
 #include <poll.h>
 #include <sched.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <array>
-#include <cstdint>
 #include <utility>
 #include <vector>
 
 #include "base/process.hpp"
 #include "dlm_freeze/base/thread.hpp"
+#include "fs/freezing.hpp"
+#include "fs/thawer.hpp"
 #include "record/state_directory.hpp"
+#include "session/limits.hpp"
 #include "session/message.hpp"
 
 namespace dlm_freeze {
@@ -22,36 +23,62 @@ namespace {
 /// Gives the calling thread descriptors of its own and takes all others away: a thread that is killed while another
 /// one hangs in the kernel then closes its life line at once, not with the last of them.
 void keep_own(std::vector<int> descriptors) noexcept {
-  if (::gettid() == ::getpid()) return;  // No thread could be had for it.
   if (::unshare(CLONE_FILES) == 0) close_all_but(std::move(descriptors));
 }
 
-/// Freezes and answers; if pre-script is gone before the answer, undoes it, for perhaps nobody else is left to do so.
-void freeze(FrozenFilesystems& filesystems, ExpeditedRcu& rcu, int channel, const std::vector<UniqueFd>& life_lines,
-            int lock) {
-  // Held elsewhere only by the freezer of an earlier session that hangs in the kernel: without an answer, pre-script
-  // finds this one gone.
-  if (!StateDirectory::take(lock)) return;
-  const UniqueFd finished(::eventfd(0, EFD_CLOEXEC));
-  rcu.begin();
-  run_detached([&] {
-    filesystems.freeze_all([&](std::size_t i) { keep_own({filesystems[i].fd.get(), life_lines[i].get(), lock}); });
-    const std::uint64_t one = 1;
-    static_cast<void>(!::write(finished.get(), &one, sizeof one));
-  });
-  std::array<pollfd, 2> events = {pollfd{finished.get(), POLLIN, 0}, pollfd{channel, POLLIN, 0}};
-  while (::poll(events.data(), events.size(), -1) < 0) {
+class Freezer {
+ public:
+  Freezer(Freezing freezing, Thawer thawer, ExpeditedRcu& rcu, int channel, int lock)
+      : freezing_(std::move(freezing)), thawer_(std::move(thawer)), rcu_(rcu), channel_(channel), lock_(lock) {}
+
+  [[noreturn]] void run() {
+    for (;;) {
+      const auto request = receive_message(channel_);
+      if (!request || !*request) ::_exit(0);
+      if ((*request)->verb == Verb::sync) {
+        freezing_.begin_sync();
+        if (!calls_return()) ::_exit(0);
+        answer();
+      } else if ((*request)->verb == Verb::freeze) {
+        freeze();
+        ::_exit(0);
+      }
+    }
   }
-  rcu.end();
-  const bool finished_all = events[0].revents != 0;
-  // Before the answer: from then on the next session may come, faster than this process and its threads end.
-  if (finished_all) StateDirectory::release(lock);
-  if (finished_all && send_message(channel, {verbs::kDone})) return;
-  const std::vector<int> lives(filesystems.size(), finished.get());
-  auto thawer = Thawer::create(filesystems, lives, FreezeState::undoing);
-  while (thawer && !thawer->run(Deadline::in(std::chrono::hours(1)), false)) {
+
+ private:
+  /// Freezes and answers; if pre-script is gone before the answer, undoes it, for perhaps nobody else is left to do so.
+  void freeze() {
+    // Held elsewhere only by the freezer of an earlier session that hangs in the kernel: without an answer, pre-script
+    // finds this one gone.
+    if (!StateDirectory::take(lock_)) return;
+    rcu_.begin();
+    bool is_heard = true;
+    while (is_heard && freezing_.begin_level()) is_heard = calls_return();
+    rcu_.end();
+    // Before the answer: from then on the next session may come, faster than this process and its threads end.
+    if (is_heard) StateDirectory::release(lock_);
+    if (is_heard && answer()) return;
+    while (!thawer_.run(Deadline::in(limits::kForever))) {
+    }
   }
-}
+
+  /// Waits for the calls that were begun. False when pre-script is gone before.
+  [[nodiscard]] bool calls_return() const {
+    std::array<pollfd, 2> events = {pollfd{freezing_.fd(), POLLIN, 0}, pollfd{channel_, POLLIN, 0}};
+    while (::poll(events.data(), events.size(), -1) < 0) {
+    }
+    return events[0].revents != 0;
+  }
+
+  bool answer() { return send_message(channel_, {.verb = Verb::done}).has_value(); }
+
+  Freezing freezing_;
+  Thawer thawer_;
+  ExpeditedRcu& rcu_;
+  int channel_;
+  int lock_;
+};
 
 }  // namespace
 
@@ -62,17 +89,19 @@ void run_freezer(FrozenFilesystems& filesystems, ExpeditedRcu& rcu, const Unique
   for (std::size_t i = 0; i < filesystems.size(); ++i) keep.push_back(filesystems[i].fd.get());
   become_background("dlm-freezer", std::move(keep));
   use_small_thread_stacks();
-  for (;;) {
-    const auto request = receive_message(channel.get());
-    if (!request || !*request) ::_exit(0);
-    if ((*request)->verb == verbs::kSync) {
-      filesystems.sync_all();
-      static_cast<void>(send_message(channel.get(), {verbs::kDone}));
-    } else if ((*request)->verb == verbs::kFreeze) {
-      freeze(filesystems, rcu, channel.get(), life_lines, lock.get());
-      ::_exit(0);
-    }
-  }
+  // The first message that pre-script gets instead of an answer is why there is none.
+  const auto fail = [&](const Error& error) {
+    static_cast<void>(send_message(channel.get(), {.verb = Verb::failed, .error = error}));
+    ::_exit(1);
+  };
+  auto freezing = Freezing::create(filesystems, [&](std::size_t i, int event) {
+    keep_own({filesystems[i].fd.get(), life_lines[i].get(), lock.get(), event});
+  });
+  if (!freezing) fail(freezing.error());
+  const std::vector<int> all_returned(filesystems.size(), freezing->fd());
+  auto thawer = Thawer::create(filesystems, all_returned, Thawer::Role::freezer);
+  if (!thawer) fail(thawer.error());
+  Freezer(std::move(*freezing), std::move(*thawer), rcu, channel.get(), lock.get()).run();
 }
 
 }  // namespace dlm_freeze

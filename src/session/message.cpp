@@ -5,8 +5,87 @@
 
 #include <array>
 #include <cerrno>
+#include <cstring>
+#include <string_view>
+#include <type_traits>
 
 namespace dlm_freeze {
+namespace {
+
+constexpr std::uint32_t kVersion = 0x444C4D02;  // Another one whenever Head or what follows it changes.
+
+/// The part of a message that has one size. The texts follow, each a TextHead and its bytes: the error's, the
+/// execution's, the lines.
+struct Head {
+  std::uint32_t version = kVersion;
+  Verb verb{};
+  ErrorKind error_kind{};
+  std::int32_t error_number = 0;
+  std::int64_t deadline = 0;
+  std::int64_t sentinel = 0;
+  StageSeconds stages{};
+};
+struct TextHead {
+  LogLevel level{};  ///< Of a line.
+  std::uint32_t size = 0;
+};
+static_assert(std::is_trivially_copyable_v<Head> && std::is_trivially_copyable_v<TextHead>);
+
+template <typename Part>
+void append(std::string& bytes, const Part& part) {
+  bytes.append(reinterpret_cast<const char*>(&part), sizeof part);
+}
+
+void append_text(std::string& bytes, LogLevel level, const std::string& text) {
+  append(bytes, TextHead{level, static_cast<std::uint32_t>(text.size())});
+  bytes += text;
+}
+
+/// Takes a part from the front of `bytes`; false when they are too short.
+template <typename Part>
+bool take(std::string_view& bytes, Part& part) {
+  if (bytes.size() < sizeof part) return false;
+  std::memcpy(&part, bytes.data(), sizeof part);
+  bytes.remove_prefix(sizeof part);
+  return true;
+}
+
+bool take_text(std::string_view& bytes, LogLine& line) {
+  TextHead head;
+  if (!take(bytes, head) || head.size > bytes.size()) return false;
+  line = {head.level, std::string(bytes.substr(0, head.size))};
+  bytes.remove_prefix(head.size);
+  return true;
+}
+
+std::string to_bytes(const Message& message) {
+  std::string bytes;
+  append(bytes, Head{kVersion, message.verb, message.error.kind, message.error.errno_value,
+                     message.deadline.at().time_since_epoch().count(), message.sentinel, message.stages});
+  append_text(bytes, LogLevel::error, message.error.message);
+  append_text(bytes, LogLevel::info, message.execution_id);
+  for (const LogLine& line : message.lines) append_text(bytes, line.level, line.text);
+  return bytes;
+}
+
+Result<Message> from_bytes(std::string_view bytes) {
+  Head head;
+  LogLine error;
+  LogLine execution_id;
+  if (!take(bytes, head) || head.version != kVersion || !take_text(bytes, error) || !take_text(bytes, execution_id))
+    return failure("received something that is no message of this version of dlm-freeze");
+  Message message{.verb = head.verb,
+                  .deadline = Deadline(BootClock::time_point(BootClock::duration(head.deadline))),
+                  .sentinel = static_cast<pid_t>(head.sentinel),
+                  .stages = head.stages,
+                  .error = {head.error_kind, std::move(error.text), head.error_number},
+                  .execution_id = std::move(execution_id.text),
+                  .lines = {}};
+  for (LogLine line; take_text(bytes, line);) message.lines.push_back(std::move(line));
+  return message;
+}
+
+}  // namespace
 
 Result<std::pair<UniqueFd, UniqueFd>> message_channel() {
   std::array<int, 2> ends{};
@@ -17,15 +96,15 @@ Result<std::pair<UniqueFd, UniqueFd>> message_channel() {
 }
 
 Result<void> send_message(int fd, const Message& message) {
-  const std::string text = Json(Json::Object{{"verb", message.verb}, {"body", message.body}}).dump();
+  const std::string bytes = to_bytes(message);
   for (;;) {
-    if (::send(fd, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return {};
-    if (errno != EINTR) return system_failure("cannot send '" + message.verb + "'", errno);
+    if (::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return {};
+    if (errno != EINTR) return system_failure("cannot send a message to another process of the session", errno);
   }
 }
 
 Result<std::optional<Message>> receive_message(int fd) {
-  std::string text;
+  std::string bytes;
   for (;;) {
     const ssize_t size = ::recv(fd, nullptr, 0, MSG_PEEK | MSG_TRUNC);
     // A peer that ended with messages of ours unread resets the connection. That is reported once, before what the peer
@@ -33,50 +112,12 @@ Result<std::optional<Message>> receive_message(int fd) {
     if (size < 0 && (errno == EINTR || errno == ECONNRESET)) continue;
     if (size == 0) return std::nullopt;
     if (size < 0) return system_failure("cannot receive a message", errno);
-    text.resize(static_cast<std::size_t>(size));
-    if (::recv(fd, text.data(), text.size(), 0) == size) break;
+    bytes.resize(static_cast<std::size_t>(size));
+    if (::recv(fd, bytes.data(), bytes.size(), 0) == size) break;
   }
-  const auto json = Json::parse(text);
-  if (!json) return tl::unexpected(json.error());
-  const Json* verb = json->find("verb");
-  const Json* body = json->find("body");
-  if (verb == nullptr || verb->as_string() == nullptr || body == nullptr)
-    return failure("received something that is no message");
-  return Message{*verb->as_string(), *body};
-}
-
-Json to_json(const Error& error) {
-  return Json::Object{
-      {"kind", static_cast<std::int64_t>(error.kind)}, {"message", error.message}, {"errno", error.errno_value}};
-}
-
-Error error_from_json(const Json& json) {
-  const Json* kind = json.find("kind");
-  const Json* message = json.find("message");
-  Error error;
-  error.message = "no reason was given";
-  if (kind != nullptr && kind->as_integer() != nullptr) error.kind = static_cast<ErrorKind>(*kind->as_integer());
-  if (message != nullptr && message->as_string() != nullptr) error.message = *message->as_string();
-  return error;
-}
-
-Json to_json(const std::vector<LogLine>& lines) {
-  Json::Array array;
-  for (const LogLine& line : lines) array.push_back(Json::Array{static_cast<int>(line.level), line.text});
-  return array;
-}
-
-std::vector<LogLine> lines_from_json(const Json* json) {
-  std::vector<LogLine> lines;
-  if (json == nullptr || json->as_array() == nullptr) return lines;
-  for (const Json& element : *json->as_array()) {
-    const Json::Array* pair = element.as_array();
-    if (pair == nullptr || pair->size() != 2) continue;
-    const std::int64_t* level = (*pair)[0].as_integer();
-    const std::string* text = (*pair)[1].as_string();
-    if (level != nullptr && text != nullptr) lines.push_back({static_cast<LogLevel>(*level), *text});
-  }
-  return lines;
+  auto message = from_bytes(bytes);
+  if (!message) return tl::unexpected(message.error());
+  return std::optional(std::move(*message));
 }
 
 }  // namespace dlm_freeze

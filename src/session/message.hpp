@@ -1,37 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sys/types.h>
+
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "dlm_freeze/base/deadline.hpp"
 #include "dlm_freeze/base/error.hpp"
-#include "dlm_freeze/base/json.hpp"
 #include "dlm_freeze/base/log.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
+#include "session/plan.hpp"
 
 namespace dlm_freeze {
 
-// What the processes of a session say to each other, and to post-script: one JSON document a packet on SEQPACKET
-// sockets, {"verb": ..., "body": {...}}. All of them are the same program, mostly the same process image.
-
-struct Message {
-  std::string verb;
-  Json body = Json::Object();
+enum class Verb : std::uint32_t {
+  prepare,  ///< pre-script to the watchdog.
+  quiesce,  ///< pre-script to the watchdog.
+  commit,   ///< pre-script to the watchdog.
+  sync,     ///< pre-script to the freezer.
+  freeze,   ///< pre-script to the freezer.
+  end,      ///< post-script to the watchdog; pre-script to the watchdog: roll back.
+  done,     ///< The answer when it went well.
+  failed,   ///< The answer when it did not.
+  stuck,    ///< The watchdog to both: a thaw does not return; do not wait for it.
 };
 
-namespace verbs {
-inline constexpr const char* kPrepare = "prepare";  // P to W
-inline constexpr const char* kQuiesce = "quiesce";  // P to W
-inline constexpr const char* kCommit = "commit";    // P to W
-inline constexpr const char* kSync = "sync";        // P to F
-inline constexpr const char* kFreeze = "freeze";    // P to F
-inline constexpr const char* kEnd = "end";          // post-script to W; P to W: roll back
-inline constexpr const char* kDone = "done";        // the answer when it went well
-inline constexpr const char* kFailed = "failed";    // the answer when it did not
-inline constexpr const char* kStuck = "stuck";  // W to P and post-script: a thaw does not return; do not wait for it
-}  // namespace verbs
+/// What the processes of a session say to each other, and post-script to the watchdog. All are the same program, so it
+/// travels as it lies in memory; a message of another version of the program is refused.
+struct Message {
+  Verb verb = Verb::done;
+  Deadline deadline{BootClock::time_point()};  ///< prepare, quiesce: of the stage.
+  pid_t sentinel = -1;                         ///< done, once the session is set up.
+  StageSeconds stages{};                       ///< commit.
+  Error error{};                               ///< failed.
+  std::string execution_id{};                  ///< end, of post-script.
+  std::vector<LogLine>
+      lines{};  ///< done, failed: what the databases had to say. commit: what waits for the host's log.
+};
 
 /// Two connected ends.
 [[nodiscard]] Result<std::pair<UniqueFd, UniqueFd>> message_channel();
@@ -41,10 +50,5 @@ inline constexpr const char* kStuck = "stuck";  // W to P and post-script: a tha
 
 /// The next message; nothing at the end of file. Blocks.
 [[nodiscard]] Result<std::optional<Message>> receive_message(int fd);
-
-[[nodiscard]] Json to_json(const Error& error);
-[[nodiscard]] Error error_from_json(const Json& json);
-[[nodiscard]] Json to_json(const std::vector<LogLine>& lines);
-[[nodiscard]] std::vector<LogLine> lines_from_json(const Json* json);
 
 }  // namespace dlm_freeze

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -23,6 +24,10 @@ struct PlannedQuiescer {
   std::unique_ptr<Quiescer> quiescer;
 };
 
+/// The stages of pre-script, in their order, and how many seconds each took.
+inline constexpr std::array kStages = {"plan", "start", "prepare", "quiesce", "freeze"};
+using StageSeconds = std::array<double, kStages.size()>;
+
 /// Makes the place in the host's log where a process writes.
 using SyslogFactory = std::function<std::unique_ptr<LogOutput>()>;
 
@@ -30,7 +35,8 @@ using SyslogFactory = std::function<std::unique_ptr<LogOutput>()>;
 struct SessionPlan {
   const StateDirectory* state = nullptr;
   UniqueFd lock;
-  UniqueFd freezer_lock;  ///< Open, to be taken by the freezer.
+  UniqueFd freezer_lock;    ///< Open, to be taken by the freezer.
+  UniqueFd freezer_life{};  ///< A pidfd of the freezer, once that has been forked; empty where there are none.
   FrozenFilesystems filesystems;
   ExpeditedRcu rcu;
   std::vector<PlannedQuiescer> quiescers;

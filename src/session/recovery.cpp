@@ -6,13 +6,16 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <utility>
 #include <vector>
 
+#include "base/process.hpp"
 #include "base/text.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "fs/freeze_plan.hpp"
 #include "fs/mount_table.hpp"
+#include "session/limits.hpp"
 #include "session/thaw_process.hpp"
 
 namespace dlm_freeze {
@@ -64,12 +67,9 @@ Result<void> recover(const QuiescerType& type, const QuiescerRecord& record, con
                      Deadline deadline) {
   auto quiescer = type.create(record.config);
   if (!quiescer) return tl::unexpected(quiescer.error());
-  StageContext context{deadline, -1, execution_id, nullptr, {}};
+  StageContext context{.deadline = deadline, .execution_id = execution_id};
   return (*quiescer)->recover(context, record.facts);
 }
-
-constexpr auto kThawPatience = std::chrono::milliseconds(300);
-constexpr auto kReleaseTimeout = std::chrono::seconds(30);
 
 /// What the watchdog recorded last, or what this process knows itself.
 SessionRecord last_record(const SessionPlan& plan, const SessionState& session) {
@@ -85,7 +85,7 @@ void release_leftovers(const SessionPlan& plan, SessionState& session) {
   // What the watchdog had done since it wrote the record is shared.
   for (std::size_t i = 0; i < quiescers.size(); ++i) quiescers[i].quiesced = session.is_quiesced(i);
   const auto type_of = [&](std::size_t i) -> Result<const QuiescerType*> { return plan.quiescers[i].type; };
-  recover_quiescers(session.record, type_of, Deadline::in(kReleaseTimeout));
+  recover_quiescers(session.record, type_of, Deadline::in(limits::kRelease));
   for (std::size_t i = 0; i < quiescers.size(); ++i) session.set_quiesced(i, quiescers[i].quiesced);
 }
 
@@ -105,7 +105,7 @@ void note_problems(SessionRecord& record, const FrozenFilesystems& filesystems) 
     const std::string& name = filesystems[i].mount_point;
     const FreezeState state = filesystems.state(i);
     if (state == FreezeState::lost) {
-      record.problems.push_back(name + " was thawed by somebody else while it was held");
+      record.problems.push_back(name + " was thawed by another program while it was held");
     } else if (state == FreezeState::thaw_failed) {
       record.problems.push_back(name + " could not be thawed: " + errno_text(filesystems.error(i)) +
                                 "; try fsfreeze --unfreeze " + name);
@@ -144,8 +144,8 @@ void recover_orphan(const StateDirectory& state, SessionRecord& record, Quiescer
                     FreezeControl& control, Deadline deadline) {
   mark_lost(record, SessionEnd::watchdog_lost);
   // A freezer that lives finds everybody gone and undoes its work itself; one that hangs is not waited for.
-  constexpr auto kFreezerPatience = std::chrono::milliseconds(300);
-  auto freezer = state.lock_by(StateDirectory::Lock::freezer, deadline.or_earlier(Deadline::in(kFreezerPatience)));
+  auto freezer =
+      state.lock_by(StateDirectory::Lock::freezer, deadline.or_earlier(Deadline::in(limits::kOrphanedFreezer)));
   thaw(record, freezer && *freezer, control, deadline);
   if (freezer && !*freezer) {
     freezer = state.lock_by(StateDirectory::Lock::freezer, deadline);
@@ -160,12 +160,17 @@ void recover_orphan(const StateDirectory& state, SessionRecord& record, Quiescer
 
 void take_over(SessionPlan& plan, SessionState& session, const std::function<bool(Deadline)>& thaw, Deadline until,
                SessionEnd end) {
-  const bool finished = thaw(until.or_earlier(Deadline::in(kThawPatience)));
+  plan.filesystems.end();
+  send_signal(plan.freezer_life, SIGCONT);  // As the watchdog does.
+  const bool finished = thaw(until.or_earlier(Deadline::in(limits::kSuccessorThaw)));
   plan.rcu.end();
   session.record = last_record(plan, session);
   mark_lost(session.record, end);
   release_leftovers(plan, session);
-  if (!finished) static_cast<void>(thaw(until));
+  if (!finished && !thaw(until.or_earlier(Deadline::in(limits::kFreezerHang)))) {
+    send_signal(plan.freezer_life, SIGKILL);
+    static_cast<void>(thaw(until));
+  }
   note_problems(session.record, plan.filesystems);
 }
 

@@ -4,90 +4,150 @@
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <csignal>
 #include <cstdint>
 #include <utility>
 #include <vector>
 
 #include "base/process.hpp"
+#include "base/wait.hpp"
+#include "fs/thawer.hpp"
 #include "record/history.hpp"
+#include "session/limits.hpp"
 #include "session/recovery.hpp"
 
 namespace dlm_freeze {
 namespace {
 
-/// How long after the deadline a working watchdog has thawed, and how long after that it has released the databases.
-constexpr auto kThawGrace = std::chrono::seconds(1);
-constexpr auto kReleaseGrace = std::chrono::seconds(60);
-constexpr auto kForever = std::chrono::hours(24 * 365);
+class Sentinel {
+ public:
+  Sentinel(SessionPlan& plan, SessionState& session, const SentinelDuty& duty, Thawer thawer)
+      : plan_(plan),
+        session_(session),
+        duty_(duty),
+        thawer_(std::move(thawer)),
+        watchdog_life_(open_pidfd(duty.watchdog)),
+        alarm_(duty.deadline.at() + limits::kThawGrace) {}
 
-/// The watchdog is dead: does what it would have done.
-[[noreturn]] void replace_watchdog(SessionPlan& plan, SessionState& session, Thawer& thawer, AtomicFile& record_file,
-                                   SessionEnd end) {
-  const auto thaw = [&](Deadline until) { return thawer.run(until, true); };
-  take_over(plan, session, thaw, Deadline::in(kForever), end);
-  static_cast<void>(record_file.commit(session.text(plan)));
-  plan.filesystems.set_over();
-  Log log(nullptr, plan.syslog ? plan.syslog() : nullptr);
-  log.error("the watchdog of session " + plan.execution_id + " died; the sentinel has thawed its filesystems");
-  plan.lock.reset();
-  static_cast<void>(remember(session.record));
-  ::_exit(0);
-}
+  [[nodiscard]] bool set_up() {
+    sigset_t death;
+    ::sigemptyset(&death);
+    ::sigaddset(&death, SIGUSR1);
+    signals_ = UniqueFd(::signalfd(-1, &death, SFD_CLOEXEC | SFD_NONBLOCK));
+    auto timer = new_timer(alarm_);
+    if (!timer) return false;
+    timer_ = std::move(*timer);
+    lock_memory();
+    // Sent by the kernel when the watchdog's main thread ends, even while another of its threads is stuck there.
+    return signals_ && ::prctl(PR_SET_PDEATHSIG, SIGUSR1) == 0;
+  }
+
+  [[noreturn]] void run() {
+    for (;;) {
+      if (plan_.filesystems.over()) {
+        StateDirectory::release(plan_.lock.get());
+        ::_exit(0);
+      }
+      // While another thread of a killed watchdog is stuck, this process is still that one's child: the signal tells.
+      if (is_dead_ || ::getppid() != duty_.watchdog) {
+        replace_watchdog(is_late_ ? SessionEnd::auto_thawed : SessionEnd::watchdog_lost);
+      }
+      wait_for_signal();
+      if (alarm_.expired()) on_alarm();
+    }
+  }
+
+ private:
+  void wait_for_signal() {
+    std::array<pollfd, 2> events = {pollfd{signals_.get(), POLLIN, 0}, pollfd{timer_.get(), POLLIN, 0}};
+    if (::poll(events.data(), events.size(), -1) < 0) return;
+    signalfd_siginfo info{};
+    if (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+      is_dead_ = is_dead_ || info.ssi_pid == static_cast<std::uint32_t>(duty_.watchdog);
+    }
+  }
+
+  void on_alarm() {
+    if (is_killed_) {
+      // It hangs in the kernel, where no signal reaches it. Should it come back, it dies before its next instruction.
+      replace_watchdog(SessionEnd::auto_thawed);
+    }
+    const bool is_thawed = plan_.filesystems.ending() && !plan_.filesystems.any([](FreezeState state) {
+      return state == FreezeState::frozen || state == FreezeState::thawing || state == FreezeState::thaw_failed;
+    });
+    if (is_thawed && !is_late_) {
+      set_alarm(limits::kReleaseGrace);
+    } else {
+      // One that is stopped or stuck has to be dead before its work is done for it: it could still answer that all is
+      // well.
+      kill_watchdog();
+      is_killed_ = true;
+      set_alarm(limits::kKill);
+    }
+    is_late_ = true;
+  }
+
+  void set_alarm(BootClock::duration span) {
+    alarm_ = Deadline::in(span);
+    set_timer(timer_.get(), alarm_);
+  }
+
+  void kill_watchdog() const {
+    if (watchdog_life_) {
+      send_signal(watchdog_life_, SIGKILL);
+    } else if (::getppid() == duty_.watchdog) {
+      ::kill(duty_.watchdog, SIGKILL);
+    }
+  }
+
+  /// Does what the watchdog would have done.
+  [[noreturn]] void replace_watchdog(SessionEnd end) {
+    const auto thaw = [&](Deadline until) { return thawer_.run(until); };
+    take_over(plan_, session_, thaw, Deadline::in(limits::kForever), end);
+    // The directory's own lock decides: a rename by a watchdog that hangs comes before this, or finds nothing.
+    for (AtomicFile* file : duty_.watchdogs_files) file->discard();
+    plan_.state->stop_listening();
+    static_cast<void>(duty_.record_file.commit(session_.text(plan_)));
+    plan_.filesystems.set_over();
+    StateDirectory::release(plan_.lock.get());  // Also for a watchdog that hangs and never lets go of it.
+    Log log(nullptr, plan_.syslog ? plan_.syslog() : nullptr);
+    log.error("the watchdog of session " + plan_.execution_id +
+              " died or hung; the sentinel has thawed its filesystems");
+    static_cast<void>(remember(session_.record));
+    ::_exit(0);
+  }
+
+  SessionPlan& plan_;
+  SessionState& session_;
+  const SentinelDuty& duty_;
+  Thawer thawer_;
+  UniqueFd watchdog_life_;  ///< A pidfd.
+  UniqueFd signals_;
+  UniqueFd timer_;
+  Deadline alarm_;          ///< When to look again.
+  bool is_late_ = false;    ///< The deadline has passed.
+  bool is_killed_ = false;  ///< The watchdog, by this process.
+  bool is_dead_ = false;    ///< It is gone.
+};
 
 }  // namespace
 
-void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Deadline deadline, int channel,
-                  const std::vector<int>& life_lines, AtomicFile& record_file) {
-  std::vector<int> keep = life_lines;
-  keep.insert(keep.end(), {channel, plan.lock.get(), plan.state->fd(), record_file.fd(), plan.rcu.fd()});
+void run_sentinel(SessionPlan& plan, SessionState& session, const SentinelDuty& duty) {
+  std::vector<int> keep = duty.life_lines;
+  keep.insert(keep.end(), {duty.channel, duty.ready, plan.lock.get(), plan.state->fd(), duty.record_file.fd(),
+                           plan.rcu.fd(), plan.freezer_life.get()});
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) keep.push_back(plan.filesystems[i].fd.get());
   stay_background("dlm-sentinel", std::move(keep));
 
-  sigset_t death;
-  ::sigemptyset(&death);
-  ::sigaddset(&death, SIGUSR1);
-  const UniqueFd signals(::signalfd(-1, &death, SFD_CLOEXEC | SFD_NONBLOCK));
-  auto timer_or_error = new_timer(Deadline(deadline.at() + kThawGrace));
-  auto thawer = Thawer::create(plan.filesystems, life_lines);
-  if (!signals || !timer_or_error || !thawer) ::_exit(1);
-  UniqueFd timer = std::move(*timer_or_error);
-  const UniqueFd watchdog_life = open_pidfd(watchdog);
-
-  bool late = false;
-  lock_memory();
-
-  // Sent by the kernel when the watchdog's main thread ends, even while another of its threads is stuck in the kernel.
-  ::prctl(PR_SET_PDEATHSIG, SIGUSR1);
-  bool dead = false;
-  for (;;) {
-    // Seen by the signal too: while another thread of a killed watchdog is stuck, this process is that thread's child.
-    dead = dead || ::getppid() != watchdog;
-    if (plan.filesystems.over()) break;
-    if (dead) {
-      replace_watchdog(plan, session, *thawer, record_file, late ? SessionEnd::auto_thawed : SessionEnd::watchdog_lost);
-    }
-    std::array<pollfd, 2> events = {pollfd{signals.get(), POLLIN, 0}, pollfd{timer.get(), POLLIN, 0}};
-    if (::poll(events.data(), events.size(), -1) < 0) continue;
-    signalfd_siginfo info{};
-    if (::read(signals.get(), &info, sizeof info) == sizeof info) {
-      dead = info.ssi_pid == static_cast<std::uint32_t>(watchdog);
-    }
-    if (events[1].revents == 0) continue;
-    // A watchdog that is stopped (SIGSTOP, a debugger) or stuck has overrun. It must be dead before its work is done
-    // for it: one that wakes up half-way could still answer that all is well.
-    const auto left = [](FreezeState state) { return state == FreezeState::frozen || state == FreezeState::thawing; };
-    const bool thawed = plan.filesystems.ending() && !plan.filesystems.any(left);
-    if (!thawed || late) ::syscall(SYS_pidfd_send_signal, watchdog_life.get(), SIGKILL, nullptr, 0);
-    late = true;
-    timer = std::move(*new_timer(Deadline::in(kReleaseGrace)));
-  }
-  ::_exit(0);
+  auto thawer = Thawer::create(plan.filesystems, duty.life_lines, Thawer::Role::successor);
+  if (!thawer) ::_exit(1);
+  Sentinel sentinel(plan, session, duty, std::move(*thawer));
+  if (!sentinel.set_up()) ::_exit(1);
+  raise_event(duty.ready);
+  sentinel.run();
 }
 
 }  // namespace dlm_freeze

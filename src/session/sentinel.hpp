@@ -3,19 +3,29 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <vector>
 
 #include "dlm_freeze/base/deadline.hpp"
-#include "record/session_record.hpp"
+#include "dlm_freeze/base/files.hpp"
 #include "session/plan.hpp"
 #include "session/shared_state.hpp"
 
 namespace dlm_freeze {
 
-/// The sentinel process, from just after the fork to its end: waits, and does the watchdog's work if `watchdog` dies or
-/// is late. `channel` is held open and never used. `life_lines` as for Thawer. `record_file` is for the record of an
-/// end without the watchdog. Nothing here needs a file that is not open, until all is thawed.
-[[noreturn]] void run_sentinel(SessionPlan& plan, SessionState& session, pid_t watchdog, Deadline deadline, int channel,
-                               const std::vector<int>& life_lines, AtomicFile& record_file);
+/// What the watchdog tells a new sentinel.
+struct SentinelDuty {
+  pid_t watchdog;                              ///< Its parent, whose work it does if that dies or is late.
+  Deadline deadline;                           ///< Of the session.
+  int channel;                                 ///< The watchdog's end: held open, never used.
+  int ready;                                   ///< An event that it raises when it is set up.
+  const std::vector<int>& life_lines;          ///< As for Thawer.
+  AtomicFile& record_file;                     ///< For the record of an end without the watchdog.
+  std::array<AtomicFile*, 3> watchdogs_files;  ///< To be taken away from a watchdog that may put one in place late.
+};
+
+/// The sentinel process, from just after the fork to its end. Nothing here needs a file that is not open, until all is
+/// thawed.
+[[noreturn]] void run_sentinel(SessionPlan& plan, SessionState& session, const SentinelDuty& duty);
 
 }  // namespace dlm_freeze

@@ -4,13 +4,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <utility>
 
 #include "base/process.hpp"
 #include "base/wait.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
+#include "fs/thawer.hpp"
+#include "session/limits.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -20,8 +21,8 @@ namespace {
   for (std::size_t i = 0; i < filesystems.size(); ++i) keep.push_back(filesystems[i].fd.get());
   become_background("dlm-thawer", std::move(keep));
   use_small_thread_stacks();
-  auto thawer = Thawer::create(filesystems, life_lines);
-  while (thawer && !thawer->run(Deadline::in(std::chrono::hours(1)), true)) {
+  auto thawer = Thawer::create(filesystems, life_lines, Thawer::Role::successor);
+  while (thawer && !thawer->run(Deadline::in(limits::kForever))) {
   }
   ::_exit(0);
 }

@@ -2,24 +2,24 @@
 #include "session/watchdog.hpp"
 
 #include <poll.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <functional>
+#include <numeric>
 #include <optional>
 #include <utility>
 
 #include "base/process.hpp"
+#include "base/wait.hpp"
 #include "dlm_freeze/base/thread.hpp"
+#include "fs/thawer.hpp"
 #include "record/history.hpp"
+#include "session/limits.hpp"
 #include "session/message.hpp"
 #include "session/recovery.hpp"
 #include "session/sentinel.hpp"
@@ -29,14 +29,6 @@
 namespace dlm_freeze {
 namespace {
 
-/// How long the databases wait for filesystems whose freeze hangs, or whose thaw does not return, before they are
-/// released all the same.
-constexpr auto kHangPatience = std::chrono::milliseconds(300);
-constexpr auto kThawPatience = std::chrono::seconds(3);
-/// How long a quiescer may take to give up, and to release.
-constexpr auto kCancelPatience = std::chrono::seconds(10);
-constexpr auto kReleaseTimeout = std::chrono::seconds(30);
-constexpr auto kForever = std::chrono::hours(24 * 365);
 /// Beyond what the record is likely to grow by before the session ends.
 constexpr std::size_t kRecordReserve = std::size_t{32} * 1024;
 
@@ -49,7 +41,8 @@ class Watchdog {
         channel_(std::move(channel)),
         life_lines_(life_lines),
         thawer_(std::move(thawer)),
-        deadline_(Deadline::in(plan.auto_thaw)) {}
+        deadline_(Deadline::in(plan.auto_thaw)),
+        watched_(plan.quiescers.size(), -1) {}
 
   /// Everything that needs a file opened, and the sentinel.
   Result<void> set_up();
@@ -58,20 +51,38 @@ class Watchdog {
 
   /// False when pre-script is gone.
   bool answer(const Message& message) { return send_message(channel_.get(), message).has_value(); }
-  void answer_ready() { answer({verbs::kDone, Json::Object{{"sentinel", sentinel_pid_}}}); }
-  void refuse(const Error& error, const std::vector<LogLine>& notes = {}) {
-    answer({verbs::kFailed, Json::Object{{"error", to_json(error)}, {"notes", to_json(notes)}}});
+  void answer_ready() { answer({.verb = Verb::done, .sentinel = sentinel_pid_}); }
+  void refuse(const Error& error, std::vector<LogLine> notes = {}) {
+    answer({.verb = Verb::failed, .error = error, .lines = std::move(notes)});
   }
 
  private:
+  /// Somebody who has connected to the socket, and until when he may say nothing.
+  struct Caller {
+    UniqueFd connection;
+    Deadline patience{BootClock::time_point()};
+  };
+
+  // The places in `events_`; from kFirstHold on, what tells that a database was lost, by quiescer.
+  static constexpr std::size_t kTimer = 0;
+  static constexpr std::size_t kSignals = 1;
+  static constexpr std::size_t kChannel = 2;
+  static constexpr std::size_t kListener = 3;
+  static constexpr std::size_t kSentinel = 4;
+  static constexpr std::size_t kStage = 5;
+  static constexpr std::size_t kFirstCaller = 6;
+  static constexpr std::size_t kFirstHold = kFirstCaller + limits::kCallers;
+
   Result<void> start_sentinel();
+  Result<void> sentinel_is_ready() const;
   void wait_for_events();
   void on_deadline();
   void on_signal();
   void on_sentinel_death();
   void on_channel();
   void on_request(const Message& request);
-  void on_caller();
+  void on_connection();
+  void on_caller(Caller& caller);
   void on_hold_event(std::size_t index);
 
   void start_stage(const Message& request, StageRun::Step step);
@@ -79,11 +90,17 @@ class Watchdog {
   Result<void> prepare(std::size_t index, StageContext& context);
   Result<void> record_intent();
   Result<void> quiesce(std::size_t index, StageContext& context);
+  void commit(const Message& request);
 
-  void commit(const Json& body);
+  // The end of a session, step by step. Nothing comes before the thaw, and nothing that may wait for anything outside
+  // before the lock is given up.
   [[noreturn]] void end(SessionEnd how, const std::string& problem = "");
+  [[nodiscard]] bool thaw();
+  void cancel_stage();
+  [[nodiscard]] Outcome outcome_of(SessionEnd how) const;
   void release_all(Outcome outcome);
-  void write_final_record();
+  void await_stuck_calls();
+  [[noreturn]] void finish(SessionEnd how);
   void write_log(SessionEnd how);
 
   SessionPlan& plan_;
@@ -95,19 +112,39 @@ class Watchdog {
   UniqueFd timer_;
   UniqueFd signals_;
   UniqueFd listener_;
-  UniqueFd caller_;  ///< The post-script that has connected.
-  pid_t sentinel_pid_ = -1;
-  UniqueFd sentinel_;  ///< A pidfd.
+  std::array<Caller, limits::kCallers> callers_;
+  pid_t sentinel_pid_ = -1;  ///< -1 when there is none.
+  UniqueFd sentinel_;        ///< A pidfd.
+  UniqueFd sentinel_ready_;  ///< An event that each new sentinel raises.
   std::optional<StageRun> stage_;
   bool quiescing_ = false;  ///< Which stage that is.
   std::optional<AtomicFile> held_record_;
+  std::optional<AtomicFile> stuck_record_;
   std::optional<AtomicFile> final_record_;
   std::optional<AtomicFile> sentinel_record_;  ///< Committed by the sentinel, if at all.
   std::vector<LogLine> lines_;                 ///< For the host's log, after the thaw.
-  std::vector<bool> hold_lost_;
+  std::vector<int> watched_;                   ///< What tells that a database was lost, or -1; by quiescer.
+  std::vector<pollfd> events_;
 };
 
 Result<void> Watchdog::set_up() {
+  auto ready = new_event();
+  if (!ready) return tl::unexpected(ready.error());
+  sentinel_ready_ = std::move(*ready);
+  const std::string text = session_.text(plan_);
+  const std::array files = {std::pair(&held_record_, "held"), std::pair(&stuck_record_, "stuck"),
+                            std::pair(&final_record_, "final"), std::pair(&sentinel_record_, "sentinel")};
+  // A watchdog that hangs in the kernel may put a file of its in place when its session is long over: the name must not
+  // be that of a file of another session.
+  const std::string mark = "." + std::to_string(::getpid());
+  for (const auto& [file, slot] : files) {
+    auto created = plan_.state->new_record_file(slot + mark, text.size() + kRecordReserve);
+    if (!created) return tl::unexpected(created.error());
+    *file = std::move(*created);
+  }
+  // As early as possible: it sets itself up meanwhile.
+  if (auto started = start_sentinel(); !started) return started;
+
   auto timer = new_timer(deadline_);
   if (!timer) return tl::unexpected(timer.error());
   timer_ = std::move(*timer);
@@ -119,28 +156,45 @@ Result<void> Watchdog::set_up() {
   if (!listener) return tl::unexpected(listener.error());
   listener_ = std::move(*listener);
 
-  const std::string text = session_.text(plan_);
-  const std::array files = {std::pair(&held_record_, "held"), std::pair(&final_record_, "final"),
-                            std::pair(&sentinel_record_, "sentinel")};
-  for (const auto& [file, slot] : files) {
-    auto created = plan_.state->new_record_file(slot, text.size() + kRecordReserve);
-    if (!created) return tl::unexpected(created.error());
-    *file = std::move(*created);
-  }
-  if (auto written = plan_.state->write_record(session_.record); !written) return written;
-  hold_lost_.resize(plan_.quiescers.size());
-  return start_sentinel();
+  events_.assign(kFirstHold + plan_.quiescers.size(), {-1, POLLIN, 0});
+  events_[kTimer].fd = timer_.get();
+  events_[kSignals].fd = signals_.get();
+  events_[kListener].fd = listener_.get();
+  lock_memory();
+  if (auto running = sentinel_is_ready(); !running) return running;
+  // Last: a session that was never set up is not on record.
+  return plan_.state->write_record(session_.record);
 }
 
 Result<void> Watchdog::start_sentinel() {
   const pid_t self = ::getpid();
   const pid_t child = ::fork();
   if (child < 0) return system_failure("cannot start the sentinel", errno);
-  if (child == 0) run_sentinel(plan_, session_, self, deadline_, channel_.get(), life_lines_, *sentinel_record_);
+  if (child == 0) {
+    run_sentinel(plan_, session_,
+                 {.watchdog = self,
+                  .deadline = deadline_,
+                  .channel = channel_.get(),
+                  .ready = sentinel_ready_.get(),
+                  .life_lines = life_lines_,
+                  .record_file = *sentinel_record_,
+                  .watchdogs_files = {&*held_record_, &*stuck_record_, &*final_record_}});
+  }
   sentinel_pid_ = child;
   sentinel_ = open_pidfd(child);
   if (!sentinel_) return system_failure("cannot watch the sentinel (Linux 5.3 or newer is needed)", errno);
   return {};
+}
+
+Result<void> Watchdog::sentinel_is_ready() const {
+  std::array<pollfd, 2> either = {pollfd{sentinel_ready_.get(), POLLIN, 0}, pollfd{sentinel_.get(), POLLIN, 0}};
+  const Deadline patience = Deadline::in(limits::kSentinelStart);
+  int count = 0;
+  do {
+    count = ::poll(either.data(), either.size(), patience.poll_timeout());
+  } while (count < 0 && errno == EINTR);
+  if (either[0].revents != 0) return {};
+  return failure(count > 0 ? "the sentinel could not set itself up" : "the sentinel did not get ready in time");
 }
 
 void Watchdog::run() {
@@ -148,37 +202,42 @@ void Watchdog::run() {
 }
 
 void Watchdog::wait_for_events() {
-  struct Source {
-    int fd;  // Ignored when negative.
-    std::function<void()> on_ready;
-  };
-  std::vector<Source> sources = {
-      {timer_.get(), [this] { on_deadline(); }},
-      {signals_.get(), [this] { on_signal(); }},
-      {channel_.get(), [this] { on_channel(); }},
-      {caller_ ? -1 : listener_.get(),
-       [this] { caller_ = UniqueFd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)); }},
-      {caller_.get(), [this] { on_caller(); }},
-      {stage_ ? stage_->fd() : -1, [this] { on_stage_finished(); }},
-      // While a stage runs there are threads, and a process with threads is not forked.
-      {stage_ ? -1 : sentinel_.get(), [this] { on_sentinel_death(); }},
-  };
-  for (std::size_t i = 0; i < plan_.quiescers.size(); ++i) {
-    const bool watched = session_.record.phase == Phase::held && !hold_lost_[i];
-    sources.push_back({watched ? plan_.quiescers[i].quiescer->watch_fd() : -1, [this, i] { on_hold_event(i); }});
+  Deadline next = Deadline::in(limits::kForever);
+  events_[kChannel].fd = channel_.get();
+  events_[kStage].fd = stage_ ? stage_->fd() : -1;
+  // While a stage runs there are threads at work, and a process with such threads is not forked.
+  events_[kSentinel].fd = stage_ ? -1 : sentinel_.get();
+  for (std::size_t i = 0; i < callers_.size(); ++i) {
+    events_[kFirstCaller + i].fd = callers_[i].connection.get();
+    if (callers_[i].connection) next = next.or_earlier(callers_[i].patience);
   }
-  std::vector<pollfd> events;
-  events.reserve(sources.size());
-  for (const Source& source : sources) events.push_back({source.fd, POLLIN, 0});
-  if (::poll(events.data(), events.size(), -1) < 0) return;
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    if (events[i].revents != 0) sources[i].on_ready();
+  for (std::size_t i = 0; i < watched_.size(); ++i) {
+    events_[kFirstHold + i].fd = session_.record.phase == Phase::held ? watched_[i] : -1;
   }
+  const int count = ::poll(events_.data(), events_.size(), next.poll_timeout());
+  if (count < 0) return;
+  const auto happened = [this](std::size_t event) { return events_[event].fd >= 0 && events_[event].revents != 0; };
+  if (happened(kTimer)) on_deadline();
+  if (happened(kSignals)) on_signal();
+  if (happened(kChannel)) on_channel();
+  if (happened(kStage)) on_stage_finished();
+  if (happened(kSentinel)) on_sentinel_death();
+  for (std::size_t i = 0; i < watched_.size(); ++i) {
+    if (happened(kFirstHold + i)) on_hold_event(i);
+  }
+  for (std::size_t i = 0; i < callers_.size(); ++i) {
+    if (happened(kFirstCaller + i)) {
+      on_caller(callers_[i]);
+    } else if (callers_[i].connection && callers_[i].patience.expired()) {
+      callers_[i].connection.reset();
+    }
+  }
+  if (happened(kListener)) on_connection();
 }
 
 void Watchdog::on_deadline() {
   if (session_.record.phase == Phase::held) end(SessionEnd::auto_thawed);
-  refuse({ErrorKind::failed, "the deadline of --auto-thaw came before everything was frozen", 0});
+  refuse({ErrorKind::failed, "the auto-thaw deadline came before everything was frozen", 0});
   end(SessionEnd::rolled_back);
 }
 
@@ -194,9 +253,15 @@ void Watchdog::on_signal() {
 void Watchdog::on_sentinel_death() {
   int status = 0;
   ::waitpid(sentinel_pid_, &status, 0);
-  // Where one could not set itself up, or be forked, another cannot: the watchdog goes on alone.
+  sentinel_pid_ = -1;  // It may be another process's from now on.
+  sentinel_.reset();
   const bool was_killed = WIFSIGNALED(status);
-  if (!was_killed || !start_sentinel()) sentinel_.reset();
+  auto started = was_killed ? start_sentinel() : failure("the sentinel could not set itself up");
+  if (!started) {
+    // Where one could not set itself up, or be forked, another cannot: the watchdog goes on alone.
+    sentinel_.reset();
+    lines_.push_back({LogLevel::warn, "the session goes on without a sentinel: " + started.error().message});
+  }
 }
 
 void Watchdog::on_channel() {
@@ -211,55 +276,60 @@ void Watchdog::on_channel() {
 }
 
 void Watchdog::on_request(const Message& request) {
-  if (request.verb == verbs::kPrepare) {
-    start_stage(request, [this](std::size_t i, StageContext& context) { return prepare(i, context); });
-  } else if (request.verb == verbs::kQuiesce) {
-    if (auto recorded = record_intent(); !recorded) {
-      refuse(recorded.error());
-      return;
-    }
-    quiescing_ = true;
-    // Before any of them holds: what is left of this process, should nobody outlive it, is the record.
-    for (QuiescerRecord& quiescer : session_.record.quiescers) quiescer.quiesced = true;
-    if (auto written = plan_.state->write_record(session_.record); !written) return refuse(written.error());
-    start_stage(request, [this](std::size_t i, StageContext& context) { return quiesce(i, context); });
-  } else if (request.verb == verbs::kCommit) {
-    commit(request.body);
-  } else if (request.verb == verbs::kEnd) {
-    end(SessionEnd::rolled_back);
+  switch (request.verb) {
+    case Verb::prepare:
+      return start_stage(request, [this](std::size_t i, StageContext& context) { return prepare(i, context); });
+    case Verb::quiesce:
+      if (auto recorded = record_intent(); !recorded) return refuse(recorded.error());
+      quiescing_ = true;
+      return start_stage(request, [this](std::size_t i, StageContext& context) { return quiesce(i, context); });
+    case Verb::commit:
+      return commit(request);
+    case Verb::end:
+      end(SessionEnd::rolled_back);
+    default:
+      break;
   }
 }
 
-void Watchdog::on_caller() {
-  const auto request = receive_message(caller_.get());
-  if (!request || !*request || (*request)->verb != verbs::kEnd) {
-    caller_.reset();
+void Watchdog::on_connection() {
+  UniqueFd connection(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  if (!connection) return;
+  // A free place has had the least patience: none.
+  Caller* place = &callers_[0];
+  for (Caller& caller : callers_) {
+    if (!caller.connection || (place->connection && caller.patience.at() < place->patience.at())) place = &caller;
+    if (!caller.connection) break;
+  }
+  *place = {std::move(connection), Deadline::in(limits::kSilentCaller)};
+}
+
+void Watchdog::on_caller(Caller& caller) {
+  const auto request = receive_message(caller.connection.get());
+  if (!request || !*request || (*request)->verb != Verb::end) {
+    caller.connection.reset();
     return;
   }
-  const Json* id = (*request)->body.find("execution_id");
-  if (id != nullptr && id->as_string() != nullptr) session_.record.ended_by = *id->as_string();
+  session_.record.ended_by = (*request)->execution_id;
   if (session_.record.phase == Phase::held) end(SessionEnd::completed);
   refuse({ErrorKind::failed, "post-script was called before pre-script was done", 0});
   end(SessionEnd::rolled_back, "post-script was called before pre-script was done");
 }
 
 void Watchdog::on_hold_event(std::size_t index) {
-  hold_lost_[index] = true;
+  watched_[index] = -1;
   session_.record.problems.push_back(plan_.quiescers[index].config.name + " was lost while it was quiesced");
 }
 
 void Watchdog::start_stage(const Message& request, StageRun::Step step) {
-  Deadline deadline = deadline_;
-  if (const Json* at = request.body.find("deadline"); at != nullptr && at->as_integer() != nullptr) {
-    deadline = deadline.or_earlier(Deadline(BootClock::time_point(BootClock::duration(*at->as_integer()))));
-  }
-  std::vector<std::size_t> all;
-  for (std::size_t i = 0; i < plan_.quiescers.size(); ++i) all.push_back(i);
-  auto run = StageRun::start(all, {deadline, -1, plan_.execution_id, plan_.coverage, {}, deadline_}, std::move(step));
-  if (!run) {
-    refuse(run.error());
-    return;
-  }
+  std::vector<std::size_t> all(plan_.quiescers.size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  const StageContext context{.deadline = deadline_.or_earlier(request.deadline),
+                             .execution_id = plan_.execution_id,
+                             .coverage = plan_.coverage,
+                             .session_deadline = deadline_};
+  auto run = StageRun::start(all, context, std::move(step));
+  if (!run) return refuse(run.error());
   stage_.emplace(std::move(*run));
 }
 
@@ -301,84 +371,83 @@ void Watchdog::on_stage_finished() {
     }
   }
   if (!first && quiescing_) {
+    // Asked for while nothing is frozen: a module may have to load what answers it.
+    for (std::size_t i = 0; i < watched_.size(); ++i) watched_[i] = plan_.quiescers[i].quiescer->watch_fd();
     // From here on filesystems may be frozen at any moment.
     session_.record.phase = Phase::freezing;
     session_.refresh(plan_);
     if (auto written = plan_.state->write_record(session_.record); !written) first = written.error();
   }
   if (first) {
-    refuse(*first, notes);
+    refuse(*first, std::move(notes));
   } else {
-    answer({verbs::kDone, Json::Object{{"notes", to_json(notes)}}});
+    answer({.verb = Verb::done, .lines = std::move(notes)});
   }
 }
 
-void Watchdog::commit(const Json& body) {
-  const bool all_well = !plan_.filesystems.any(
-      [](FreezeState state) { return state != FreezeState::frozen && state != FreezeState::unsupported; });
-  if (!all_well || session_.record.phase != Phase::freezing) {
-    refuse({ErrorKind::failed, "not every filesystem is frozen", 0});
-    return;
-  }
-  if (const Json* stages = body.find("stage_seconds"); stages != nullptr && stages->as_object() != nullptr) {
-    for (const auto& [stage, seconds] : *stages->as_object()) {
-      const double* value = std::get_if<double>(&seconds.value());
-      session_.record.stage_seconds.emplace_back(stage, value != nullptr ? *value : 0);
-    }
-  }
-  lines_ = lines_from_json(body.find("lines"));
+void Watchdog::commit(const Message& request) {
+  const bool all_well = !plan_.filesystems.any([](FreezeState state) {
+    return state != FreezeState::frozen && state != FreezeState::unsupported && state != FreezeState::read_only;
+  });
+  if (!all_well || session_.record.phase != Phase::freezing)
+    return refuse({ErrorKind::failed, "not every filesystem is frozen", 0});
+  for (std::size_t i = 0; i < kStages.size(); ++i)
+    session_.record.stage_seconds.emplace_back(kStages.at(i), request.stages.at(i));
+  lines_.insert(lines_.end(), request.lines.begin(), request.lines.end());
   session_.record.phase = Phase::held;
   session_.record.held_at = std::chrono::system_clock::now();
   if (auto written = held_record_->commit(session_.text(plan_)); !written) {
     session_.record.phase = Phase::freezing;
-    refuse(written.error());
-    return;
+    return refuse(written.error());
   }
-  if (!answer({verbs::kDone})) end(SessionEnd::rolled_back);
+  // Another process ends the session where this one hung in that.
+  if (plan_.filesystems.ending()) {
+    refuse({ErrorKind::failed, "the session was ended before the watchdog had recorded it", 0});
+    end(SessionEnd::rolled_back);
+  }
+  if (!answer({.verb = Verb::done})) end(SessionEnd::rolled_back);
 }
 
 void Watchdog::end(SessionEnd how, const std::string& problem) {
+  // Whoever comes now finds nobody listening, and waits for the lock.
+  listener_.reset();
+  // Where another process has ended it already, not all of it was held when post-script came.
+  const bool is_first = plan_.filesystems.end();
+  if (!is_first && how == SessionEnd::completed) how = SessionEnd::auto_thawed;
+  const bool thawed = thaw();
   if (!problem.empty()) session_.record.problems.push_back(problem);
-  bool finished = thawer_.run(Deadline::in(kHangPatience), true);
+  cancel_stage();
+  release_all(outcome_of(how));
+  if (!thawed) await_stuck_calls();
+  finish(how);
+}
+
+/// False when a call to the kernel has not returned.
+bool Watchdog::thaw() {
+  // One that was stopped goes on: it has to see the end, and to say what became of its calls.
+  send_signal(plan_.freezer_life, SIGCONT);
+  bool finished = thawer_.run(Deadline::in(limits::kFreezeHang));
   plan_.rcu.end();  // For a freezer that was killed or hangs.
-  const auto hangs = [](FreezeState state) { return state == FreezeState::freezing; };
-  if (!finished && !plan_.filesystems.any(hangs)) finished = thawer_.run(Deadline::in(kThawPatience), true);
-  if (stage_) {
-    stage_->cancel();
-    // One that does not give up is left to the sentinel, which gets rid of this process and what it holds.
-    if (!stage_->wait(Deadline::in(kCancelPatience))) ::_exit(1);
-    static_cast<void>(stage_->take());
-    stage_.reset();
-  }
-  Outcome outcome = Outcome::rolled_back;
-  // What somebody else thawed was not frozen when the snapshot was taken; a database that keeps a catalog must not
+  const auto freeze_hangs = [](FreezeState state) { return state == FreezeState::freezing; };
+  if (!finished && !plan_.filesystems.any(freeze_hangs)) finished = thawer_.run(Deadline::in(limits::kThawHang));
+  return finished;
+}
+
+void Watchdog::cancel_stage() {
+  if (!stage_) return;
+  stage_->cancel();
+  // One that does not give up is left to the sentinel, which gets rid of this process and what it holds.
+  if (!stage_->wait(Deadline::in(limits::kCancel))) ::_exit(1);
+  static_cast<void>(stage_->take());
+  stage_.reset();
+}
+
+Outcome Watchdog::outcome_of(SessionEnd how) const {
+  // What another program thawed was not frozen when the snapshot was taken; a database that keeps a catalog must not
   // enter it as good.
   const bool lasted = !plan_.filesystems.any([](FreezeState state) { return state == FreezeState::lost; });
-  if (how == SessionEnd::completed && lasted) outcome = Outcome::completed;
-  if (how == SessionEnd::auto_thawed) outcome = Outcome::auto_thawed;
-  release_all(outcome);
-  if (!finished) {
-    // pre-script and post-script do not wait for what may never return; this process does.
-    for (const UniqueFd* waiting : {&channel_, &caller_})
-      static_cast<void>(send_message(waiting->get(), {verbs::kStuck}));
-    if (session_.record.phase != Phase::held) {
-      session_.record.phase = Phase::ending;
-      static_cast<void>(held_record_->commit(session_.text(plan_)));  // Not needed any more for what it was made for.
-    }
-    while (!thawer_.run(Deadline::in(kForever), true, sentinel_.get())) on_sentinel_death();
-  }
-  session_.end(how);
-  note_problems(session_.record, plan_.filesystems);
-  write_final_record();
-  plan_.filesystems.set_over();
-  // It would end by itself, unless it was stopped; the lock is free when both are gone.
-  ::kill(sentinel_pid_, SIGKILL);
-  sentinel_record_.reset();
-  write_log(how);
-  // Nobody waits any longer for what is still to be written, whatever it lies on.
-  plan_.lock.reset();
-  static_cast<void>(remember(session_.record));
-  ::_exit(0);
+  if (how == SessionEnd::completed && lasted) return Outcome::completed;
+  return how == SessionEnd::auto_thawed ? Outcome::auto_thawed : Outcome::rolled_back;
 }
 
 void Watchdog::release_all(Outcome outcome) {
@@ -387,11 +456,12 @@ void Watchdog::release_all(Outcome outcome) {
     if (session_.is_quiesced(i)) quiesced.push_back(i);
   }
   if (quiesced.empty()) return;
-  const StageContext context{Deadline::in(kReleaseTimeout), -1, plan_.execution_id, plan_.coverage, {}};
+  const StageContext context{
+      .deadline = Deadline::in(limits::kRelease), .execution_id = plan_.execution_id, .coverage = plan_.coverage};
   auto run = StageRun::start(quiesced, context, [this, outcome](std::size_t i, StageContext& stage) {
     return plan_.quiescers[i].quiescer->release(stage, outcome);
   });
-  if (!run || !run->wait(Deadline::in(kReleaseTimeout + kCancelPatience))) ::_exit(1);  // As above.
+  if (!run || !run->wait(Deadline::in(limits::kRelease + limits::kCancel))) ::_exit(1);  // As above.
   for (StageRun::Finding& finding : run->take()) {
     for (LogLine& note : finding.notes) lines_.push_back(std::move(note));
     session_.set_quiesced(finding.index, false);  // Also if it failed: it was tried, and the problem is reported.
@@ -399,10 +469,39 @@ void Watchdog::release_all(Outcome outcome) {
   }
 }
 
-void Watchdog::write_final_record() {
-  const std::string text = session_.text(plan_);
-  auto written = final_record_->commit(text);
+/// pre-script and post-script do not wait for what may never return; this process does.
+void Watchdog::await_stuck_calls() {
+  const Message stuck{.verb = Verb::stuck};
+  static_cast<void>(send_message(channel_.get(), stuck));
+  for (const Caller& caller : callers_) static_cast<void>(send_message(caller.connection.get(), stuck));
+  session_.record.phase = Phase::ending;
+  static_cast<void>(stuck_record_->commit(session_.text(plan_)));
+  if (!thawer_.run(Deadline::in(limits::kFreezerHang))) send_signal(plan_.freezer_life, SIGKILL);
+  while (!thawer_.run(Deadline::in(limits::kForever), sentinel_.get())) on_sentinel_death();
+}
+
+void Watchdog::finish(SessionEnd how) {
+  // Taken over while this process was stuck: the record is the successor's.
+  if (plan_.filesystems.over()) {
+    StateDirectory::release(plan_.lock.get());
+    ::_exit(0);
+  }
+  session_.end(how);
+  note_problems(session_.record, plan_.filesystems);
+  auto written = final_record_->commit(session_.text(plan_));
   if (!written) lines_.push_back({LogLevel::error, written.error().message});
+  plan_.filesystems.set_over();
+  if (sentinel_pid_ > 0) ::kill(sentinel_pid_, SIGKILL);  // It would end by itself, unless it was stopped.
+  sentinel_record_.reset();
+  // For all who share it: a sentinel that hangs, a pre-script that has not exited. None of them has anything to do.
+  StateDirectory::release(plan_.lock.get());
+  const Message done{.verb = Verb::done};
+  static_cast<void>(send_message(channel_.get(), done));
+  for (const Caller& caller : callers_) static_cast<void>(send_message(caller.connection.get(), done));
+  // Nobody waits any longer for what is still to be written, wherever it goes.
+  write_log(how);
+  static_cast<void>(remember(session_.record));
+  ::_exit(0);
 }
 
 void Watchdog::write_log(SessionEnd how) {
@@ -420,23 +519,23 @@ void Watchdog::write_log(SessionEnd how) {
 
 void run_watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, const std::vector<int>& life_lines) {
   std::vector<int> keep = life_lines;
-  keep.insert(keep.end(), {channel.get(), plan.lock.get(), plan.state->fd(), plan.rcu.fd()});
+  keep.insert(keep.end(), {channel.get(), plan.lock.get(), plan.state->fd(), plan.rcu.fd(), plan.freezer_life.get()});
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) keep.push_back(plan.filesystems[i].fd.get());
   become_background("dlm-watchdog", std::move(keep));
   use_small_thread_stacks();
 
-  const auto fail = [&](const Error& error) {
-    static_cast<void>(send_message(channel.get(), {verbs::kFailed, Json::Object{{"error", to_json(error)}}}));
+  auto thawer = Thawer::create(plan.filesystems, life_lines, Thawer::Role::owner);
+  if (!thawer) {
+    static_cast<void>(send_message(channel.get(), {.verb = Verb::failed, .error = thawer.error()}));
     ::_exit(1);
-  };
-  auto thawer = Thawer::create(plan.filesystems, life_lines);
-  if (!thawer) fail(thawer.error());
+  }
   Watchdog watchdog(plan, session, std::move(channel), life_lines, std::move(*thawer));
   if (auto ready = watchdog.set_up(); !ready) {
     watchdog.refuse(ready.error());
+    // Nothing is frozen or locked yet, and no sentinel has to see to that.
+    plan.filesystems.set_over();
     ::_exit(1);
   }
-  lock_memory();
   watchdog.answer_ready();
   watchdog.run();
 }

@@ -41,7 +41,7 @@ TEST_F(Deadlines, ThatComeBeforeTheCommitRollBack) {
   ASSERT_TRUE(none_frozen()) << "pre-script takes too long";
   const auto committed = client().commit(soon(), {}, {});
   ASSERT_FALSE(committed);
-  EXPECT_THAT(committed.error().message, HasSubstr("the deadline of --auto-thaw came before everything was frozen"));
+  EXPECT_THAT(committed.error().message, HasSubstr("the auto-thaw deadline came before everything was frozen"));
   EXPECT_THAT(roll_back(), IsEmpty());
   leave();
   EXPECT_TRUE(is_over());
@@ -67,7 +67,7 @@ TEST_F(Deadlines, ThatComeWhileAFreezeHangsThawTheOthers) {
   go(Step::quiesced, seconds(1));
   const auto frozen = client().freeze(soon());
   ASSERT_FALSE(frozen);
-  EXPECT_THAT(frozen.error().message, HasSubstr("the deadline of --auto-thaw"));
+  EXPECT_THAT(frozen.error().message, HasSubstr("the auto-thaw deadline"));
   EXPECT_TRUE(fakes::eventually([&] { return kernel_.succeeded(other, Call::thaw) == 1; }));
   kernel_.let_go(hung, Call::freeze);
   EXPECT_THAT(roll_back(), IsEmpty());

@@ -44,7 +44,7 @@ TEST_F(FailingFilesystems, ThatSomebodyElseHasFrozenAreLeftToThem) {
   go(Step::quiesced);
   const Error error = failure_of_freeze();
   EXPECT_EQ(error.kind, ErrorKind::already_frozen);
-  EXPECT_THAT(error.message, HasSubstr("/fs1 was frozen by somebody else already"));
+  EXPECT_THAT(error.message, HasSubstr("/fs1: already frozen by another program"));
   expect_rolled_back();
   EXPECT_FALSE(kernel_.is_frozen(ours));
   EXPECT_FALSE(databases_.is_locked(database));

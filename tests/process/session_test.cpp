@@ -149,7 +149,7 @@ void SessionTest::freeze() {
 }
 
 void SessionTest::commit() {
-  const auto committed = client_->commit(soon(), {{"plan", 0.5}, {"freeze", 0.25}}, {{LogLevel::info, "held line"}});
+  const auto committed = client_->commit(soon(), {0.5, 0, 0, 0, 0.25}, {{LogLevel::info, "held line"}});
   ASSERT_TRUE(committed) << committed.error().message;
 }
 

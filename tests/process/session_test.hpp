@@ -65,7 +65,9 @@ class SessionTest : public testing::Test {
   [[nodiscard]] static Deadline in(int milliseconds) { return Deadline::in(std::chrono::milliseconds(milliseconds)); }
 
   /// What is left when pre-script undoes everything.
-  [[nodiscard]] std::vector<std::string> roll_back(Deadline deadline = soon()) { return client_->roll_back(deadline); }
+  [[nodiscard]] std::vector<std::string> roll_back(Deadline deadline = soon()) {
+    return client_->roll_back(deadline).frozen;
+  }
 
   /// pre-script exits: all it had is closed.
   void leave();

@@ -46,6 +46,9 @@ class Deadline {
 /// A descriptor that is readable from `deadline` on.
 [[nodiscard]] Result<UniqueFd> new_timer(Deadline deadline);
 
+/// Sets such a descriptor to another deadline; false with errno when it cannot be.
+bool set_timer(int timer, Deadline deadline) noexcept;
+
 using WallTime = std::chrono::system_clock::time_point;
 
 /// "2026-11-23T16:40:02Z". Always UTC: local time would open the time zone's file.

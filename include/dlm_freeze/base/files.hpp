@@ -45,9 +45,11 @@ class AtomicFile {
   /// Writes `content` and puts the file in place. At most once.
   [[nodiscard]] Result<void> commit(std::string_view content);
 
+  /// Removes the replacement, unless it is in place.
+  void discard() noexcept;
+
  private:
   AtomicFile(int directory, std::string name, std::string temporary, UniqueFd fd);
-  void discard() noexcept;
 
   int directory_ = -1;
   std::string name_;

@@ -56,9 +56,9 @@ struct Coverage {
 struct StageContext {
   Deadline deadline;   ///< A stage that is not done by then has failed.
   int cancel_fd = -1;  ///< Readable as soon as the stage has to be given up; poll it with whatever is waited for.
-  std::string execution_id;
-  std::function<Coverage(const std::string& path)> coverage;  ///< Callable while no filesystem is frozen.
-  std::vector<LogLine> notes;                  ///< Lines for the log; written by the caller when that is allowed.
+  std::string execution_id{};
+  std::function<Coverage(const std::string& path)> coverage{};  ///< Callable while no filesystem is frozen.
+  std::vector<LogLine> notes{};                ///< Lines for the log; written by the caller when that is allowed.
   std::optional<Deadline> session_deadline{};  ///< When the session ends by itself; for `prepare` and `quiesce`.
 };
 

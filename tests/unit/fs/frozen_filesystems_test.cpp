@@ -18,7 +18,9 @@
 #include "fakes/fake_kernel.hpp"
 #include "fakes/processes.hpp"
 #include "fakes/scratch.hpp"
+#include "fs/freezing.hpp"
 #include "fs/mount_table.hpp"
+#include "fs/thawer.hpp"
 
 namespace dlm_freeze {
 
@@ -38,8 +40,6 @@ using enum FreezeState;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-void nothing(std::size_t /*index*/) {}
-
 /// The ends of a pipe: what a process holds as its life line, and what others see of it.
 struct LifeLine {
   UniqueFd held;
@@ -50,6 +50,11 @@ LifeLine new_life_line() {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
   return {UniqueFd(ends[1]), UniqueFd(ends[0])};
+}
+
+void freeze(FrozenFilesystems& filesystems, const Freezing::Enter& enter = {}) {
+  Freezing freezing = std::move(Freezing::create(filesystems, enter).value());
+  while (freezing.begin_level()) freezing.wait();
 }
 
 class Filesystems : public testing::Test {
@@ -65,15 +70,21 @@ class Filesystems : public testing::Test {
     filesystems_.emplace(std::move(FrozenFilesystems::adopt(std::move(all), kernel_, initial).value()));
   }
 
-  void freeze_all() { filesystems_->freeze_all(nothing); }
+  void sync_all() {
+    Freezing freezing = std::move(Freezing::create(*filesystems_).value());
+    freezing.begin_sync();
+    freezing.wait();
+  }
 
-  [[nodiscard]] Thawer thawer(std::vector<int> life_lines = {}) {
-    return std::move(Thawer::create(*filesystems_, std::move(life_lines)).value());
+  void freeze_all(const Freezing::Enter& enter = {}) { freeze(*filesystems_, enter); }
+
+  [[nodiscard]] Thawer thawer(std::vector<int> life_lines = {}, Thawer::Role role = Thawer::Role::successor) {
+    return std::move(Thawer::create(*filesystems_, std::move(life_lines), role).value());
   }
 
   /// Thaws as the only process that is left.
   [[nodiscard]] bool thaw_all(BootClock::duration patience = fakes::kSoon) {
-    return thawer().run(Deadline::in(patience), true);
+    return thawer().run(Deadline::in(patience));
   }
 
   [[nodiscard]] std::vector<FreezeState> states() const {
@@ -103,7 +114,7 @@ TEST_F(Filesystems, AreFrozenAndThawed) {
 
 TEST_F(Filesystems, MayBeNone) {
   add({});
-  filesystems_->sync_all();
+  sync_all();
   freeze_all();
   EXPECT_TRUE(thaw_all());
 }
@@ -111,7 +122,7 @@ TEST_F(Filesystems, MayBeNone) {
 TEST_F(Filesystems, AreAllWrittenBackAtTheSameTime) {
   add({0, 0, 1});
   kernel_.hang(0, Call::sync);
-  std::thread syncing([&] { filesystems_->sync_all(); });
+  std::thread syncing([&] { sync_all(); });
   EXPECT_TRUE(
       eventually([&] { return kernel_.succeeded(1, Call::sync) == 1 && kernel_.succeeded(2, Call::sync) == 1; }));
   kernel_.let_go(0, Call::sync);
@@ -120,12 +131,59 @@ TEST_F(Filesystems, AreAllWrittenBackAtTheSameTime) {
   EXPECT_EQ(states(), (States{idle, idle, idle}));
 }
 
-TEST_F(Filesystems, AreFrozenWhateverSyncSays) {
-  add({0});
+TEST_F(Filesystems, ThatLostDataInTheWriteBackAreNotFrozen) {
+  add({0, 0});
   kernel_.fail(0, Call::sync, EIO);
-  filesystems_->sync_all();
+  sync_all();
+  EXPECT_EQ(filesystems_->write_error(0), EIO);
+  EXPECT_EQ(filesystems_->write_error(1), 0);
   freeze_all();
-  EXPECT_EQ(states(), States{frozen});
+  EXPECT_EQ(states(), (States{idle, idle}));
+}
+
+TEST_F(Filesystems, ThatLostDataInTheFreezeAreFrozenAndStopTheNextLevel) {
+  add({0, 1});
+  sync_all();
+  kernel_.fail(0, Call::sync, ENOSPC);
+  freeze_all();
+  EXPECT_EQ(states(), (States{frozen, idle}));
+  EXPECT_EQ(filesystems_->write_error(0), ENOSPC);
+  EXPECT_TRUE(thaw_all());
+}
+
+TEST_F(Filesystems, ThatAnErrorHasMadeReadOnlyDoNotStopTheOthers) {
+  add({0, 1});
+  kernel_.fail(0, Call::freeze, EROFS);
+  freeze_all();
+  EXPECT_EQ(states(), (States{read_only, frozen}));
+  EXPECT_TRUE(thaw_all());
+  EXPECT_EQ(kernel_.begun(0, Call::thaw), 0);
+}
+
+TEST_F(Filesystems, WhoseThawFailsAreTriedAgain) {
+  add({0, 0});
+  freeze_all();
+  kernel_.fail(0, Call::thaw, EIO);
+  std::thread mending([&] {
+    EXPECT_TRUE(eventually([&] { return kernel_.begun(0, Call::thaw) == 3; }));
+    kernel_.fail(0, Call::thaw, 0);
+  });
+  EXPECT_TRUE(thaw_all());
+  mending.join();
+  EXPECT_EQ(states(), (States{thawed, thawed}));
+  EXPECT_EQ(kernel_.begun(1, Call::thaw), 1);
+}
+
+TEST_F(Filesystems, WhoseThawFailsForEverAreGivenUpInTheEnd) {
+  add({0});
+  freeze_all();
+  kernel_.fail(0, Call::thaw, EIO);
+  EXPECT_TRUE(thaw_all());
+  EXPECT_EQ(states(), States{thaw_failed});
+  EXPECT_GT(kernel_.begun(0, Call::thaw), 2);
+  kernel_.fail(0, Call::thaw, 0);
+  EXPECT_TRUE(thaw_all()) << "whoever comes next tries again";
+  EXPECT_EQ(states(), States{thawed});
 }
 
 TEST_F(Filesystems, OfOneLevelAreFrozenAtTheSameTime) {
@@ -155,7 +213,7 @@ TEST_F(Filesystems, AreFrozenLevelByLevelAndThawedInReverse) {
 TEST_F(Filesystems, TellEachThreadWhichOneItFreezes) {
   add({0, 1, 0});
   std::array<std::atomic<int>, 3> entered{};
-  filesystems_->freeze_all([&](std::size_t i) { ++entered.at(i); });
+  freeze_all([&](std::size_t i, int) { ++entered.at(i); });
   for (const auto& count : entered) EXPECT_EQ(count.load(), 1);
 }
 
@@ -271,10 +329,10 @@ TEST_F(Filesystems, WhoseThawHangsHoldUpNobody) {
   freeze_all();
   kernel_.hang(2, Call::thaw);
   Thawer thawer = this->thawer();
-  EXPECT_FALSE(thawer.run(Deadline::in(milliseconds(400)), true));
+  EXPECT_FALSE(thawer.run(Deadline::in(milliseconds(400))));
   EXPECT_EQ(states(), (States{thawed, thawed, thawing})) << "not even those of the levels above";
   kernel_.let_go(2, Call::thaw);
-  EXPECT_TRUE(thawer.run(Deadline::in(fakes::kSoon), true));
+  EXPECT_TRUE(thawer.run(Deadline::in(fakes::kSoon)));
   EXPECT_EQ(states(), (States{thawed, thawed, thawed}));
 }
 
@@ -300,8 +358,8 @@ TEST_F(Filesystems, AreThawedOnceHoweverOftenTheThawerRuns) {
   add({0});
   freeze_all();
   Thawer thawer = this->thawer();
-  EXPECT_TRUE(thawer.run(Deadline::in(fakes::kSoon), true));
-  EXPECT_TRUE(thawer.run(Deadline::in(fakes::kSoon), true));
+  EXPECT_TRUE(thawer.run(Deadline::in(fakes::kSoon)));
+  EXPECT_TRUE(thawer.run(Deadline::in(fakes::kSoon)));
   EXPECT_EQ(kernel_.begun(0, Call::thaw), 1);
 }
 
@@ -312,7 +370,7 @@ TEST_F(Filesystems, WhoseFreezeHangsAreLeftToTheirFreezerAsLongAsItLives) {
   std::thread freezing([&] { freeze_all(); });
   ASSERT_TRUE(eventually([&] { return kernel_.is_frozen(1) && filesystems_->state(0) == FreezeState::freezing; }));
   Thawer thawer = this->thawer({life.seen.get(), life.seen.get()});
-  EXPECT_FALSE(thawer.run(Deadline::in(milliseconds(200)), true));
+  EXPECT_FALSE(thawer.run(Deadline::in(milliseconds(200))));
   EXPECT_EQ(states(), (States{FreezeState::freezing, thawed}));
   EXPECT_EQ(kernel_.begun(0, Call::thaw), 0);
   kernel_.let_go(0, Call::freeze);
@@ -332,9 +390,9 @@ TEST_F(Filesystems, AreThawedWhenTheirFreezerDiedBeforeItCouldSayThatTheyAreFroz
   EXPECT_EQ(states(), States{FreezeState::freezing});
   EXPECT_TRUE(kernel_.is_frozen(0));
   Thawer thawer = this->thawer({life.seen.get()});
-  EXPECT_FALSE(thawer.run(Deadline::in(milliseconds(50)), true)) << "somebody still holds its life line";
+  EXPECT_FALSE(thawer.run(Deadline::in(milliseconds(50)))) << "somebody still holds its life line";
   life.held.reset();
-  EXPECT_TRUE(thawer.run(Deadline::in(fakes::kSoon), true));
+  EXPECT_TRUE(thawer.run(Deadline::in(fakes::kSoon)));
   EXPECT_EQ(states(), States{thawed});
   EXPECT_FALSE(kernel_.any_frozen());
 }
@@ -359,7 +417,7 @@ TEST_F(Filesystems, ThatADeadThawerHadBegunAreThawedByTheOneThatTakesOver) {
   EXPECT_EQ(fakes::in_child([&] { return thaw_all() ? 0 : 1; }), 128 + SIGKILL);
   EXPECT_TRUE(kernel_.is_frozen(0));
   EXPECT_EQ(filesystems_->state(0), thawing);
-  EXPECT_FALSE(thawer().run(Deadline::in(milliseconds(50)), false)) << "perhaps it is not dead";
+  EXPECT_FALSE(thawer({}, Thawer::Role::owner).run(Deadline::in(milliseconds(50)))) << "perhaps it is not dead";
   EXPECT_TRUE(thaw_all());
   EXPECT_FALSE(kernel_.any_frozen());
   EXPECT_EQ(filesystems_->state(0), thawed);
@@ -383,8 +441,8 @@ TEST_F(Filesystems, ThatTwoThawAtTheSameTimeAreNotTakenForLost) {
     freeze_all();
     Thawer one = thawer();
     Thawer two = thawer();
-    std::thread other([&] { static_cast<void>(one.run(Deadline::in(fakes::kSoon), true)); });
-    EXPECT_TRUE(two.run(Deadline::in(fakes::kSoon), true));
+    std::thread other([&] { static_cast<void>(one.run(Deadline::in(fakes::kSoon))); });
+    EXPECT_TRUE(two.run(Deadline::in(fakes::kSoon)));
     other.join();
     ASSERT_EQ(states(), States{thawed}) << "in round " << round;
     ASSERT_FALSE(kernel_.any_frozen());
@@ -397,9 +455,9 @@ TEST_F(Filesystems, ThatAnotherOneThawsAreNotWaitedForByTheirFreezer) {
   kernel_.hang(0, Call::thaw);
   std::thread watchdog([&] { EXPECT_TRUE(thaw_all()); });
   ASSERT_TRUE(eventually([&] { return states() == (States{thawing, thawed}); }));
-  auto freezer = Thawer::create(*filesystems_, {}, undoing);
+  auto freezer = Thawer::create(*filesystems_, {}, Thawer::Role::freezer);
   ASSERT_TRUE(freezer);
-  EXPECT_TRUE(freezer->run(Deadline::in(fakes::kSoon), false));
+  EXPECT_TRUE(freezer->run(Deadline::in(fakes::kSoon)));
   EXPECT_EQ(filesystems_->state(0), thawing);
   kernel_.let_go(0, Call::thaw);
   watchdog.join();
@@ -424,16 +482,16 @@ TEST_F(Filesystems, SurviveEveryRaceOfFreezeAndEnd) {
     }
     FrozenFilesystems filesystems = std::move(FrozenFilesystems::adopt(std::move(all), kernel).value());
     const pid_t freezer = fakes::start_child([&] {
-      filesystems.freeze_all(nothing);
+      freeze(filesystems);
       return 0;
     });
     std::this_thread::sleep_for(std::chrono::microseconds(100 * round));
     const LifeLine life = new_life_line();  // The freezer goes on living for the thawer.
-    auto thawer = Thawer::create(filesystems, std::vector<int>(4, life.seen.get()));
+    auto thawer = Thawer::create(filesystems, std::vector<int>(4, life.seen.get()), Thawer::Role::successor);
     ASSERT_TRUE(thawer);
-    static_cast<void>(thawer->run(Deadline::in(milliseconds(1)), true));
+    static_cast<void>(thawer->run(Deadline::in(milliseconds(1))));
     ASSERT_EQ(fakes::status_of(freezer), 0);
-    ASSERT_TRUE(thawer->run(Deadline::in(fakes::kSoon), true)) << round;
+    ASSERT_TRUE(thawer->run(Deadline::in(fakes::kSoon))) << round;
     ASSERT_FALSE(kernel.any_frozen()) << round;
   }
 }

@@ -26,28 +26,28 @@ class Channel : public testing::Test {
 };
 
 TEST_F(Channel, CarriesMessagesBothWays) {
-  ASSERT_TRUE(send_message(here_.get(), {verbs::kEnd, Json::Object{{"execution_id", "None"}}}));
+  ASSERT_TRUE(send_message(here_.get(), {.verb = Verb::end, .execution_id = "None"}));
   const auto got = receive_message(there_.get());
   ASSERT_TRUE(got && *got);
-  EXPECT_EQ((*got)->verb, "end");
-  EXPECT_EQ(*(*got)->body.find("execution_id")->as_string(), "None");
-  ASSERT_TRUE(send_message(there_.get(), {verbs::kDone}));
-  EXPECT_EQ((*receive_message(here_.get()))->verb, "done");
+  EXPECT_EQ((*got)->verb, Verb::end);
+  EXPECT_EQ((*got)->execution_id, "None");
+  ASSERT_TRUE(send_message(there_.get(), {.verb = Verb::done}));
+  EXPECT_EQ((*receive_message(here_.get()))->verb, Verb::done);
 }
 
 TEST_F(Channel, KeepsMessagesApart) {
-  ASSERT_TRUE(send_message(here_.get(), {"one"}));
-  ASSERT_TRUE(send_message(here_.get(), {"two"}));
-  EXPECT_EQ((*receive_message(there_.get()))->verb, "one");
-  EXPECT_EQ((*receive_message(there_.get()))->verb, "two");
+  ASSERT_TRUE(send_message(here_.get(), {.verb = Verb::prepare}));
+  ASSERT_TRUE(send_message(here_.get(), {.verb = Verb::commit}));
+  EXPECT_EQ((*receive_message(there_.get()))->verb, Verb::prepare);
+  EXPECT_EQ((*receive_message(there_.get()))->verb, Verb::commit);
 }
 
 TEST_F(Channel, CarriesALongMessage) {
   const std::string text(100'000, 'x');
-  ASSERT_TRUE(send_message(here_.get(), {"long", Json::Object{{"text", text}}}));
+  ASSERT_TRUE(send_message(here_.get(), {.verb = Verb::done, .lines = {{LogLevel::warn, text}}}));
   const auto got = receive_message(there_.get());
   ASSERT_TRUE(got && *got);
-  EXPECT_EQ(*(*got)->body.find("text")->as_string(), text);
+  EXPECT_EQ((*got)->lines.at(0).text, text);
 }
 
 TEST_F(Channel, ReportsItsEnd) {
@@ -58,7 +58,7 @@ TEST_F(Channel, ReportsItsEnd) {
 }
 
 TEST_F(Channel, ReportsItsEndAlsoWhenThePeerLeftMessagesUnread) {
-  ASSERT_TRUE(send_message(there_.get(), {"unread"}));
+  ASSERT_TRUE(send_message(there_.get(), {.verb = Verb::prepare}));
   here_.reset();
   const auto got = receive_message(there_.get());
   ASSERT_TRUE(got) << got.error().message;
@@ -66,12 +66,12 @@ TEST_F(Channel, ReportsItsEndAlsoWhenThePeerLeftMessagesUnread) {
 }
 
 TEST_F(Channel, BringsWhatThePeerSaidLastAlsoWhenItLeftMessagesUnread) {
-  ASSERT_TRUE(send_message(there_.get(), {"unread"}));
-  ASSERT_TRUE(send_message(here_.get(), {"last"}));
+  ASSERT_TRUE(send_message(there_.get(), {.verb = Verb::prepare}));
+  ASSERT_TRUE(send_message(here_.get(), {.verb = Verb::stuck}));
   here_.reset();
   const auto last = receive_message(there_.get());
   ASSERT_TRUE(last && *last);
-  EXPECT_EQ((*last)->verb, "last");
+  EXPECT_EQ((*last)->verb, Verb::stuck);
   const auto end = receive_message(there_.get());
   ASSERT_TRUE(end);
   EXPECT_FALSE(*end);
@@ -79,45 +79,61 @@ TEST_F(Channel, BringsWhatThePeerSaidLastAlsoWhenItLeftMessagesUnread) {
 
 TEST_F(Channel, FailsToSendWhereNobodyIsWithoutASignal) {
   there_.reset();
-  const auto sent = send_message(here_.get(), {"lost"});
+  const auto sent = send_message(here_.get(), {.verb = Verb::done});
   ASSERT_FALSE(sent);
   EXPECT_EQ(sent.error().errno_value, EPIPE);
 }
 
 TEST_F(Channel, NeverWaitsForAReader) {
   int count = 0;
-  while (count < 100'000 && send_message(here_.get(), {"more"})) ++count;
+  while (count < 100'000 && send_message(here_.get(), {.verb = Verb::done})) ++count;
   EXPECT_GT(count, 0);
   EXPECT_LT(count, 100'000) << "it filled up and said so";
 }
 
 TEST_F(Channel, RefusesWhatIsNoMessage) {
-  for (const char* text : {"x", "[]", "{}", R"({"verb": 1, "body": {}})", R"({"verb": "x"})"}) {
-    ASSERT_GT(::send(here_.get(), text, std::string(text).size(), 0), 0);
-    EXPECT_FALSE(receive_message(there_.get())) << text;
+  for (const std::string& text : {std::string("x"), std::string("{}"), std::string(4096, '\0')}) {
+    ASSERT_GT(::send(here_.get(), text.data(), text.size(), 0), 0);
+    EXPECT_FALSE(receive_message(there_.get())) << text.size();
   }
 }
 
-TEST(Messages, CarryErrors) {
-  const Error error{ErrorKind::not_ready, "it starts", 0};
-  const Error again = error_from_json(to_json(error));
-  EXPECT_EQ(again.kind, error.kind);
-  EXPECT_EQ(again.message, error.message);
+TEST_F(Channel, RefusesAMessageThatIsCutShort) {
+  std::string bytes(4096, '\0');
+  ASSERT_TRUE(send_message(here_.get(), {.verb = Verb::end, .execution_id = "11111111-2222-3333-4444-555555555555"}));
+  const ssize_t size = ::recv(there_.get(), bytes.data(), bytes.size(), 0);
+  ASSERT_GT(size, 1);
+  for (ssize_t shorter = 1; shorter < size; ++shorter) {
+    ASSERT_GT(::send(here_.get(), bytes.data(), static_cast<std::size_t>(shorter), 0), 0);
+    EXPECT_FALSE(receive_message(there_.get())) << shorter;
+  }
 }
 
-TEST(Messages, MakeAnErrorOutOfAnything) {
-  EXPECT_EQ(error_from_json(Json()).kind, ErrorKind::failed);
-  EXPECT_EQ(error_from_json(Json::Object{{"kind", "x"}, {"message", 1}}).message, "no reason was given");
+TEST_F(Channel, CarriesErrors) {
+  const Error error{ErrorKind::not_ready, "it starts", ECONNREFUSED};
+  ASSERT_TRUE(send_message(here_.get(), {.verb = Verb::failed, .error = error}));
+  const auto got = receive_message(there_.get());
+  ASSERT_TRUE(got && *got);
+  EXPECT_EQ((*got)->error.kind, error.kind);
+  EXPECT_EQ((*got)->error.message, error.message);
+  EXPECT_EQ((*got)->error.errno_value, error.errno_value);
 }
 
-TEST(Messages, CarryLogLines) {
-  const std::vector<LogLine> lines = {{LogLevel::warn, "one"}, {LogLevel::error, "two\nlines"}};
-  const Json json = to_json(lines);
-  const auto again = lines_from_json(&json);
-  ASSERT_EQ(again.size(), 2U);
-  EXPECT_EQ(again[0].level, LogLevel::warn);
-  EXPECT_EQ(again[1].text, "two\nlines");
-  EXPECT_TRUE(lines_from_json(nullptr).empty());
+TEST_F(Channel, CarriesLinesDeadlinesAndStages) {
+  const Deadline deadline = Deadline::in(std::chrono::seconds(5));
+  ASSERT_TRUE(send_message(here_.get(), {.verb = Verb::commit,
+                                         .deadline = deadline,
+                                         .sentinel = 42,
+                                         .stages = {1, 2, 3, 4, 5},
+                                         .lines = {{LogLevel::warn, "one"}, {LogLevel::error, "two\nlines"}}}));
+  const auto got = receive_message(there_.get());
+  ASSERT_TRUE(got && *got);
+  EXPECT_EQ((*got)->deadline.at(), deadline.at());
+  EXPECT_EQ((*got)->sentinel, 42);
+  EXPECT_EQ((*got)->stages, (StageSeconds{1, 2, 3, 4, 5}));
+  ASSERT_EQ((*got)->lines.size(), 2U);
+  EXPECT_EQ((*got)->lines[0].level, LogLevel::warn);
+  EXPECT_EQ((*got)->lines[1].text, "two\nlines");
 }
 
 }  // namespace

@@ -10,6 +10,8 @@
 #include "fakes/fake_databases.hpp"
 #include "fakes/fake_kernel.hpp"
 #include "fakes/processes.hpp"
+#include "fs/freezing.hpp"
+#include "fs/thawer.hpp"
 #include "session/recovery.hpp"
 
 namespace dlm_freeze {
@@ -47,7 +49,8 @@ class SessionStates : public testing::Test {
     session_.emplace(std::move(SessionState::create(*plan_).value()));
   }
   void freeze() {
-    plan_->filesystems.freeze_all([](std::size_t) {});
+    Freezing freezing = std::move(Freezing::create(plan_->filesystems).value());
+    while (freezing.begin_level()) freezing.wait();
   }
   [[nodiscard]] const SessionRecord& refreshed() {
     session_->refresh(*plan_);
@@ -133,12 +136,12 @@ TEST_F(SessionStates, SayWhatTheStatesOfFilesystemsMean) {
   freeze();
   kernel_.thaw_by_somebody_else(0);
   kernel_.fail(1, FakeKernel::Call::thaw, EIO);
-  auto thawer = Thawer::create(plan_->filesystems, {});
+  auto thawer = Thawer::create(plan_->filesystems, {}, Thawer::Role::owner);
   ASSERT_TRUE(thawer);
-  EXPECT_TRUE(thawer->run(Deadline::in(fakes::kSoon), true));
+  EXPECT_TRUE(thawer->run(Deadline::in(fakes::kSoon)));
   SessionRecord record;
   note_problems(record, plan_->filesystems);
-  EXPECT_THAT(record.problems, ElementsAre("/fs0 was thawed by somebody else while it was held",
+  EXPECT_THAT(record.problems, ElementsAre("/fs0 was thawed by another program while it was held",
                                            HasSubstr("/fs1 could not be thawed: Input/output error")));
 }
 

@@ -29,10 +29,10 @@ struct Workers::Shared {
     if (enter) enter(thread);
     for (;;) {
       const std::uint32_t seen = turns[thread].load();
-      if (closing.load()) return;
       if (seen != 0) {  // Else nothing has begun, and `threads` may not be known yet.
         for (std::size_t i = thread; i < due.size(); i += threads) do_if_due(i);
       }
+      if (closing.load()) return;
       turns[thread].wait(seen);
     }
   }

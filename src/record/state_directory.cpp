@@ -26,6 +26,10 @@ const char* lock_file(StateDirectory::Lock lock) {
   return lock == StateDirectory::Lock::session ? "lock" : "freezer-lock";
 }
 
+struct DirectoryCloser {
+  void operator()(DIR* directory) const { ::closedir(directory); }
+};
+
 struct flock whole_file(short type) {
   struct flock range {};
   range.l_type = type;
@@ -180,7 +184,7 @@ Result<AtomicFile> StateDirectory::new_record_file(std::string_view slot, std::s
 void StateDirectory::remove_stale_files() const noexcept {
   const std::string prefix = std::string(".") + kRecordFile + ".";
   const int copy = ::openat(fd_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const std::unique_ptr<DIR, decltype(&::closedir)> directory(copy < 0 ? nullptr : ::fdopendir(copy), &::closedir);
+  const std::unique_ptr<DIR, DirectoryCloser> directory(copy < 0 ? nullptr : ::fdopendir(copy));
   if (!directory) return;
   while (const dirent* entry = ::readdir(directory.get())) {  // NOLINT(concurrency-mt-unsafe): a stream of its own.
     if (std::string_view(entry->d_name).starts_with(prefix)) ::unlinkat(fd_.get(), entry->d_name, 0);

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
+#include <thread>
 
 #include "process/session_test.hpp"
 
@@ -169,6 +171,82 @@ TEST_F(StoppedProcesses, LikeAWatchdogDoNotAnswerThatAllIsWellAfterTheDeadline) 
   EXPECT_EQ(asked, EndRequest::heard);
   ASSERT_TRUE(is_over());
   EXPECT_NE(record().end, SessionEnd::completed);
+}
+
+TEST_F(StoppedProcesses, LikeAWatchdogDoNotKeepPreScriptFromRollingBack) {
+  add_filesystem();
+  const auto database = add_database();
+  for (const Step step : {Step::quiesced, Step::frozen}) {
+    SCOPED_TRACE(to_string(step));
+    if (step == Step::quiesced) go(step);
+    if (step == Step::frozen) go_on_from(Step::quiesced, Step::frozen);
+  }
+  ::kill(watchdog(), SIGSTOP);
+  EXPECT_THAT(roll_back(Deadline::in(seconds(2))), IsEmpty());
+  EXPECT_FALSE(kernel_.any_frozen());
+  leave();
+  EXPECT_TRUE(is_over());
+  EXPECT_FALSE(databases_.is_locked(database));
+}
+
+TEST_F(StoppedProcesses, LikeWatchdogAndSentinelDoNotKeepPreScriptFromRollingBack) {
+  add_filesystem();
+  add_filesystem(1);
+  go(Step::frozen);
+  const pid_t sentinel_pid = sentinel();
+  ::kill(sentinel_pid, SIGSTOP);
+  ::kill(watchdog(), SIGSTOP);
+  EXPECT_THAT(roll_back(Deadline::in(seconds(2))), IsEmpty());
+  EXPECT_FALSE(kernel_.any_frozen());
+  ::kill(sentinel_pid, SIGCONT);
+  leave();
+  EXPECT_TRUE(is_over());
+}
+
+TEST_F(StoppedProcesses, LikeAFreezerGoOnToUndoTheirWork) {
+  add_filesystem();
+  const auto hung = add_filesystem();
+  kernel_.hang(hung, Call::freeze);
+  go(Step::quiesced);
+  EXPECT_FALSE(client().freeze(in(100)));
+  ::kill(freezer(), SIGSTOP);
+  kernel_.let_go(hung, Call::freeze);
+  EXPECT_THAT(roll_back(), IsEmpty());
+  EXPECT_FALSE(kernel_.any_frozen());
+}
+
+TEST_F(StoppedProcesses, LikeAFreezerThatIsStoppedAgainAreKilled) {
+  const auto hung = add_filesystem();
+  add_filesystem();
+  kernel_.hang(hung, Call::freeze);
+  go(Step::quiesced);
+  EXPECT_FALSE(client().freeze(in(100)));
+  const pid_t pid = freezer();
+  std::atomic<bool> done{false};
+  std::thread stopping([&] {
+    while (!done.load()) {
+      ::kill(pid, SIGSTOP);
+      ::usleep(200);
+    }
+  });
+  EXPECT_THAT(roll_back(), testing::AnyOf(IsEmpty(), testing::ElementsAre("/fs0")));
+  leave();
+  EXPECT_TRUE(is_over(seconds(3)));
+  done.store(true);
+  stopping.join();
+  EXPECT_FALSE(kernel_.any_frozen());
+}
+
+TEST_F(StoppedProcesses, LikeAPreScriptThatHasSucceededDoNotKeepTheLock) {
+  add_filesystem();
+  go(Step::held);
+  const pid_t post =
+      fakes::start_child([&] { return ask_to_end(state(), kExecution, soon()) == EndRequest::heard ? 0 : 1; });
+  EXPECT_EQ(fakes::status_of(post), 0);
+  // This process is pre-script, and has not exited.
+  EXPECT_FALSE(*state().is_locked());
+  EXPECT_EQ(record().end, SessionEnd::completed);
+  leave();
 }
 
 }  // namespace

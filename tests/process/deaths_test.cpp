@@ -332,7 +332,7 @@ TEST_F(DeathOfBoth, WhileAFreezeHangsIsMadeGoodByPreScriptAndTheFreezer) {
   go(Step::quiesced);
   ASSERT_FALSE(client().freeze(in(100)));
   fakes::kill_together({watchdog(), sentinel()});
-  EXPECT_THAT(roll_back(in(1500)), ElementsAre("/fs1"));
+  EXPECT_THAT(roll_back(in(800)), ElementsAre("/fs1"));
   leave();
   kernel_.let_go(1, Call::freeze);
   EXPECT_TRUE(fakes::all_gone());

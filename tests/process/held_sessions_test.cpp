@@ -9,7 +9,9 @@
 #include <set>
 #include <string>
 
+#include "base/wait.hpp"
 #include "process/session_test.hpp"
+#include "session/limits.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -293,6 +295,47 @@ TEST_F(Sessions, IgnoreACallerThatSaysNothingOrNonsense) {
   ::usleep(20'000);
   EXPECT_TRUE(all_frozen());
   EXPECT_EQ(post_script(), EndRequest::heard);
+}
+
+TEST_F(Sessions, ListenToPostScriptWhoeverElseHasConnectedAndIsSilent) {
+  add_filesystem();
+  go(Step::held);
+  leave();
+  std::vector<UniqueFd> silent;
+  for (std::size_t i = 0; i < 2 * limits::kCallers; ++i) {
+    auto connection = state().connect(soon());
+    ASSERT_TRUE(connection);
+    silent.push_back(std::move(*connection));
+  }
+  const auto begun = BootClock::now();
+  EXPECT_EQ(post_script(), EndRequest::heard);
+  EXPECT_LT(BootClock::now() - begun, seconds(2));
+  EXPECT_EQ(record().end, SessionEnd::completed);
+}
+
+TEST_F(Sessions, HangUpOnACallerThatStaysSilent) {
+  add_filesystem();
+  go(Step::held);
+  leave();
+  const auto silent = state().connect(soon());
+  ASSERT_TRUE(silent);
+  EXPECT_TRUE(wait_readable(silent->get(), soon())) << "the end of file";
+  EXPECT_TRUE(all_frozen());
+  post_script();
+}
+
+TEST_F(Sessions, ListenNoMoreOnceTheyEnd) {
+  const auto hung = add_filesystem();
+  kernel_.hang(hung, Call::thaw);
+  expect_calls_while_frozen();
+  go(Step::held);
+  leave();
+  EXPECT_TRUE(state().is_listening(soon()));
+  EXPECT_EQ(ask_to_end(state(), kExecution, soon()), EndRequest::stuck);
+  EXPECT_FALSE(state().is_listening(soon()));
+  EXPECT_TRUE(*state().is_locked());
+  kernel_.let_go(hung, Call::thaw);
+  EXPECT_TRUE(is_over());
 }
 
 TEST_F(Sessions, AreEndedOnceByTwoPostScripts) {

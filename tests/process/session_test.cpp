@@ -48,7 +48,8 @@ std::string to_string(Step step) {
   return "";
 }
 
-SessionTest::SessionTest() : state_(std::move(StateDirectory::open(scratch_ / "state", true).value())) {
+SessionTest::SessionTest(const std::string& state)
+    : state_(std::move(StateDirectory::open(state.empty() ? scratch_ / "state" : state, true).value())) {
   fakes::adopt_orphans();
 }
 

@@ -39,7 +39,8 @@ class SessionTest : public testing::Test {
   static constexpr const char* kExecution = "11111111-2222-3333-4444-555555555555";
   static constexpr const char* kOtherExecution = "99999999-8888-7777-6666-555555555555";
 
-  SessionTest();
+  /// The state directory is made at `state`, or else in the test's scratch directory.
+  explicit SessionTest(const std::string& state = {});
   void TearDown() override;
 
   // Before `start`.

@@ -310,11 +310,11 @@ TEST_F(StateDirectories, NameTheFileThatIsDamaged) {
 
 TEST_F(StateDirectories, HaveASocketThatConnectsWhileSomebodyListens) {
   const StateDirectory state = open();
-  EXPECT_EQ(state.connect().error().errno_value, ENOENT);
+  EXPECT_EQ(state.connect(Deadline::in(fakes::kSoon)).error().errno_value, ENOENT);
   {
     const auto listener = state.listen();
     ASSERT_TRUE(listener) << listener.error().message;
-    const auto client = state.connect();
+    const auto client = state.connect(Deadline::in(fakes::kSoon));
     ASSERT_TRUE(client) << client.error().message;
     const UniqueFd server(::accept4(listener->get(), nullptr, nullptr, SOCK_CLOEXEC));
     EXPECT_TRUE(server);
@@ -323,7 +323,7 @@ TEST_F(StateDirectories, HaveASocketThatConnectsWhileSomebodyListens) {
     char buffer[10];
     EXPECT_EQ(::recv(server.get(), buffer, sizeof buffer, 0), 3) << "a packet at a time";
   }
-  EXPECT_EQ(state.connect().error().errno_value, ECONNREFUSED);
+  EXPECT_EQ(state.connect(Deadline::in(fakes::kSoon)).error().errno_value, ECONNREFUSED);
   EXPECT_TRUE(state.listen()) << "over what is left of the last one";
 }
 
@@ -334,7 +334,7 @@ TEST_F(StateDirectories, HaveASocketHoweverLongTheirPathIs) {
   ASSERT_TRUE(state);
   const auto listener = state->listen();
   ASSERT_TRUE(listener) << listener.error().message;
-  EXPECT_TRUE(state->connect());
+  EXPECT_TRUE(state->connect(Deadline::in(fakes::kSoon)));
 }
 
 }  // namespace

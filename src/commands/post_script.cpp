@@ -60,10 +60,15 @@ class PostScript {
     if (!state && state.error().errno_value == ENOENT) return no_session();
     if (!state) return tl::unexpected(state.error());
 
-    const EndRequest asked = ask_to_end(*state, settings_.execution_id, budget_);
+    EndAnswer asked = ask_to_end(*state, settings_.execution_id, budget_);
+    if (asked.record) {
+      // Who has the lock now may be the next session, whose record is its own.
+      const auto lock = state->try_lock(StateDirectory::Lock::session);
+      return judge(*state, *asked.record, lock && *lock);
+    }
     const auto lock = state->lock_by(StateDirectory::Lock::session, budget_);
     if (!lock) return tl::unexpected(lock.error());
-    if (!*lock) return not_in_time(*state, asked);
+    if (!*lock) return not_in_time(*state, asked.request);
     auto record = state->read_record();
     if (!record) {
       return failure(
@@ -71,12 +76,13 @@ class PostScript {
           "; what the session left behind is not known: look for filesystems that hang and use fsfreeze --unfreeze");
     }
     if (!*record || (*record)->boot_id != current_boot_id()) return no_session();
-    return judge(*state, **record);
+    return judge(*state, **record, true);
   }
 
-  Result<void> judge(const StateDirectory& state, SessionRecord& record) {
+  /// What `record` says, and means for this post-script. `is_locked`: it is still the one on file, and may be replaced.
+  Result<void> judge(const StateDirectory& state, SessionRecord& record, bool is_locked) {
     const bool orphan = record.is_orphan(current_boot_id());
-    if (orphan || record.has_leftovers()) {
+    if (is_locked && (orphan || record.has_leftovers())) {
       recover_orphan(state, record, context_.registry, context_.control, budget_);
       static_cast<void>(ExpeditedRcu::open());  // Puts back what a freezer of it left set.
       if (orphan) record.problems.emplace_back("the sentinel was lost as well");
@@ -87,7 +93,7 @@ class PostScript {
     if (record.reported || (record.end == SessionEnd::rolled_back && record.ended_by.empty())) return repeated(record);
     record.reported = true;
     if (record.ended_by.empty()) record.ended_by = settings_.execution_id;
-    warn_of(state.write_record(record));
+    if (is_locked) warn_of(state.write_record(record));
     if (orphan) warn_of(remember(record));
     auto judged = verdict(record);
     if (judged) log_completion("post-script", context_);

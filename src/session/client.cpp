@@ -279,18 +279,22 @@ Result<void> SessionClient::take_answer() {
   return tl::unexpected((*message)->error);
 }
 
-EndRequest ask_to_end(const StateDirectory& state, const std::string& execution_id, Deadline deadline) {
+EndAnswer ask_to_end(const StateDirectory& state, const std::string& execution_id, Deadline deadline) {
   const auto connection = state.connect(deadline);
-  if (!connection) return EndRequest::not_heard;
-  if (!send_message(connection->get(), {.verb = Verb::end, .execution_id = execution_id})) return EndRequest::not_heard;
+  if (!connection) return {};
+  if (!send_message(connection->get(), {.verb = Verb::end, .text = execution_id})) return {};
+  EndAnswer answer{EndRequest::heard, {}};
   while (wait_readable(connection->get(), deadline)) {
     const auto message = receive_message(connection->get());
     if (!message || !*message) break;
-    if ((*message)->verb == Verb::stuck) return EndRequest::stuck;
+    if ((*message)->verb == Verb::stuck) return {EndRequest::stuck, {}};
+    const auto json = Json::parse((*message)->text);
+    auto record = json ? SessionRecord::from_json(*json) : tl::unexpected(json.error());
+    if (record) answer.record = std::move(*record);
     // What comes now is the history, for whoever reads that next.
     deadline = deadline.or_earlier(Deadline::in(limits::kHistory));
   }
-  return EndRequest::heard;
+  return answer;
 }
 
 }  // namespace dlm_freeze

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -96,8 +97,13 @@ enum class EndRequest {
   stuck,      ///< Done, but for a filesystem whose thaw does not return.
 };
 
-/// Asks the watchdog to end the session and waits until it has, or until `deadline`. The outcome is in the record, once
-/// the session's lock is free.
-[[nodiscard]] EndRequest ask_to_end(const StateDirectory& state, const std::string& execution_id, Deadline deadline);
+struct EndAnswer {
+  EndRequest request = EndRequest::not_heard;
+  std::optional<SessionRecord> record;  ///< Of the ended session, where the watchdog could still say it.
+};
+
+/// Asks the watchdog to end the session and waits until it has, or until `deadline`. The outcome is in the
+/// record that the watchdog sends or, where it could not, in the state directory once the session's lock is free.
+[[nodiscard]] EndAnswer ask_to_end(const StateDirectory& state, const std::string& execution_id, Deadline deadline);
 
 }  // namespace dlm_freeze

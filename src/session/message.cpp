@@ -15,7 +15,7 @@ namespace {
 constexpr std::uint32_t kVersion = 0x444C4D02;  // Another one whenever Head or what follows it changes.
 
 /// The part of a message that has one size. The texts follow, each a TextHead and its bytes: the error's, the
-/// execution's, the lines.
+/// message's own, the lines.
 struct Head {
   std::uint32_t version = kVersion;
   Verb verb{};
@@ -63,7 +63,7 @@ std::string to_bytes(const Message& message) {
   append(bytes, Head{kVersion, message.verb, message.error.kind, message.error.errno_value,
                      message.deadline.at().time_since_epoch().count(), message.sentinel, message.stages});
   append_text(bytes, LogLevel::error, message.error.message);
-  append_text(bytes, LogLevel::info, message.execution_id);
+  append_text(bytes, LogLevel::info, message.text);
   for (const LogLine& line : message.lines) append_text(bytes, line.level, line.text);
   return bytes;
 }
@@ -71,15 +71,15 @@ std::string to_bytes(const Message& message) {
 Result<Message> from_bytes(std::string_view bytes) {
   Head head;
   LogLine error;
-  LogLine execution_id;
-  if (!take(bytes, head) || head.version != kVersion || !take_text(bytes, error) || !take_text(bytes, execution_id))
+  LogLine body;
+  if (!take(bytes, head) || head.version != kVersion || !take_text(bytes, error) || !take_text(bytes, body))
     return failure("received something that is no message of this version of dlm-freeze");
   Message message{.verb = head.verb,
                   .deadline = Deadline(BootClock::time_point(BootClock::duration(head.deadline))),
                   .sentinel = static_cast<pid_t>(head.sentinel),
                   .stages = head.stages,
                   .error = {head.error_kind, std::move(error.text), head.error_number},
-                  .execution_id = std::move(execution_id.text),
+                  .text = std::move(body.text),
                   .lines = {}};
   for (LogLine line; take_text(bytes, line);) message.lines.push_back(std::move(line));
   return message;

@@ -37,7 +37,7 @@ struct Message {
   pid_t sentinel = -1;                         ///< done, once the session is set up.
   StageSeconds stages{};                       ///< commit.
   Error error{};                               ///< failed.
-  std::string execution_id{};                  ///< end, of post-script.
+  std::string text{};                          ///< end: post-script's execution id. The answer: the session's record.
   std::vector<LogLine>
       lines{};  ///< done, failed: what the databases had to say. commit: what waits for the host's log.
 };

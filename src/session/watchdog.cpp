@@ -310,7 +310,7 @@ void Watchdog::on_caller(Caller& caller) {
     caller.connection.reset();
     return;
   }
-  session_.record.ended_by = (*request)->execution_id;
+  session_.record.ended_by = (*request)->text;
   if (session_.record.phase == Phase::held) end(SessionEnd::completed);
   refuse({ErrorKind::failed, "post-script was called before pre-script was done", 0});
   end(SessionEnd::rolled_back, "post-script was called before pre-script was done");
@@ -488,14 +488,15 @@ void Watchdog::finish(SessionEnd how) {
   }
   session_.end(how);
   note_problems(session_.record, plan_.filesystems);
-  auto written = final_record_->commit(session_.text(plan_));
+  Message done{.verb = Verb::done, .text = session_.text(plan_)};
+  auto written = final_record_->commit(done.text);
   if (!written) lines_.push_back({LogLevel::error, written.error().message});
   plan_.filesystems.set_over();
   if (sentinel_pid_ > 0) ::kill(sentinel_pid_, SIGKILL);  // It would end by itself, unless it was stopped.
   sentinel_record_.reset();
   // For all who share it: a sentinel that hangs, a pre-script that has not exited. None of them has anything to do.
   StateDirectory::release(plan_.lock.get());
-  const Message done{.verb = Verb::done};
+  // With the record: the next session may have replaced it by the time that post-script looks.
   static_cast<void>(send_message(channel_.get(), done));
   for (const Caller& caller : callers_) static_cast<void>(send_message(caller.connection.get(), done));
   // Nobody waits any longer for what is still to be written, wherever it goes.

@@ -180,13 +180,14 @@ TEST_F(Choosing, ProtectsTheFilesystemsOfTheSsmAgentAndSaysSo) {
   expect(0, {"post-script"});
 }
 
-TEST_F(Choosing, ProtectsTheFilesystemOfItsOwnState) {
+TEST_F(Choosing, RefusesToKeepItsStateWhereAWriteMayWait) {
   const auto& data = add("ext4", "/srv/data");
   const auto& state = add("ext4", "/srv/state");
-  expect(0, {"--state-dir", "/srv/state/dlm-freeze", "pre-script"});
-  EXPECT_TRUE(frozen(data));
+  const auto refused = expect(201, {"--state-dir", "/srv/state/dlm-freeze", "pre-script"});
+  EXPECT_THAT(refused.err,
+              HasSubstr("the state directory /srv/state/dlm-freeze lies on a filesystem that may be frozen"));
+  EXPECT_TRUE(writable(data));
   EXPECT_TRUE(writable(state));
-  expect(0, {"--state-dir", "/srv/state/dlm-freeze", "post-script"});
 }
 
 TEST_F(Choosing, FollowsExcludeAndInclude) {

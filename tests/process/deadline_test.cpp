@@ -138,7 +138,7 @@ TEST_F(StoppedProcesses, LikeASentinelDisturbNobody) {
   leave();
   const pid_t stopped = sentinel();
   ::kill(stopped, SIGSTOP);
-  EXPECT_EQ(ask_to_end(state(), kExecution, soon()), EndRequest::heard);
+  EXPECT_EQ(ask_to_end(state(), kExecution, soon()).request, EndRequest::heard);
   EXPECT_FALSE(kernel_.any_frozen());
   EXPECT_EQ(record().end, SessionEnd::completed);
   ::kill(stopped, SIGCONT);
@@ -167,7 +167,7 @@ TEST_F(StoppedProcesses, LikeAWatchdogDoNotAnswerThatAllIsWellAfterTheDeadline) 
   const pid_t stopped = watchdog();
   ::kill(stopped, SIGSTOP);
   // post-script comes in time, but nobody reads what it asks.
-  const EndRequest asked = ask_to_end(state(), kExecution, in(200));
+  const EndRequest asked = ask_to_end(state(), kExecution, in(200)).request;
   EXPECT_EQ(asked, EndRequest::heard);
   ASSERT_TRUE(is_over());
   EXPECT_NE(record().end, SessionEnd::completed);
@@ -241,7 +241,7 @@ TEST_F(StoppedProcesses, LikeAPreScriptThatHasSucceededDoNotKeepTheLock) {
   add_filesystem();
   go(Step::held);
   const pid_t post =
-      fakes::start_child([&] { return ask_to_end(state(), kExecution, soon()) == EndRequest::heard ? 0 : 1; });
+      fakes::start_child([&] { return ask_to_end(state(), kExecution, soon()).request == EndRequest::heard ? 0 : 1; });
   EXPECT_EQ(fakes::status_of(post), 0);
   // This process is pre-script, and has not exited.
   EXPECT_FALSE(*state().is_locked());

@@ -195,7 +195,7 @@ TEST_F(DeathOfTheWatchdogAtWork, WhileAThawHangsIsMadeGood) {
   leave();
   const pid_t pid = watchdog();
   const pid_t asking =
-      fakes::start_child([&] { return ask_to_end(state(), kExecution, soon()) == EndRequest::heard ? 0 : 1; });
+      fakes::start_child([&] { return ask_to_end(state(), kExecution, soon()).request == EndRequest::heard ? 0 : 1; });
   ASSERT_TRUE(eventually([&] { return kernel_.begun(0, Call::thaw) == 1; }));
   ::kill(pid, SIGKILL);
   EXPECT_EQ(fakes::status_of(asking), 0);
@@ -645,7 +645,7 @@ TEST_F(Orphans, OfWatchdogsKilledAtAnyMomentOfTheEndAreNone) {
     leave();
     const pid_t pid = watchdog();
     const pid_t asking =
-        fakes::start_child([&] { return ask_to_end(state(), kExecution, soon()) == EndRequest::stuck ? 1 : 0; });
+        fakes::start_child([&] { return ask_to_end(state(), kExecution, soon()).request == EndRequest::stuck ? 1 : 0; });
     ::usleep(static_cast<useconds_t>(500 * round));
     ::kill(pid, SIGKILL);
     ASSERT_EQ(fakes::status_of(asking), 0) << round;

@@ -159,7 +159,7 @@ TEST_F(HangingProcesses, LikeAWatchdogThatRecordsTheEndHaveThawedBefore) {
   go(Step::held);
   leave();
   freeze_state();
-  EXPECT_EQ(ask_to_end(state(), kExecution, in(300)), EndRequest::heard);
+  EXPECT_EQ(ask_to_end(state(), kExecution, in(300)).request, EndRequest::heard);
   EXPECT_TRUE(none_frozen());
   EXPECT_TRUE(fakes::eventually([&] { return !databases_.is_locked(database); }));
   ASSERT_TRUE(hangs("dlm-watchdog"));

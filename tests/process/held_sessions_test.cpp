@@ -331,7 +331,7 @@ TEST_F(Sessions, ListenNoMoreOnceTheyEnd) {
   go(Step::held);
   leave();
   EXPECT_TRUE(state().is_listening(soon()));
-  EXPECT_EQ(ask_to_end(state(), kExecution, soon()), EndRequest::stuck);
+  EXPECT_EQ(ask_to_end(state(), kExecution, soon()).request, EndRequest::stuck);
   EXPECT_FALSE(state().is_listening(soon()));
   EXPECT_TRUE(*state().is_locked());
   kernel_.let_go(hung, Call::thaw);
@@ -342,7 +342,7 @@ TEST_F(Sessions, AreEndedOnceByTwoPostScripts) {
   add_filesystem();
   go(Step::held);
   leave();
-  const auto end = [&] { return ask_to_end(state(), kExecution, soon()) == EndRequest::heard ? 0 : 1; };
+  const auto end = [&] { return ask_to_end(state(), kExecution, soon()).request == EndRequest::heard ? 0 : 1; };
   const pid_t one = fakes::start_child(end);
   const pid_t two = fakes::start_child(end);
   EXPECT_NE(fakes::status_of(one), -1);
@@ -353,18 +353,18 @@ TEST_F(Sessions, AreEndedOnceByTwoPostScripts) {
 }
 
 TEST_F(Sessions, CannotBeEndedWhereThereIsNone) {
-  EXPECT_EQ(ask_to_end(state(), kExecution, soon()), EndRequest::not_heard);
+  EXPECT_EQ(ask_to_end(state(), kExecution, soon()).request, EndRequest::not_heard);
   go(Step::held);
   leave();
   post_script();
-  EXPECT_EQ(ask_to_end(state(), kExecution, soon()), EndRequest::not_heard);
+  EXPECT_EQ(ask_to_end(state(), kExecution, soon()).request, EndRequest::not_heard);
 }
 
 TEST_F(Sessions, AreRolledBackByAPostScriptThatComesTooEarly) {
   add_filesystem();
   add_database();
   go(Step::quiesced);
-  EXPECT_EQ(ask_to_end(state(), kExecution, soon()), EndRequest::heard);
+  EXPECT_EQ(ask_to_end(state(), kExecution, soon()).request, EndRequest::heard);
   const auto frozen = client().freeze(soon());
   EXPECT_FALSE(frozen && client().commit(soon(), {}, {}));
   EXPECT_THAT(roll_back(), IsEmpty());

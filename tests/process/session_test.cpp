@@ -187,7 +187,7 @@ void SessionTest::as_pre_script_that_dies(const std::function<void()>& body) {
 }
 
 EndRequest SessionTest::post_script(const std::string& execution_id) {
-  const EndRequest request = ask_to_end(*state_, execution_id, soon());
+  const EndRequest request = ask_to_end(*state_, execution_id, soon()).request;
   EXPECT_TRUE(request == EndRequest::stuck || is_over());
   return request;
 }

@@ -26,11 +26,11 @@ class Channel : public testing::Test {
 };
 
 TEST_F(Channel, CarriesMessagesBothWays) {
-  ASSERT_TRUE(send_message(here_.get(), {.verb = Verb::end, .execution_id = "None"}));
+  ASSERT_TRUE(send_message(here_.get(), {.verb = Verb::end, .text = "None"}));
   const auto got = receive_message(there_.get());
   ASSERT_TRUE(got && *got);
   EXPECT_EQ((*got)->verb, Verb::end);
-  EXPECT_EQ((*got)->execution_id, "None");
+  EXPECT_EQ((*got)->text, "None");
   ASSERT_TRUE(send_message(there_.get(), {.verb = Verb::done}));
   EXPECT_EQ((*receive_message(here_.get()))->verb, Verb::done);
 }
@@ -100,7 +100,7 @@ TEST_F(Channel, RefusesWhatIsNoMessage) {
 
 TEST_F(Channel, RefusesAMessageThatIsCutShort) {
   std::string bytes(4096, '\0');
-  ASSERT_TRUE(send_message(here_.get(), {.verb = Verb::end, .execution_id = "11111111-2222-3333-4444-555555555555"}));
+  ASSERT_TRUE(send_message(here_.get(), {.verb = Verb::end, .text = "11111111-2222-3333-4444-555555555555"}));
   const ssize_t size = ::recv(there_.get(), bytes.data(), bytes.size(), 0);
   ASSERT_GT(size, 1);
   for (ssize_t shorter = 1; shorter < size; ++shorter) {

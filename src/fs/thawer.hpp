@@ -38,6 +38,9 @@ class Thawer {
   /// came first, or `interrupt` is readable: call it again to go on. Allocates nothing.
   [[nodiscard]] bool run(Deadline until, int interrupt = -1) noexcept;
 
+  /// From now on it does again what others have begun, too: they have had their time.
+  void take_over() noexcept { role_ = Role::successor; }
+
  private:
   /// What this process has done about one filesystem.
   struct Attempt {

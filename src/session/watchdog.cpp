@@ -476,7 +476,10 @@ void Watchdog::await_stuck_calls() {
   for (const Caller& caller : callers_) static_cast<void>(send_message(caller.connection.get(), stuck));
   session_.record.phase = Phase::ending;
   static_cast<void>(stuck_record_->commit(session_.text(plan_)));
-  if (!thawer_.run(Deadline::in(limits::kFreezerHang))) send_signal(plan_.freezer_life, SIGKILL);
+  if (!thawer_.run(Deadline::in(limits::kFreezerHang))) {
+    send_signal(plan_.freezer_life, SIGKILL);
+    thawer_.take_over();
+  }
   while (!thawer_.run(Deadline::in(limits::kForever), sentinel_.get())) on_sentinel_death();
 }
 

@@ -37,13 +37,20 @@ std::string_view colour_of(LogLevel level) {
   return "";
 }
 
+bool environment_wants_colour() {
+  // NOLINTBEGIN(concurrency-mt-unsafe): no thread exists yet.
+  const char* terminal = std::getenv("TERM");
+  return std::getenv("NO_COLOR") == nullptr && terminal != nullptr && std::string_view(terminal) != "dumb";
+  // NOLINTEND(concurrency-mt-unsafe)
+}
+
 /// stdout or stderr. Writes whole lines, and waits for its reader for `patience` in all.
 class Stream {
  public:
   Stream(int fd, BootClock::duration patience) : fd_(fd), patience_(patience) {
     struct stat info {};
     is_file_ = ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
-    is_coloured_ = std::getenv("NO_COLOR") == nullptr && ::isatty(fd) != 0;  // NOLINT(concurrency-mt-unsafe)
+    is_coloured_ = ::isatty(fd) != 0 && environment_wants_colour();
   }
 
   void write(const LogLine& line) {

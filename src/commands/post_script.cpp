@@ -25,10 +25,11 @@ Result<void> verdict(const SessionRecord& record) {
       if (!record.problems.empty()) return failed(problems);
       return {};
     case SessionEnd::auto_thawed:
-      return failure(
-          "the session was ended at " + format_utc(record.ended_at) + ", before post-script came" +
-              (problems.empty() ? ", by its deadline; raise --auto-thaw if that is normal here" : ": " + problems),
-          ErrorKind::auto_thawed);
+      return failure("the session was ended at " + format_utc(record.ended_at) + ", before post-script came" +
+                         (problems.empty()
+                              ? ", by its deadline; raise auto_thaw_seconds of the configuration if that is normal here"
+                              : ": " + problems),
+                     ErrorKind::auto_thawed);
     case SessionEnd::watchdog_lost:
       return failed("the quiesced and frozen state did not last: " + problems);
     case SessionEnd::rolled_back:

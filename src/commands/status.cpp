@@ -19,10 +19,7 @@ struct View {
   /// Processes of it are gone, and it has not ended.
   [[nodiscard]] bool orphaned() const { return !active && record && record->is_orphan(current_boot_id()); }
   [[nodiscard]] BootClock::duration left() const {
-    if (!record) return {};
-    const auto left =
-        std::chrono::duration_cast<BootClock::duration>(record->deadline_at - std::chrono::system_clock::now());
-    return std::max(left, BootClock::duration::zero());
+    return record ? record->left_until_deadline() : BootClock::duration::zero();
   }
 };
 
@@ -83,7 +80,7 @@ std::string to_text(const View& view) {
       double seconds = filesystem.frozen_seconds;
       if (record.phase == Phase::held && (view.active || view.orphaned())) {
         // The record was written when the session was committed and says how long it had been frozen by then.
-        seconds += std::chrono::duration<double>(std::chrono::system_clock::now() - record.held_at).count();
+        seconds += std::chrono::duration<double>(record.since_held()).count();
       }
       table.add({filesystem.mount_point, filesystem.device, filesystem.state, format_seconds(seconds) + " s"});
     }

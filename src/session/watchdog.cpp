@@ -329,6 +329,7 @@ void Watchdog::commit(const Json& body) {
   lines_ = lines_from_json(body.find("lines"));
   session_.record.phase = Phase::held;
   session_.record.held_at = std::chrono::system_clock::now();
+  session_.record.held_boot = BootClock::now();
   if (auto written = held_record_->commit(session_.text(plan_)); !written) {
     session_.record.phase = Phase::freezing;
     refuse(written.error());

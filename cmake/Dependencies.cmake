@@ -15,14 +15,6 @@ pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd>=240) # PkgConfig:
 # Oracle's client library or MariaDB Connector/C, which calls itself by both names. For one loadable module only.
 pkg_search_module(MYSQL REQUIRED IMPORTED_TARGET mysqlclient libmariadb) # PkgConfig::MYSQL
 
-# spdlog's own header-only target still links libfmt.so. This one does not: the agent must start on a host that has
-# nothing but glibc and libmount.
-find_package(fmt REQUIRED)
-find_package(spdlog 1.10 REQUIRED)
-add_library(dlm_freeze_spdlog INTERFACE)
-target_compile_definitions(dlm_freeze_spdlog INTERFACE SPDLOG_FMT_EXTERNAL)
-target_link_libraries(dlm_freeze_spdlog INTERFACE fmt::fmt-header-only Threads::Threads)
-
 if(DLM_FREEZE_BUILD_TESTS)
   find_package(GTest REQUIRED) # GTest::gmock_main
 endif()

@@ -48,7 +48,7 @@ install(FILES packaging/config.json DESTINATION /etc/dlm-freeze COMPONENT base E
 # What the licences of the libraries that are linked statically want to go along.
 set(notices ${CMAKE_CURRENT_BINARY_DIR}/packaging/third-party-notices)
 file(WRITE ${notices} "dlm-freeze contains code of these libraries.\n")
-foreach(library libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libexpected-dev)
+foreach(library libcli11-dev nlohmann-json3-dev libexpected-dev)
   if(EXISTS /usr/share/doc/${library}/copyright)
     file(READ /usr/share/doc/${library}/copyright notice)
     file(APPEND ${notices} "\n---- ${library} ----\n\n${notice}")

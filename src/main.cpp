@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <unistd.h>
 
+#include <chrono>
 #include <climits>
-#include <csignal>
 #include <iostream>
 #include <string>
 
+#include "base/birth.hpp"
 #include "cli/command_line.hpp"
 #include "cli/logging.hpp"
 #include "cli/settings.hpp"
@@ -15,6 +16,9 @@
 namespace {
 
 using namespace dlm_freeze;
+
+/// For a caller that has stopped to read what a script says: neither a roll-back nor an exit waits longer.
+constexpr auto kPatienceWithReader = std::chrono::milliseconds(250);
 
 std::string module_directory() {
   std::string program(PATH_MAX, '\0');
@@ -50,11 +54,14 @@ Result<void> run(const CommandLine& line, CommandContext& context) {
 
 int main(int argc, char** argv) {
   const auto started = BootClock::now();
-  // A caller that has gone must not kill a post-script half-way.
-  ::signal(SIGPIPE, SIG_IGN);
-  const auto line = parse_command_line(argc, argv);
+  be_born_clean();
+  const auto line = parse_command_line(argc, argv);  // Makes paths absolute.
+  enter_root();
   const bool is_script = line && (line->command == Command::pre_script || line->command == Command::post_script);
-  Log log(caller_output(), is_script ? syslog_output() : nullptr, line ? line->log_level : LogLevel::info);
+  CallerOutputOptions output;
+  if (is_script) output.patience = kPatienceWithReader;
+  output.stdout_is_document = line && line->json;
+  Log log(caller_output(output), is_script ? syslog_output() : nullptr, line ? line->log_level : LogLevel::info);
   if (line && line->text) {
     std::cout << *line->text;
     return 0;
@@ -62,8 +69,9 @@ int main(int argc, char** argv) {
   const std::string modules = module_directory();
   QuiescerRegistry registry(builtin_quiescer_types(), module_quiescer_types(), modules);
   IoctlFreezeControl control;
-  CommandContext context{log,     std::cout, ::isatty(STDOUT_FILENO) != 0, registry, control, syslog_output,
-                         started, modules};
+  CommandContext context{log,      std::cout, ::isatty(STDOUT_FILENO) != 0,
+                         registry, control,   [] { return syslog_output(); },
+                         started,  modules};
   const Result<void> result = line ? run(*line, context) : tl::unexpected(line.error());
   if (result) {
     // Between pre-script's success and its end nothing may come that takes time: killed there, it leaves a session that

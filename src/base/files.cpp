@@ -16,6 +16,19 @@
 namespace dlm_freeze {
 namespace {
 
+constexpr std::size_t kLargestTrusted = std::size_t{16} << 20;
+
+Failure not_regular(const std::string& name, mode_t mode) {
+  const char* what = "something else";
+  if (S_ISDIR(mode)) what = "a directory";
+  if (S_ISFIFO(mode)) what = "a FIFO";
+  if (S_ISCHR(mode) || S_ISBLK(mode)) what = "a device";
+  if (S_ISSOCK(mode)) what = "a socket";
+  if (S_ISLNK(mode)) what = "a symbolic link";
+  return Failure(
+      Error{ErrorKind::failed, name + " is " + what + ", not a regular file", S_ISDIR(mode) ? EISDIR : EINVAL});
+}
+
 Result<std::string> read_all(const UniqueFd& fd, const std::string& path, std::size_t limit) {
   std::string content;
   std::array<char, 16384> chunk{};
@@ -29,9 +42,7 @@ Result<std::string> read_all(const UniqueFd& fd, const std::string& path, std::s
   }
 }
 
-Result<void> check_trusted_entry(const std::string& path) {
-  struct stat info {};
-  if (::lstat(path.c_str(), &info) != 0) return system_failure("cannot examine " + path, errno);
+Result<void> check_trusted_entry(const std::string& path, const struct stat& info) {
   if (info.st_uid != 0) {
     return failure(path + " is owned by uid " + std::to_string(info.st_uid) + ", not by root: chown root " + path);
   }
@@ -42,28 +53,75 @@ Result<void> check_trusted_entry(const std::string& path) {
   return {};
 }
 
+/// `path` has no symbolic links.
+Result<void> check_directories_above(std::string path) {
+  while (path != "/") {
+    path.erase(path.rfind('/'));
+    if (path.empty()) path = "/";
+    struct stat info {};
+    if (::lstat(path.c_str(), &info) != 0) return system_failure("cannot examine " + path, errno);
+    if (auto trusted = check_trusted_entry(path, info); !trusted) return trusted;
+  }
+  return {};
+}
+
+/// Where the kernel has the file that is open as `fd`.
+Result<std::string> path_of(int fd, const std::string& name) {
+  std::string path(PATH_MAX, '\0');
+  const ssize_t length = ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), path.data(), path.size());
+  if (length < 0) return system_failure("cannot find out where " + name + " lies", errno);
+  path.resize(static_cast<std::size_t>(length));
+  if (!path.starts_with('/')) return failure(name + " cannot be reached from here");
+  return path;
+}
+
 }  // namespace
+
+Result<UniqueFd> open_regular(int directory, const std::string& name, int flags) {
+  struct stat info {};
+  const int look = (flags & O_NOFOLLOW) != 0 ? AT_SYMLINK_NOFOLLOW : 0;
+  // First: opening alone is an act for some devices.
+  if (::fstatat(directory, name.c_str(), &info, look) == 0 && !S_ISREG(info.st_mode)) {
+    return not_regular(name, info.st_mode);
+  }
+  constexpr mode_t kMode = S_IRUSR | S_IWUSR;
+  UniqueFd fd(::openat(directory, name.c_str(), flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, kMode));
+  if (!fd) return system_failure("cannot open " + name, errno);
+  if (::fstat(fd.get(), &info) != 0) return system_failure("cannot examine " + name, errno);
+  if (!S_ISREG(info.st_mode)) return not_regular(name, info.st_mode);
+  return fd;
+}
 
 Result<std::string> read_file(const std::string& path, std::size_t limit) {
   return read_file_at(AT_FDCWD, path, limit);
 }
 
 Result<std::string> read_file_at(int directory, const std::string& name, std::size_t limit) {
-  const UniqueFd fd(::openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!fd) return system_failure("cannot open " + name, errno);
-  return read_all(fd, name, limit);
+  const auto fd = open_regular(directory, name, O_RDONLY);
+  if (!fd) return tl::unexpected(fd.error());
+  return read_all(*fd, name, limit);
 }
 
 Result<void> check_trusted(const std::string& path) {
   const std::unique_ptr<char, decltype(&std::free)> resolved(::realpath(path.c_str(), nullptr), &std::free);
   if (!resolved) return system_failure("cannot open " + path, errno);
-  std::string entry = resolved.get();
-  while (entry != "/") {
-    if (auto trusted = check_trusted_entry(entry); !trusted) return trusted;
-    entry.erase(entry.rfind('/'));
-    if (entry.empty()) entry = "/";
-  }
-  return check_trusted_entry(entry);
+  struct stat info {};
+  if (::lstat(resolved.get(), &info) != 0) return system_failure("cannot examine " + path, errno);
+  if (auto trusted = check_trusted_entry(resolved.get(), info); !trusted) return trusted;
+  return check_directories_above(resolved.get());
+}
+
+Result<std::string> read_trusted_file(const std::string& path) {
+  const auto fd = open_regular(AT_FDCWD, path, O_RDONLY);
+  if (!fd) return tl::unexpected(fd.error());
+  struct stat info {};
+  if (::fstat(fd->get(), &info) != 0) return system_failure("cannot examine " + path, errno);
+  const auto resolved = path_of(fd->get(), path);
+  if (!resolved) return tl::unexpected(resolved.error());
+  if (info.st_nlink == 0) return failure(*resolved + " was removed while it was read: try again");
+  if (auto trusted = check_trusted_entry(*resolved, info); !trusted) return tl::unexpected(trusted.error());
+  if (auto trusted = check_directories_above(*resolved); !trusted) return tl::unexpected(trusted.error());
+  return read_all(*fd, path, kLargestTrusted);
 }
 
 Result<AtomicFile> AtomicFile::create(int directory, std::string name, std::string_view slot, std::size_t reserve) {

@@ -2,9 +2,13 @@
 #include "dlm_freeze/base/json.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <type_traits>
+
+#include "base/text.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -55,6 +59,26 @@ nlohmann::ordered_json to_library(const Json& json) {
         }
       },
       json.value());
+}
+
+/// A document of the library's. Characters that no terminal should get are in strings only, and become \\uXXXX there.
+std::string write(const Json& json, int indent) {
+  const std::string text =
+      to_library(json).dump(indent, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace);
+  std::string safe;
+  for (std::string_view rest = text; !rest.empty();) {
+    std::size_t size = 0;
+    const auto character = first_character(rest, size);
+    if (character && *character >= 0x7F && is_treacherous(*character)) {
+      std::array<char, 16> escaped{};
+      std::snprintf(escaped.data(), escaped.size(), "\\u%04x", static_cast<unsigned>(*character));
+      safe += escaped.data();
+    } else {
+      safe += rest.substr(0, size);
+    }
+    rest.remove_prefix(size);
+  }
+  return safe + "\n";
 }
 
 }  // namespace
@@ -153,12 +177,12 @@ Result<Json> Json::parse(std::string_view text) {
 
 std::string Json::dump() const {
   constexpr int kIndent = 2;
-  return to_library(*this).dump(kIndent, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace) + "\n";
+  return write(*this, kIndent);
 }
 
 std::string Json::dump_line() const {
   constexpr int kOneLine = -1;
-  return to_library(*this).dump(kOneLine, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace) + "\n";
+  return write(*this, kOneLine);
 }
 
 Json Json::without(std::initializer_list<std::string_view> keys) const {

@@ -5,26 +5,71 @@
 #include <link.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <syslog.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <string_view>
+#include <utility>
 
 namespace dlm_freeze {
 namespace {
 
+/// What getdents64(2) gives; the C library's readdir(3) allocates.
+struct DirectoryEntry {
+  std::uint64_t inode;
+  std::int64_t offset;
+  unsigned short length;
+  unsigned char type;
+  std::array<char, 1> name;  ///< As long as it is.
+};
+
+/// The number that a name consists of; nothing for "." and "..".
+std::optional<unsigned> number_of(const char* name) noexcept {
+  unsigned number = 0;
+  for (; *name != '\0'; ++name) {
+    if (*name < '0' || *name > '9') return std::nullopt;
+    number = number * 10 + static_cast<unsigned>(*name - '0');
+  }
+  return number;
+}
+
+/// Closes what /proc lists of the calling thread, which may have descriptors of its own. False when there is no /proc.
+bool close_listed(unsigned first, unsigned last) noexcept {
+  ::close(static_cast<int>(first));  // Makes room for one more.
+  const int list = ::open("/proc/thread-self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (list < 0) return false;
+  alignas(DirectoryEntry) std::array<char, 4096> buffer{};
+  // The kernel goes by the numbers, so that none is left out because another was closed.
+  for (;;) {
+    const long size = ::syscall(SYS_getdents64, list, buffer.data(), buffer.size());
+    if (size <= 0) break;
+    for (long at = 0; at < size;) {
+      const auto* entry = reinterpret_cast<const DirectoryEntry*>(buffer.data() + at);
+      const auto fd = number_of(buffer.data() + at + offsetof(DirectoryEntry, name));
+      if (fd && *fd >= first && *fd <= last && *fd != static_cast<unsigned>(list)) ::close(static_cast<int>(*fd));
+      at += entry->length;
+    }
+  }
+  ::close(list);
+  return true;
+}
+
 void close_range_of(unsigned first, unsigned last) noexcept {
   if (first > last) return;
   if (::syscall(SYS_close_range, first, last, 0) == 0) return;
-  // Linux before 5.9.
+  // Linux before 5.9, or a filter of system calls that does not know it.
+  if (close_listed(first, last)) return;
   const long limit = std::min<long>(::sysconf(_SC_OPEN_MAX), static_cast<long>(last) + 1);
   for (long fd = first; fd < limit; ++fd) ::close(static_cast<int>(fd));
 }
@@ -43,7 +88,8 @@ bool is_needed(std::string_view object) noexcept {
          });
 }
 
-int lock_object(dl_phdr_info* object, std::size_t /*size*/, void* /*unused*/) {
+/// For dl_iterate_phdr(3). `error` is where an errno goes.
+int lock_object(dl_phdr_info* object, std::size_t /*size*/, void* error) {
   if (!is_needed(object->dlpi_name)) return 0;
   for (int i = 0; i < object->dlpi_phnum; ++i) {
     const ElfW(Phdr)& segment = object->dlpi_phdr[i];
@@ -51,7 +97,8 @@ int lock_object(dl_phdr_info* object, std::size_t /*size*/, void* /*unused*/) {
     const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
     const std::uintptr_t begin = (object->dlpi_addr + segment.p_vaddr) & ~(page - 1);
     const std::uintptr_t end = object->dlpi_addr + segment.p_vaddr + segment.p_memsz;
-    ::mlock(reinterpret_cast<const void*>(begin), end - begin);  // NOLINT(performance-no-int-to-ptr)
+    // NOLINTNEXTLINE(performance-no-int-to-ptr)
+    if (::mlock(reinterpret_cast<const void*>(begin), end - begin) != 0) *static_cast<int*>(error) = errno;
   }
   return 0;
 }
@@ -60,11 +107,25 @@ int lock_object(dl_phdr_info* object, std::size_t /*size*/, void* /*unused*/) {
 
 void close_from(unsigned first) noexcept { close_range_of(first, UINT_MAX); }
 
-void set_oom_score(const char* score) noexcept {
+bool set_oom_score(const char* score) noexcept {
   const int fd = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return;
-  static_cast<void>(!::write(fd, score, std::strlen(score)));
+  if (fd < 0) return false;
+  const bool is_set = ::write(fd, score, std::strlen(score)) > 0;
+  const int error = errno;
   ::close(fd);
+  errno = error;
+  return is_set;
+}
+
+bool raise_descriptor_limit(unsigned count) noexcept {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
+  if (limit.rlim_cur >= count) return true;
+  const rlimit raised = {count, std::max<rlim_t>(limit.rlim_max, count)};
+  if (::setrlimit(RLIMIT_NOFILE, &raised) == 0) return true;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  return false;
 }
 
 UniqueFd open_pidfd(pid_t process) noexcept {
@@ -88,16 +149,21 @@ void close_all_but(std::vector<int> keep) noexcept {
   close_from(next);
 }
 
-void become_background(const char* name, std::vector<int> keep) noexcept {
+std::vector<std::string> become_background(const char* name, std::vector<int> keep) {
+  std::vector<std::string> missing;
   sigset_t all;
   ::sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, nullptr);
-  ::closelog();  // Its descriptor is among those that are closed below.
   detach_stdio();
   static_cast<void>(!::chdir("/"));
   ::umask(S_IRWXG | S_IRWXO);
-  set_oom_score("-1000");
+  if (!set_oom_score("-1000")) {
+    missing.push_back(std::string(name) + " is not spared by the OOM killer: " + errno_text(errno) +
+                      (errno == EACCES ? " (this needs CAP_SYS_RESOURCE)" : ""));
+  }
+  ::prctl(PR_SET_DUMPABLE, 0);
   stay_background(name, std::move(keep));
+  return missing;
 }
 
 void stay_background(const char* name, std::vector<int> keep) noexcept {
@@ -106,10 +172,16 @@ void stay_background(const char* name, std::vector<int> keep) noexcept {
   ::prctl(PR_SET_NAME, name);
 }
 
-void lock_memory() noexcept {
+Result<void> lock_memory() {
   // Pages of libraries that are never called need no memory: those in use are locked as they are touched, and those
   // that thawing may need are brought in at once.
-  if (::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0) ::dl_iterate_phdr(lock_object, nullptr);
+  if (::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) {
+    return system_failure("memory cannot be locked, so that a thaw may have to wait for a page", errno);
+  }
+  int error = 0;
+  ::dl_iterate_phdr(lock_object, &error);
+  if (error != 0) return system_failure("the program cannot be locked in memory", error);
+  return {};
 }
 
 }  // namespace dlm_freeze

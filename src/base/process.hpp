@@ -3,25 +3,33 @@
 
 #include <sys/types.h>
 
+#include <string>
 #include <vector>
 
+#include "dlm_freeze/base/error.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
 
 namespace dlm_freeze {
 
 /// Turns a process that was just forked into one that nothing of its caller reaches any more: a session of its own,
 /// no stdio but /dev/null, no descriptor but `keep`, all signals blocked, spared by the OOM killer. `name` is what ps
-/// shows (at most 15 characters).
-void become_background(const char* name, std::vector<int> keep) noexcept;
+/// shows (at most 15 characters). It leaves no core dump: a handler that reads one would delay its end. Gives what of
+/// this could not be had and is done without, a sentence each.
+std::vector<std::string> become_background(const char* name, std::vector<int> keep);
 
 /// The same for a process that such a one forked: what it inherits is left as it is, and no file is opened.
 void stay_background(const char* name, std::vector<int> keep) noexcept;
 
-/// Closes `first` and all descriptors above it. Async-signal-safe.
+/// Closes `first` and all descriptors of the calling thread above it. Async-signal-safe.
 void close_from(unsigned first) noexcept;
 
-/// Writes `score` to the calling process's oom_score_adj (proc(5)). Async-signal-safe.
-void set_oom_score(const char* score) noexcept;
+/// Writes `score` to the calling process's oom_score_adj (proc(5)). False, with errno, when that is not allowed: less
+/// than what was inherited needs CAP_SYS_RESOURCE. Async-signal-safe.
+bool set_oom_score(const char* score) noexcept;
+
+/// Lets this process have at least `count` descriptors, the hard limit raised as well where that is allowed
+/// (CAP_SYS_RESOURCE). False when it gets fewer; the limit is then as high as it may be.
+bool raise_descriptor_limit(unsigned count) noexcept;
 
 /// A descriptor that is readable when `process`, a child of the caller or one known to live, has ended; empty with
 /// errno where there is none to be had.
@@ -34,6 +42,7 @@ void send_signal(const UniqueFd& pidfd, int signal) noexcept;
 void close_all_but(std::vector<int> keep) noexcept;
 
 /// Locks what this process has in memory and will get, so that it never waits for a page while filesystems are frozen.
-void lock_memory() noexcept;
+/// An error says what that means; the process goes on without.
+Result<void> lock_memory();
 
 }  // namespace dlm_freeze

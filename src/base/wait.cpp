@@ -9,14 +9,22 @@
 
 namespace dlm_freeze {
 
-bool wait_readable(int fd, Deadline deadline) noexcept {
+namespace {
+
+bool wait_for(short event, int fd, Deadline deadline) noexcept {
   for (;;) {
-    pollfd event = {fd, POLLIN, 0};
-    const int count = ::poll(&event, 1, deadline.poll_timeout());
+    pollfd watched = {fd, event, 0};
+    const int count = ::poll(&watched, 1, deadline.poll_timeout());
     if (count < 0 && errno == EINTR) continue;
     return count > 0;
   }
 }
+
+}  // namespace
+
+bool wait_readable(int fd, Deadline deadline) noexcept { return wait_for(POLLIN, fd, deadline); }
+
+bool wait_writable(int fd, Deadline deadline) noexcept { return wait_for(POLLOUT, fd, deadline); }
 
 Result<UniqueFd> new_event() {
   UniqueFd fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));

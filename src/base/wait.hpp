@@ -12,6 +12,9 @@ namespace dlm_freeze {
 /// Waits until `fd` is readable, or at its end, or until `deadline`: then false. Goes on after a signal.
 [[nodiscard]] bool wait_readable(int fd, Deadline deadline) noexcept;
 
+/// Waits until something can be written to `fd`, or nobody is left to read it, or until `deadline`: then false.
+[[nodiscard]] bool wait_writable(int fd, Deadline deadline) noexcept;
+
 /// A counter for which another thread or process can wait: eventfd(2), non-blocking.
 [[nodiscard]] Result<UniqueFd> new_event();
 

@@ -5,8 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <filesystem>
 #include <map>
+#include <system_error>
+#include <utility>
 
+#include "base/text.hpp"
 #include "cli/config_file.hpp"
 #include "cli/version.hpp"
 
@@ -25,8 +29,23 @@ std::string check_execution_id(const std::string& text) {
   return is_uuid || text == "None" ? "" : "'" + text + "' is neither None nor a UUID";
 }
 
-std::string check_absolute(const std::string& path) {
+std::string check_file(const std::string& path) {
   return path.starts_with('/') && !path.ends_with('/') ? "" : "'" + path + "' is not the absolute path of a file";
+}
+
+std::string check_directory(const std::string& path) {
+  return path.starts_with('/') ? "" : "'" + path + "' must be an absolute path";
+}
+
+/// The working directory is left before the file is opened.
+Result<std::string> absolute(const std::string& path) {
+  std::error_code error;
+  auto full = std::filesystem::absolute(path, error);
+  if (path.empty() || error) {
+    return failure("--config: '" + path + "' cannot be found from the working directory: give its absolute path",
+                   ErrorKind::usage);
+  }
+  return full.string();
 }
 
 class Parser {
@@ -43,6 +62,7 @@ class Parser {
     app_.add_option(
             "--state-dir", line_.state_directory,
             std::string("Where the session, and then also the history, is kept [") + StateDirectory::kDefaultPath + "]")
+        ->check(CLI::Validator(check_directory, ""))
         ->type_name("DIR");
     app_.footer(
         "Exit codes: 0 done; 1 usage; 201 pre-script failed, everything was undone; 202 post-script failed or\n"
@@ -52,14 +72,12 @@ class Parser {
 
     CLI::App* pre = add(Command::pre_script, "Quiesce the databases and freeze the data filesystems, for a snapshot");
     add_execution_id(pre);
-    pre->add_option("--auto-thaw", line_.auto_thaw,
-                    "Seconds after which everything is undone without a post-script [60]")
-        ->check(CLI::Range(1, kLongestAutoThaw).description(""))
-        ->type_name("SECONDS");
+    add_number(pre, "--auto-thaw", line_.auto_thaw, kLongestAutoThaw, "SECONDS",
+               "Seconds after which everything is undone without a post-script [60]");
     add_timeout(pre, "Seconds that all of it may take [8]");
     pre->add_option("--metrics-file", line_.metrics_file,
                     "File for Prometheus to be replaced when the session has ended [none]")
-        ->check(CLI::Validator(check_absolute, ""))
+        ->check(CLI::Validator(check_file, ""))
         ->type_name("FILE");
 
     CLI::App* post = add(Command::post_script, "Thaw the filesystems and release the databases");
@@ -80,9 +98,7 @@ class Parser {
     CLI::App* history =
         add(Command::history, "Print the last sessions, how each ended and how long it kept things frozen");
     add_json(history);
-    history->add_option("--last", line_.last, "How many sessions [20]")
-        ->check(CLI::Range(1, kMostSessions).description(""))
-        ->type_name("N");
+    add_number(history, "--last", line_.last, kMostSessions, "N", "How many sessions [20]");
   }
 
   Result<CommandLine> parse(int argc, const char* const* argv) {
@@ -96,6 +112,11 @@ class Parser {
       return line_;
     } catch (const CLI::ParseError& error) {
       return failure(std::string(error.what()) + "; see dlm-freeze --help", ErrorKind::usage);
+    }
+    if (line_.config) {
+      auto path = absolute(*line_.config);
+      if (!path) return tl::unexpected(path.error());
+      line_.config = std::move(*path);
     }
     for (const auto& [command, subcommand] : subcommands_) {
       if (!subcommand->parsed()) continue;
@@ -120,9 +141,17 @@ class Parser {
         ->type_name("ID");
   }
   void add_timeout(CLI::App* app, const std::string& description) {
-    app->add_option("--timeout", line_.timeout, description)
-        ->check(CLI::Range(1, kLongestTimeout).description(""))
-        ->type_name("SECONDS");
+    add_number(app, "--timeout", line_.timeout, kLongestTimeout, "SECONDS", description);
+  }
+  /// From 1 to `most`. Not the library's own numbers: to these "010" is 8.
+  static void add_number(CLI::App* app, const std::string& name, std::optional<int>& target, int most,
+                         const std::string& type, const std::string& description) {
+    const auto read = [name, &target, most](const std::string& text) {
+      const auto number = parse_decimal(text, 1, most);
+      if (!number) throw CLI::ValidationError(name, "'" + text + "' is not " + whole_number(most));
+      target = static_cast<int>(*number);
+    };
+    app->add_option_function<std::string>(name, read, description)->type_name(type);
   }
   void add_json(CLI::App* app) { app->add_flag("--json", line_.json, "Print one JSON document"); }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/config_file.hpp"
 
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -156,6 +156,20 @@ constexpr std::array kConfigKeys = {
               }},
 };
 
+/// Whether nobody has put a file there. A symbolic link to nothing, as the file or a directory on its way, is not that:
+/// somebody meant a configuration.
+bool is_absent(std::string path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) == 0 || errno != ENOENT) return false;
+  while (::lstat(path.c_str(), &info) != 0) {
+    if (errno != ENOENT) return false;
+    const std::size_t slash = path.rfind('/');
+    if (slash == std::string::npos || slash == 0) return true;
+    path.erase(slash);
+  }
+  return !S_ISLNK(info.st_mode);
+}
+
 }  // namespace
 
 Result<FileSettings> parse_config(std::string_view text, QuiescerRegistry& registry) {
@@ -168,11 +182,9 @@ Result<FileSettings> parse_config(std::string_view text, QuiescerRegistry& regis
 }
 
 Result<FileSettings> read_config(const std::string& path, bool may_be_absent, QuiescerRegistry& registry) {
-  if (may_be_absent && ::access(path.c_str(), F_OK) != 0 && errno == ENOENT) return FileSettings();
-  if (auto trusted = check_trusted(path); !trusted)
-    return tl::unexpected(trusted.error().with_context("the configuration is refused"));
-  const auto text = read_file(path);
-  if (!text) return tl::unexpected(text.error());
+  if (may_be_absent && is_absent(path)) return FileSettings();
+  const auto text = read_trusted_file(path);
+  if (!text) return tl::unexpected(text.error().with_context("the configuration is refused"));
   auto settings = parse_config(*text, registry);
   if (!settings) return tl::unexpected(settings.error().with_context(path));
   return settings;

@@ -1,93 +1,140 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/logging.hpp"
 
-#include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/ansicolor_sink.h>
-#include <spdlog/sinks/syslog_sink.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <climits>
 #include <cstdlib>
-#include <utility>
+#include <string_view>
+
+#include "base/text.hpp"
+#include "base/wait.hpp"
 
 namespace dlm_freeze {
 namespace {
 
-spdlog::level::level_enum to_library(LogLevel level) {
+/// The SSM agent cuts stdout and stderr together to 2,500 characters, and leaves 1,215 of them to stderr however much
+/// there is on stdout.
+constexpr std::size_t kLongestError = 1'000;
+
+constexpr std::string_view kEndOfColour = "\x1b[m";
+
+std::string_view colour_of(LogLevel level) {
   switch (level) {
     case LogLevel::debug:
-      return spdlog::level::debug;
+      return "\x1b[36m";
     case LogLevel::info:
-      return spdlog::level::info;
+      return "\x1b[32m";
     case LogLevel::warn:
-      return spdlog::level::warn;
+      return "\x1b[33m\x1b[1m";
     case LogLevel::error:
-      return spdlog::level::err;
+      return "\x1b[31m\x1b[1m";
   }
-  return spdlog::level::info;
+  return "";
 }
 
-/// The level as the callers of this program know it: "WARN", not "warning".
-class LevelWord final : public spdlog::custom_flag_formatter {
+bool environment_wants_colour() {
+  // NOLINTBEGIN(concurrency-mt-unsafe): no thread exists yet.
+  const char* terminal = std::getenv("TERM");
+  return std::getenv("NO_COLOR") == nullptr && terminal != nullptr && std::string_view(terminal) != "dumb";
+  // NOLINTEND(concurrency-mt-unsafe)
+}
+
+/// stdout or stderr. Writes whole lines, and waits for its reader for `patience` in all.
+class Stream {
  public:
-  void format(const spdlog::details::log_msg& message, const std::tm& /*time*/, spdlog::memory_buf_t& out) override {
-    const char* word = "INFO";
-    if (message.level == spdlog::level::debug) word = "DEBUG";
-    if (message.level == spdlog::level::warn) word = "WARN";
-    if (message.level == spdlog::level::err) word = "ERROR";
-    out.append(std::string_view(word));
+  Stream(int fd, BootClock::duration patience) : fd_(fd), patience_(patience) {
+    struct stat info {};
+    is_file_ = ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+    is_coloured_ = ::isatty(fd) != 0 && environment_wants_colour();
   }
-  [[nodiscard]] std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<LevelWord>(); }
+
+  void write(const LogLine& line) {
+    std::string text = line_of(line);
+    if (dropped_ > 0) text = line_of({LogLevel::warn, dropped_lines(dropped_)}) + text;
+    if (is_torn_) text = "\n" + text;
+    const std::size_t written = write(std::string_view(text));
+    dropped_ = written == text.size() ? 0 : dropped_ + 1;
+    if (written > 0) is_torn_ = written < text.size();
+  }
+
+ private:
+  [[nodiscard]] std::string line_of(const LogLine& line) const {
+    std::string word(level_word(line.level));
+    if (is_coloured_) word = std::string(colour_of(line.level)) + word + std::string(kEndOfColour);
+    return word + ": " + line.text + "\n";
+  }
+
+  /// How much of it could be written.
+  std::size_t write(std::string_view text) {
+    std::size_t written = 0;
+    while (written < text.size()) {
+      const ssize_t put = write_some(text.substr(written));
+      if (put > 0) {
+        written += static_cast<std::size_t>(put);
+      } else if (put == 0 || (errno != EINTR && (errno != EAGAIN || !wait_for_reader()))) {
+        break;
+      }
+    }
+    return written;
+  }
+
+  /// As write(2) of a descriptor that does not block, whatever this one is: others share it.
+  ssize_t write_some(std::string_view text) {
+    if (is_file_) return ::write(fd_, text.data(), text.size());
+    const iovec part = {const_cast<char*>(text.data()), text.size()};  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+    const ssize_t put = ::pwritev2(fd_, &part, 1, -1, RWF_NOWAIT);
+    if (put >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL && errno != EPERM)) return put;
+    // A terminal, or an old kernel. A pipe that is writable takes PIPE_BUF bytes at once (pipe(7)).
+    if (!wait_writable(fd_, Deadline::in({}))) {
+      errno = EAGAIN;
+      return -1;
+    }
+    return ::write(fd_, text.data(), std::min<std::size_t>(text.size(), PIPE_BUF));
+  }
+
+  bool wait_for_reader() {
+    const auto begin = BootClock::now();
+    const bool is_writable = patience_.count() > 0 && wait_writable(fd_, Deadline(begin + patience_));
+    patience_ -= std::min(patience_, BootClock::now() - begin);
+    return is_writable;
+  }
+
+  int fd_;
+  BootClock::duration patience_;
+  bool is_file_ = false;
+  bool is_coloured_ = false;
+  bool is_torn_ = false;  ///< The last line that was written lacks its end.
+  std::size_t dropped_ = 0;
 };
-
-std::unique_ptr<spdlog::formatter> formatter() {
-  auto lines = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
-  lines->add_flag<LevelWord>('*').set_pattern("%^%*%$: %v");
-  return lines;
-}
-
-spdlog::details::log_msg to_library(const LogLine& line) { return {"", to_library(line.level), line.text}; }
 
 class CallerOutput final : public LogOutput {
  public:
-  CallerOutput() : out_(colours()), error_(colours()) {
-    out_.set_formatter(formatter());
-    error_.set_formatter(formatter());
-  }
+  explicit CallerOutput(const CallerOutputOptions& options)
+      : out_(options.stdout_is_document ? STDERR_FILENO : STDOUT_FILENO, options.patience),
+        error_(STDERR_FILENO, options.patience) {}
 
   void write(const LogLine& line) override {
     if (line.level == LogLevel::error) {
-      error_.log(to_library(line));
-      error_.flush();
+      error_.write({line.level, without_middle(line.text, kLongestError)});
     } else {
-      out_.log(to_library(line));
-      out_.flush();
+      out_.write(line);
     }
   }
 
  private:
-  static spdlog::color_mode colours() {
-    return std::getenv("NO_COLOR") != nullptr ? spdlog::color_mode::never
-                                              : spdlog::color_mode::automatic;  // NOLINT(concurrency-mt-unsafe)
-  }
-
-  spdlog::sinks::ansicolor_stdout_sink_st out_;
-  spdlog::sinks::ansicolor_stderr_sink_st error_;
-};
-
-class SyslogOutput final : public LogOutput {
- public:
-  SyslogOutput() : sink_("dlm-freeze", LOG_PID, LOG_DAEMON, /*enable_formatting=*/true) {
-    sink_.set_formatter(formatter());
-  }
-  void write(const LogLine& line) override { sink_.log(to_library(line)); }
-
- private:
-  spdlog::sinks::syslog_sink_st sink_;
+  Stream out_;
+  Stream error_;
 };
 
 }  // namespace
 
-std::unique_ptr<LogOutput> caller_output() { return std::make_unique<CallerOutput>(); }
-
-std::unique_ptr<LogOutput> syslog_output() { return std::make_unique<SyslogOutput>(); }
+std::unique_ptr<LogOutput> caller_output(const CallerOutputOptions& options) {
+  return std::make_unique<CallerOutput>(options);
+}
 
 }  // namespace dlm_freeze

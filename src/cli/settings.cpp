@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/settings.hpp"
 
-#include <charconv>
 #include <cstdlib>
-#include <string_view>
 #include <utility>
 
+#include "base/text.hpp"
 #include "cli/config_file.hpp"
 
 namespace dlm_freeze {
@@ -16,15 +15,13 @@ constexpr const char* kAutoThawVariable = "AUTO_THAW_DURATION_SECS";
 Result<std::optional<std::chrono::seconds>> auto_thaw_of_environment() {
   const char* text = std::getenv(kAutoThawVariable);  // NOLINT(concurrency-mt-unsafe): no thread exists yet.
   if (text == nullptr || *text == '\0') return std::nullopt;
-  const std::string_view digits(text);
-  int seconds = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), seconds);
-  if (error != std::errc() || end != digits.data() + digits.size() || seconds < 1 || seconds > kLongestAutoThaw) {
-    return failure(std::string(kAutoThawVariable) + " is '" + text +
-                       "' in the environment; it must be a whole number from 1 to " + std::to_string(kLongestAutoThaw),
+  const auto seconds = parse_decimal(text, 1, kLongestAutoThaw);
+  if (!seconds) {
+    return failure(std::string(kAutoThawVariable) + " is '" + text + "' in the environment; it must be " +
+                       whole_number(kLongestAutoThaw),
                    ErrorKind::usage);
   }
-  return std::optional(std::chrono::seconds(seconds));
+  return std::optional(std::chrono::seconds(*seconds));
 }
 
 }  // namespace

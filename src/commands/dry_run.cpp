@@ -82,9 +82,9 @@ std::string mount_table(const HostPlan& plan) {
     const PlannedFilesystem* filesystem = filesystem_of(plan.freeze, planned);
     const std::string volumes = filesystem != nullptr ? join(filesystem->stack.volume_ids, ",") : "";
     const std::uint64_t size = filesystem != nullptr ? filesystem->stack.size_bytes : 0;
-    table.add({order_of(planned), printable(planned.mount.mount_point), printable(planned.mount.source),
-               volumes.empty() ? "-" : volumes, planned.mount.type, size == 0 ? "-" : format_size(size),
-               std::string(to_string(planned.verdict)), printable(planned.why)});
+    table.add({order_of(planned), planned.mount.mount_point, planned.mount.source, volumes.empty() ? "-" : volumes,
+               planned.mount.type, size == 0 ? "-" : format_size(size), std::string(to_string(planned.verdict)),
+               planned.why});
   }
   return table.text();
 }
@@ -99,8 +99,8 @@ std::string quiescer_table(const HostPlan& plan) {
       table.add({config.name, config.type, state, "-", "-", "-", found.presence.detail});
     for (const DataLocation& location : found.presence.locations) {
       const Coverage coverage = plan.coverage(location.path);
-      table.add({config.name, config.type, state, location.what, printable(location.path),
-                 coverage.frozen ? "yes" : "NO", coverage.why});
+      table.add({config.name, config.type, state, location.what, location.path, coverage.frozen ? "yes" : "NO",
+                 coverage.why});
     }
   }
   return table.text();
@@ -131,7 +131,7 @@ std::vector<Finding> probe_all(HostPlan& plan, const Settings& settings, Command
     StageContext stage{
         deadline, -1, settings.execution_id, [&plan](const std::string& path) { return plan.coverage(path); }, {}};
     findings.push_back({config.name, found.planned.quiescer->probe(stage)});
-    for (const LogLine& note : stage.notes) context.log.write(note.level, printable(note.text));
+    for (const LogLine& note : stage.notes) context.log.write(note.level, note.text);
   }
   return findings;
 }
@@ -156,10 +156,10 @@ Result<void> dry_run(const Settings& settings, CommandContext& context) {
     context.out << mount_table(*plan);
     if (!plan->quiescers.empty()) context.out << "\n" << quiescer_table(*plan);
     for (const std::string& pattern : plan->freeze.unmatched) {
-      context.out << "\nThe configuration's " << printable(pattern) << " matches no mount point.\n";
+      context.out << "\n" << text_line("The configuration's " + pattern + " matches no mount point.");
     }
     if (!plan->databases_known) {
-      context.out << "\npre-script would fail: " << printable(plan->databases_known.error().message) << "\n";
+      context.out << "\n" << text_line("pre-script would fail: " + plan->databases_known.error().message);
     }
     const auto running = std::count_if(plan->quiescers.begin(), plan->quiescers.end(),
                                        [](const FoundQuiescer& found) { return found.presence.running; });
@@ -167,7 +167,7 @@ Result<void> dry_run(const Settings& settings, CommandContext& context) {
                 << count_of(plan->freeze.filesystems.size(), "filesystem") << " would be frozen, "
                 << count_of(static_cast<std::size_t>(running), "database") << " quiesced. Nothing was changed.\n";
     for (const Finding& finding : findings) {
-      if (finding.result) context.out << "probe of " << finding.name << ": ready\n";
+      if (finding.result) context.out << text_line("probe of " + finding.name + ": ready");
     }
   }
   context.out.flush();

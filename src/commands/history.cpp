@@ -18,8 +18,8 @@ std::string outcome_of(const SessionRecord& record) {
 
 std::string what_was_held(const SessionRecord& record) {
   std::vector<std::string> names;
-  for (const FilesystemRecord& filesystem : record.filesystems) names.push_back(printable(filesystem.mount_point));
-  for (const QuiescerRecord& quiescer : record.quiescers) names.push_back(printable(quiescer.config.name));
+  for (const FilesystemRecord& filesystem : record.filesystems) names.push_back(filesystem.mount_point);
+  for (const QuiescerRecord& quiescer : record.quiescers) names.push_back(quiescer.config.name);
   return names.empty() ? "-" : join(names, ", ");
 }
 

@@ -154,15 +154,15 @@ Result<void> recover_earlier_session(const StateDirectory& state, CommandContext
 
 void log_plan(const HostPlan& plan, CommandContext& context) {
   for (const PlannedMount& planned : plan.freeze.mounts) {
-    const std::string mount_point = printable(planned.mount.mount_point);
+    const std::string& mount_point = planned.mount.mount_point;
     if (deserves_warning(planned.reason)) {
       context.log.warn(mount_point + " is not frozen: " + planned.why);
     } else {
-      context.log.debug(mount_point + ": " + std::string(to_string(planned.verdict)) + ", " + printable(planned.why));
+      context.log.debug(mount_point + ": " + std::string(to_string(planned.verdict)) + ", " + planned.why);
     }
   }
   for (const std::string& pattern : plan.freeze.unmatched) {
-    context.log.warn("the configuration's " + printable(pattern) + " matches no mount point");
+    context.log.warn("the configuration's " + pattern + " matches no mount point");
   }
 }
 
@@ -210,7 +210,7 @@ class PreScript {
     allow_descriptors_for(plan->freeze.filesystems.size());
     auto opening = FrozenFilesystems::open(plan->freeze, context_.control);
     if (!opening) return tl::unexpected(opening.error());
-    for (const std::string& warning : opening->warnings) context_.log.warn(printable(warning));
+    for (const std::string& warning : opening->warnings) context_.log.warn(warning);
     clock_.finish_stage();
 
     SessionPlan session{.state = &*state,
@@ -298,7 +298,7 @@ class PreScript {
   }
 
   void log_notes(SessionClient& client) {
-    for (const LogLine& note : client.take_notes()) context_.log.write(note.level, printable(note.text));
+    for (const LogLine& note : client.take_notes()) context_.log.write(note.level, note.text);
   }
 
   const Settings& settings_;

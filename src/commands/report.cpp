@@ -2,6 +2,7 @@
 #include "commands/report.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace dlm_freeze {
 namespace {
@@ -22,6 +23,14 @@ void log_start(std::string_view command, const std::string& execution_id, Log& l
 void log_completion(std::string_view command, CommandContext& context) {
   context.log.info(std::string(command) + " completed at " + format_utc(std::chrono::system_clock::now()) +
                    ". Total runtime: " + format_seconds(BootClock::now() - context.started) + " seconds.");
+}
+
+std::string text_line(std::string_view text) { return printable(text) + "\n"; }
+
+void TextTable::add(const std::vector<std::string>& cells) {
+  std::vector<std::string> row;
+  for (const std::string& cell : cells) row.push_back(printable(cell));
+  rows_.push_back(std::move(row));
 }
 
 std::string TextTable::text() const {

@@ -19,10 +19,7 @@ struct View {
   /// Processes of it are gone, and it has not ended.
   [[nodiscard]] bool orphaned() const { return !active && record && record->is_orphan(current_boot_id()); }
   [[nodiscard]] BootClock::duration left() const {
-    if (!record) return {};
-    const auto left =
-        std::chrono::duration_cast<BootClock::duration>(record->deadline_at - std::chrono::system_clock::now());
-    return std::max(left, BootClock::duration::zero());
+    return record ? record->left_until_deadline() : BootClock::duration::zero();
   }
 };
 
@@ -51,42 +48,41 @@ Json to_json(const View& view) {
 
 std::string headline(const View& view) {
   if (!view.record)
-    return view.active ? "A session is being set up.\n"
-                       : "No session is active, and none is on record since the host was started.\n";
+    return view.active ? "A session is being set up."
+                       : "No session is active, and none is on record since the host was started.";
   const SessionRecord& record = *view.record;
   if (view.active && record.phase == Phase::ending) {
     return "A session is being undone: execution " + record.execution_id + ", started at " +
-           format_utc(record.started_at) + ". A call to the kernel has not returned; the rest follows when it does.\n";
+           format_utc(record.started_at) + ". A call to the kernel has not returned; the rest follows when it does.";
   }
   if (view.active && record.phase != Phase::ended) {
     return "A session is active (" + std::string(to_string(record.phase)) + "): execution " + record.execution_id +
            ", started at " + format_utc(record.started_at) + ", ends by itself in " + format_seconds(view.left()) +
-           " seconds (" + format_utc(record.deadline_at) + ").\n";
+           " seconds (" + format_utc(record.deadline_at) + ").";
   }
   if (view.orphaned()) {
     return "The session of execution " + record.execution_id + ", started at " + format_utc(record.started_at) +
-           ", has lost all its processes. Filesystems may be frozen: run dlm-freeze post-script.\n";
+           ", has lost all its processes. Filesystems may be frozen: run dlm-freeze post-script.";
   }
   return "No session is active. The last one, execution " + record.execution_id + ", started at " +
          format_utc(record.started_at) + " and ended at " + format_utc(record.ended_at) + ": " +
-         std::string(to_string(record.end)) + ".\n";
+         std::string(to_string(record.end)) + ".";
 }
 
 std::string to_text(const View& view) {
-  std::string text = headline(view);
+  std::string text = text_line(headline(view));
   if (!view.record) return text;
   const SessionRecord& record = *view.record;
-  for (const std::string& problem : record.problems) text += "  problem: " + printable(problem) + "\n";
+  for (const std::string& problem : record.problems) text += text_line("  problem: " + problem);
   if (!record.filesystems.empty()) {
     TextTable table({"MOUNT POINT", "DEVICE", "STATE", "FROZEN FOR"});
     for (const FilesystemRecord& filesystem : record.filesystems) {
       double seconds = filesystem.frozen_seconds;
       if (record.phase == Phase::held && (view.active || view.orphaned())) {
         // The record was written when the session was committed and says how long it had been frozen by then.
-        seconds += std::chrono::duration<double>(std::chrono::system_clock::now() - record.held_at).count();
+        seconds += std::chrono::duration<double>(record.since_held()).count();
       }
-      table.add(
-          {printable(filesystem.mount_point), filesystem.device, filesystem.state, format_seconds(seconds) + " s"});
+      table.add({filesystem.mount_point, filesystem.device, filesystem.state, format_seconds(seconds) + " s"});
     }
     text += "\n" + table.text();
   }
@@ -95,8 +91,8 @@ std::string to_text(const View& view) {
     for (const QuiescerRecord& quiescer : record.quiescers) {
       std::vector<std::string> facts;
       for (const Fact& fact : quiescer.facts) facts.push_back(fact.key + "=" + fact.value);
-      table.add({quiescer.config.name, quiescer.config.type, quiescer.quiesced ? "quiesced" : "not held",
-                 printable(join(facts, " "))});
+      table.add(
+          {quiescer.config.name, quiescer.config.type, quiescer.quiesced ? "quiesced" : "not held", join(facts, " ")});
     }
     text += "\n" + table.text();
   }

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "base/text.hpp"
 #include "dlm_freeze/base/files.hpp"
 
 namespace dlm_freeze {
@@ -25,16 +26,17 @@ std::string previous(const std::string& file) { return file + ".1"; }
 
 Result<void> append(const std::string& file, const std::string& line) {
   ::mkdir(directory_of(file).c_str(), 0700);
-  const UniqueFd fd(::open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600));
-  if (!fd) return system_failure("cannot open the history " + file, errno);
+  const auto fd = open_regular(AT_FDCWD, file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW);
+  if (!fd) return tl::unexpected(fd.error().with_context("the history"));
   // In one call, so that the lines of two sessions that end at the same time do not mix.
-  const ssize_t written = ::write(fd.get(), line.data(), line.size());
+  const ssize_t written = ::write(fd->get(), line.data(), line.size());
   if (written != static_cast<ssize_t>(line.size())) {
     return system_failure("cannot write to the history " + file, written < 0 ? errno : ENOSPC);
   }
   struct stat info {};
-  if (::fstat(fd.get(), &info) == 0 && info.st_size > kFileLimit) ::rename(file.c_str(), previous(file).c_str());
-  return {};
+  if (::fstat(fd->get(), &info) != 0 || info.st_size <= kFileLimit) return {};
+  if (::rename(file.c_str(), previous(file).c_str()) == 0) return {};
+  return system_failure("the history is larger than it should be, and cannot be moved to " + previous(file), errno);
 }
 
 Result<void> replace(const std::string& file, const std::string& content) {
@@ -68,9 +70,9 @@ std::string sample(std::string_view name, std::string_view label, std::string_vi
   std::string text = "dlm_freeze_last_session_" + std::string(name);
   if (!label.empty()) {
     text += "{" + std::string(label) + "=\"";
-    for (const char byte : label_value) {
+    for (const char byte : printable(label_value)) {
       if (byte == '\\' || byte == '"') text += '\\';
-      text += byte == '\n' ? std::string("\\n") : std::string(1, byte);
+      text += byte;
     }
     text += "\"}";
   }

@@ -27,6 +27,20 @@ WallTime from_count(std::int64_t count) {
   return WallTime(std::chrono::milliseconds(std::clamp<std::int64_t>(count, 0, kLatest)));
 }
 
+std::int64_t to_count(BootClock::time_point time) { return time.time_since_epoch().count(); }
+BootClock::time_point boot_from_count(std::int64_t count) {
+  constexpr std::int64_t kLatest = std::int64_t{1} << 60;  // 36 years.
+  return BootClock::time_point(BootClock::duration(std::clamp<std::int64_t>(count, 0, kLatest)));
+}
+
+/// From `begin` to `end`, on the boot clock where that is known; never negative.
+BootClock::duration span(BootClock::time_point begin, BootClock::time_point end, WallTime begin_wall,
+                         WallTime end_wall) {
+  const bool is_known = begin != BootClock::time_point() && end != BootClock::time_point();
+  const auto span = is_known ? end - begin : std::chrono::duration_cast<BootClock::duration>(end_wall - begin_wall);
+  return std::max(span, BootClock::duration::zero());
+}
+
 /// Reads members of one object; the first that is missing or of another type is remembered.
 class MemberReader {
  public:
@@ -46,6 +60,12 @@ class MemberReader {
     const Json* member = object_.find(key);
     const std::int64_t* value = member != nullptr ? member->as_integer() : nullptr;
     return value != nullptr ? *value : missing<std::int64_t>(key);
+  }
+  /// 0 when it is absent.
+  std::int64_t integer_if_there(std::string_view key) const {
+    const Json* member = object_.find(key);
+    const std::int64_t* value = member != nullptr ? member->as_integer() : nullptr;
+    return value != nullptr ? *value : 0;
   }
   double number(std::string_view key) {
     const Json* member = object_.find(key);
@@ -158,16 +178,20 @@ Json SessionRecord::to_json() const {
                       {"boot_id", boot_id},
                       {"started_at", optional_time(started_at)},
                       {"started_at_ms", to_count(started_at)},
+                      {"started_boot_ns", to_count(started_boot)},
                       {"held_at", optional_time(held_at)},
                       {"held_at_ms", to_count(held_at)},
+                      {"held_boot_ns", to_count(held_boot)},
                       {"deadline_at", optional_time(deadline_at)},
                       {"deadline_at_ms", to_count(deadline_at)},
+                      {"deadline_boot_ns", to_count(deadline_boot)},
                       {"stage_seconds", stages},
                       {"filesystems", filesystem_list},
                       {"quiescers", quiescer_list},
                       {"end", to_string(end)},
                       {"ended_at", optional_time(ended_at)},
                       {"ended_at_ms", to_count(ended_at)},
+                      {"ended_boot_ns", to_count(ended_boot)},
                       {"ended_by", ended_by},
                       {"problems", problems},
                       {"reported", reported},
@@ -194,6 +218,10 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
   record.held_at = from_count(reader.integer("held_at_ms"));
   record.deadline_at = from_count(reader.integer("deadline_at_ms"));
   record.ended_at = from_count(reader.integer("ended_at_ms"));
+  record.started_boot = boot_from_count(reader.integer_if_there("started_boot_ns"));
+  record.held_boot = boot_from_count(reader.integer_if_there("held_boot_ns"));
+  record.deadline_boot = boot_from_count(reader.integer_if_there("deadline_boot_ns"));
+  record.ended_boot = boot_from_count(reader.integer_if_there("ended_boot_ns"));
   record.ended_by = reader.text("ended_by");
   record.reported = reader.boolean("reported");
   record.history_file = reader.text_if_there("history_file");
@@ -209,7 +237,7 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
   for (const Json& element : reader.array("filesystems")) {
     MemberReader member(element);
     record.filesystems.push_back({member.text("mount_point"), member.text("device"), member.text("state"),
-                                  member.number("frozen_seconds"), member.boolean("may_be_frozen")});
+                                  std::max(member.number("frozen_seconds"), 0.0), member.boolean("may_be_frozen")});
     if (missing.empty()) missing = member.first_missing();
   }
   for (const Json& element : reader.array("quiescers")) {
@@ -232,6 +260,14 @@ bool SessionRecord::has_leftovers() const {
   return std::any_of(filesystems.begin(), filesystems.end(),
                      [](const FilesystemRecord& f) { return f.may_be_frozen; }) ||
          std::any_of(quiescers.begin(), quiescers.end(), [](const QuiescerRecord& q) { return q.quiesced; });
+}
+
+BootClock::duration SessionRecord::left_until_deadline() const {
+  return span(BootClock::now(), deadline_boot, std::chrono::system_clock::now(), deadline_at);
+}
+
+BootClock::duration SessionRecord::since_held() const {
+  return span(held_boot, BootClock::now(), held_at, std::chrono::system_clock::now());
 }
 
 double SessionRecord::longest_freeze() const {

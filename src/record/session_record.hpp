@@ -53,15 +53,21 @@ struct SessionRecord {
   Phase phase = Phase::preparing;
   std::string execution_id;
   std::string boot_id;  ///< Of the running kernel; a record of another boot is history.
+  /// Moments come twice: on the wall clock, for people and other hosts, and on the boot clock, which nobody sets, for
+  /// how long things take. The epoch where it has not come, or an earlier version wrote the record.
   WallTime started_at;
-  WallTime held_at;  ///< When pre-script succeeded; the epoch before.
+  BootClock::time_point started_boot;
+  WallTime held_at;  ///< When pre-script succeeded.
+  BootClock::time_point held_boot;
   WallTime deadline_at;
+  BootClock::time_point deadline_boot;
   std::vector<std::pair<std::string, double>> stage_seconds;  ///< In the order in which they ran.
   std::vector<FilesystemRecord> filesystems;                  ///< In freeze order.
   std::vector<QuiescerRecord> quiescers;
 
   SessionEnd end = SessionEnd::none;
   WallTime ended_at;
+  BootClock::time_point ended_boot;
   std::string ended_by;               ///< The execution id of the post-script that ended it.
   std::vector<std::string> problems;  ///< What went wrong while it was held or ended.
   bool reported = false;              ///< A post-script has answered for it.
@@ -81,6 +87,12 @@ struct SessionRecord {
 
   /// Whether a filesystem or database of it still waits for somebody to thaw or release it.
   [[nodiscard]] bool has_leftovers() const;
+
+  // Both by the boot clock where the record says it, else by the wall clock; never negative. For a session of this
+  // boot.
+
+  [[nodiscard]] BootClock::duration left_until_deadline() const;
+  [[nodiscard]] BootClock::duration since_held() const;
 
   /// The seconds for which one filesystem of it was frozen, at most.
   [[nodiscard]] double longest_freeze() const;

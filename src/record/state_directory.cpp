@@ -92,6 +92,7 @@ int with_address(int directory, Call call) {
 }  // namespace
 
 Result<StateDirectory> StateDirectory::open(const std::string& path, bool create) {
+  if (!path.starts_with('/')) return failure("the state directory '" + path + "' must be an absolute path");
   if (create && ::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
     return system_failure("cannot create the state directory " + path, errno);
   }
@@ -114,8 +115,8 @@ Result<StateDirectory> StateDirectory::open(const std::string& path, bool create
 }
 
 Result<UniqueFd> StateDirectory::open_lock(Lock lock) const {
-  UniqueFd fd(::openat(fd_.get(), lock_file(lock), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!fd) return system_failure("cannot open " + path_ + "/" + lock_file(lock), errno);
+  auto fd = open_regular(fd_.get(), lock_file(lock), O_RDWR | O_CREAT | O_NOFOLLOW);
+  if (!fd) return tl::unexpected(fd.error().with_context(path_));
   return fd;
 }
 
@@ -150,13 +151,13 @@ Result<std::optional<UniqueFd>> StateDirectory::lock_by(Lock lock, Deadline dead
 }
 
 Result<bool> StateDirectory::is_locked() const {
-  const UniqueFd lock(::openat(fd_.get(), lock_file(Lock::session), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  const auto lock = open_regular(fd_.get(), lock_file(Lock::session), O_RDWR | O_NOFOLLOW);
   if (!lock) {
-    if (errno == ENOENT) return false;
-    return system_failure("cannot open " + path_ + "/" + lock_file(Lock::session), errno);
+    if (lock.error().errno_value == ENOENT) return false;
+    return tl::unexpected(lock.error().with_context(path_));
   }
   struct flock range = whole_file(F_WRLCK);
-  if (::fcntl(lock.get(), F_OFD_GETLK, &range) != 0)
+  if (::fcntl(lock->get(), F_OFD_GETLK, &range) != 0)
     return system_failure("cannot examine the lock in " + path_, errno);
   return range.l_type != F_UNLCK;
 }
@@ -165,7 +166,7 @@ Result<std::optional<SessionRecord>> StateDirectory::read_record() const {
   const auto text = read_file_at(fd_.get(), kRecordFile);
   if (!text) {
     if (text.error().errno_value == ENOENT) return std::nullopt;
-    return tl::unexpected(text.error());
+    return tl::unexpected(text.error().with_context(path_));
   }
   const std::string where = path_ + "/" + kRecordFile;
   const auto json = Json::parse(*text);

@@ -19,8 +19,8 @@ class StateDirectory {
  public:
   static constexpr const char* kDefaultPath = "/run/dlm-freeze";
 
-  /// Opens the directory; with `create`, makes it if it is absent. Errors: it is no directory, a symbolic link, or
-  /// could be changed by somebody else. Without `create` an absent one is an error with ENOENT.
+  /// Opens the directory; with `create`, makes it if it is absent. Errors: `path` is relative, or it is no directory, a
+  /// symbolic link, or could be changed by somebody else. Without `create` an absent one is an error with ENOENT.
   [[nodiscard]] static Result<StateDirectory> open(const std::string& path, bool create);
 
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
@@ -71,6 +71,7 @@ class StateDirectory {
   /// Whether a watchdog listens there. One that ends its session does not any more, though it holds the lock.
   [[nodiscard]] bool is_listening(Deadline deadline) const;
 
+  /// The open directory, for who has to know what it lies on.
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
 
  private:

@@ -97,6 +97,7 @@ void mark_lost(SessionRecord& record, SessionEnd end) {
   record.phase = Phase::ended;
   record.end = was_held ? end : SessionEnd::rolled_back;
   record.ended_at = std::chrono::system_clock::now();
+  record.ended_boot = BootClock::now();
   record.problems.emplace_back("the watchdog was lost");
 }
 

@@ -14,9 +14,11 @@ Result<SessionState> SessionState::create(const SessionPlan& plan) {
   state.record.execution_id = plan.execution_id;
   state.record.boot_id = current_boot_id();
   state.record.started_at = plan.started_at;
+  state.record.started_boot = BootClock::now();
   state.record.history_file = plan.history_file;
   state.record.metrics_file = plan.metrics_file;
   state.record.deadline_at = std::chrono::system_clock::now() + plan.auto_thaw;
+  state.record.deadline_boot = BootClock::now() + plan.auto_thaw;
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) {
     const auto& filesystem = plan.filesystems[i];
     FilesystemRecord& record = state.record.filesystems.emplace_back();
@@ -44,6 +46,7 @@ void SessionState::end(SessionEnd how) {
   record.phase = Phase::ended;
   record.end = how;
   record.ended_at = std::chrono::system_clock::now();
+  record.ended_boot = BootClock::now();
 }
 
 }  // namespace dlm_freeze

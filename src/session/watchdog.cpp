@@ -396,6 +396,7 @@ void Watchdog::commit(const Message& request) {
   lines_.insert(lines_.end(), request.lines.begin(), request.lines.end());
   session_.record.phase = Phase::held;
   session_.record.held_at = std::chrono::system_clock::now();
+  session_.record.held_boot = BootClock::now();
   if (auto written = held_record_->commit(session_.text(plan_)); !written) {
     session_.record.phase = Phase::freezing;
     return refuse(written.error());

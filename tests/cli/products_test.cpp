@@ -247,6 +247,11 @@ TEST_F(Products, ThatAreNotRequiredAndDownAreSkipped) {
   expect(0, {"post-script"});
   iris_->set("iris/A/up", "");
   EXPECT_THAT(expect(0, {"pre-script"}).out, HasSubstr("INFO: iris: instance B is down: skipped"));
+  expect(0, {"post-script"});
+  const RunOfProgram dry = expect(0, {"dry-run", "--probe", "--json"});
+  EXPECT_TRUE(parsed(dry.out).find("probes") != nullptr);
+  EXPECT_THAT(dry.err, HasSubstr("INFO: iris: instance B is down: skipped")) << "stdout is for the document";
+  expect(0, {"pre-script"});
   EXPECT_TRUE(iris_->is_suspended("A"));
   expect(0, {"post-script"});
 }

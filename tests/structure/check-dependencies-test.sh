@@ -40,7 +40,7 @@ put src/fs/plan.hpp '#pragma once' '#include "dlm_freeze/base/error.hpp"'
 put src/fs/mount_table.cpp '#include <libmount/libmount.h>' '#include "fs/plan.hpp"' '#include "fs/private.hpp"'
 put src/quiesce/mysql/module.cpp '#include <mysql/mysql.h>' '#include "dlm_freeze/quiesce/registry.hpp"'
 put src/session/scope/module.cpp '#include <systemd/sd-bus.h>'
-put src/cli/logging.cpp '#include <spdlog/spdlog.h>' '#include "logging.hpp"' '#include "commands/status.hpp"'
+put src/cli/logging.cpp '#include "logging.hpp"' '#include "commands/status.hpp"'
 put src/main.cpp '#include "cli/command_line.hpp"' '#include "fs/plan.hpp"'
 sh "$check" "$tree"
 
@@ -54,7 +54,6 @@ expect 'belongs to no known directory' src/session/a.cpp '#include "util/string.
 expect 'no place in the dependency rule' src/util/a.cpp
 expect '<libmount/libmount.h> may only' src/fs/a.cpp '#include <libmount/libmount.h>'
 expect '<CLI/CLI.hpp> may only' src/commands/a.cpp '#include <CLI/CLI.hpp>'
-expect '<spdlog/spdlog.h> may only' src/commands/a.cpp '#include <spdlog/spdlog.h>'
 expect '<nlohmann/json.hpp> may only' src/session/a.cpp '#include <nlohmann/json.hpp>'
 expect '<libpq-fe.h> may only' src/quiesce/mysql/a.cpp '#include <libpq-fe.h>'
 expect '<systemd/sd-bus.h> may only' src/session/a.cpp '#include <systemd/sd-bus.h>'

@@ -10,17 +10,26 @@
 
 namespace dlm_freeze {
 
-/// The whole content of a file. An error names the path. Files larger than `limit` bytes are refused.
+/// Opens a regular file for `flags` (O_RDONLY, O_WRONLY | O_APPEND | O_CREAT...), relative to the directory open as
+/// `directory` or to AT_FDCWD. Never waits: whatever else stands in its place (a FIFO, a device, a socket) is refused
+/// and not touched. A file that is created can be read and written by this user only.
+[[nodiscard]] Result<UniqueFd> open_regular(int directory, const std::string& name, int flags);
+
+/// The whole content of a regular file. An error names the path. Files larger than `limit` bytes are refused.
 [[nodiscard]] Result<std::string> read_file(const std::string& path, std::size_t limit = std::size_t{16} << 20);
 
 /// The same for `name` in the directory open as `directory`.
 [[nodiscard]] Result<std::string> read_file_at(int directory, const std::string& name,
                                                std::size_t limit = std::size_t{16} << 20);
 
-/// Fails when `path` or a directory above it could be changed by anybody but root (or `owner`, for tests): it must
-/// be owned by root and not be writable by group or others; a sticky directory such as /tmp passes. Symbolic links
-/// are resolved first. The rule of sshd and sudo for files that decide what runs as root.
+/// Fails when `path` or a directory above it could be changed by anybody but root: it must be owned by root and not be
+/// writable by group or others; a sticky directory such as /tmp passes. Symbolic links are resolved first. The rule of
+/// sshd and sudo for files that decide what runs as root.
 [[nodiscard]] Result<void> check_trusted(const std::string& path);
+
+/// The whole content of a regular file that passes that check. What is read is what was checked, whatever happens to
+/// `path` in between.
+[[nodiscard]] Result<std::string> read_trusted_file(const std::string& path);
 
 /// The new content of a file that replaces the old one whole, or not at all: until `commit` a reader sees the old
 /// file, and forgetting to commit is harmless. Creating and committing are apart so that a file can be made ready

@@ -43,7 +43,7 @@ class Json {
   [[nodiscard]] static Result<Json> parse(std::string_view text);
 
   /// Writes the document, indented by two blanks, with a final newline. Bytes that are not UTF-8 (a mount point
-  /// may hold any) become U+FFFD.
+  /// may hold any) become U+FFFD; characters that could fool a terminal are escaped.
   [[nodiscard]] std::string dump() const;
 
   /// The same on a single line.

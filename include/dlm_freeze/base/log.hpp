@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace dlm_freeze {
@@ -14,18 +16,31 @@ struct LogLine {
   std::string text;  ///< Without the level and without a final newline.
 };
 
-/// Where lines go in the end. Implementations may block; they are never called while held.
+/// The word that stands before a line: "WARN".
+[[nodiscard]] std::string_view level_word(LogLevel level);
+
+/// Where lines go in the end. Never called while held. Implementations wait for whoever reads what they write no
+/// longer than they say; what does not fit by then is dropped and counted.
 class LogOutput {
  public:
   LogOutput() = default;
   LogOutput(const LogOutput&) = delete;
   LogOutput& operator=(const LogOutput&) = delete;
   virtual ~LogOutput() = default;
+
+  /// `line.text` is safe to be shown: LogChannel has seen to that.
   virtual void write(const LogLine& line) = 0;
+
+  /// How many lines were dropped of which nothing has been said yet; from now on that is the caller's to say.
+  [[nodiscard]] virtual std::size_t take_dropped() { return 0; }
 };
 
+/// What a line says of lines before it that were dropped.
+[[nodiscard]] std::string dropped_lines(std::size_t count);
+
 /// One destination of log lines, which can be told to keep them in memory: whatever a line is written to may itself
-/// wait for a filesystem that is frozen.
+/// wait for a filesystem that is frozen. Lines may hold text from anywhere: what could forge a line or reach a terminal
+/// is escaped here and nowhere else, when they are written.
 class LogChannel {
  public:
   /// `output` may be null: then there is nowhere to write and lines are dropped.
@@ -39,7 +54,7 @@ class LogChannel {
   /// Writes what has waited and goes back to writing at once.
   void resume();
 
-  /// Gives away what has waited, for another process to write.
+  /// Gives away what has waited, for another process to write, and before it how many lines were dropped so far.
   [[nodiscard]] std::vector<LogLine> take_held();
 
  private:

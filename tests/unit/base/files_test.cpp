@@ -6,10 +6,13 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -63,6 +66,37 @@ TEST(ReadFile, RefusesAFileThatIsTooLarge) {
 }
 
 TEST(ReadFile, DoesNotWaitForEverForAFileWithoutAnEnd) { EXPECT_FALSE(read_file("/dev/zero", 1 << 20)); }
+
+TEST(ReadFile, WaitsForNothingThatStandsInTheFilesPlace) {
+  const Scratch scratch;
+  ASSERT_EQ(::mkfifo((scratch / "fifo").c_str(), 0600), 0);
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_THAT(read_file(scratch / "fifo").error().message, HasSubstr("is a FIFO, not a regular file"));
+  EXPECT_THAT(read_file("/dev/tty").error().message, HasSubstr("not a regular file"));
+  EXPECT_FALSE(open_regular(AT_FDCWD, scratch / "fifo", O_WRONLY | O_APPEND | O_CREAT));
+  EXPECT_FALSE(open_regular(AT_FDCWD, scratch / "fifo", O_RDWR));
+  sockaddr_un address{AF_UNIX, {}};
+  (scratch / "socket").copy(address.sun_path, sizeof address.sun_path - 1);
+  const UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  EXPECT_THAT(read_file(scratch / "socket").error().message, HasSubstr("is a socket"));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+}
+
+TEST(ReadFile, ReadsTheFilesOfTheKernel) {
+  EXPECT_FALSE(read_file("/proc/self/mountinfo")->empty());
+  EXPECT_FALSE(read_file("/sys/kernel/mm/transparent_hugepage/enabled").value_or("absent").empty());
+}
+
+TEST(OpenRegular, FollowsNoLinkWhereThatIsWanted) {
+  const Scratch scratch;
+  const std::string path = scratch.write("file", "x");
+  stdfs::create_symlink(path, scratch / "link");
+  EXPECT_TRUE(open_regular(AT_FDCWD, scratch / "link", O_RDONLY));
+  EXPECT_THAT(open_regular(AT_FDCWD, scratch / "link", O_RDONLY | O_NOFOLLOW).error().message,
+              HasSubstr("is a symbolic link"));
+  EXPECT_FALSE(open_regular(AT_FDCWD, scratch / "link", O_WRONLY | O_CREAT | O_NOFOLLOW));
+}
 
 TEST(ReadFileAt, ReadsInTheDirectory) {
   const Scratch scratch;

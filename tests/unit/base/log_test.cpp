@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace dlm_freeze {
@@ -18,6 +19,9 @@ class Collector final : public LogOutput {
  public:
   explicit Collector(std::vector<std::string>* lines) : lines_(lines) {}
   void write(const LogLine& line) override { lines_->push_back(line.text); }
+  [[nodiscard]] std::size_t take_dropped() override { return std::exchange(dropped, 0); }
+
+  std::size_t dropped = 0;
 
  private:
   std::vector<std::string>* lines_;
@@ -96,6 +100,32 @@ TEST_F(Logs, DropLinesWhereThereIsNoOutput) {
   log.caller().hold();
   log.info("nor this");
   log.caller().resume();
+}
+
+TEST_F(Logs, EscapeWhatCouldForgeALineOnceAndWhereItIsWritten) {
+  Log log = this->log();
+  log.warn("mount /a\nINFO: pre-script completed");
+  log.caller().hold();
+  log.warn("held\n");
+  const std::vector<LogLine> held = log.caller().take_held();
+  ASSERT_EQ(held.size(), 1U);
+  EXPECT_EQ(held[0].text, "held\n") << "whoever writes it escapes it";
+  EXPECT_THAT(caller_, ElementsAre("mount /a\\012INFO: pre-script completed"));
+  EXPECT_THAT(syslog_, ElementsAre("mount /a\\012INFO: pre-script completed", "held\\012"));
+}
+
+TEST(LogChannels, GiveAwayHowManyLinesWereDropped) {
+  std::vector<std::string> lines;
+  auto output = std::make_unique<Collector>(&lines);
+  output->dropped = 3;
+  LogChannel channel(std::move(output));
+  channel.hold();
+  channel.write({LogLevel::info, "one"});
+  const std::vector<LogLine> held = channel.take_held();
+  ASSERT_EQ(held.size(), 2U);
+  EXPECT_EQ(held[0].text, dropped_lines(3));
+  EXPECT_EQ(held[1].text, "one");
+  EXPECT_THAT(channel.take_held(), IsEmpty()) << "said once";
 }
 
 }  // namespace

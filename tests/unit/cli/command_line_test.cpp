@@ -4,8 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <string>
 #include <vector>
+
+#include "fakes/processes.hpp"
+#include "fakes/scratch.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -120,6 +124,46 @@ TEST(CommandLines, RefuseNumbersOutOfRange) {
     EXPECT_NE(complaint({"pre-script", "--timeout", seconds}), "nothing") << seconds;
     EXPECT_NE(complaint({"post-script", "--timeout", seconds}), "nothing") << seconds;
   }
+}
+
+TEST(CommandLines, TakeNumbersAsDecimal) {
+  EXPECT_EQ(parsed({"pre-script", "--auto-thaw", "010"}).auto_thaw, 10);
+  EXPECT_EQ(parsed({"post-script", "--timeout", "0099"}).timeout, 99);
+  EXPECT_EQ(parsed({"history", "--last", "012"}).last, 12);
+  for (const char* number : {"0x10", "0b1", "0o7", " 5", "5 ", "+5", "1'0", "1_0", "1e1"}) {
+    EXPECT_THAT(complaint({"pre-script", "--auto-thaw", number}),
+                HasSubstr("--auto-thaw: '" + std::string(number) + "' is not a whole number from 1 to 3600"));
+    EXPECT_NE(complaint({"post-script", "--timeout", number}), "nothing") << number;
+    EXPECT_NE(complaint({"history", "--last", number}), "nothing") << number;
+  }
+}
+
+TEST(CommandLines, KeepTheStateInAnAbsoluteDirectoryOnly) {
+  for (const char* path : {"state", "./state", "../state", "", "~/state"}) {
+    for (const char* command : {"pre-script", "post-script", "status", "history", "dry-run"}) {
+      EXPECT_THAT(complaint({command, "--state-dir", path}), HasSubstr("must be an absolute path")) << path;
+    }
+  }
+}
+
+TEST(CommandLines, MeanTheWorkingDirectoryOfTheirCaller) {
+  const std::string here = std::filesystem::current_path();
+  EXPECT_EQ(parsed({"pre-script", "--config", "dlm.json"}).config, here + "/dlm.json");
+  EXPECT_EQ(parsed({"pre-script", "--config", "/etc/dlm.json"}).config, "/etc/dlm.json");
+  EXPECT_NE(complaint({"pre-script", "--config", ""}), "nothing");
+}
+
+TEST(CommandLines, CannotBeRelativeToADirectoryThatIsGone) {
+  EXPECT_EQ(
+      fakes::in_child([] {
+        const fakes::Scratch scratch;
+        std::filesystem::create_directory(scratch / "gone");
+        std::filesystem::current_path(scratch / "gone");
+        std::filesystem::remove(scratch / "gone");
+        const bool is_refused = complaint({"pre-script", "--config", "dlm.json"}).find("absolute") != std::string::npos;
+        return is_refused && complaint({"pre-script", "--config", "/dlm.json"}) == "nothing" ? 0 : 1;
+      }),
+      0);
 }
 
 TEST(CommandLines, RefuseWhatIsNotKnownAndPointToTheHelp) {

@@ -16,10 +16,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
+#include <cstdio>
 #include <filesystem>
 #include <string>
 #include <vector>
 
+#include "fakes/processes.hpp"
 #include "fakes/scratch.hpp"
 
 namespace dlm_freeze {
@@ -262,6 +265,58 @@ TEST_F(ConfigFiles, AreRefusedWhereADirectoryAboveThemIsOpen) {
   const std::string path = scratch_.write("etc/config.json", "{}");
   ::chmod((scratch_ / "etc").c_str(), 0777);
   EXPECT_THAT(read(path).error().message, HasSubstr(scratch_ / "etc can be written"));
+}
+
+TEST_F(ConfigFiles, AreNotAbsentWhereALinkLeadsNowhere) {
+  std::filesystem::create_symlink(scratch_ / "absent.json", scratch_ / "link.json");
+  EXPECT_THAT(read(scratch_ / "link.json", true).error().message, HasSubstr("No such file"));
+  std::filesystem::create_symlink(scratch_ / "absent", scratch_ / "etc");
+  EXPECT_FALSE(read(scratch_ / "etc/config.json", true)) << "a directory on the way";
+  EXPECT_FALSE(read(scratch_ / "etc/dlm-freeze/config.json", true));
+}
+
+TEST_F(ConfigFiles, AreReadThroughALinkFromWhatItLeadsTo) {
+  const std::string path = scratch_.write("real/config.json", R"({"timeout_seconds": 5})");
+  std::filesystem::create_symlink(path, scratch_ / "link.json");
+  EXPECT_TRUE(read(scratch_ / "link.json"));
+  ::chmod((scratch_ / "real").c_str(), 0777);
+  EXPECT_THAT(read(scratch_ / "link.json").error().message, HasSubstr(scratch_ / "real can be written"));
+}
+
+TEST_F(ConfigFiles, AreCheckedOnWhatIsRead) {
+  // One file that may be read and one that may not take turns under the same name: what is read is never the latter.
+  const std::string good = scratch_.write("good/config.json", R"({"timeout_seconds": 5})");
+  const std::string bad = scratch_.write("bad/config.json", R"({"timeout_seconds": 66})");
+  ::chmod(bad.c_str(), 0666);
+  const std::string link = scratch_ / "config.json";
+  std::filesystem::create_symlink(good, link);
+  const pid_t swapper = fakes::start_child([&] {
+    for (;;) {
+      for (const std::string& target : {bad, good}) {
+        ::unlink((link + ".new").c_str());
+        if (::symlink(target.c_str(), (link + ".new").c_str()) != 0) return 1;
+        if (::rename((link + ".new").c_str(), link.c_str()) != 0) return 2;
+      }
+    }
+  });
+  int refused = 0;
+  for (int i = 0; i < 3000; ++i) {
+    const auto settings = read(link);
+    if (settings) {
+      EXPECT_EQ(settings->timeout, seconds(5));
+    } else {
+      ++refused;
+    }
+  }
+  ::kill(swapper, SIGKILL);
+  static_cast<void>(fakes::status_of(swapper));
+  EXPECT_GT(refused, 0) << "the two never changed places";
+}
+
+TEST_F(ConfigFiles, AreNoFifosAndNobodyWaitsForOne) {
+  ASSERT_EQ(::mkfifo((scratch_ / "fifo").c_str(), 0600), 0);
+  EXPECT_THAT(read(scratch_ / "fifo").error().message, HasSubstr("is a FIFO"));
+  EXPECT_FALSE(read(scratch_ / "fifo", true));
 }
 
 TEST_F(ConfigFiles, AreNoDirectories) { EXPECT_FALSE(read(scratch_.path())); }

@@ -17,6 +17,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 const WallTime kMoment = std::chrono::system_clock::from_time_t(1'795'452'002) + milliseconds(123);
+const BootClock::time_point kBoot = BootClock::time_point(std::chrono::nanoseconds(123'456'789'012));
 
 SessionRecord full_record() {
   SessionRecord record;
@@ -24,8 +25,11 @@ SessionRecord full_record() {
   record.execution_id = "11111111-2222-3333-4444-555555555555";
   record.boot_id = "boot";
   record.started_at = kMoment;
+  record.started_boot = kBoot;
   record.held_at = kMoment + milliseconds(10);
+  record.held_boot = kBoot + milliseconds(10);
   record.deadline_at = kMoment + std::chrono::seconds(60);
+  record.deadline_boot = kBoot + std::chrono::seconds(60);
   record.stage_seconds = {{"plan", 0.001}, {"freeze", 2}};
   record.filesystems = {{"/data", "259:1", "thawed", 1.5, false},
                         {"/M\xc3\xbcller x", "259:2", "thaw_failed", 0, true}};
@@ -33,6 +37,7 @@ SessionRecord full_record() {
       {{"command", "db", false, Json::Object{{"freeze", Json::Array{"/bin/true"}}}}, true, {{"position", "154"}}}};
   record.end = SessionEnd::auto_thawed;
   record.ended_at = kMoment + std::chrono::seconds(60);
+  record.ended_boot = kBoot + std::chrono::seconds(60);
   record.ended_by = "None";
   record.problems = {"one", "two"};
   record.reported = true;
@@ -58,6 +63,10 @@ TEST(SessionRecord, IsReadBackAsItWasWritten) {
   EXPECT_EQ(again.started_at, record.started_at);
   EXPECT_EQ(again.held_at, record.held_at);
   EXPECT_EQ(again.deadline_at, record.deadline_at);
+  EXPECT_EQ(again.started_boot, record.started_boot);
+  EXPECT_EQ(again.held_boot, record.held_boot);
+  EXPECT_EQ(again.deadline_boot, record.deadline_boot);
+  EXPECT_EQ(again.ended_boot, record.ended_boot);
   EXPECT_EQ(again.stage_seconds, record.stage_seconds);
   ASSERT_EQ(again.filesystems.size(), 2U);
   EXPECT_EQ(again.filesystems[0].mount_point, "/data");
@@ -111,6 +120,45 @@ TEST(SessionRecord, ShowsTimesToPeopleToo) {
   EXPECT_TRUE(std::holds_alternative<std::nullptr_t>(SessionRecord().to_json().find("held_at")->value()));
 }
 
+TEST(SessionRecord, IsReadFromAVersionThatDidNotKnowTheBootClock) {
+  const Json json =
+      full_record().to_json().without({"started_boot_ns", "held_boot_ns", "deadline_boot_ns", "ended_boot_ns"});
+  auto record = SessionRecord::from_json(json);
+  ASSERT_TRUE(record) << record.error().message;
+  record->deadline_at = std::chrono::system_clock::now() + std::chrono::seconds(30);
+  record->held_at = std::chrono::system_clock::now() - std::chrono::seconds(30);
+  EXPECT_GT(record->left_until_deadline(), std::chrono::seconds(20));
+  EXPECT_LT(record->left_until_deadline(), std::chrono::seconds(31));
+  EXPECT_GT(record->since_held(), std::chrono::seconds(29));
+}
+
+TEST(SessionRecord, MeasuresByTheBootClockWhereverTheWallClockIsSetTo) {
+  for (const auto jump : {std::chrono::hours(-1), std::chrono::hours(1)}) {
+    SessionRecord record;
+    record.held_at = std::chrono::system_clock::now() + jump;
+    record.held_boot = BootClock::now() - std::chrono::seconds(5);
+    record.deadline_at = std::chrono::system_clock::now() + jump;
+    record.deadline_boot = BootClock::now() + std::chrono::seconds(30);
+    EXPECT_GT(record.left_until_deadline(), std::chrono::seconds(20));
+    EXPECT_LT(record.left_until_deadline(), std::chrono::seconds(31));
+    EXPECT_GE(record.since_held(), std::chrono::seconds(5));
+    EXPECT_LT(record.since_held(), std::chrono::seconds(25));
+  }
+}
+
+TEST(SessionRecord, KnowsNoNegativeSpans) {
+  SessionRecord record;
+  record.held_at = std::chrono::system_clock::now() + std::chrono::hours(1);
+  EXPECT_EQ(record.since_held(), std::chrono::seconds(0));
+  EXPECT_EQ(record.left_until_deadline(), std::chrono::seconds(0));
+  record.held_boot = BootClock::now() + std::chrono::hours(1);
+  record.deadline_boot = BootClock::now() - std::chrono::hours(1);
+  EXPECT_EQ(record.since_held(), std::chrono::seconds(0));
+  EXPECT_EQ(record.left_until_deadline(), std::chrono::seconds(0));
+  record.filesystems = {{"/data", "259:1", "thawed", -1.5, false}};
+  EXPECT_EQ(read_back(record).filesystems[0].frozen_seconds, 0);
+}
+
 TEST(SessionRecord, SurvivesAMountPointThatIsNotUtf8) {
   SessionRecord record;
   record.filesystems = {{"/latin1-\xfc", "259:1", "frozen", 0, true}};
@@ -132,7 +180,8 @@ TEST(SessionRecord, IsDamagedWithoutAnyOfItsMembers) {
   const Json json = full_record().to_json();
   for (const auto& [key, value] : *json.as_object()) {
     // These stand beside a number of milliseconds, for people.
-    if (key.ends_with("_at") || key.ends_with("_file")) continue;  // The latter came later.
+    if (key.ends_with("_at") || key.ends_with("_file") || key.ends_with("_boot_ns"))
+      continue;  // The latter two came later.
     EXPECT_FALSE(SessionRecord::from_json(with(key, nullptr))) << key;
   }
 }
@@ -141,7 +190,7 @@ TEST(SessionRecord, IsDamagedWithAMemberOfAnotherType) {
   const Json wrong = Json::Array{Json::Object{{"unexpected", 1}}};
   const Json json = full_record().to_json();
   for (const auto& [key, value] : *json.as_object()) {
-    if (key.ends_with("_at") || key.ends_with("_file") || key == "problems") continue;
+    if (key.ends_with("_at") || key.ends_with("_file") || key.ends_with("_boot_ns") || key == "problems") continue;
     EXPECT_FALSE(SessionRecord::from_json(with(key, &wrong))) << key;
   }
 }

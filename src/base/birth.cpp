@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/birth.hpp"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+
+#include "base/process.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+/// Enough to start with; who freezes many filesystems asks for more.
+constexpr unsigned kDescriptors = 256;
+/// The usual limit of the main thread's stack. Not unlimited: the layout of a program's memory depends on that.
+constexpr rlim_t kStack = rlim_t{8} << 20;
+
+void open_stdio() noexcept {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+    // The lowest number that is free is `fd`. Without a /dev/null, something that takes neither reads nor writes.
+    if (::open("/dev/null", O_RDWR | O_NOCTTY) < 0) ::open("/", O_PATH | O_DIRECTORY);
+  }
+}
+
+/// An exec leaves nothing but defaults and what is ignored; whatever is neither was set up by this process since, such
+/// as a sanitizer's handlers.
+void reset_signals() noexcept {
+  for (int signal = 1; signal < NSIG; ++signal) {
+    struct sigaction action {};
+    if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) ::signal(signal, SIG_DFL);
+  }
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+void widen(decltype(RLIMIT_CPU) resource, rlim_t wanted) noexcept {
+  rlimit limit{};
+  if (::getrlimit(resource, &limit) != 0 || limit.rlim_cur >= wanted) return;
+  const rlimit wide = {wanted, std::max(limit.rlim_max, wanted)};
+  if (::setrlimit(resource, &wide) == 0) return;
+  limit.rlim_cur = std::min(wanted, limit.rlim_max);
+  ::setrlimit(resource, &limit);
+}
+
+}  // namespace
+
+void be_born_clean() noexcept {
+  open_stdio();
+  reset_signals();
+  for (const auto resource : {RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_MEMLOCK, RLIMIT_NPROC,
+                              RLIMIT_RTTIME, RLIMIT_SIGPENDING}) {
+    widen(resource, RLIM_INFINITY);
+  }
+  widen(RLIMIT_STACK, kStack);
+  static_cast<void>(raise_descriptor_limit(kDescriptors));
+  ::umask(S_IRWXG | S_IRWXO);
+}
+
+void enter_root() noexcept { static_cast<void>(!::chdir("/")); }
+
+}  // namespace dlm_freeze

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a caller leaves a process with, and what stands in the place of a log daemon, of a reader and of files: nothing
+// of it changes an exit code, and nothing of it is waited for.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <filesystem>
+
+#include "harness/host_test.hpp"
+
+namespace dlm_freeze::integration {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::seconds;
+using testing::AllOf;
+using testing::AnyOf;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+class Outside : public HostTest {
+ protected:
+  /// The command is run by `script`, as "$@".
+  static RunOptions by_shell(const std::string& script) { return {.wrapper = {"/bin/sh", "-c", script, "sh"}}; }
+  /// The same by Python, after `script`.
+  static RunOptions by_python(const std::string& script) {
+    return {.wrapper = {"/usr/bin/python3", "-c",
+                        "import os, signal, sys, resource\n" + script + "\nos.execv(sys.argv[1], sys.argv[1:])"}};
+  }
+
+  void configure_hooks(const std::string& freeze, const std::string& thaw) const {
+    fs::create_directories("/srv/hooks");
+    for (const auto& [name, body] : {std::pair("freeze", freeze), std::pair("thaw", thaw)}) {
+      const std::string path = std::string("/srv/hooks/") + name;
+      write_text(path, "#!/bin/sh\n" + body + "\n");
+      ::chmod(path.c_str(), 0755);
+    }
+    configure(R"({"auto_thaw_seconds": 20, "quiescers": [{"type": "command", "name": "db",
+                 "freeze": ["/srv/hooks/freeze"], "thaw": ["/srv/hooks/thaw"]}]})");
+  }
+
+  /// A session that has to succeed, quickly.
+  void expect_session(const RunOptions& options) {
+    const auto pre = expect(0, {"pre-script"}, options);
+    EXPECT_LT(pre.run_time(), seconds(4)) << pre.text();
+    EXPECT_TRUE(frozen(*data_));
+    const auto post = expect(0, {"post-script"}, options);
+    EXPECT_LT(post.run_time(), seconds(4)) << post.text();
+    EXPECT_TRUE(writable(*data_));
+    EXPECT_TRUE(all_gone());
+  }
+
+  void SetUp() override {
+    HostTest::SetUp();
+    if (!IsSkipped()) data_ = &add("ext4", "/srv/data");
+  }
+
+  const Filesystem* data_ = nullptr;
+};
+
+TEST_F(Outside, AHookThatFailsIsHeardWhateverSignalsTheCallerIgnores) {
+  configure_hooks("exit 7", "exit 0");
+  for (const char* wrapper : {"trap '' CHLD; exec \"$@\"", "trap '' CHLD HUP INT TERM ALRM USR1 USR2; exec \"$@\""}) {
+    const auto pre = run({"pre-script"}, by_shell(wrapper));
+    EXPECT_THAT(pre.exit_code, testing::Optional(AnyOf(201, 206))) << pre.text();
+    EXPECT_TRUE(writable(*data_));
+    EXPECT_TRUE(all_gone());
+  }
+  configure_hooks("exit 0", "exit 7");
+  expect(0, {"pre-script"}, by_shell("trap '' CHLD; exec \"$@\""));
+  EXPECT_THAT(expect(202, {"post-script"}, by_shell("trap '' CHLD; exec \"$@\"")).err, HasSubstr("db"));
+}
+
+TEST_F(Outside, ACallerMayIgnoreAndBlockAllSignals) {
+  expect_session(
+      by_python("signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG))\n"
+                "for s in range(1, signal.NSIG):\n"
+                "  try: signal.signal(s, signal.SIG_IGN)\n"
+                "  except (OSError, ValueError): pass"));
+}
+
+TEST_F(Outside, ACallerMayHaveClosedItsStdio) {
+  for (const char* closed : {"<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"}) {
+    expect_session(by_shell(std::string("exec \"$@\" ") + closed));
+  }
+}
+
+TEST_F(Outside, ACallerMayHaveLowLimits) {
+  for (const char* limit : {"-S -f 0", "-S -t 1", "-S -s 256", "-S -n 16", "-S -v 200000", "-l 0", "-S -c unlimited"}) {
+    expect_session(by_shell(std::string("ulimit ") + limit + " && exec \"$@\""));
+  }
+}
+
+TEST_F(Outside, ACallerWhoMayWriteNoFileIsToldSo) {
+  const auto pre = run({"pre-script"}, by_shell("ulimit -f 0; exec \"$@\""));
+  ASSERT_TRUE(pre.exit_code) << pre.text();
+  if (*pre.exit_code == 0) {  // Root with CAP_SYS_RESOURCE may raise a hard limit.
+    expect(0, {"post-script"});
+  } else {
+    EXPECT_EQ(*pre.exit_code, 201) << pre.text();
+    EXPECT_THAT(pre.err, HasSubstr("File too large"));
+  }
+  EXPECT_TRUE(writable(*data_));
+}
+
+TEST_F(Outside, ACallersWorkingDirectoryIsLeft) {
+  expect(0, {"pre-script"}, by_shell("cd /srv/data && exec \"$@\""));
+  EXPECT_EQ(fs::read_symlink("/proc/" + std::to_string(process("dlm-watchdog").pid()) + "/cwd"), "/");
+  EXPECT_EQ(fs::read_symlink("/proc/" + std::to_string(process("dlm-sentinel").pid()) + "/cwd"), "/");
+  expect(0, {"post-script"}, by_shell("cd /srv/data && exec \"$@\""));
+  const auto relative = run({"pre-script", "--state-dir", "state"}, by_shell("cd /srv/data && exec \"$@\""));
+  EXPECT_EQ(relative.exit_code, 1) << relative.text();
+  EXPECT_THAT(relative.err, HasSubstr("must be an absolute path"));
+  EXPECT_TRUE(writable(*data_));
+}
+
+TEST_F(Outside, AConfigurationIsFoundFromTheCallersWorkingDirectory) {
+  write_text("/srv/data/there.json", R"({"quiescers": [], "filesystems": {"exclude": ["/srv/data"]}})");
+  const auto found =
+      run({}, {.wrapper = {"/bin/sh", "-c", "cd /srv/data; exec \"$1\" --config there.json dry-run", "sh"}});
+  EXPECT_EQ(found.exit_code, 0) << found.text();
+  EXPECT_THAT(found.out, HasSubstr("0 filesystems would be frozen"));
+}
+
+/// A /dev of the test's own, with a log daemon's socket that nobody reads.
+class StuckLog : public Outside {
+ protected:
+  void SetUp() override {
+    Outside::SetUp();
+    if (IsSkipped()) return;
+    mount_tmpfs("/srv/dev");
+    for (const auto& entry : fs::directory_iterator("/dev")) {
+      const std::string name = entry.path().filename();
+      struct stat info {};
+      const bool is_wanted = name.starts_with("loop") || name == "null" || name == "zero" || name == "urandom";
+      if (!is_wanted || ::lstat(entry.path().c_str(), &info) != 0 || S_ISDIR(info.st_mode)) continue;
+      check(::mknod(("/srv/dev/" + name).c_str(), info.st_mode, info.st_rdev), name);
+    }
+    bind_mount("/srv/dev", "/dev");
+  }
+
+  void get_stuck(int type) {
+    sockaddr_un address{AF_UNIX, "/dev/log"};
+    const auto* where = reinterpret_cast<const sockaddr*>(&address);
+    daemon_ = UniqueFd(check(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0), "socket"));
+    check(::bind(daemon_.get(), where, sizeof address), "bind");
+    if (type == SOCK_STREAM) {
+      check(::listen(daemon_.get(), 0), "listen");
+      for (auto& client : clients_) {
+        client = UniqueFd(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+        static_cast<void>(!::connect(client.get(), where, sizeof address));
+      }
+      return;
+    }
+    clients_[0] = UniqueFd(check(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket"));
+    check(::connect(clients_[0].get(), where, sizeof address), "connect");
+    while (::send(clients_[0].get(), "x", 1, 0) == 1) {
+    }
+  }
+
+  /// What is in the daemon's queue, a line each.
+  std::string read_all() {
+    std::string text;
+    std::array<char, 8192> buffer{};
+    for (ssize_t size = 0; (size = ::recv(daemon_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT)) >= 0;) {
+      text += std::string(buffer.data(), static_cast<std::size_t>(size)) + "\n";
+    }
+    return text;
+  }
+
+  UniqueFd daemon_;
+  std::array<UniqueFd, 4> clients_;
+};
+
+TEST_F(StuckLog, HoldsUpNoSession) {
+  get_stuck(SOCK_DGRAM);
+  expect_session({});
+  EXPECT_LT(expect(205, {"post-script"}).run_time(), seconds(1));
+  expect(0, {"pre-script", "--auto-thaw", "1"});
+  EXPECT_TRUE(writable(*data_, seconds(3))) << "not thawed at the deadline";
+  EXPECT_TRUE(all_gone());
+}
+
+TEST_F(StuckLog, HoldsUpNoSessionWhereItIsAStream) {
+  get_stuck(SOCK_STREAM);
+  expect_session({});
+}
+
+TEST_F(StuckLog, IsToldWhatItMissed) {
+  get_stuck(SOCK_DGRAM);
+  expect(0, {"pre-script"});
+  read_all();
+  expect(0, {"post-script"});
+  EXPECT_TRUE(all_gone());
+  EXPECT_THAT(read_all(), AllOf(HasSubstr(" dlm-freeze["), HasSubstr("dropped: nobody read what was written before"),
+                                HasSubstr("INFO: pre-script completed"), HasSubstr("ended: completed")));
+}
+
+TEST_F(Outside, NobodyWaitsForAReaderOfStdout) {
+  std::array<int, 2> ends{};
+  check(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), "pipe");
+  const UniqueFd never_read(ends[0]);
+  const UniqueFd full(ends[1]);
+  while (::write(full.get(), "x", 1) == 1) {
+  }
+  check(::fcntl(full.get(), F_SETFL, 0), "fcntl");
+  expect_session({.standard_output = full.get()});
+  // Nor is a roll-back in its way.
+  data_->freeze();
+  const auto pre = expect(204, {"pre-script"}, {.standard_output = full.get()});
+  EXPECT_LT(pre.run_time(), seconds(3));
+  EXPECT_THAT(pre.err, EndsWith("Return Error Code: 204\n"));
+  data_->thaw();
+}
+
+TEST_F(Outside, NobodyWaitsForAFifoInPlaceOfAFile) {
+  fs::create_directories("/srv/state");
+  ::chmod("/srv/state", 0700);
+  check(::mkfifo("/srv/state/history.jsonl", 0600), "mkfifo");
+  check(::mkfifo("/srv/metrics.prom", 0600), "mkfifo");
+  const auto pre = expect(0, {"--state-dir", "/srv/state", "pre-script", "--metrics-file", "/srv/metrics.prom"});
+  EXPECT_LT(expect(0, {"--state-dir", "/srv/state", "post-script"}).run_time(), seconds(4));
+  EXPECT_TRUE(all_gone()) << "the watchdog waits for a reader of the history";
+  EXPECT_TRUE(fs::is_regular_file("/srv/metrics.prom"));
+  EXPECT_THAT(expect(1, {"--state-dir", "/srv/state", "history"}).err, HasSubstr("is a FIFO"));
+
+  for (const char* file : {"session.json", "lock", "freezer-lock"}) {
+    const std::string path = std::string("/srv/state/") + file;
+    const std::string kept = path + ".kept";
+    fs::rename(path, kept);
+    check(::mkfifo(path.c_str(), 0600), "mkfifo");
+    const auto post = run({"--state-dir", "/srv/state", "post-script"});
+    EXPECT_LT(post.run_time(), seconds(4)) << file;
+    EXPECT_THAT(post.exit_code, testing::Optional(AnyOf(202, 205))) << file << post.text();
+    EXPECT_TRUE(run({"--state-dir", "/srv/state", "status"}).ended) << file;
+    fs::remove(path);
+    fs::rename(kept, path);
+  }
+}
+
+TEST_F(Outside, NoMountPointForgesALine) {
+  const std::string forged = "/srv/a\nINFO: pre-script completed at 2026-01-01T00:00:00Z. \x1b[2J\xc2\x9b";
+  const auto& theirs = add("ext4", forged);
+  theirs.freeze();
+  const auto pre = expect(204, {"pre-script"});
+  EXPECT_THAT(pre.err, AllOf(StartsWith("ERROR: "), HasSubstr("/srv/a\\012INFO: "), EndsWith("Code: 204\n")));
+  EXPECT_EQ(std::count(pre.err.begin(), pre.err.end(), '\n'), 1) << pre.err;
+  theirs.thaw();
+  const auto dry_run = expect(0, {"dry-run"});
+  EXPECT_THAT(dry_run.out,
+              AllOf(HasSubstr("/srv/a\\012INFO: "), HasSubstr("\\033[2J\\302\\233"), Not(HasSubstr("\x1b"))));
+  expect(0, {"pre-script"});
+  for (const char* command : {"status", "post-script", "history"}) {
+    const auto told = run({command});
+    EXPECT_THAT(told.out, AllOf(Not(HasSubstr("\nINFO: pre-script completed")), Not(HasSubstr("\x1b")))) << command;
+  }
+  const auto json = expect(0, {"status", "--json"});
+  EXPECT_THAT(json.out, AllOf(HasSubstr("\\u001b[2J\\u009b"), Not(HasSubstr("\xc2\x9b"))));
+}
+
+TEST_F(Outside, TheCauseAndTheCodeOfAnErrorAreAlwaysSeen) {
+  const std::string name(180, 'n');
+  const auto& theirs = add("ext4", "/srv/" + name + "/" + name + "/" + name + "/" + name + "/" + name + "/" + name);
+  theirs.freeze();
+  const auto pre = expect(204, {"pre-script"});
+  EXPECT_LT(pre.err.size(), 1215U);
+  EXPECT_THAT(pre.err, AllOf(StartsWith("ERROR: "), HasSubstr("frozen"), EndsWith(". Return Error Code: 204\n")));
+  theirs.thaw();
+}
+
+}  // namespace
+}  // namespace dlm_freeze::integration

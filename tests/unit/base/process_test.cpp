@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/process.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <thread>
+
+#include "fakes/processes.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+using fakes::in_child;
+
+/// From now on the kernel does not know close_range(2), or does not allow it.
+bool deny_close_range(int error) {
+  std::array<sock_filter, 4> program = {{
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  }};
+  const sock_fprog filter = {program.size(), program.data()};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
+
+/// Opens a few hundred with gaps between; gives 0 when close_all_but closes what it should.
+int open_and_close() {
+  for (int fd = 10; fd < 800; fd += 3) ::dup2(STDERR_FILENO, fd);
+  close_all_but({799, 13, 400, -1, 16});
+  for (int fd = 3; fd < 1000; ++fd) {
+    const bool is_kept = fd == 13 || fd == 16 || fd == 400 || fd == 799;
+    if (is_open(fd) != is_kept) return 1;
+  }
+  return is_open(STDERR_FILENO) ? 0 : 2;
+}
+
+TEST(CloseAllBut, ClosesAllBut) { EXPECT_EQ(in_child(open_and_close), 0); }
+
+TEST(CloseAllBut, DoesSoWithoutCloseRange) {
+  for (const int error : {ENOSYS, EPERM}) {
+    EXPECT_EQ(in_child([error] { return deny_close_range(error) ? open_and_close() : 9; }), 0) << error;
+  }
+}
+
+TEST(CloseAllBut, ClosesWhatTheThreadHasToItselfWithoutCloseRange) {
+  EXPECT_EQ(in_child([] {
+              if (!deny_close_range(ENOSYS)) return 9;
+              ::dup2(STDERR_FILENO, 500);
+              int status = 8;
+              std::thread([&] {
+                if (::unshare(CLONE_FILES) != 0) return;
+                ::dup2(STDERR_FILENO, 600);
+                close_all_but({});
+                status = is_open(500) || is_open(600) ? 1 : 0;
+              }).join();
+              return status != 0 ? status : (is_open(500) ? 0 : 2);
+            }),
+            0);
+}
+
+TEST(CloseAllBut, FindsDescriptorsAboveALimitThatWasLoweredSinceWithoutCloseRange) {
+  EXPECT_EQ(in_child([] {
+              if (!deny_close_range(ENOSYS)) return 9;
+              ::dup2(STDERR_FILENO, 900);
+              rlimit limit{};
+              ::getrlimit(RLIMIT_NOFILE, &limit);
+              limit.rlim_cur = 10;
+              ::setrlimit(RLIMIT_NOFILE, &limit);
+              close_from(3);
+              return is_open(900) ? 1 : 0;
+            }),
+            0);
+}
+
+TEST(CloseAllBut, NeedsNoDescriptorOfItsOwnWithoutCloseRange) {
+  EXPECT_EQ(in_child([] {
+              if (!deny_close_range(ENOSYS)) return 9;
+              rlimit limit{};
+              ::getrlimit(RLIMIT_NOFILE, &limit);
+              limit.rlim_cur = 50;
+              ::setrlimit(RLIMIT_NOFILE, &limit);
+              while (::dup(STDERR_FILENO) >= 0) {
+              }
+              close_from(3);
+              for (int fd = 3; fd < 50; ++fd) {
+                if (is_open(fd)) return 1;
+              }
+              return 0;
+            }),
+            0);
+}
+
+TEST(DescriptorLimit, IsRaisedAsFarAsItMay) {
+  EXPECT_EQ(in_child([] {
+              rlimit limit{};
+              ::getrlimit(RLIMIT_NOFILE, &limit);
+              limit.rlim_cur = 20;
+              ::setrlimit(RLIMIT_NOFILE, &limit);
+              if (!raise_descriptor_limit(100)) return 1;
+              ::getrlimit(RLIMIT_NOFILE, &limit);
+              if (limit.rlim_cur != 100) return 2;
+              if (!raise_descriptor_limit(50)) return 3;
+              ::getrlimit(RLIMIT_NOFILE, &limit);
+              return limit.rlim_cur == 100 ? 0 : 4;  // Never lowered.
+            }),
+            0);
+}
+
+TEST(DescriptorLimit, SaysWhenTheHardLimitIsInTheWay) {
+  EXPECT_EQ(in_child([] {
+              const rlimit low = {20, 30};
+              ::setrlimit(RLIMIT_NOFILE, &low);
+              rlimit limit{};
+              const bool is_raised = raise_descriptor_limit(100);
+              ::getrlimit(RLIMIT_NOFILE, &limit);
+              return limit.rlim_cur == (is_raised ? 100U : 30U) ? 0 : 1;  // It depends on CAP_SYS_RESOURCE.
+            }),
+            0);
+}
+
+TEST(Background, LeavesNoCoreDumpAndSaysWhatItCouldNotHave) {
+  EXPECT_EQ(in_child([] {
+              const bool may_spare = set_oom_score("-1000");
+              const auto missing = become_background("dlm-test", {});
+              if (::prctl(PR_GET_DUMPABLE) != 0) return 1;
+              if (missing.empty() != may_spare) return 2;
+              return missing.empty() || missing[0].find("dlm-test is not spared by the OOM killer: ") == 0 ? 0 : 3;
+            }),
+            0);
+}
+
+TEST(Memory, IsLockedOrItIsSaidThatItIsNot) {
+  EXPECT_EQ(in_child([] { return lock_memory() ? 0 : 1; }), ::geteuid() == 0 ? 0 : 1);
+  EXPECT_EQ(in_child([] {
+              const rlimit none = {0, 0};
+              ::setrlimit(RLIMIT_MEMLOCK, &none);
+              if (::setgid(65534) != 0 || ::setuid(65534) != 0) return 0;
+              const auto locked = lock_memory();
+              return !locked && locked.error().errno_value != 0 ? 0 : 1;
+            }),
+            0);
+}
+
+}  // namespace
+}  // namespace dlm_freeze

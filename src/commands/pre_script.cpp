@@ -59,15 +59,6 @@ void allow_descriptors_for(std::size_t filesystems) {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/// Whether a descriptor that is written to lies on a filesystem that is going to be frozen.
-bool will_be_frozen(int fd, const HostPlan& plan) {
-  const auto id = mount_id_of(fd);
-  const Mount* mount = id ? plan.table.find(*id) : nullptr;
-  return mount != nullptr &&
-         std::any_of(plan.freeze.filesystems.begin(), plan.freeze.filesystems.end(),
-                     [&](const PlannedFilesystem& filesystem) { return filesystem.device == mount->device; });
-}
-
 Error session_is_active(const StateDirectory& state) {
   std::string message = "a session is active already";
   const auto record = state.read_record();
@@ -97,13 +88,10 @@ void recover_earlier_session(const StateDirectory& state, CommandContext& contex
 }
 
 void log_plan(const HostPlan& plan, CommandContext& context) {
+  log_gaps(plan, context.log);
   for (const PlannedMount& planned : plan.freeze.mounts) {
-    const std::string mount_point = printable(planned.mount.mount_point);
-    if (deserves_warning(planned.reason)) {
-      context.log.warn(mount_point + " is not frozen: " + planned.why);
-    } else {
-      context.log.debug(mount_point + ": " + std::string(to_string(planned.verdict)) + ", " + printable(planned.why));
-    }
+    context.log.debug(printable(planned.mount.mount_point) + ": " + std::string(to_string(planned.verdict)) + ", " +
+                      printable(planned.why));
   }
   for (const std::string& pattern : plan.freeze.unmatched) {
     context.log.warn("the configuration's " + printable(pattern) + " matches no mount point");
@@ -135,6 +123,7 @@ class PreScript {
     if (auto allowed = check_privilege(); !allowed) return allowed;
     auto plan = plan_host(settings_, context_);
     if (!plan) return tl::unexpected(plan.error());
+    if (!plan->on_host) return plan->on_host;
     if (!plan->databases_known) return plan->databases_known;
     log_plan(*plan, context_);
     const std::chrono::seconds auto_thaw = plan->auto_thaw(settings_.auto_thaw, context_.log);
@@ -173,7 +162,7 @@ class PreScript {
       context_.log.warn(
           "there is nothing to freeze and no database to quiesce: a snapshot is no better than without this");
     }
-    const bool output_will_freeze = will_be_frozen(STDOUT_FILENO, *plan) || will_be_frozen(STDERR_FILENO, *plan);
+    const bool output_will_freeze = plan->may_wait_for_thaw(STDOUT_FILENO) || plan->may_wait_for_thaw(STDERR_FILENO);
     return run_session(session, output_will_freeze);
   }
 

@@ -79,6 +79,12 @@ void explain(FreezePlan& plan, const std::vector<FoundQuiescer>& quiescers) {
 
 /// Whether what is going to be frozen is what the caller means.
 Result<void> check_root(const HostRoot& root, const Selection& selection) {
+  if (::getpid() == 1) {
+    return failure(
+        "this is process 1 of its PID namespace, which ends with it, and with it the watchdog: run it from a process "
+        "that "
+        "lives on, such as a shell (in docker run: with --init or --pid=host)");
+  }
   // Who names the filesystems means these, wherever he is; and nothing can go wrong where none is frozen.
   if (root.difference.empty() || !selection.include.empty() || !selection.freeze) return {};
   return failure("this is not the host, so it cannot be told which filesystems hold its root: " + root.difference +

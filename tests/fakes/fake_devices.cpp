@@ -78,6 +78,10 @@ void FakeDevices::add_btrfs(const std::string& uuid, const std::vector<std::stri
   stdfs::create_directories(scratch_ / "sys/fs/btrfs/features");
 }
 
+void FakeDevices::add_ext4(const std::string& device) const {
+  scratch_.write("sys/fs/ext4/" + device + "/errors_count", "0\n");
+}
+
 void FakeDevices::remove_node(const std::string& name) const { stdfs::remove(scratch_ / ("dev/" + name)); }
 
 void FakeDevices::add_journal(const std::string& name) const {

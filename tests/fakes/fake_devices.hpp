@@ -36,6 +36,9 @@ class FakeDevices {
   /// A btrfs over several devices.
   void add_btrfs(const std::string& uuid, const std::vector<std::string>& devices);
 
+  /// What sysfs shows of a mounted ext4, or any other directory beside those.
+  void add_ext4(const std::string& device) const;
+
   /// Removes /dev/NAME.
   void remove_node(const std::string& name) const;
 

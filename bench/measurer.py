@@ -107,7 +107,10 @@ class Measurer:
         self.targets_met = []
         self.raw = {}
         self.config = SCRATCH / "config.json"
-        self.config.write_text(json.dumps({"timeout_seconds": arguments.timeout, "quiescers": []}))
+        # In a process namespace it has to be told that these filesystems are meant, and not the host's.
+        only_ours = {"include": [f"{SCRATCH}/*", f"{SCRATCH}/mounts/*"]}
+        settings = {"timeout_seconds": arguments.timeout, "filesystems": only_ours, "quiescers": []}
+        self.config.write_text(json.dumps(settings))
         self.config.chmod(0o600)
 
     def run(self):

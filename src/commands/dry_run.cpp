@@ -8,6 +8,7 @@
 #include "commands/command_context.hpp"
 #include "commands/host_plan.hpp"
 #include "commands/report.hpp"
+#include "fs/frozen_filesystems.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -72,7 +73,8 @@ Json to_json(const HostPlan& plan, const std::vector<Finding>& findings) {
                                   {"ready", finding.result.has_value()},
                                   {"message", finding.result ? "" : finding.result.error().message}});
   }
-  const std::string problem = plan.databases_known ? "" : plan.databases_known.error().message;
+  const Result<void>& possible = plan.on_host ? plan.databases_known : plan.on_host;
+  const std::string problem = possible ? "" : possible.error().message;
   return Json::Object{{"mounts", mounts}, {"quiescers", quiescers}, {"problem", problem}, {"probes", probes}};
 }
 
@@ -108,7 +110,7 @@ std::string quiescer_table(const HostPlan& plan) {
 
 /// Tries, without changing anything, what would make pre-script fail.
 std::vector<Finding> probe_all(HostPlan& plan, const Settings& settings, CommandContext& context) {
-  std::vector<Finding> findings = {{"privilege", check_privilege()}};
+  std::vector<Finding> findings = {{"privilege", check_privilege()}, {"host", plan.on_host}};
   if (!plan.databases_known) findings.push_back({"databases", plan.databases_known});
   const auto state = StateDirectory::open(settings.state_directory, false);
   if (state) {
@@ -117,6 +119,11 @@ std::vector<Finding> probe_all(HostPlan& plan, const Settings& settings, Command
     findings.push_back({"session", active
                                        ? Result<void>(failure("a session is active already", ErrorKind::already_frozen))
                                        : Result<void>()});
+  }
+  if (const auto opening = FrozenFilesystems::open(plan.freeze, context.control); opening) {
+    for (const std::string& warning : opening->warnings) context.log.warn(warning);
+  } else {
+    findings.push_back({"filesystems", tl::unexpected(opening.error())});
   }
   const Deadline deadline(context.started + settings.timeout);
   for (FoundQuiescer& found : plan.quiescers) {
@@ -158,8 +165,8 @@ Result<void> dry_run(const Settings& settings, CommandContext& context) {
     for (const std::string& pattern : plan->freeze.unmatched) {
       context.out << "\n" << text_line("The configuration's " + pattern + " matches no mount point.");
     }
-    if (!plan->databases_known) {
-      context.out << "\n" << text_line("pre-script would fail: " + plan->databases_known.error().message);
+    for (const auto* known : {&plan->on_host, &plan->databases_known}) {
+      if (!*known) context.out << "\n" << text_line("pre-script would fail: " + known->error().message);
     }
     const auto running = std::count_if(plan->quiescers.begin(), plan->quiescers.end(),
                                        [](const FoundQuiescer& found) { return found.presence.running; });

@@ -2,6 +2,7 @@
 #include "commands/host_plan.hpp"
 
 #include <linux/capability.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -9,15 +10,21 @@
 #include <array>
 #include <cerrno>
 #include <filesystem>
+#include <map>
 #include <system_error>
 #include <utility>
 
+#include "base/text.hpp"
 #include "fs/block_stack.hpp"
+#include "fs/host_facts.hpp"
+#include "fs/host_root.hpp"
 
 namespace dlm_freeze {
 namespace {
 
 constexpr auto kLocateTimeout = std::chrono::seconds(5);
+/// For the mount namespaces of other processes: some 5 us a process, and 50 a namespace.
+constexpr auto kUnseenPatience = std::chrono::milliseconds(100);
 
 /// The paths that exist, with their symbolic links resolved: a path that is not there protects nothing.
 std::vector<std::string> existing(const std::vector<std::string>& paths) {
@@ -63,11 +70,46 @@ void explain(FreezePlan& plan, const std::vector<FoundQuiescer>& quiescers) {
     for (const DataLocation& location : found.presence.locations) {
       if (location.may_be_frozen) continue;
       for (PlannedMount& planned : plan.mounts) {
-        if (planned.reason == Reason::protected_path && planned.why == "holds " + location.path)
+        if (planned.holds == location.path)
           planned.why += ", which " + found.planned.config.name + " needs (" + location.what + ")";
       }
     }
   }
+}
+
+/// Whether what is going to be frozen is what the caller means.
+Result<void> check_root(const HostRoot& root, const Selection& selection) {
+  if (::getpid() == 1) {
+    return failure(
+        "this is process 1 of its PID namespace, which ends with it, and with it the watchdog: run it from a process "
+        "that "
+        "lives on, such as a shell (in docker run: with --init or --pid=host)");
+  }
+  // Who names the filesystems means these, wherever he is; and nothing can go wrong where none is frozen.
+  if (root.difference.empty() || !selection.include.empty() || !selection.freeze) return {};
+  return failure("this is not the host, so it cannot be told which filesystems hold its root: " + root.difference +
+                 "; run it on the host (from a container that shares the host's processes: nsenter -t 1 -m dlm-freeze "
+                 "pre-script), or name what is to be frozen in filesystems.include");
+}
+
+/// The mount that takes what is written to `mount`: itself, or that of the upper layer of an overlay. Null if unknown.
+const Mount* taker_of_writes(const MountTable& table, const Mount* mount) {
+  constexpr int kMostLayers = 8;  // The kernel stacks two.
+  for (int i = 0; mount != nullptr && i < kMostLayers; ++i) {
+    const auto layers = layers_of(*mount);
+    if (!layers) return mount;
+    mount = layers->upper.starts_with('/') ? table.resolve(layers->upper) : nullptr;
+  }
+  return nullptr;
+}
+
+/// "/data", "/data and 2 more mounts".
+std::string places_of(const FreezePlan& plan, const Gap& gap) {
+  const Mount& mount = plan.mounts[gap.mount].mount;
+  std::string text = mount.mount_point.empty() ? mount.source : mount.mount_point;
+  if (mount.mount_point.empty()) text += " (" + mount.type + ")";
+  if (gap.others > 0) text += " (and " + count_of(gap.others, "more mount") + " of it)";
+  return text;
 }
 
 }  // namespace
@@ -77,10 +119,53 @@ Coverage HostPlan::coverage(const std::string& path) const {
   const auto resolved = std::filesystem::weakly_canonical(path, error);
   const Mount* mount = table.resolve(error ? path : resolved.string());
   if (mount == nullptr) return {false, "", "it lies on no mount"};
-  const auto planned = std::find_if(freeze.mounts.begin(), freeze.mounts.end(),
-                                    [&](const PlannedMount& candidate) { return candidate.mount.id == mount->id; });
+  const Mount* taker = taker_of_writes(table, mount);
+  const auto verdict_on = [&](const Mount* wanted) {
+    return std::find_if(freeze.mounts.begin(), freeze.mounts.end(), [&](const PlannedMount& planned) {
+      return wanted != nullptr && planned.mount.id == wanted->id;
+    });
+  };
+  auto planned = verdict_on(taker);
+  const bool is_frozen = planned != freeze.mounts.end() && planned->verdict != Verdict::pass_over;
+  if (taker != mount && is_frozen) return {true, mount->mount_point, mount->type + " on " + taker->mount_point};
+  if (planned == freeze.mounts.end()) planned = verdict_on(mount);
   if (planned == freeze.mounts.end()) return {false, mount->mount_point, "it is not in the mount table"};
-  return {planned->verdict != Verdict::pass_over, mount->mount_point, planned->why};
+  return {is_frozen, mount->mount_point, planned->why};
+}
+
+bool HostPlan::may_wait_for_thaw(int fd) const {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) return false;
+  if (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) return false;
+  const auto id = mount_id_of(fd);
+  const Mount* mount = id ? table.find(*id) : nullptr;  // Null when it was opened in another mount namespace.
+  return !freeze.filesystems.empty() && !freeze.writable.contains(mount != nullptr ? mount->device : info.st_dev);
+}
+
+void log_gaps(const HostPlan& plan, Log& log) {
+  constexpr std::size_t kMostNames = 8;  // The SSM agent shows 2,500 characters of a run.
+  std::map<std::string, std::vector<std::string>> expected;
+  for (const Gap& gap : plan.freeze.gaps) {
+    const PlannedMount& planned = plan.freeze.mounts[gap.mount];
+    if (gap.expected) {
+      const bool is_root = planned.reason == Reason::root_or_boot;
+      expected[is_root ? "root and /boot never are" : "the configuration leaves it out"].push_back(
+          planned.mount.mount_point.empty() ? planned.mount.source : planned.mount.mount_point);
+    } else {
+      log.warn(places_of(plan.freeze, gap) + " is not frozen: " + planned.why);
+    }
+  }
+  for (auto& [why, names] : expected) {
+    const std::size_t more = names.size() > kMostNames ? names.size() - kMostNames : 0;
+    names.resize(names.size() - more);
+    log.info("not frozen, since " + why + ": " + join(names, ", ") +
+             (more == 0 ? "" : " and " + std::to_string(more) + " more"));
+  }
+  if (!plan.all_processes_seen) {
+    log.warn(
+        "there are too many processes to look into the mount namespaces of all: what is mounted only there is not "
+        "frozen");
+  }
 }
 
 std::chrono::seconds HostPlan::auto_thaw(std::chrono::seconds wanted, Log& log) const {
@@ -107,7 +192,8 @@ Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {
   selection.protect = existing(selection.protect);
   // The state directory may be yet to be made.
   std::error_code error;
-  const auto state = std::filesystem::weakly_canonical(settings.state_directory, error);
+  const auto state =
+      std::filesystem::weakly_canonical(std::filesystem::absolute(settings.state_directory, error), error);
   selection.protect.push_back(error ? settings.state_directory : state.string());
   for (const FoundQuiescer& quiescer : quiescers) {
     for (const DataLocation& location : quiescer.presence.locations) {
@@ -115,9 +201,13 @@ Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {
     }
   }
   const BlockStacks stacks = read_block_stacks(*table);
-  FreezePlan freeze = plan_freeze(*table, stacks, selection);
+  const HostRoot root = find_host_root(*table);
+  Unseen unseen = find_unseen(*table, stacks, root.superblocks, kUnseenPatience);
+  const HostFacts facts = {find_file_mounts(*table), root.superblocks, std::move(unseen.filesystems)};
+  FreezePlan freeze = plan_freeze(*table, stacks, selection, facts);
   explain(freeze, quiescers);
-  return HostPlan{std::move(*table), std::move(freeze), std::move(quiescers), std::move(databases_known)};
+  return HostPlan{std::move(*table),          std::move(freeze),           std::move(quiescers),
+                  std::move(databases_known), check_root(root, selection), unseen.complete};
 }
 
 Result<void> check_privilege() {

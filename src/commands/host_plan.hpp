@@ -20,14 +20,25 @@ struct HostPlan {
   MountTable table;
   FreezePlan freeze;
   std::vector<FoundQuiescer> quiescers;
-  Result<void> databases_known;  ///< An error: `quiescers` lacks what could not be looked for, and pre-script fails.
+  Result<void> databases_known;    ///< An error: `quiescers` lacks what could not be looked for, and pre-script fails.
+  Result<void> on_host;            ///< An error: this may be a container or a chroot, and pre-script fails.
+  bool all_processes_seen = true;  ///< False: there may be filesystems in other mount namespaces that the plan lacks.
 
-  /// Whether the filesystem that holds `path` is going to be frozen. Symbolic links in `path` are followed.
+  /// Whether the filesystem that holds `path` is going to be frozen; of an overlay, the one that takes what is written.
+  /// Symbolic links in `path` are followed.
   [[nodiscard]] Coverage coverage(const std::string& path) const;
+
+  /// Whether who writes to `fd` may have to wait for the thaw: it is neither a pipe nor a socket nor a device, and does
+  /// not lie, through overlays and images too, on filesystems of which none is going to be frozen.
+  [[nodiscard]] bool may_wait_for_thaw(int fd) const;
 
   /// The deadline of the session: `wanted`, or less where a database must not be frozen for so long, with a WARN.
   [[nodiscard]] std::chrono::seconds auto_thaw(std::chrono::seconds wanted, Log& log) const;
 };
+
+/// Says of each filesystem that has a volume, can be written and is not frozen why it is not: a WARN; or an INFO line
+/// for all that the configuration leaves out, and for root and /boot.
+void log_gaps(const HostPlan& plan, Log& log);
 
 /// Looks at the host and decides. Errors: the mount table cannot be read.
 [[nodiscard]] Result<HostPlan> plan_host(const Settings& settings, CommandContext& context);

@@ -67,18 +67,6 @@ void allow_descriptors_for(std::size_t filesystems) {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/// Whether a write to `fd` may wait for a filesystem that is going to be frozen. What cannot be told may.
-bool may_freeze(int fd, const HostPlan& plan) {
-  struct stat info {};
-  if (::fstat(fd, &info) != 0) return false;  // Closed: nothing is written.
-  if (!S_ISREG(info.st_mode)) return false;   // A pipe, a socket, a terminal, /dev/null.
-  const auto id = mount_id_of(fd);
-  const Mount* mount = id ? plan.table.find(*id) : nullptr;
-  if (mount == nullptr || mount->type == "overlay") return true;
-  return std::any_of(plan.freeze.filesystems.begin(), plan.freeze.filesystems.end(),
-                     [&](const PlannedFilesystem& filesystem) { return filesystem.device == mount->device; });
-}
-
 /// Whether the caller has gone: nobody can read what is written to it any more.
 bool caller_has_gone() {
   pollfd event = {STDOUT_FILENO, 0, 0};
@@ -153,13 +141,9 @@ Result<void> recover_earlier_session(const StateDirectory& state, CommandContext
 }
 
 void log_plan(const HostPlan& plan, CommandContext& context) {
+  log_gaps(plan, context.log);
   for (const PlannedMount& planned : plan.freeze.mounts) {
-    const std::string& mount_point = planned.mount.mount_point;
-    if (deserves_warning(planned.reason)) {
-      context.log.warn(mount_point + " is not frozen: " + planned.why);
-    } else {
-      context.log.debug(mount_point + ": " + std::string(to_string(planned.verdict)) + ", " + planned.why);
-    }
+    context.log.debug(planned.mount.mount_point + ": " + std::string(to_string(planned.verdict)) + ", " + planned.why);
   }
   for (const std::string& pattern : plan.freeze.unmatched) {
     context.log.warn("the configuration's " + pattern + " matches no mount point");
@@ -191,6 +175,7 @@ class PreScript {
     if (auto allowed = check_privilege(); !allowed) return allowed;
     auto plan = plan_host(settings_, context_);
     if (!plan) return tl::unexpected(plan.error());
+    if (!plan->on_host) return plan->on_host;
     if (!plan->databases_known) return plan->databases_known;
     log_plan(*plan, context_);
     const std::chrono::seconds auto_thaw = plan->auto_thaw(settings_.auto_thaw, context_.log);
@@ -230,7 +215,7 @@ class PreScript {
       context_.log.warn(
           "there is nothing to freeze and no database to quiesce: the snapshot will only be crash-consistent");
     }
-    const bool output_will_freeze = may_freeze(STDOUT_FILENO, *plan) || may_freeze(STDERR_FILENO, *plan);
+    const bool output_will_freeze = plan->may_wait_for_thaw(STDOUT_FILENO) || plan->may_wait_for_thaw(STDERR_FILENO);
     return run_session(session, output_will_freeze);
   }
 

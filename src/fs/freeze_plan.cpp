@@ -11,24 +11,10 @@
 #include <tuple>
 #include <utility>
 
+#include "fs/filesystem_type.hpp"
+
 namespace dlm_freeze {
 namespace {
-
-bool is_fuse(std::string_view type) { return type.starts_with("fuse"); }
-
-/// Filesystems in which a look-up may wait for another host or process for ever.
-bool may_hang(std::string_view type) {
-  constexpr std::array<std::string_view, 11> kNetwork = {"nfs",  "nfs4", "cifs", "smb3",   "smbfs", "9p",
-                                                         "ceph", "afs",  "coda", "lustre", "ncpfs"};
-  return is_fuse(type) || std::find(kNetwork.begin(), kNetwork.end(), type) != kNetwork.end();
-}
-
-/// Types whose drivers have no freeze: FIFREEZE answers EOPNOTSUPP, or there is nothing to write.
-bool cannot_freeze(std::string_view type) {
-  constexpr std::array<std::string_view, 9> kTypes = {"squashfs", "erofs", "iso9660", "udf",  "vfat",
-                                                      "msdos",    "exfat", "cramfs",  "romfs"};
-  return std::find(kTypes.begin(), kTypes.end(), type) != kTypes.end();
-}
 
 bool matches(const std::string& mount_point, const std::vector<std::string>& patterns) {
   return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
@@ -39,32 +25,44 @@ bool matches(const std::string& mount_point, const std::vector<std::string>& pat
 struct Judgement {
   Reason reason = Reason::data;
   std::string why;
+  std::string holds;  ///< As in PlannedMount.
 };
 
 /// All that is known of one superblock while the plan is made.
 struct Superblock {
   std::vector<const Mount*> mounts;   ///< In the order of the table.
-  std::set<dev_t> lies_on;            ///< Superblocks that hold a file this one's device is made of.
+  std::set<dev_t> lies_on;            ///< Superblocks that hold a file this one's device is made of, or its layers.
+  std::set<dev_t> carries;            ///< Those that lie on it.
+  bool ground_unknown = false;        ///< It may lie on others as well. Then so may all that it carries.
   std::optional<Judgement> keep_off;  ///< Set when it must never be frozen.
   std::optional<int> height;          ///< How many are stacked on it, at most; it is frozen after all of them.
+
+  [[nodiscard]] const Mount& first() const { return *mounts.front(); }
 };
 
 class Planner {
  public:
-  Planner(const MountTable& table, const BlockStacks& stacks, const Selection& selection)
-      : table_(table), stacks_(stacks), selection_(selection) {
+  Planner(const MountTable& table, const BlockStacks& stacks, const Selection& selection, const HostFacts& facts)
+      : table_(table), stacks_(stacks), selection_(selection), facts_(facts) {
     for (const Mount& mount : table_.mounts()) superblocks_[mount.device].mounts.push_back(&mount);
+    connect();
+    for (const auto& [device, superblock] : superblocks_) {
+      if (has_unknown_ground(device, superblock)) spread_unknown_ground(device);
+    }
   }
 
   FreezePlan plan() {
-    connect();
     keep_off_root();
+    keep_off_root_of_the_host();
     keep_off_protected();
-    measure_heights();
+    for (const auto& [device, superblock] : superblocks_) measure(device);
     FreezePlan plan;
     for (const auto& [device, superblock] : superblocks_) add(device, superblock, plan);
     number_levels(plan);
     sort(plan);
+    for (const UnseenFilesystem& unseen : facts_.unseen) add(unseen, plan);
+    note_gaps(plan);
+    note_writable(plan);
     for (const auto* patterns : {&selection_.include, &selection_.exclude}) {
       for (const std::string& pattern : *patterns) {
         const bool used = std::any_of(table_.mounts().begin(), table_.mounts().end(),
@@ -75,21 +73,71 @@ class Planner {
     return plan;
   }
 
+  std::set<dev_t> superblocks_of_root() {
+    keep_off_root();
+    std::set<dev_t> kept_off;
+    for (const auto& [device, superblock] : superblocks_) {
+      if (superblock.keep_off && has_volume(superblock.first())) kept_off.insert(device);
+    }
+    return kept_off;
+  }
+
  private:
-  /// Notes which superblock lies on which.
+  // What lies on what.
+
   void connect() {
-    for (const auto& [device, stack] : stacks_) {
-      const auto superblock = superblocks_.find(device);
-      if (superblock == superblocks_.end()) continue;
-      for (const dev_t below : stack.backing_devices) {
-        if (below != device) superblock->second.lies_on.insert(below);
+    for (auto& [device, superblock] : superblocks_) {
+      if (const auto layers = layers_of(superblock.first())) {
+        for (const std::string& path : layers->paths) lay(device, table_.resolve(path));
       }
-      for (const std::string& file : stack.backing_files) {
-        const Mount* below = table_.resolve(file);
-        if (below != nullptr && below->device != device) superblock->second.lies_on.insert(below->device);
+      const auto stack = stacks_.find(device);
+      if (stack == stacks_.end()) continue;
+      for (const dev_t below : stack->second.backing_devices) {
+        const auto found = superblocks_.find(below);
+        if (found != superblocks_.end()) lay(device, &found->second.first());
       }
+      for (const std::string& file : stack->second.backing_files) lay(device, table_.resolve(file));
     }
   }
+
+  void lay(dev_t device, const Mount* below) {
+    if (below == nullptr || below->device == device) return;
+    superblocks_[device].lies_on.insert(below->device);
+    superblocks_[below->device].carries.insert(device);
+  }
+
+  [[nodiscard]] bool has_unknown_ground(dev_t device, const Superblock& superblock) const {
+    const Mount& mount = superblock.first();
+    if (layers_of(mount)) return superblock.lies_on.empty();
+    if (!has_volume(mount)) return !is_in_memory(mount.type);
+    constexpr std::array<std::string_view, 4> kOtherDevices = {"logdev", "rtdev", "jdev", "journal_path"};
+    const auto stack = stacks_.find(device);
+    return stack == stacks_.end() || stack->second.ground_unknown ||
+           std::any_of(kOtherDevices.begin(), kOtherDevices.end(),
+                       [&](std::string_view option) { return mount.has_super_option(option); });
+  }
+
+  void spread_unknown_ground(dev_t device) {
+    Superblock& superblock = superblocks_[device];
+    if (std::exchange(superblock.ground_unknown, true)) return;
+    for (const dev_t above : superblock.carries) spread_unknown_ground(above);
+  }
+
+  /// Every superblock that `device` lies on, however far below; without itself.
+  [[nodiscard]] std::set<dev_t> all_below(dev_t device) const {
+    std::set<dev_t> below;
+    std::vector<dev_t> next = {device};
+    while (!next.empty()) {
+      const dev_t at = next.back();
+      next.pop_back();
+      for (const dev_t under : superblocks_.at(at).lies_on) {
+        if (under != device && below.insert(under).second) next.push_back(under);
+      }
+    }
+    return below;
+  }
+
+  // What is never frozen.
 
   /// Marks a superblock and all that it lies on: freezing one of those would block it as well.
   void keep_off(dev_t device, Judgement own, const Judgement& below) {
@@ -99,25 +147,51 @@ class Planner {
     for (const dev_t next : superblock.lies_on) keep_off(next, below, below);
   }
 
-  void keep_off_path(std::string_view path, const Judgement& judgement) {
-    if (const Mount* mount = table_.resolve(path)) keep_off(mount->device, judgement, judgement);
-  }
-
   void keep_off_root() {
     for (const Mount& mount : table_.mounts()) {
       const bool is_root = mount.mount_point == "/";
       if (!is_root && !lies_within(mount.mount_point, "/boot")) continue;
-      keep_off(mount.device, {Reason::root_or_boot, "the filesystem of " + mount.mount_point},
-               {Reason::holds_root, "holds the image of " + mount.mount_point});
-      if (!is_root || mount.type != "overlay") continue;
-      for (const std::string_view layers : {"upperdir", "workdir", "lowerdir"}) {
-        std::string_view list = mount.super_option_value(layers);
-        while (!list.empty()) {
-          const std::string_view layer = list.substr(0, list.find(':'));
-          keep_off_path(layer, {Reason::holds_root, "holds a layer of the root filesystem"});
-          list.remove_prefix(std::min(list.size(), layer.size() + 1));
-        }
-      }
+      keep_off(mount.device, {Reason::root_or_boot, "the filesystem of " + mount.mount_point, {}},
+               {Reason::holds_root,
+                is_root && layers_of(mount) ? "holds a layer of the root filesystem"
+                                            : "holds the image of " + mount.mount_point,
+                {}});
+    }
+    keep_off_parts_of_an_image();
+    // The runtime of a container puts them there, from the filesystem on which the host keeps its containers: most
+    // often its root.
+    for (const std::string path : {"/etc/hosts", "/etc/resolv.conf", "/etc/hostname"}) {
+      const Mount* mount = table_.resolve(path);
+      if (mount == nullptr || mount->mount_point != path || is_in_memory(mount->type)) continue;
+      const Judgement judgement = {Reason::holds_root, "holds " + path + ", so it is the host's", {}};
+      keep_off(mount->device, judgement, judgement);
+    }
+  }
+
+  /// Where the root is an image that nobody can write to, or an overlay of one, what is written of the system lies in
+  /// parts that are mounted into it, often all of them on the one filesystem that holds the image.
+  void keep_off_parts_of_an_image() {
+    const Mount* root = table_.root();
+    if (root == nullptr || (has_volume(*root) && !root->is_read_only() && !layers_of(*root))) return;
+    std::vector<std::string> parts = {"/sysroot", "/usr", "/etc"};
+    // A /var of its own is data like any other, if the root says what it lies on itself.
+    const std::set<dev_t> grounds = all_below(root->device);
+    const bool is_ground_told = std::any_of(grounds.begin(), grounds.end(),
+                                            [&](dev_t device) { return has_volume(superblocks_.at(device).first()); });
+    if (!is_ground_told) parts.emplace_back("/var");
+    for (const std::string& part : parts) {
+      const Mount* mount = table_.resolve(part);
+      if (mount == nullptr || mount->mount_point != part) continue;
+      const Judgement judgement = {Reason::holds_root, "holds " + part + ", a part of the root filesystem", {}};
+      keep_off(mount->device, judgement, judgement);
+    }
+  }
+
+  void keep_off_root_of_the_host() {
+    for (const dev_t device : facts_.roots_of_others) {
+      if (!superblocks_.contains(device)) continue;
+      const Judgement judgement = {Reason::holds_root, "holds the root filesystem or /boot of the host", {}};
+      keep_off(device, judgement, judgement);
     }
   }
 
@@ -125,54 +199,84 @@ class Planner {
     for (const std::string& path : selection_.protect) {
       const Mount* mount = table_.resolve(path);
       if (mount == nullptr) continue;
-      keep_off(mount->device, {Reason::protected_path, "holds " + path},
-               {Reason::protected_path, "holds the image of the filesystem of " + path});
+      const std::string what =
+          layers_of(*mount) ? "holds a layer of the overlay that holds " : "holds the image of the filesystem of ";
+      keep_off(mount->device, {Reason::protected_path, "holds " + path, path},
+               {Reason::protected_path, what + path, path});
     }
   }
 
-  void measure_heights() {
-    std::map<dev_t, std::vector<dev_t>> lie_on;  // The superblocks on top of each.
-    for (const auto& [device, superblock] : superblocks_) {
-      for (const dev_t below : superblock.lies_on) lie_on[below].push_back(device);
-    }
-    for (const auto& [device, superblock] : superblocks_) measure(device, lie_on);
-  }
-
-  int measure(dev_t device, const std::map<dev_t, std::vector<dev_t>>& lie_on) {
+  int measure(dev_t device) {
     Superblock& superblock = superblocks_[device];
     if (!superblock.height) {
       superblock.height = 0;  // Also ends the recursion, should a table ever be circular.
       int highest = 0;
-      if (const auto above = lie_on.find(device); above != lie_on.end()) {
-        for (const dev_t top : above->second) highest = std::max(highest, measure(top, lie_on) + 1);
+      for (const dev_t above : superblock.carries) {
+        const int step = has_volume(superblocks_[above].first()) ? 1 : 0;  // An overlay is not frozen itself.
+        highest = std::max(highest, measure(above) + step);
       }
       superblock.height = highest;
     }
     return *superblock.height;
   }
 
+  /// Where among all a superblock is frozen: one whose ground is unknown, and so what it carries, before every one
+  /// whose ground is known.
+  [[nodiscard]] int rank(const Superblock& superblock) const {
+    return *superblock.height + (superblock.ground_unknown ? 0 : static_cast<int>(superblocks_.size()));
+  }
+
   /// The rules of the contract, in their order.
   Judgement judge(dev_t device, const Superblock& superblock) const {
-    const Mount& first = *superblock.mounts.front();
+    const Mount& first = superblock.first();
     const auto& mounts = superblock.mounts;
+    const bool kept_off_as_root = superblock.keep_off && superblock.keep_off->reason != Reason::protected_path;
+    if (kept_off_as_root) return *superblock.keep_off;
+    if (!has_volume(first)) {
+      if (is_known_without_volume(first.type)) {
+        return {Reason::not_block_backed, first.type + ", no block device of its own", {}};
+      }
+      if (first.is_read_only()) return {Reason::read_only, "read-only", {}};
+      return {Reason::unknown_type, first.type + ": what it lies on is not known", {}};
+    }
+    if (std::all_of(mounts.begin(), mounts.end(),
+                    [&](const Mount* mount) { return facts_.file_mounts.contains(mount->id); })) {
+      return {Reason::only_files, "mounted for single files only", {}};
+    }
+    if (auto broken = judge_health(device, first)) return *broken;
+    if (first.is_read_only()) return {Reason::read_only, "read-only", {}};
+    if (cannot_freeze(first.type)) return {Reason::cannot_freeze, first.type + " cannot be frozen", {}};
+    if (superblock.keep_off) return *superblock.keep_off;
+    return judge_by_configuration(mounts);
+  }
+
+  /// A filesystem after which somebody has to look.
+  std::optional<Judgement> judge_health(dev_t device, const Mount& mount) const {
+    for (const std::string_view state : {"emergency_ro", "shutdown"}) {
+      if (mount.has_super_option(state)) {
+        return Judgement{
+            Reason::broken, "broken: the kernel shut it down after an error (" + std::string(state) + ")", {}};
+      }
+    }
+    const auto stack = stacks_.find(device);
+    if (stack == stacks_.end()) return std::nullopt;
+    if (stack->second.device_gone) return Judgement{Reason::broken, "broken: its device is gone", {}};
+    if (stack->second.has_had_errors && mount.is_read_only()) {
+      return Judgement{Reason::broken, "broken: read-only, with errors on record", {}};
+    }
+    return std::nullopt;
+  }
+
+  Judgement judge_by_configuration(const std::vector<const Mount*>& mounts) const {
     const auto any_matches = [&](const std::vector<std::string>& patterns) {
       return std::any_of(mounts.begin(), mounts.end(),
                          [&](const Mount* mount) { return matches(mount->mount_point, patterns); });
     };
-    const bool kept_off_as_root = superblock.keep_off && superblock.keep_off->reason != Reason::protected_path;
-    if (kept_off_as_root) return *superblock.keep_off;
-    if (is_fuse(first.type) || !stacks_.contains(device))
-      return {Reason::not_block_backed, first.type + ", no block device of its own"};
-    if (std::all_of(mounts.begin(), mounts.end(), [](const Mount* mount) { return mount->has_option("ro"); })) {
-      return {Reason::read_only, "read-only"};
-    }
-    if (cannot_freeze(first.type)) return {Reason::cannot_freeze, first.type + " cannot be frozen"};
-    if (superblock.keep_off) return *superblock.keep_off;
-    if (any_matches(selection_.exclude)) return {Reason::excluded, "excluded by the configuration"};
+    if (any_matches(selection_.exclude)) return {Reason::excluded, "excluded by the configuration", {}};
     if (!selection_.include.empty() && !any_matches(selection_.include)) {
-      return {Reason::not_included, "not in the configuration's include"};
+      return {Reason::not_included, "not in the configuration's include", {}};
     }
-    if (!selection_.freeze) return {Reason::freezing_disabled, "the configuration freezes no filesystems"};
+    if (!selection_.freeze) return {Reason::freezing_disabled, "the configuration freezes no filesystems", {}};
     return {};
   }
 
@@ -186,14 +290,14 @@ class Planner {
     std::vector<Mount> ways;
     bool visible = false;
     for (const Mount* mount : superblock.mounts) {
-      if (!table_.is_visible(*mount)) continue;
+      if (!table_.is_visible(*mount) || facts_.file_mounts.contains(mount->id)) continue;
       visible = true;
       if (!reached_through_network(*mount)) ways.push_back(*mount);
     }
     std::stable_partition(ways.begin(), ways.end(), [](const Mount& mount) { return mount.root == "/"; });
     if (ways.empty()) {
-      judgement = visible ? Judgement{Reason::behind_network, "reached only through a network or FUSE filesystem"}
-                          : Judgement{Reason::hidden, "hidden by another mount on top of it"};
+      judgement = visible ? Judgement{Reason::behind_network, "reached only through a network or FUSE filesystem", {}}
+                          : Judgement{Reason::hidden, "hidden by another mount on top of it", {}};
     }
     return ways;
   }
@@ -204,16 +308,79 @@ class Planner {
     if (judgement.reason == Reason::data) ways = ways_in(superblock, judgement);
     if (ways.empty()) {
       for (const Mount* mount : superblock.mounts) {
-        plan.mounts.push_back({*mount, Verdict::pass_over, judgement.reason, judgement.why, -1});
+        plan.mounts.push_back({*mount, Verdict::pass_over, judgement.reason, judgement.why, judgement.holds});
       }
       return;
     }
     for (const Mount* mount : superblock.mounts) {
       const bool through = mount->id == ways.front().id;
-      plan.mounts.push_back({*mount, through ? Verdict::freeze : Verdict::same_filesystem, Reason::data,
-                             through ? "data" : "same filesystem as " + ways.front().mount_point, *superblock.height});
+      plan.mounts.push_back({*mount,
+                             through ? Verdict::freeze : Verdict::same_filesystem,
+                             Reason::data,
+                             through ? "data" : "same filesystem as " + ways.front().mount_point,
+                             {},
+                             rank(superblock)});
     }
-    plan.filesystems.push_back({device, *superblock.height, std::move(ways), stacks_.at(device)});
+    const auto stack = stacks_.find(device);
+    plan.filesystems.push_back(
+        {device, rank(superblock), std::move(ways), stack == stacks_.end() ? BlockStack() : stack->second});
+  }
+
+  void add(const UnseenFilesystem& unseen, FreezePlan& plan) const {
+    Judgement judgement = judge_by_configuration({&unseen.mount});
+    if (judgement.reason == Reason::data) {
+      judgement = {Reason::unseen,
+                   unseen.process == 0 ? "mounted, but in no mount namespace with a process that can be looked into"
+                                       : "mounted only in another mount namespace: that of process " +
+                                             std::to_string(unseen.process) + " (" + unseen.command + ")",
+                   {}};
+    }
+    plan.mounts.push_back({unseen.mount, Verdict::pass_over, judgement.reason, judgement.why, {}});
+  }
+
+  /// Filesystems on which something may be written that the snapshot has in no particular state.
+  void note_gaps(FreezePlan& plan) const {
+    std::map<dev_t, std::size_t> gap_of;
+    for (std::size_t i = 0; i < plan.mounts.size(); ++i) {
+      const PlannedMount& planned = plan.mounts[i];
+      if (planned.verdict != Verdict::pass_over) continue;
+      switch (planned.reason) {
+        case Reason::not_block_backed:
+        case Reason::read_only:
+          continue;
+        case Reason::unknown_type:
+        case Reason::broken:
+          break;
+        default:
+          if (!has_volume(planned.mount) || planned.mount.is_read_only()) continue;
+      }
+      if (const auto known = gap_of.find(planned.mount.device); known != gap_of.end() && planned.mount.device != 0) {
+        ++plan.gaps[known->second].others;
+        continue;
+      }
+      gap_of[planned.mount.device] = plan.gaps.size();
+      plan.gaps.push_back({i, 0, is_expected(planned)});
+    }
+  }
+
+  bool is_expected(const PlannedMount& planned) const {
+    if (planned.reason == Reason::root_or_boot) return true;
+    const auto superblock = superblocks_.find(planned.mount.device);
+    const Reason by_configuration =
+        superblock == superblocks_.end() ? planned.reason : judge_by_configuration(superblock->second.mounts).reason;
+    return by_configuration == Reason::excluded || by_configuration == Reason::not_included ||
+           by_configuration == Reason::freezing_disabled;
+  }
+
+  void note_writable(FreezePlan& plan) const {
+    std::set<dev_t> frozen;
+    for (const PlannedFilesystem& filesystem : plan.filesystems) frozen.insert(filesystem.device);
+    for (const auto& [device, superblock] : superblocks_) {
+      const std::set<dev_t> below = all_below(device);
+      const bool waits = frozen.contains(device) ||
+                         std::any_of(below.begin(), below.end(), [&](dev_t ground) { return frozen.contains(ground); });
+      if (frozen.empty() || (!waits && !superblock.ground_unknown)) plan.writable.insert(device);
+    }
   }
 
   /// Turns heights, which have gaps where a filesystem in between is not frozen, into levels 0, 1, 2...
@@ -244,13 +411,19 @@ class Planner {
   const MountTable& table_;
   const BlockStacks& stacks_;
   const Selection& selection_;
+  const HostFacts& facts_;
   std::map<dev_t, Superblock> superblocks_;
 };
 
 }  // namespace
 
-FreezePlan plan_freeze(const MountTable& table, const BlockStacks& stacks, const Selection& selection) {
-  return Planner(table, stacks, selection).plan();
+FreezePlan plan_freeze(const MountTable& table, const BlockStacks& stacks, const Selection& selection,
+                       const HostFacts& facts) {
+  return Planner(table, stacks, selection, facts).plan();
+}
+
+std::set<dev_t> superblocks_of_root(const MountTable& table, const BlockStacks& stacks) {
+  return Planner(table, stacks, {}, {}).superblocks_of_root();
 }
 
 std::string_view to_string(Verdict verdict) {
@@ -273,14 +446,22 @@ std::string_view to_string(Reason reason) {
       return "root_or_boot";
     case Reason::holds_root:
       return "holds_root";
+    case Reason::only_files:
+      return "only_files";
     case Reason::not_block_backed:
       return "not_block_backed";
+    case Reason::unknown_type:
+      return "unknown_type";
+    case Reason::broken:
+      return "broken";
     case Reason::read_only:
       return "read_only";
     case Reason::cannot_freeze:
       return "cannot_freeze";
     case Reason::protected_path:
       return "protected_path";
+    case Reason::unseen:
+      return "unseen";
     case Reason::excluded:
       return "excluded";
     case Reason::not_included:
@@ -293,18 +474,6 @@ std::string_view to_string(Reason reason) {
       return "behind_network";
   }
   return "";
-}
-
-bool deserves_warning(Reason reason) {
-  switch (reason) {
-    case Reason::holds_root:
-    case Reason::protected_path:
-    case Reason::hidden:
-    case Reason::behind_network:
-      return true;
-    default:
-      return false;
-  }
 }
 
 }  // namespace dlm_freeze

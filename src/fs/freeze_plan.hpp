@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,20 @@ struct Selection {
   std::vector<std::string> protect;  ///< Absolute paths, symbolic links resolved, whose filesystems are never frozen.
 };
 
+/// A filesystem that is not mounted where this program sees it.
+struct UnseenFilesystem {
+  Mount mount;          ///< As the other mount namespace shows it; without a mount point where no process does.
+  int process = 0;      ///< One that sees it; 0 for none.
+  std::string command;  ///< Its name.
+};
+
+/// What is known of the host besides its mount table and its devices.
+struct HostFacts {
+  std::set<int> file_mounts;        ///< Ids of mounts of a single file.
+  std::set<dev_t> roots_of_others;  ///< Superblocks that the root or /boot of the host's init, or this root, lie on.
+  std::vector<UnseenFilesystem> unseen;
+};
+
 enum class Verdict {
   freeze,           ///< This mount's filesystem is frozen, through this mount.
   same_filesystem,  ///< Its filesystem is frozen through another mount.
@@ -26,13 +41,17 @@ enum class Verdict {
 
 /// Why a mount got its verdict. The order is the order in which the rules are applied.
 enum class Reason {
-  data,              ///< Nothing speaks against freezing it.
-  root_or_boot,      ///< The filesystem of /, /boot or below /boot.
-  holds_root,        ///< The root filesystem lies on it: an overlay's layer, or an image file.
+  data,          ///< Nothing speaks against freezing it.
+  root_or_boot,  ///< The filesystem of /, /boot or below /boot.
+  holds_root,    ///< The root filesystem lies on it: an overlay's layer, an image file, a part of an image's system.
+  only_files,    ///< All that is mounted of it are single files.
   not_block_backed,  ///< tmpfs, overlay, nfs, fuse...
+  unknown_type,      ///< Without a device number, and of a type of which nothing is known.
+  broken,            ///< Its device is gone, or it went read-only or was shut down after an error.
   read_only,
   cannot_freeze,   ///< A type whose driver has no freeze.
   protected_path,  ///< Holds a path of `Selection::protect`, or the image of a filesystem that does.
+  unseen,          ///< Mounted in other mount namespaces only.
   excluded,
   not_included,
   freezing_disabled,  ///< `Selection::freeze` is false.
@@ -44,8 +63,9 @@ struct PlannedMount {
   Mount mount;
   Verdict verdict = Verdict::pass_over;
   Reason reason = Reason::data;
-  std::string why;  ///< For a person: "holds /var/lib/amazon/ssm".
-  int level = -1;   ///< Of its filesystem, when that is frozen.
+  std::string why;    ///< For a person: "holds /var/lib/amazon/ssm".
+  std::string holds;  ///< The path of `Selection::protect` that keeps it from being frozen.
+  int level = -1;     ///< Of its filesystem, when that is frozen.
 };
 
 /// A filesystem that is to be frozen.
@@ -58,23 +78,35 @@ struct PlannedFilesystem {
   [[nodiscard]] const std::string& mount_point() const { return mounts.front().mount_point; }
 };
 
+/// A filesystem that has a volume and can be written, and is not frozen: what happens on it is not in the snapshot's
+/// consistency.
+struct Gap {
+  std::size_t mount = 0;   ///< The first of its mounts in `FreezePlan::mounts`.
+  std::size_t others = 0;  ///< How many more it has there.
+  bool expected =
+      false;  ///< The root filesystem or /boot, or the configuration leaves it out. Otherwise deserves a warning.
+};
+
 struct FreezePlan {
-  std::vector<PlannedMount>
-      mounts;  ///< Every mount: frozen ones in freeze order, then the others in the order of the table.
+  std::vector<PlannedMount> mounts;  ///< Every mount: frozen ones in freeze order, then the others in the order of the
+                                     ///< table, then what other mount namespaces have.
   std::vector<PlannedFilesystem> filesystems;  ///< In freeze order.
+  std::vector<Gap> gaps;                       ///< In the order of `mounts`.
   std::vector<std::string> unmatched;          ///< Entries of `Selection::include` and `exclude` that match no mount.
+  std::set<dev_t> writable;  ///< Superblocks of the table whose writers never wait for anything that is frozen.
 };
 
 /// Decides what to freeze, in which order and why. Pure: it looks at nothing but its arguments.
-[[nodiscard]] FreezePlan plan_freeze(const MountTable& table, const BlockStacks& stacks, const Selection& selection);
+[[nodiscard]] FreezePlan plan_freeze(const MountTable& table, const BlockStacks& stacks, const Selection& selection,
+                                     const HostFacts& facts = {});
+
+/// The superblocks that `/` and `/boot` lie on, directly or through overlays and images, as far as `table` tells.
+[[nodiscard]] std::set<dev_t> superblocks_of_root(const MountTable& table, const BlockStacks& stacks);
 
 /// "freeze", "same", "pass over".
 [[nodiscard]] std::string_view to_string(Verdict verdict);
 
 /// The enumerator's name.
 [[nodiscard]] std::string_view to_string(Reason reason);
-
-/// Whether an operator should hear of this verdict without asking.
-[[nodiscard]] bool deserves_warning(Reason reason);
 
 }  // namespace dlm_freeze

@@ -16,21 +16,27 @@ namespace {
 
 std::int64_t now_count() noexcept { return BootClock::now().time_since_epoch().count(); }
 
-/// An open directory (or file, of a bind-mounted one) of `mount`, or an error.
+/// The open root directory of `mount`, or an error.
 Result<UniqueFd> open_mount(const Mount& mount) {
-  // O_NONBLOCK: a bind-mounted FIFO must not wait for its writer.
-  UniqueFd fd(::open(mount.mount_point.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW));
+  UniqueFd fd(::open(mount.mount_point.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
   if (!fd) return system_failure("cannot open " + mount.mount_point, errno);
   const auto id = mount_id_of(fd.get());
   if (!id) return tl::unexpected(id.error());
-  if (*id != mount.id) return failure(mount.mount_point + " is another mount by now");
+  if (*id != mount.id)
+    return tl::unexpected(Error{ErrorKind::failed, mount.mount_point + " is another mount by now", ESTALE});
   return fd;
 }
 
-/// Whether an error of open(2) means that the mount is not there to be opened, rather than that it is broken.
+/// Whether an error of open(2) is about that filesystem alone, so that the others can be frozen without it: its mount
+/// is no longer there, or the filesystem is broken.
 bool is_absence(const Error& error) {
-  constexpr std::array<int, 5> kAbsent = {0, ENOENT, ENOTDIR, ENXIO, ELOOP};
-  return std::find(kAbsent.begin(), kAbsent.end(), error.errno_value) != kAbsent.end();
+  constexpr std::array kAbsent = {ENOENT, ENOTDIR, ELOOP, ESTALE};
+  constexpr std::array kBroken = {EIO,     ENXIO, ENODEV,    ESHUTDOWN, EUCLEAN,
+                                  EBADMSG, EROFS, EREMOTEIO, ENOMEDIUM, ENODATA};
+  const auto is_among = [&](const auto& values) {
+    return std::find(values.begin(), values.end(), error.errno_value) != values.end();
+  };
+  return is_among(kAbsent) || is_among(kBroken);
 }
 
 }  // namespace

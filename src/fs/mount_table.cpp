@@ -2,14 +2,18 @@
 #include "fs/mount_table.hpp"
 
 #include <libmount/libmount.h>
+#include <sys/sysmacros.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
+#include <map>
 #include <memory>
 #include <string_view>
 #include <utility>
 
+#include "base/text.hpp"
 #include "dlm_freeze/base/files.hpp"
 
 namespace dlm_freeze {
@@ -20,6 +24,10 @@ struct TableDeleter {
 };
 struct IteratorDeleter {
   void operator()(libmnt_iter* iterator) const { mnt_free_iter(iterator); }
+};
+
+struct FileCloser {
+  void operator()(FILE* file) const { ::fclose(file); }
 };
 
 std::string text_or_empty(const char* text) { return text != nullptr ? text : ""; }
@@ -38,16 +46,87 @@ Mount to_mount(libmnt_fs* entry) {
   };
 }
 
-/// Calls `visit` with each comma-separated piece of `list` until it returns true; whether one did.
-template <typename Visit>
-bool any_option(std::string_view list, Visit visit) {
-  while (!list.empty()) {
-    const std::size_t comma = list.find(',');
-    if (visit(list.substr(0, comma))) return true;
-    if (comma == std::string_view::npos) return false;
-    list.remove_prefix(comma + 1);
+/// Without the kernel's escapes of a blank, a comma, a backslash...: three octal digits after a backslash.
+std::string unescaped(std::string_view text) {
+  const auto is_octal = [](char digit) { return digit >= '0' && digit <= '7'; };
+  std::string plain;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 3 < text.size() && is_octal(text[i + 1]) && is_octal(text[i + 2]) &&
+        is_octal(text[i + 3])) {
+      plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
+      i += 3;
+    } else {
+      plain += text[i];
+    }
   }
-  return false;
+  return plain;
+}
+
+/// Without the backslashes that whoever mounted it put before colons, commas and backslashes (mount(8)).
+std::string without_backslashes(std::string_view text) {
+  std::string plain;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 1 < text.size()) ++i;
+    plain += text[i];
+  }
+  return plain;
+}
+
+/// Adds a path as the table prints it. Some options are printed as they were given, with the backslashes of that, and
+/// others without: both readings count.
+void add_path(std::string_view printed, std::vector<std::string>& paths) {
+  paths.push_back(unescaped(printed));
+  paths.push_back(without_backslashes(paths.back()));
+}
+
+/// Adds the layers of one `lowerdir`. A colon within a path is printed as \072 or, as it was given, as \134 and a
+/// colon.
+void add_lower_layers(std::string_view value, std::vector<std::string>& paths) {
+  constexpr std::string_view kBackslash = "\\134";
+  std::string joined;
+  for (const std::string_view piece : split(value, ':')) {
+    add_path(piece, paths);
+    joined += piece;
+    if (joined.ends_with(kBackslash)) {
+      joined += ':';
+    } else {
+      add_path(joined, paths);
+      joined.clear();
+    }
+  }
+}
+
+Layers overlay_layers(const Mount& mount) {
+  Layers layers;
+  for (const std::string_view option : split(mount.super_options, ',')) {
+    const std::size_t equals = option.find('=');
+    if (equals == std::string_view::npos) continue;
+    const std::string_view name = option.substr(0, equals);
+    const std::string_view value = option.substr(equals + 1);
+    if (name == "upperdir") layers.upper = without_backslashes(unescaped(value));
+    if (name == "upperdir" || name == "workdir" || name == "lowerdir+" || name == "datadir+") {
+      add_path(value, layers.paths);
+    } else if (name == "lowerdir") {
+      add_lower_layers(value, layers.paths);
+    }
+  }
+  return layers;
+}
+
+/// The super options as they stand in the table, by the id of the mount: libmount undoes their escapes, after which a
+/// comma or a colon in a path cannot be told from one that separates.
+std::map<int, std::string> raw_super_options(std::string_view text) {
+  std::map<int, std::string> options;
+  for (const std::string_view line : split(text, '\n')) {
+    const std::size_t separator = line.find(" - ");
+    int id = 0;
+    if (separator == std::string_view::npos ||
+        std::from_chars(line.data(), line.data() + line.size(), id).ec != std::errc()) {
+      continue;
+    }
+    options[id] = trimmed(line.substr(line.find_last_of(' ', line.find_last_not_of(' ')) + 1));
+  }
+  return options;
 }
 
 }  // namespace
@@ -57,31 +136,59 @@ bool lies_within(std::string_view path, std::string_view directory) {
   return path.starts_with(directory) && (path.size() == directory.size() || path[directory.size()] == '/');
 }
 
-bool Mount::has_option(std::string_view name) const {
-  const auto is_it = [&](std::string_view option) { return option == name; };
-  return any_option(options, is_it) || any_option(super_options, is_it);
+bool Mount::has_super_option(std::string_view name) const {
+  const auto options_of_it = split(super_options, ',');
+  return std::any_of(options_of_it.begin(), options_of_it.end(),
+                     [&](std::string_view option) { return option.substr(0, option.find('=')) == name; });
 }
 
-std::string_view Mount::super_option_value(std::string_view name) const {
-  std::string_view value;
-  any_option(super_options, [&](std::string_view option) {
-    if (!option.starts_with(name) || option.size() == name.size() || option[name.size()] != '=') return false;
-    value = option.substr(name.size() + 1);
-    return true;
-  });
-  return value;
+std::optional<Layers> layers_of(const Mount& mount) {
+  if (mount.type == "overlay" || mount.type == "overlayfs") {
+    Layers layers = overlay_layers(mount);
+    std::erase_if(layers.paths, [](const std::string& path) { return !path.starts_with('/'); });
+    std::sort(layers.paths.begin(), layers.paths.end());
+    layers.paths.erase(std::unique(layers.paths.begin(), layers.paths.end()), layers.paths.end());
+    return layers;
+  }
+  const bool on_its_source = mount.type == "ecryptfs" || mount.type == "shiftfs";
+  const bool on_a_file = mount.type == "erofs" && major(mount.device) == 0;
+  if (on_its_source || on_a_file) {
+    Layers layers;
+    if (mount.source.starts_with('/')) layers.paths.push_back(mount.source);
+    if (on_its_source && !layers.paths.empty()) layers.upper = mount.source;
+    return layers;
+  }
+  if (mount.type == "aufs" || mount.type == "unionfs" || mount.type == "wrapfs") return Layers{};
+  return std::nullopt;
 }
 
 Result<MountTable> MountTable::read(const std::string& path) {
+  auto text = read_file(path);
+  if (!text) return tl::unexpected(text.error().with_context("cannot read the mount table"));
+  auto table = parse(*text);
+  if (!table) return tl::unexpected(table.error().with_context(path));
+  return table;
+}
+
+Result<MountTable> MountTable::parse(const std::string& text) {
+  if (text.empty()) return MountTable({});
   const std::unique_ptr<libmnt_table, TableDeleter> table(mnt_new_table());
   const std::unique_ptr<libmnt_iter, IteratorDeleter> iterator(mnt_new_iter(MNT_ITER_FORWARD));
-  if (!table || !iterator) return system_failure("cannot read " + path, ENOMEM);
-  if (const int error = mnt_table_parse_file(table.get(), path.c_str()); error != 0) {
-    return system_failure("cannot read the mount table " + path, error < 0 ? -error : EINVAL);
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): opened for reading, which fmemopen(3) does in place.
+  const std::unique_ptr<FILE, FileCloser> stream(::fmemopen(const_cast<char*>(text.data()), text.size(), "r"));
+  if (!table || !iterator || !stream) return system_failure("cannot read a mount table", ENOMEM);
+  if (const int error = mnt_table_parse_stream(table.get(), stream.get(), "mountinfo"); error != 0) {
+    return system_failure("cannot read the mount table", error < 0 ? -error : EINVAL);
   }
+  const auto super_options = raw_super_options(text);
   std::vector<Mount> mounts;
   libmnt_fs* entry = nullptr;
-  while (mnt_table_next_fs(table.get(), iterator.get(), &entry) == 0) mounts.push_back(to_mount(entry));
+  while (mnt_table_next_fs(table.get(), iterator.get(), &entry) == 0) {
+    mounts.push_back(to_mount(entry));
+    if (const auto raw = super_options.find(mounts.back().id); raw != super_options.end()) {
+      mounts.back().super_options = raw->second;
+    }
+  }
   return MountTable(std::move(mounts));
 }
 
@@ -91,16 +198,19 @@ MountTable::MountTable(std::vector<Mount> mounts) : mounts_(std::move(mounts)), 
   std::vector<const Mount*> roots;
   for (std::size_t i = 0; i < mounts_.size(); ++i) {
     const Mount* parent = find(mounts_[i].parent_id);
-    if (parent == nullptr || parent == &mounts_[i]) {
-      if (mounts_[i].mount_point == "/") roots.push_back(&mounts_[i]);
-    } else {
+    if (parent != nullptr && parent != &mounts_[i]) {
       children_[static_cast<std::size_t>(parent - mounts_.data())].push_back(i);
+    } else if (mounts_[i].mount_point == "/") {
+      roots.push_back(&mounts_[i]);
+    } else if (parent == nullptr) {
+      orphans_.push_back(i);
     }
   }
-  for (auto& siblings : children_) {
-    std::sort(siblings.begin(), siblings.end(),
-              [&](std::size_t a, std::size_t b) { return mounts_[a].mount_point < mounts_[b].mount_point; });
-  }
+  const auto by_mount_point = [&](std::size_t a, std::size_t b) {
+    return mounts_[a].mount_point < mounts_[b].mount_point;
+  };
+  for (auto& siblings : children_) std::sort(siblings.begin(), siblings.end(), by_mount_point);
+  std::sort(orphans_.begin(), orphans_.end(), by_mount_point);
   if (!roots.empty()) root_ = roots.back();
 }
 
@@ -112,14 +222,13 @@ const Mount* MountTable::find(int id) const {
 
 const Mount* MountTable::resolve(std::string_view path) const {
   const Mount* at = root_;
-  if (at == nullptr) return nullptr;
   // Walks down the path one component at a time and, at each, steps onto what is mounted there, as often as
   // something is mounted on top of that again.
   std::size_t end = 1;
   for (;;) {
     const std::string_view prefix = path.substr(0, end);
     for (bool stepped = true; stepped;) {
-      const auto& children = children_[static_cast<std::size_t>(at - mounts_.data())];
+      const auto& children = at == nullptr ? orphans_ : children_[static_cast<std::size_t>(at - mounts_.data())];
       const auto child = std::lower_bound(
           children.begin(), children.end(), prefix,
           [&](std::size_t position, std::string_view wanted) { return mounts_[position].mount_point < wanted; });

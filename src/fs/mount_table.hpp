@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,14 +23,24 @@ struct Mount {
   std::string type;           ///< "ext4"; "fuse.sshfs".
   std::string source;         ///< "/dev/nvme1n1"; whatever mount(8) was given.
   std::string options;        ///< Of the mount.
-  std::string super_options;  ///< Of the superblock.
+  std::string super_options;  ///< Of the superblock, with its escapes: \054 is a comma within a value.
 
-  /// Whether one of the comma-separated options of the mount or of the superblock is `name`.
-  [[nodiscard]] bool has_option(std::string_view name) const;
+  /// Whether nobody can write to the superblock, whichever mount of it he uses.
+  [[nodiscard]] bool is_read_only() const { return has_super_option("ro"); }
 
-  /// The value of the option `name` of the superblock; empty when it has none.
-  [[nodiscard]] std::string_view super_option_value(std::string_view name) const;
+  /// Whether the superblock has the option `name`, with or without a value.
+  [[nodiscard]] bool has_super_option(std::string_view name) const;
 };
+
+/// Where the data of a mount lie that has none of its own: an overlay, an ecryptfs, an erofs on a file.
+struct Layers {
+  std::vector<std::string>
+      paths;          ///< Absolute, in the namespace in which it was mounted. Rather too many than too few.
+  std::string upper;  ///< The one that takes what is written; empty where that is not known, or none does.
+};
+
+/// Nothing for a filesystem that has its own data. No path is looked at.
+[[nodiscard]] std::optional<Layers> layers_of(const Mount& mount);
 
 /// All mounts that a process sees, in the order of the table.
 class MountTable {
@@ -39,10 +50,14 @@ class MountTable {
   /// Reads a table; `path` is /proc/self/mountinfo or a captured one.
   [[nodiscard]] static Result<MountTable> read(const std::string& path = "/proc/self/mountinfo");
 
+  /// The table of a text in that format.
+  [[nodiscard]] static Result<MountTable> parse(const std::string& text);
+
   [[nodiscard]] const std::vector<Mount>& mounts() const noexcept { return mounts_; }
 
   /// The mount on which the absolute path `path` lies, as the kernel would find it: the top one where several are
-  /// mounted on one another. Symbolic links are not followed. Null only when the table has no root.
+  /// mounted on one another. Symbolic links are not followed. Null where the root directory, of which the table then
+  /// has no line, is no mount point: in most chroots.
   [[nodiscard]] const Mount* resolve(std::string_view path) const;
 
   /// Whether a look-up of the mount's own path ends on the mount; otherwise another mount hides it.
@@ -54,11 +69,15 @@ class MountTable {
   /// Null when there is none.
   [[nodiscard]] const Mount* find(int id) const;
 
+  /// The mount of the root directory; null as above.
+  [[nodiscard]] const Mount* root() const { return resolve("/"); }
+
  private:
   std::vector<Mount> mounts_;
   std::vector<std::size_t> by_id_;                  ///< Positions in `mounts_`, sorted by id.
   std::vector<std::vector<std::size_t>> children_;  ///< By position of the parent, sorted by mount point.
-  const Mount* root_ = nullptr;                     ///< The top mount of "/".
+  std::vector<std::size_t> orphans_;                ///< Those whose parent is not in the table, but for roots.
+  const Mount* root_ = nullptr;                     ///< The mount of "/" that is no other's child.
 };
 
 /// Whether `path` is `directory` or lies below it. Both absolute.

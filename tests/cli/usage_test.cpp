@@ -111,8 +111,11 @@ TEST_F(DryRun, OfThisVeryHostNeverFreezesItsRoot) {
 TEST_F(DryRun, ListsEveryMountOfThisHost) {
   const Json plan = parsed(expect(0, {"dry-run", "--json"}).out);
   const std::string table = fakes::content_of("/proc/self/mountinfo");
-  EXPECT_EQ(plan.find("mounts")->as_array()->size(),
-            static_cast<std::size_t>(std::count(table.begin(), table.end(), '\n')));
+  const auto& mounts = *plan.find("mounts")->as_array();
+  // What happens to be mounted beside this test is listed too.
+  const auto own = std::count_if(mounts.begin(), mounts.end(),
+                                 [](const Json& mount) { return *mount.find("reason")->as_string() != "unseen"; });
+  EXPECT_EQ(own, std::count(table.begin(), table.end(), '\n'));
 }
 
 TEST_F(DryRun, PrintsATableForPeople) {

@@ -38,7 +38,10 @@ void FakeDevices::announce(const std::string& directory, const std::string& name
 }
 
 void FakeDevices::add(const Disk& disk) {
-  std::string directory = "devices/virtual/block/" + disk.name;
+  std::string directory = "devices/pci0000:00/0000:00:04.0/virtio1/block/" + disk.name;
+  for (const char* made_by_software : {"loop", "dm-", "md", "nbd", "zram"}) {
+    if (disk.name.starts_with(made_by_software)) directory = "devices/virtual/block/" + disk.name;
+  }
   if (disk.name.starts_with("nvme")) {
     const std::string controller = disk.name.substr(0, disk.name.find('n', 4));
     const std::string device = "devices/pci0000:00/0000:00:1f.0/nvme/" + controller;
@@ -73,6 +76,16 @@ void FakeDevices::add_btrfs(const std::string& uuid, const std::vector<std::stri
          stdfs::canonical(scratch_ / ("sys/class/block/" + device)));
   }
   stdfs::create_directories(scratch_ / "sys/fs/btrfs/features");
+}
+
+void FakeDevices::add_ext4(const std::string& device) const {
+  scratch_.write("sys/fs/ext4/" + device + "/errors_count", "0\n");
+}
+
+void FakeDevices::remove_node(const std::string& name) const { stdfs::remove(scratch_ / ("dev/" + name)); }
+
+void FakeDevices::add_journal(const std::string& name) const {
+  stdfs::create_directories(scratch_ / ("proc/fs/jbd2/" + name));
 }
 
 void FakeDevices::add_all(std::string_view lines) {

@@ -36,6 +36,15 @@ class FakeDevices {
   /// A btrfs over several devices.
   void add_btrfs(const std::string& uuid, const std::vector<std::string>& devices);
 
+  /// What sysfs shows of a mounted ext4, or any other directory beside those.
+  void add_ext4(const std::string& device) const;
+
+  /// Removes /dev/NAME.
+  void remove_node(const std::string& name) const;
+
+  /// A journal of jbd2: "DEVICE-INODE", or "DEVICE" for one that is a device of its own.
+  void add_journal(const std::string& name) const;
+
   /// Devices as text, one a line; what is not given is left out:
   ///
   ///   nvme0n1 259:0 sectors=N serial=vol0abc slaves=a,b dm=name backing=/path (deleted)
@@ -43,7 +52,7 @@ class FakeDevices {
   ///   btrfs UUID nvme1n1,nvme2n1
   void add_all(std::string_view lines);
 
-  [[nodiscard]] DeviceRoots roots() const { return {scratch_ / "sys", scratch_ / "dev"}; }
+  [[nodiscard]] DeviceRoots roots() const { return {scratch_ / "sys", scratch_ / "dev", scratch_ / "proc"}; }
 
  private:
   /// Makes sys/dev/block/<number>, sys/class/block/<name> and dev/<name> for a directory of sysfs.

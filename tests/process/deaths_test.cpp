@@ -644,8 +644,8 @@ TEST_F(Orphans, OfWatchdogsKilledAtAnyMomentOfTheEndAreNone) {
     go(Step::held);
     leave();
     const pid_t pid = watchdog();
-    const pid_t asking =
-        fakes::start_child([&] { return ask_to_end(state(), kExecution, soon()).request == EndRequest::stuck ? 1 : 0; });
+    const pid_t asking = fakes::start_child(
+        [&] { return ask_to_end(state(), kExecution, soon()).request == EndRequest::stuck ? 1 : 0; });
     ::usleep(static_cast<useconds_t>(500 * round));
     ::kill(pid, SIGKILL);
     ASSERT_EQ(fakes::status_of(asking), 0) << round;

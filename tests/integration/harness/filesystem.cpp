@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -47,12 +48,25 @@ LoopDevice formatted(const FilesystemSpec& spec) {
   return loop;
 }
 
+/// The node that it is mounted by.
+std::string source_of(const FilesystemSpec& spec, const LoopDevice& loop) {
+  if (spec.node.empty()) return loop.path();
+  struct stat info {};
+  check(::stat(loop.path().c_str(), &info), loop.path());
+  std::filesystem::create_directories(std::filesystem::path(spec.node).parent_path());
+  check(::mknod(spec.node.c_str(), S_IFBLK | 0600, info.st_rdev), spec.node);
+  // The kernel remembers the name by which mkfs announced the device.
+  if (spec.type == "btrfs") run_tool({"btrfs", "device", "scan", "--forget", loop.path()});
+  return spec.node;
+}
+
 }  // namespace
 
 Filesystem::Filesystem(const FilesystemSpec& spec)
     : type_(spec.type), mount_point_(spec.mount_point), loop_(formatted(spec)) {
   std::filesystem::create_directories(mount_point_);
-  check(::mount(device().c_str(), mount_point_.c_str(), type_.c_str(), spec.flags, spec.options.c_str()),
+  const std::string source = source_of(spec, loop_);
+  check(::mount(source.c_str(), mount_point_.c_str(), type_.c_str(), spec.flags, spec.options.c_str()),
         "mount " + mount_point_);
   directory_ = UniqueFd(check(::open(mount_point_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), mount_point_));
 }

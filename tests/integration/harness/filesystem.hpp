@@ -18,6 +18,7 @@ struct FilesystemSpec {
   std::string options = {};
   std::string image_directory = "/srv/images";
   std::uint64_t size = 0;  ///< In bytes; 0: not much above the least that mkfs accepts.
+  std::string node = {};   ///< Another node for its device, to be made and mounted by. Empty: the device's own.
 };
 
 /// A scratch filesystem, mounted. It is unmounted by the end of the test's mount namespace, not by

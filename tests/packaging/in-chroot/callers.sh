@@ -11,7 +11,7 @@ hooks=/usr/share/dlm-freeze/callers
 # One database for all of them: held as long as /run/held is there.
 with_database() {
   cat >"$1" <<END
-{ "filesystems": { "freeze": $2 },
+{ "filesystems": { "freeze": $2, "include": ["/data"] },
   "quiescers": [ { "type": "command", "name": "db", "freeze": ["$3", "/run/held"], "thaw": ["/bin/rm", "-f", "/run/held"] } ] }
 END
 }

@@ -61,9 +61,13 @@ END
   cp /tmp/config.json $config
 }
 
+# The chroot is not the host, so pre-script has to be told that /data is meant.
+mean_data() { sed -i 's|"include": \[\]|"include": ["/data"]|' $config; }
+
 # Freezes /data and leaves a write to it waiting; what the administrator has changed in the configuration is in it.
 hold() {
   step "freeze, for real"
+  mean_data
   expect 0 dlm-freeze dry-run
   printed '/data .*freeze'
   sed -i 's|// "auto_thaw_seconds": 60, |"auto_thaw_seconds": 50 //|' $config

@@ -7,7 +7,12 @@
 source "$(dirname "$0")/common.bash"
 
 sudo() { "$@"; }
-export -f sudo
+dlm-freeze() {
+  [ ! -e $config ] || mean_data
+  command dlm-freeze "$@"
+}
+export config
+export -f sudo mean_data dlm-freeze
 echo 'APT::Get::Assume-Yes "true"; quiet "2"; Dpkg::Use-Pty "0";' >/etc/apt/apt.conf.d/unattended
 
 # page NAME: every command has to succeed.

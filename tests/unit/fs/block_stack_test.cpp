@@ -74,7 +74,24 @@ TEST_F(ADisk, IsFoundByItsNumberWhateverItsSourceIsCalled) {
   EXPECT_THAT(stack_of("259:1", "/dev/root").devices, ElementsAre("nvme0n1"));
 }
 
-TEST_F(ADisk, ThatSysfsDoesNotKnowIsNoBlockDevice) { EXPECT_THAT(stack_of("259:77").devices, IsEmpty()); }
+TEST_F(ADisk, ThatSysfsDoesNotKnowAnyMoreIsGone) {
+  devices_.add({.name = "nvme0n1", .number = "259:1"});
+  const BlockStack stack = stack_of("259:77");
+  EXPECT_THAT(stack.devices, IsEmpty());
+  EXPECT_TRUE(stack.device_gone);
+  EXPECT_FALSE(stack_of("259:1").device_gone);
+}
+
+TEST_F(ADisk, IsKnownGroundUnlessAProgramServesIt) {
+  devices_.add({.name = "nvme0n1", .number = "259:1"});
+  devices_.add({.name = "sda", .number = "8:0"});
+  devices_.add({.name = "zram0", .number = "252:0"});
+  devices_.add({.name = "nbd0", .number = "43:0"});
+  devices_.add({.name = "dm-0", .number = "253:0", .slaves = {"sda"}});
+  devices_.add({.name = "dm-1", .number = "253:1", .slaves = {"sda", "nbd0"}});
+  for (const char* number : {"259:1", "8:0", "252:0", "253:0"}) EXPECT_FALSE(stack_of(number).ground_unknown) << number;
+  for (const char* number : {"43:0", "253:1"}) EXPECT_TRUE(stack_of(number).ground_unknown) << number;
+}
 
 using ALoopDevice = BlockStackTest;
 
@@ -165,9 +182,16 @@ TEST_F(WithoutADevice, AFilesystemIsNotInTheResult) {
       "1 0 0:30 / /a rw - tmpfs tmpfs rw\n"
       "2 1 0:31 / /b rw - nfs4 server:/ rw\n"
       "3 1 0:32 / /c rw - overlay overlay rw\n"
-      "4 1 0:33 / /d rw - fuse /dev/fuse rw\n"
-      "5 1 0:34 / /e rw - zfs tank/data rw\n");
+      "4 1 0:33 / /d rw - fuse /dev/fuse rw\n");
   EXPECT_THAT(read_block_stacks(table, devices_.roots()), IsEmpty());
+}
+
+TEST_F(WithoutADevice, WhatMustHaveOneLiesOnUnknownGround) {
+  devices_.add({.name = "nvme1n1", .number = "259:1"});
+  EXPECT_TRUE(stack_of("0:44", "tank/data", "zfs").ground_unknown);
+  const BlockStack pool = stack_of("0:44", "/dev/nowhere", "btrfs");
+  EXPECT_TRUE(pool.ground_unknown);
+  EXPECT_FALSE(pool.device_gone);
 }
 
 TEST_F(WithoutADevice, ASourceOutsideDevIsNotFollowed) {
@@ -176,9 +200,45 @@ TEST_F(WithoutADevice, ASourceOutsideDevIsNotFollowed) {
   EXPECT_THAT(stack_of("0:44", "/etc/nvme1n1", "btrfs").devices, IsEmpty());
 }
 
-TEST_F(WithoutADevice, NothingIsFoundWhereThereIsNoSysfs) {
+TEST_F(WithoutADevice, NothingButTheLackOfItIsFoundWhereThereIsNoSysfs) {
   const MountTable table = table_from("1 0 259:1 / / rw - ext4 /dev/nvme0n1p1 rw\n");
-  EXPECT_THAT(read_block_stacks(table, {"/nowhere", "/nowhere"}), IsEmpty());
+  const BlockStacks stacks = read_block_stacks(table, {"/nowhere", "/nowhere", "/nowhere"});
+  ASSERT_EQ(stacks.size(), 1U);
+  const BlockStack& stack = stacks.begin()->second;
+  EXPECT_THAT(stack.devices, IsEmpty());
+  EXPECT_TRUE(stack.ground_unknown);
+  EXPECT_FALSE(stack.device_gone) << "that cannot be told";
+}
+
+TEST_F(ABtrfs, IsSeveralDevicesInTheSourceOfABcachefs) {
+  devices_.add({.name = "nvme1n1", .number = "259:1"});
+  devices_.add({.name = "nvme2n1", .number = "259:2"});
+  EXPECT_THAT(stack_of("0:44", "/dev/nvme1n1:/dev/nvme2n1", "bcachefs").devices, ElementsAre("nvme1n1", "nvme2n1"));
+}
+
+TEST_F(ALoopDevice, OnAPathThatLeadsNowhereLiesOnUnknownGround) {
+  devices_.add({.name = "loop3", .number = "7:3", .backing_file = "/elsewhere/image"});
+  devices_.add({.name = "loop4", .number = "7:4", .backing_file = "/data/image"});
+  EXPECT_TRUE(stack_of("7:3").ground_unknown);
+  EXPECT_FALSE(stack_of("7:4").ground_unknown);
+}
+
+TEST_F(ALoopDevice, WithoutANodeToAskItByLiesOnUnknownGround) {
+  devices_.add({.name = "loop3", .number = "7:3", .backing_file = "/data/image"});
+  devices_.remove_node("loop3");
+  EXPECT_TRUE(stack_of("7:3").ground_unknown);
+}
+
+TEST_F(ADisk, WithAnExt4WhoseJournalIsElsewhereLiesOnUnknownGround) {
+  devices_.add({.name = "nvme1n1", .number = "259:1"});
+  devices_.add({.name = "nvme2n1", .number = "259:2"});
+  devices_.add({.name = "loop0", .number = "7:0", .backing_file = "/data/journal"});
+  devices_.add_journal("nvme1n1-8");
+  EXPECT_FALSE(stack_of("259:1").ground_unknown);
+  EXPECT_FALSE(stack_of("259:2").ground_unknown) << "it has no journal";
+  devices_.add_journal("loop0");
+  EXPECT_FALSE(stack_of("259:1").ground_unknown);
+  EXPECT_TRUE(stack_of("259:2").ground_unknown);
 }
 
 TEST(BlockStacks, DescribeASuperblockOnceHoweverOftenItIsMounted) {
@@ -199,7 +259,8 @@ TEST(BlockStacks, OfThisVeryHostCanBeRead) {
   const auto table = MountTable::read();
   ASSERT_TRUE(table);
   for (const auto& [device, stack] : read_block_stacks(*table)) {
-    EXPECT_FALSE(stack.devices.empty());
+    EXPECT_FALSE(stack.device_gone);
+    if (stack.devices.empty()) continue;
     EXPECT_GT(stack.size_bytes, 0U) << stack.devices.front();
   }
 }

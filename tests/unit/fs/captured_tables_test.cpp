@@ -3,7 +3,8 @@
 //
 //   mountinfo  as in /proc/self/mountinfo
 //   devices    the block devices of the host; see fakes/fake_devices.hpp
-//   expected   the plan: verdict, order, reason and mount point of each mount
+//   files      where single files are mounted, a mount point a line; absent where there are none
+//   expected   the plan: verdict, order, reason and mount point of each mount; ! before a reason that is warned of
 //
 // A verdict that changes shows up as a difference in `expected`, to be read line by line by whoever changes the rules.
 #include <gtest/gtest.h>
@@ -12,6 +13,7 @@
 #include <array>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <set>
 #include <string>
 #include <vector>
@@ -28,25 +30,37 @@ namespace {
 const std::string kTables = std::string(DLM_FREEZE_TEST_DATA) + "/mountinfo";
 
 constexpr std::array kHosts = {
-    "amazon-linux-2023", "ubuntu-snaps",  "debian",    "docker-host", "kubernetes-node", "rhel-lvm",
-    "opensuse-btrfs",    "stale-network", "odd-names", "loop-images", "over-mounts",
+    "amazon-linux-2023", "ubuntu-snaps", "debian",      "docker-host", "kubernetes-node", "rhel-lvm", "opensuse-btrfs",
+    "stale-network",     "odd-names",    "loop-images", "over-mounts", "image-mode",      "pod",      "hardened-unit",
 };
 
-FreezePlan plan_of(const MountTable& table, const std::string& devices_of_host) {
+HostFacts facts_of(const MountTable& table, const std::string& directory) {
+  HostFacts facts;
+  std::ifstream files(directory + "/files");
+  for (std::string line; std::getline(files, line);) facts.file_mounts.insert(table.resolve(line)->id);
+  return facts;
+}
+
+FreezePlan plan_of(const MountTable& table, const std::string& directory) {
   fakes::FakeDevices devices;
-  devices.add_all(devices_of_host);
+  devices.add_all(fakes::content_of(directory + "/devices"));
   Selection selection = Settings().filesystems;
   selection.protect.emplace_back(StateDirectory::kDefaultPath);
-  return plan_freeze(table, read_block_stacks(table, devices.roots()), selection);
+  return plan_freeze(table, read_block_stacks(table, devices.roots()), selection, facts_of(table, directory));
 }
 
 std::string text_of(const FreezePlan& plan) {
   std::string text;
+  std::set<dev_t> warned;
+  for (const Gap& gap : plan.gaps) {
+    if (!gap.expected) warned.insert(plan.mounts[gap.mount].mount.device);
+  }
   for (const PlannedMount& planned : plan.mounts) {
+    const std::string mark = warned.contains(planned.mount.device) ? "!" : "";
     const std::string order = planned.level < 0 ? "-" : std::to_string(planned.level + 1);
     std::array<char, 64> start{};
     std::snprintf(start.data(), start.size(), "%-9s %-2s %-16s ", std::string(to_string(planned.verdict)).c_str(),
-                  order.c_str(), std::string(to_string(planned.reason)).c_str());
+                  order.c_str(), (mark + std::string(to_string(planned.reason))).c_str());
     text += start.data() + printable(planned.mount.mount_point) + "\n";
   }
   return text;
@@ -76,7 +90,7 @@ TEST_P(CapturedTables, ArePlannedAsExpected) {
   const std::string directory = kTables + "/" + GetParam();
   const auto table = MountTable::read(directory + "/mountinfo");
   ASSERT_TRUE(table) << table.error().message;
-  const FreezePlan plan = plan_of(*table, fakes::content_of(directory + "/devices"));
+  const FreezePlan plan = plan_of(*table, directory);
   EXPECT_EQ(text_of(plan), fakes::content_of(directory + "/expected"));
   expect_sane(plan, table->mounts().size());
 }

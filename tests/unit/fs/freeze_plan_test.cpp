@@ -34,14 +34,15 @@ dev_t device_of(const std::string& number) {
 }
 
 /// The plan for `mountinfo`. What has a major number, and each btrfs, lies on a block device.
-FreezePlan plan(const std::string& mountinfo, const Selection& wanted = {}, const Images& images = {}) {
+FreezePlan plan(const std::string& mountinfo, const Selection& wanted = {}, const Images& images = {},
+                const HostFacts& facts = {}) {
   const MountTable table = fakes::table_from(mountinfo);
   BlockStacks stacks;
   for (const Mount& mount : table.mounts()) {
     if (major(mount.device) != 0 || mount.type == "btrfs") stacks[mount.device].devices = {"disk"};
   }
   for (const auto& [number, files] : images) stacks[device_of(number)].backing_files = files;
-  return plan_freeze(table, stacks, wanted);
+  return plan_freeze(table, stacks, wanted, facts);
 }
 
 using Paths = std::vector<std::string>;
@@ -64,6 +65,15 @@ const PlannedMount& at(const FreezePlan& plan, std::string_view mount_point, int
     if (planned.mount.mount_point == mount_point && nth-- == 0) return planned;
   }
   throw std::runtime_error("no mount at " + std::string(mount_point));
+}
+
+/// The first mount points of filesystems that deserve a warning.
+std::vector<std::string> warnings(const FreezePlan& plan) {
+  std::vector<std::string> mount_points;
+  for (const Gap& gap : plan.gaps) {
+    if (!gap.expected) mount_points.push_back(plan.mounts[gap.mount].mount.mount_point);
+  }
+  return mount_points;
 }
 
 /// "freeze 0", "same 1" or the reason for which it is passed over.
@@ -214,6 +224,132 @@ TEST(FreezePlan, PassesOverTheImageBelowALayerOfAnOverlayRoot) {
   EXPECT_EQ(fate(p, "/medium"), "holds_root");
 }
 
+// The root in other shapes.
+
+/// An image-mode host: the root is an overlay over objects on the disk that also carries /etc and /var.
+std::string image_mode(const std::string& layers) {
+  return "22 1 0:33 / / ro - overlay composefs ro," + layers +
+         "\n"
+         "25 22 0:25 / /run rw - tmpfs tmpfs rw\n"
+         "26 22 259:4 /deploy/etc /etc rw - xfs /dev/nvme0n1p4 rw\n"
+         "27 22 259:4 / /sysroot ro - xfs /dev/nvme0n1p4 rw\n"
+         "28 22 259:4 /deploy/var /var rw - xfs /dev/nvme0n1p4 rw\n"
+         "30 28 9:127 / /var/mnt/data rw - xfs /dev/md127 rw\n";
+}
+
+class ImageModeHost : public testing::TestWithParam<const char*> {};
+TEST_P(ImageModeHost, KeepsTheDiskOfItsRoot) {
+  const FreezePlan p = plan(image_mode(GetParam()));
+  for (const char* part : {"/etc", "/sysroot", "/var"}) EXPECT_EQ(fate(p, part), "holds_root") << part;
+  EXPECT_EQ(fate(p, "/var/mnt/data"), "freeze 0");
+  EXPECT_THAT(warnings(p), ElementsAre("/etc")) << "once for the filesystem";
+}
+INSTANTIATE_TEST_SUITE_P(
+    WithOptionsLike, ImageModeHost,
+    testing::Values("lowerdir+=/run/ostree/.private/cfsroot-lower,datadir+=/sysroot/ostree/repo/objects,metacopy=on",
+                    "lowerdir=/run/ostree/.private/cfsroot-lower::/sysroot/ostree/repo/objects",
+                    "lowerdir+=/,metacopy=on", "lowerdir=relative:paths", "redirect_dir=on"));
+
+TEST(FreezePlan, TakesAVarOfItsOwnForDataIfTheRootSaysWhatItLiesOn) {
+  const std::string table =
+      "4 1 7:0 / / ro - erofs /dev/loop0 ro\n"
+      "5 4 8:1 / /sysroot rw - ext4 /dev/sda1 rw\n"
+      "6 4 8:1 /etc /etc rw - ext4 /dev/sda1 rw\n"
+      "7 4 8:2 / /var rw - ext4 /dev/sdb rw\n"
+      "8 4 8:3 / /data rw - ext4 /dev/sdc rw\n";
+  const FreezePlan told = plan(table, {}, {{"7:0", {"/sysroot/root.erofs"}}});
+  EXPECT_EQ(fate(told, "/sysroot"), "holds_root");
+  EXPECT_EQ(fate(told, "/etc"), "holds_root");
+  EXPECT_EQ(fate(told, "/var"), "freeze 0");
+  const FreezePlan untold = plan(table);
+  EXPECT_EQ(fate(untold, "/sysroot"), "holds_root");
+  EXPECT_EQ(fate(untold, "/var"), "holds_root");
+  EXPECT_EQ(fate(untold, "/data"), "freeze 0");
+}
+
+TEST(FreezePlan, KeepsThePartsOfARootThatIsReadOnlyOrInMemory) {
+  for (const char* root :
+       {"8:1 / / ro - ext4 /dev/dm-0 ro", "0:30 / / rw - tmpfs tmpfs rw", "8:1 / / ro - squashfs /dev/sda ro",
+        "0:31 / / ro - erofs /nowhere/file ro", "0:32 / / rw - ramfs ramfs rw"}) {
+    const FreezePlan p = plan("1 0 " + std::string(root) + "\n" +
+                              "2 1 8:2 /var /var rw - xfs /dev/sdb rw\n"
+                              "3 1 8:2 /opt /opt rw - xfs /dev/sdb rw\n"
+                              "4 1 8:3 / /data rw - xfs /dev/sdc rw\n");
+    EXPECT_EQ(fate(p, "/var"), "holds_root") << root;
+    EXPECT_EQ(fate(p, "/opt"), "holds_root") << root;
+    EXPECT_EQ(fate(p, "/data"), "freeze 0") << root;
+  }
+}
+
+TEST(FreezePlan, TakesVarForDataWhereTheRootIsAFilesystemLikeAnyOther) {
+  const FreezePlan p = plan(kRoot +
+                            "2 1 8:2 / /var rw - xfs /dev/sdb rw\n"
+                            "3 1 8:3 / /usr rw - xfs /dev/sdc rw\n");
+  EXPECT_EQ(fate(p, "/var"), "freeze 0");
+  EXPECT_EQ(fate(p, "/usr"), "freeze 0");
+}
+
+TEST(FreezePlan, FollowsAnOverlayRootThroughOtherOverlaysAndImages) {
+  const FreezePlan p = plan(
+      "1 0 0:40 / / rw - overlay overlay rw,lowerdir=/base,upperdir=/up/u,workdir=/up/w\n"
+      "2 1 0:41 / /base ro - overlay overlay ro,lowerdir+=/meta,datadir+=/objects/o\n"
+      "3 1 0:42 / /meta ro - erofs /images/meta.erofs ro\n"
+      "4 1 7:0 / /objects ro - squashfs /dev/loop0 ro\n"
+      "5 1 8:1 / /images rw - ext4 /dev/sda rw\n"
+      "6 1 8:2 / /medium rw - ext4 /dev/sdb rw\n"
+      "7 1 8:3 / /up rw - ext4 /dev/sdc rw\n"
+      "8 1 8:4 / /data rw - ext4 /dev/sdd rw\n",
+      {}, {{"7:0", {"/medium/objects.squashfs"}}});
+  for (const char* below : {"/images", "/medium", "/up"}) EXPECT_EQ(fate(p, below), "holds_root") << below;
+  EXPECT_EQ(fate(p, "/data"), "freeze 0");
+}
+
+TEST(FreezePlan, NeverTakesWhatHoldsTheHostsRoot) {
+  // A container that names what it means, and with it a directory of the host's root.
+  const HostFacts facts = {{}, {makedev(259, 1)}, {}};
+  const FreezePlan p = plan(
+      "1 0 0:66 / / rw - overlay overlay rw,lowerdir=l/AAAA\n"
+      "2 1 259:1 /srv/share /share rw - xfs /dev/nvme0n1p1 rw\n"
+      "3 1 259:3 / /data rw - ext4 /dev/nvme1n1 rw\n",
+      including({"/share", "/data"}), {}, facts);
+  EXPECT_EQ(fate(p, "/share"), "holds_root");
+  EXPECT_EQ(fate(p, "/data"), "freeze 0");
+}
+
+TEST(FreezePlan, NeverTakesWhatHoldsTheFilesThatAContainerGetsFromItsHost) {
+  for (const char* file : {"/etc/hosts", "/etc/resolv.conf", "/etc/hostname"}) {
+    const FreezePlan p = plan(
+        "1 0 0:66 / / rw - overlay overlay rw,lowerdir=l/AAAA\n"
+        "2 1 259:1 /containers/b7d4/file " +
+            std::string(file) + " rw - xfs /dev/nvme0n1p1 rw\n" +
+            "3 1 259:1 /volumes/x /data rw - xfs /dev/nvme0n1p1 rw\n",
+        including({"/data"}));
+    EXPECT_EQ(fate(p, "/data"), "holds_root") << file;
+  }
+}
+
+TEST(FreezePlan, NeverTakesWhatIsMountedForSingleFilesOnly) {
+  const std::string table = kRoot +
+                            "2 1 8:2 /message /dev/termination-log rw - ext4 /dev/sdb rw\n"
+                            "3 1 8:3 /hosts /srv/hosts rw - ext4 /dev/sdc rw\n"
+                            "4 1 8:3 / /srv/data rw - ext4 /dev/sdc rw\n";
+  const FreezePlan p = plan(table, {}, {}, {{2, 3}, {}, {}});
+  EXPECT_EQ(fate(p, "/dev/termination-log"), "only_files");
+  EXPECT_EQ(fate(p, "/srv/data"), "freeze 0");
+  EXPECT_EQ(fate(p, "/srv/hosts"), "same 0");
+  EXPECT_EQ(p.filesystems[0].mounts.size(), 1U) << "a file is no way in";
+  EXPECT_THAT(warnings(p), ElementsAre("/dev/termination-log"));
+}
+
+TEST(FreezePlan, KnowsWhatTheRootOfATableLiesOn) {
+  const MountTable table = fakes::table_from(
+      "1 0 0:40 / / rw - overlay overlay rw,lowerdir=/disk/low,upperdir=/disk/up\n"
+      "2 1 8:1 / /disk rw - ext4 /dev/sda rw\n"
+      "3 1 8:2 / /boot rw - ext4 /dev/sdb rw\n"
+      "4 1 8:3 / /data rw - ext4 /dev/sdc rw\n");
+  EXPECT_THAT(superblocks_of_root(table, {}), ElementsAre(makedev(8, 1), makedev(8, 2)));
+}
+
 // Rule 2: not backed by a block device.
 
 TEST(FreezePlan, PassesOverWhatHasNoBlockDevice) {
@@ -228,19 +364,64 @@ TEST(FreezePlan, PassesOverWhatHasNoBlockDevice) {
   }
 }
 
-TEST(FreezePlan, PassesOverFuseAlsoOnABlockDevice) {
-  const FreezePlan p = plan(kRoot + "2 1 8:2 / /usb rw - fuseblk /dev/sdb1 rw\n");
-  EXPECT_EQ(fate(p, "/usb"), "not_block_backed");
+TEST(FreezePlan, PassesOverFuseAlsoOnABlockDeviceAndSaysSo) {
+  const FreezePlan p = plan(kRoot +
+                            "2 1 8:2 / /usb rw - fuseblk /dev/sdb1 rw\n"
+                            "3 1 0:40 / /ntfs rw - fuse.ntfs-3g /dev/sdc1 rw\n");
+  EXPECT_EQ(fate(p, "/usb"), "cannot_freeze");
+  EXPECT_EQ(fate(p, "/ntfs"), "cannot_freeze");
+  EXPECT_THAT(warnings(p), ElementsAre("/usb", "/ntfs"));
 }
 
-// Rule 3: read-only, and types that cannot freeze.
+TEST(FreezePlan, TakesANumberForAVolumeWhateverElseIsKnownOfIt) {
+  const MountTable table = fakes::table_from(kRoot +
+                                             "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n"
+                                             "3 1 0:44 / /pool rw - btrfs /srv/node rw\n"
+                                             "4 1 0:45 / /many rw - bcachefs /dev/sdc:/dev/sdd rw\n");
+  const FreezePlan p = plan_freeze(table, {}, {});
+  EXPECT_EQ(fate(p, "/data"), "freeze 0");
+  EXPECT_EQ(fate(p, "/pool"), "freeze 0");
+  EXPECT_EQ(fate(p, "/many"), "freeze 0");
+}
 
-TEST(FreezePlan, PassesOverWhatIsReadOnlyByMountOrSuperblock) {
+TEST(FreezePlan, WarnsOfWhatItKnowsNothingAbout) {
+  const FreezePlan p = plan(kRoot +
+                            "2 1 0:30 / /new rw - newfs something rw\n"
+                            "3 1 0:31 / /tank rw - zfs tank/data rw\n"
+                            "4 1 0:32 / /still ro - newfs something ro\n");
+  EXPECT_EQ(fate(p, "/new"), "unknown_type");
+  EXPECT_EQ(fate(p, "/tank"), "cannot_freeze");
+  EXPECT_EQ(fate(p, "/still"), "read_only");
+  EXPECT_THAT(warnings(p), ElementsAre("/new", "/tank"));
+}
+
+// Rule 3: read-only, broken, and types that cannot freeze.
+
+TEST(FreezePlan, PassesOverWhatNobodyCanWriteTo) {
   const FreezePlan p = plan(kRoot +
                             "2 1 8:2 / /super ro - ext4 /dev/sdb ro\n"
                             "3 1 8:3 / /mount ro - ext4 /dev/sdc rw\n");
   EXPECT_EQ(fate(p, "/super"), "read_only");
-  EXPECT_EQ(fate(p, "/mount"), "read_only");
+  EXPECT_EQ(fate(p, "/mount"), "freeze 0") << "others write through mounts that are not seen here";
+  EXPECT_THAT(warnings(p), IsEmpty());
+}
+
+TEST(FreezePlan, PassesOverWhatIsBrokenAndSaysSo) {
+  const MountTable table = fakes::table_from(kRoot +
+                                             "2 1 8:2 / /sick rw - ext4 /dev/sdb rw,emergency_ro,errors=remount-ro\n"
+                                             "3 1 8:3 / /shut rw - ext4 /dev/sdc rw,shutdown\n"
+                                             "4 1 8:4 / /gone rw - xfs /dev/sdd rw\n"
+                                             "5 1 8:5 / /hurt ro - ext4 /dev/sde ro\n"
+                                             "6 1 8:6 / /healed rw - ext4 /dev/sdf rw\n");
+  BlockStacks stacks;
+  for (const Mount& mount : table.mounts()) stacks[mount.device].devices = {"disk"};
+  stacks[makedev(8, 4)].device_gone = true;
+  stacks[makedev(8, 5)].has_had_errors = true;
+  stacks[makedev(8, 6)].has_had_errors = true;
+  const FreezePlan p = plan_freeze(table, stacks, {});
+  for (const char* broken : {"/sick", "/shut", "/gone", "/hurt"}) EXPECT_EQ(fate(p, broken), "broken") << broken;
+  EXPECT_EQ(fate(p, "/healed"), "freeze 0");
+  EXPECT_THAT(warnings(p), ElementsAre("/sick", "/shut", "/gone", "/hurt"));
 }
 
 TEST(FreezePlan, FreezesWhatIsWritableThroughAnotherMount) {
@@ -259,9 +440,10 @@ class TypesThatCannotFreeze : public testing::TestWithParam<const char*> {};
 TEST_P(TypesThatCannotFreeze, ArePassedOver) {
   const FreezePlan p = plan(kRoot + "2 1 8:2 / /d rw - " + GetParam() + " /dev/sdb rw\n");
   EXPECT_EQ(fate(p, "/d"), "cannot_freeze");
+  EXPECT_THAT(warnings(p), ElementsAre("/d"));
 }
 INSTANTIATE_TEST_SUITE_P(Like, TypesThatCannotFreeze,
-                         testing::Values("squashfs", "erofs", "iso9660", "vfat", "exfat", "udf"));
+                         testing::Values("squashfs", "erofs", "iso9660", "vfat", "exfat", "udf", "hfsplus", "minix"));
 
 class TypesThatFreeze : public testing::TestWithParam<const char*> {};
 TEST_P(TypesThatFreeze, AreFrozen) {
@@ -303,6 +485,21 @@ TEST(FreezePlan, PassesOverWhatHoldsTheImageOfAProtectedFilesystem) {
   EXPECT_EQ(fate(p, "/data"), "protected_path");
   EXPECT_EQ(at(p, "/data").why, "holds the image of the filesystem of /ssm");
   EXPECT_EQ(fate(p, "/other"), "freeze 0") << "lies on it, not below it";
+}
+
+TEST(FreezePlan, PassesOverTheLayersOfAnOverlayThatHoldsAProtectedPath) {
+  const FreezePlan p = plan(kRoot +
+                                "2 1 0:40 / /ov rw - overlay overlay rw,lowerdir=/low,upperdir=/up/u,workdir=/up/w\n"
+                                "3 1 8:2 / /low rw - ext4 /dev/sdb rw\n"
+                                "4 1 7:0 / /up rw - ext4 /dev/loop0 rw\n"
+                                "5 1 8:4 / /deep rw - ext4 /dev/sdd rw\n"
+                                "6 1 8:5 / /data rw - ext4 /dev/sde rw\n",
+                            protecting({"/ov/ssm"}), {{"7:0", {"/deep/image"}}});
+  for (const char* layer : {"/low", "/up", "/deep"}) {
+    EXPECT_EQ(fate(p, layer), "protected_path") << layer;
+    EXPECT_EQ(at(p, layer).holds, "/ov/ssm") << layer;
+  }
+  EXPECT_EQ(fate(p, "/data"), "freeze 0");
 }
 
 TEST(FreezePlan, NeedsNoProtectionForAPathOnRoot) {
@@ -397,7 +594,7 @@ TEST(FreezePlan, GivesTheReasonOfTheFirstRuleThatApplies) {
   const std::string boot = kRoot + "2 1 8:2 / /boot ro - vfat /dev/sda2 ro\n";
   EXPECT_EQ(fate(plan(boot, selection({}, {"/boot"}, {"/boot"})), "/boot"), "root_or_boot");
   const std::string fuse = kRoot + "2 1 8:2 / /d ro - fuseblk /dev/sdb ro\n";
-  EXPECT_EQ(fate(plan(fuse, protecting({"/d"})), "/d"), "not_block_backed");
+  EXPECT_EQ(fate(plan(fuse, protecting({"/d"})), "/d"), "read_only");
   const std::string squash = kRoot + "2 1 8:2 / /d ro - squashfs /dev/sdb ro\n";
   EXPECT_EQ(fate(plan(squash, protecting({"/d"})), "/d"), "read_only");
   const std::string vfat = kRoot + "2 1 8:2 / /d rw - vfat /dev/sdb rw\n";
@@ -523,7 +720,7 @@ TEST(FreezePlan, WaitsForTheHighestOfSeveralStacks) {
 TEST(FreezePlan, LeavesNoGapWhereAFilesystemInBetweenIsNotFrozen) {
   const FreezePlan p = plan(kRoot +
                                 "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n"
-                                "3 1 7:0 / /middle ro - ext4 /dev/loop0 rw\n"
+                                "3 1 7:0 / /middle ro - ext4 /dev/loop0 ro\n"
                                 "4 1 7:1 / /top rw - ext4 /dev/loop1 rw\n",
                             {}, {{"7:0", {"/data/0"}}, {"7:1", {"/middle/1"}}});
   EXPECT_THAT(order(p), ElementsAre("0 /top", "1 /data"));
@@ -557,6 +754,50 @@ TEST(FreezePlan, GoesByTheDeviceBelowAnImageWhereThatIsKnown) {
   EXPECT_THAT(order(plan_freeze(table, stacks, protecting({"/image"}))), ElementsAre("0 /data", "0 /moved"));
   stacks[makedev(7, 0)].backing_devices = {makedev(8, 3)};
   EXPECT_THAT(order(plan_freeze(table, stacks, protecting({"/image"}))), ElementsAre("0 /data"));
+}
+
+TEST(FreezePlan, FreezesAnImageInAnOverlayBeforeItsLayers) {
+  const FreezePlan p = plan(kRoot +
+                                "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n"
+                                "3 1 8:3 / /low rw - ext4 /dev/sdc rw\n"
+                                "4 1 0:40 / /inner rw - overlay o rw,lowerdir=/low,upperdir=/data/u,workdir=/data/w\n"
+                                "5 1 0:41 / /outer rw - overlay o rw,lowerdir=/inner,upperdir=/more/u,workdir=/more/w\n"
+                                "6 1 7:0 / /image rw - ext4 /dev/loop0 rw\n"
+                                "7 1 8:4 / /more rw - ext4 /dev/sdd rw\n"
+                                "8 1 8:5 / /other rw - ext4 /dev/sde rw\n",
+                            {}, {{"7:0", {"/outer/disk.img"}}});
+  EXPECT_EQ(fate(p, "/image"), "freeze 0");
+  EXPECT_EQ(fate(p, "/other"), "freeze 0");
+  for (const char* layer : {"/data", "/low", "/more"}) EXPECT_NE(fate(p, layer), "freeze 0") << layer;
+}
+
+TEST(FreezePlan, FreezesWhatLiesOnUnknownGroundBeforeEverythingElse) {
+  const std::string table = kRoot +
+                            "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n"
+                            "3 1 7:0 / /on-data rw - ext4 /dev/loop0 rw\n"
+                            "4 1 7:1 / /unknown rw - ext4 /dev/loop1 rw\n"
+                            "5 1 7:2 / /on-unknown rw - ext4 /dev/loop2 rw\n";
+  const MountTable mounts = fakes::table_from(table);
+  BlockStacks stacks;
+  for (const Mount& mount : mounts.mounts()) stacks[mount.device].devices = {"disk"};
+  stacks[makedev(7, 0)].backing_files = {"/data/0"};
+  stacks[makedev(7, 1)].ground_unknown = true;
+  stacks[makedev(7, 2)].backing_files = {"/unknown/2"};
+  EXPECT_THAT(order(plan_freeze(mounts, stacks, {})),
+              ElementsAre("0 /on-unknown", "1 /unknown", "2 /on-data", "3 /data"));
+}
+
+TEST(FreezePlan, DoesNotKnowWhereAnImageOnFuseOrAFilesystemWithSeveralKindsOfDevicesLies) {
+  const std::string fuse = "3 1 0:50 / /sshfs rw - fuse.sshfs host:/ rw\n";
+  for (const auto& [line, images] : std::vector<std::pair<std::string, Images>>{
+           {"4 1 7:0 / /x rw - ext4 /dev/loop0 rw\n", {{"7:0", {"/sshfs/image"}}}},
+           {"4 1 8:4 / /x rw - xfs /dev/sdd rw,logdev=/dev/loop3\n", {}},
+           {"4 1 8:4 / /x rw - xfs /dev/sdd rw,rtdev=/dev/loop3\n", {}},
+       }) {
+    EXPECT_THAT(order(plan(kRoot + "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n" + fuse + line, {}, images)),
+                ElementsAre("0 /x", "1 /data"))
+        << line;
+  }
 }
 
 TEST(FreezePlan, EndsAlsoWhereImagesLieOnOneAnotherInACircle) {
@@ -595,14 +836,85 @@ TEST(FreezePlan, IsMadeForATableOf1000MountsInAMoment) {
   EXPECT_EQ(p.mounts.size(), 1000U);
 }
 
-TEST(Reason, DeservesAWarningWhereAnOperatorWouldBeSurprised) {
-  EXPECT_TRUE(deserves_warning(Reason::protected_path));
-  EXPECT_TRUE(deserves_warning(Reason::hidden));
-  EXPECT_TRUE(deserves_warning(Reason::behind_network));
-  EXPECT_FALSE(deserves_warning(Reason::data));
-  EXPECT_FALSE(deserves_warning(Reason::root_or_boot));
-  EXPECT_FALSE(deserves_warning(Reason::not_block_backed));
-  EXPECT_FALSE(deserves_warning(Reason::excluded));
+// No silent gap.
+
+TEST(Gaps, AreWhatHasAVolumeAndCanBeWrittenAndIsNotFrozen) {
+  const std::string table = kRoot +
+                            "2 1 8:2 / /boot rw - ext4 /dev/sda2 rw\n"
+                            "3 1 8:3 / /efi rw - vfat /dev/sda3 rw\n"
+                            "4 1 8:4 / /ssm rw - ext4 /dev/sdb rw\n"
+                            "5 1 8:4 /x /bind rw - ext4 /dev/sdb rw\n"
+                            "6 1 8:5 / /home rw - ext4 /dev/sdc rw\n"
+                            "7 1 8:6 / /data rw - ext4 /dev/sdd rw\n"
+                            "8 1 0:30 / /tmp rw - tmpfs tmpfs rw\n"
+                            "9 1 7:0 / /snap ro - squashfs /dev/loop0 ro\n";
+  const FreezePlan p = plan(table, selection({}, {"/home"}, {"/ssm"}));
+  EXPECT_THAT(warnings(p), ElementsAre("/efi", "/ssm"));
+  std::vector<std::string> expected;
+  for (const Gap& gap : p.gaps) {
+    if (gap.expected) expected.push_back(p.mounts[gap.mount].mount.mount_point);
+  }
+  EXPECT_THAT(expected, ElementsAre("/", "/boot", "/home"));
+}
+
+TEST(Gaps, CountTheOtherMountsOfAFilesystem) {
+  const FreezePlan p = plan(kRoot +
+                                "2 1 8:4 / /ssm rw - ext4 /dev/sdb rw\n"
+                                "3 1 8:4 /x /bind rw - ext4 /dev/sdb rw\n"
+                                "4 1 8:4 /y /also rw - ext4 /dev/sdb rw\n",
+                            protecting({"/ssm"}));
+  ASSERT_EQ(p.gaps.size(), 2U);
+  EXPECT_EQ(p.gaps[1].others, 2U);
+}
+
+TEST(Gaps, AreExpectedWhereTheConfigurationLeavesThemOutWhateverElseThereIsAgainstThem) {
+  const std::string table = kRoot +
+                            "2 1 8:3 / /efi rw - vfat /dev/sda3 rw\n"
+                            "3 1 8:4 / /ssm rw - ext4 /dev/sdb rw\n"
+                            "4 1 8:5 / /data rw - ext4 /dev/sdc rw\n";
+  EXPECT_THAT(warnings(plan(table, selection({}, {"/efi"}, {"/ssm"}))), ElementsAre("/ssm"));
+  EXPECT_THAT(warnings(plan(table, selection({"/data"}, {}, {"/ssm"}))), IsEmpty());
+  EXPECT_THAT(warnings(plan(table, nothing())), IsEmpty());
+}
+
+/// One that process 77 alone has mounted.
+HostFacts unseen(const std::string& line) { return {{}, {}, {{fakes::table_from(line).mounts()[0], 77, "mariadbd"}}}; }
+
+TEST(Gaps, AreFilesystemsThatOtherMountNamespacesHave) {
+  const HostFacts facts = unseen("9 1 8:9 / /pod/data rw - ext4 /dev/sdz rw\n");
+  const FreezePlan p = plan(kRoot, {}, {}, facts);
+  EXPECT_EQ(fate(p, "/pod/data"), "unseen");
+  EXPECT_THAT(at(p, "/pod/data").why, testing::HasSubstr("process 77 (mariadbd)"));
+  EXPECT_THAT(warnings(p), ElementsAre("/pod/data"));
+  EXPECT_EQ(fate(plan(kRoot, excluding({"/pod/*"}), {}, facts), "/pod/data"), "excluded");
+  EXPECT_THAT(warnings(plan(kRoot, excluding({"/pod/*"}), {}, facts)), IsEmpty());
+  EXPECT_THAT(warnings(plan(kRoot, including({"/data"}), {}, facts)), IsEmpty());
+}
+
+// Who has to wait.
+
+TEST(Writable, IsWhatLiesOnNothingThatIsFrozen) {
+  const FreezePlan p =
+      plan(kRoot +
+               "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n"
+               "3 1 0:40 / /over-data rw - overlay o rw,lowerdir=/low,upperdir=/data/u,workdir=/data/w\n"
+               "4 1 0:41 / /over-root rw - overlay o rw,lowerdir=/low,upperdir=/u,workdir=/w\n"
+               "5 1 7:0 / /image rw - ext4 /dev/loop0 rw\n"
+               "6 1 0:30 / /tmp rw - tmpfs tmpfs rw\n"
+               "7 1 0:31 / /net rw - nfs4 server:/ rw\n"
+               "8 1 0:42 / /untold rw - overlay o rw,lowerdir=l/A,upperdir=u,workdir=w\n",
+           excluding({"/image"}), {{"7:0", {"/data/image"}}});
+  const auto writes_at_once = [&](const char* mount_point) {
+    return p.writable.contains(at(p, mount_point).mount.device);
+  };
+  EXPECT_TRUE(writes_at_once("/"));
+  EXPECT_TRUE(writes_at_once("/tmp"));
+  EXPECT_TRUE(writes_at_once("/over-root"));
+  EXPECT_FALSE(writes_at_once("/data"));
+  EXPECT_FALSE(writes_at_once("/over-data"));
+  EXPECT_FALSE(writes_at_once("/image")) << "its device waits";
+  EXPECT_FALSE(writes_at_once("/net")) << "nobody knows";
+  EXPECT_FALSE(writes_at_once("/untold"));
 }
 
 }  // namespace

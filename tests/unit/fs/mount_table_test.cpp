@@ -22,6 +22,7 @@ using fakes::table_from;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::UnorderedElementsAre;
 
 int id_at(const MountTable& table, std::string_view path) {
   const Mount* mount = table.resolve(path);
@@ -101,20 +102,76 @@ TEST(MountTable, IsEmptyForAnEmptyFile) {
   EXPECT_EQ(table.resolve("/"), nullptr);
 }
 
-TEST(MountOptions, AreFoundWholeOnBothSides) {
+TEST(MountTable, ReadsATableWithoutARootAsAChrootDoes) {
+  // The root directory is no mount point, so it has no line; the parents of the others are not shown either.
+  const MountTable table = table_from(
+      "7 3 8:2 / /data rw - ext4 /dev/b rw\n"
+      "8 7 8:3 / /data/sub rw - ext4 /dev/c rw\n"
+      "9 3 0:4 / /proc rw - proc proc rw\n");
+  EXPECT_EQ(table.root(), nullptr);
+  EXPECT_EQ(id_at(table, "/etc"), -1);
+  EXPECT_EQ(id_at(table, "/data/x"), 7);
+  EXPECT_EQ(id_at(table, "/data/sub/x"), 8);
+  EXPECT_TRUE(table.is_visible(*table.find(8)));
+}
+
+TEST(SuperOptions, AreFoundWholeAndOfTheSuperblockAlone) {
   Mount mount;
-  mount.options = "rw,noatime";
-  mount.super_options = "ro,errors=remount-ro,subvol=/@,empty=";
-  EXPECT_TRUE(mount.has_option("noatime"));
-  EXPECT_TRUE(mount.has_option("ro"));
-  EXPECT_FALSE(mount.has_option("atime"));
-  EXPECT_FALSE(mount.has_option("noat"));
-  EXPECT_FALSE(mount.has_option(""));
-  EXPECT_EQ(mount.super_option_value("subvol"), "/@");
-  EXPECT_EQ(mount.super_option_value("errors"), "remount-ro");
-  EXPECT_EQ(mount.super_option_value("empty"), "");
-  EXPECT_EQ(mount.super_option_value("sub"), "");
-  EXPECT_EQ(mount.super_option_value("ro"), "");
+  mount.options = "ro,noatime";
+  mount.super_options = "rw,errors=remount-ro,logdev=/dev/x,empty=";
+  EXPECT_TRUE(mount.has_super_option("rw"));
+  EXPECT_TRUE(mount.has_super_option("logdev"));
+  EXPECT_TRUE(mount.has_super_option("empty"));
+  EXPECT_FALSE(mount.has_super_option("noatime")) << "that is the mount's";
+  EXPECT_FALSE(mount.has_super_option("log"));
+  EXPECT_FALSE(mount.has_super_option("remount-ro"));
+  EXPECT_FALSE(mount.has_super_option(""));
+  EXPECT_FALSE(mount.is_read_only());
+  mount.super_options = "ro,errors=remount-ro";
+  EXPECT_TRUE(mount.is_read_only());
+}
+
+/// The layers of an overlay with these options, as the table prints them.
+Layers overlay(const std::string& options) {
+  const MountTable table = table_from("1 0 0:40 / / rw - overlay overlay rw," + options + "\n");
+  return layers_of(table.mounts()[0]).value();
+}
+
+TEST(OverlayLayers, AreThoseOfEveryOptionThatNamesOne) {
+  const Layers layers = overlay("lowerdir=/low/one:/low/two::/data/only,upperdir=/up,workdir=/work,uuid=on");
+  EXPECT_THAT(layers.paths, UnorderedElementsAre("/low/one", "/low/two", "/data/only", "/up", "/work"));
+  EXPECT_EQ(layers.upper, "/up");
+}
+
+TEST(OverlayLayers, AreThoseOfOptionsThatNameOneEach) {
+  const Layers layers = overlay("lowerdir+=/a:b,lowerdir+=/c\\054d,datadir+=/e\\040f,redirect_dir=on,metacopy=on");
+  EXPECT_THAT(layers.paths, UnorderedElementsAre("/a:b", "/c,d", "/e f"));
+  EXPECT_EQ(layers.upper, "");
+}
+
+TEST(OverlayLayers, MayHaveColonsAndCommasInEitherWayOfPrintingThem) {
+  // mount -o 'lowerdir=/a\:b:/c\,d', printed as it was given; and a kernel that prints the paths themselves.
+  EXPECT_THAT(overlay("lowerdir=/a\\134:b:/c\\134\\054d").paths, testing::IsSupersetOf({"/a:b", "/c,d"}));
+  EXPECT_THAT(overlay("lowerdir=/a\\072b:/c\\054d:/e\\134f").paths, testing::IsSupersetOf({"/a:b", "/c,d", "/e\\f"}));
+  EXPECT_EQ(overlay("upperdir=/u\\134\\054p").upper, "/u,p");
+}
+
+TEST(OverlayLayers, ArePathsOfTheHostOnly) {
+  EXPECT_THAT(overlay("lowerdir=l/AAAA:l/BBBB:/abs,upperdir=u").paths, ElementsAre("/abs"));
+}
+
+TEST(LayersOf, OthersThanOverlays) {
+  const MountTable table = table_from(
+      "1 0 8:1 / / rw - ext4 /dev/a rw,lowerdir=/x\n"
+      "2 1 0:40 / /home/me rw - ecryptfs /home/.ecryptfs/me rw,ecryptfs_sig=1\n"
+      "3 1 0:41 / /image ro - erofs /data/image.erofs ro\n"
+      "4 1 7:0 / /loop ro - erofs /dev/loop0 ro\n"
+      "5 1 0:42 / /union rw - aufs none rw,si=12\n");
+  EXPECT_FALSE(layers_of(*table.find(1)));
+  EXPECT_EQ(layers_of(*table.find(2))->upper, "/home/.ecryptfs/me");
+  EXPECT_THAT(layers_of(*table.find(3))->paths, ElementsAre("/data/image.erofs"));
+  EXPECT_FALSE(layers_of(*table.find(4)));
+  EXPECT_THAT(layers_of(*table.find(5))->paths, IsEmpty()) << "there are some, but who knows where";
 }
 
 TEST(LiesWithin, ComparesWholeComponents) {

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/filesystem_type.hpp"
+
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <array>
+
+namespace dlm_freeze {
+namespace {
+
+template <std::size_t N>
+bool is_among(const std::array<std::string_view, N>& types, std::string_view type) {
+  return std::find(types.begin(), types.end(), type) != types.end();
+}
+
+constexpr std::array<std::string_view, 7> kInMemory = {"tmpfs", "ramfs",     "devtmpfs", "rootfs",
+                                                       "shm",   "hugetlbfs", "devpts"};
+
+/// What the kernel shows of itself.
+constexpr std::array<std::string_view, 36> kKernel = {
+    "proc",         "sysfs",      "cgroup",     "cgroup2", "cpuset", "securityfs",  "debugfs",   "tracefs",
+    "configfs",     "pstore",     "bpf",        "mqueue",  "autofs", "fusectl",     "selinuxfs", "smackfs",
+    "nsfs",         "nfsd",       "rpc_pipefs", "resctrl", "binder", "functionfs",  "gadgetfs",  "usbfs",
+    "pipefs",       "sockfs",     "xenfs",      "dax",     "nullfs", "binfmt_misc", "efivarfs",  "usbdevfs",
+    "anon_inodefs", "openpromfs", "spufs",      "devfs"};
+
+constexpr std::array<std::string_view, 8> kStacked = {"overlay", "overlayfs", "aufs",   "ecryptfs",
+                                                      "shiftfs", "unionfs",   "wrapfs", "mhddfs"};
+
+constexpr std::array<std::string_view, 20> kRemote = {
+    "nfs",   "nfs4",     "cifs",   "smb3",   "smbfs",  "9p",       "ceph",  "afs",       "coda",   "lustre",
+    "ncpfs", "virtiofs", "vboxsf", "vmhgfs", "prl_fs", "orangefs", "pvfs2", "glusterfs", "beegfs", "hostfs"};
+
+}  // namespace
+
+bool is_fuse(std::string_view type) { return type.starts_with("fuse") && type != "fusectl"; }
+
+bool may_hang(std::string_view type) { return is_fuse(type) || is_among(kRemote, type); }
+
+bool is_in_memory(std::string_view type) { return is_among(kInMemory, type) || is_among(kKernel, type); }
+
+bool is_known_without_volume(std::string_view type) {
+  return is_in_memory(type) || is_among(kStacked, type) || may_hang(type);
+}
+
+bool has_volume(const Mount& mount) {
+  constexpr std::array<std::string_view, 4> kAnonymousNumber = {"btrfs", "bcachefs", "zfs", "ubifs"};
+  if (major(mount.device) != 0 || is_among(kAnonymousNumber, mount.type)) return true;
+  return is_fuse(mount.type) && mount.source.starts_with("/dev/") && mount.source != "/dev/fuse";
+}
+
+bool cannot_freeze(std::string_view type) {
+  constexpr std::array<std::string_view, 27> kTypes = {
+      "squashfs", "erofs", "iso9660", "udf",   "vfat", "msdos",   "exfat", "cramfs", "romfs",
+      "zfs",      "ubifs", "jffs2",   "minix", "hfs",  "hfsplus", "ntfs",  "ufs",    "affs",
+      "adfs",     "bfs",   "efs",     "befs",  "hpfs", "qnx4",    "qnx6",  "omfs",   "sysv"};
+  return is_fuse(type) || is_among(kTypes, type);
+}
+
+}  // namespace dlm_freeze

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/host_root.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <charconv>
+#include <string_view>
+#include <system_error>
+
+#include "base/text.hpp"
+#include "dlm_freeze/base/files.hpp"
+#include "dlm_freeze/base/unique_fd.hpp"
+#include "fs/freeze_plan.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+/// Whether /proc/PID/stat is that of a thread of the kernel (proc(5); PF_KTHREAD in include/linux/sched.h).
+bool is_kernel_thread(std::string_view stat) {
+  constexpr unsigned long kKernelThread = 0x00200000;
+  constexpr int kWordsBeforeFlags = 6;  // After the name: state, parent, group, session, terminal, its group.
+  const std::size_t name_end = stat.rfind(')');
+  if (name_end == std::string_view::npos) return false;
+  std::string_view rest = stat.substr(name_end + 1);
+  for (int i = 0; i < kWordsBeforeFlags; ++i) static_cast<void>(next_word(rest));
+  const std::string_view word = next_word(rest);
+  unsigned long flags = 0;
+  return std::from_chars(word.data(), word.data() + word.size(), flags).ec == std::errc() &&
+         (flags & kKernelThread) != 0;
+}
+
+std::string describe(const Mount* root) {
+  if (root == nullptr) return "a directory that is no mount point";
+  return (root->root == "/" ? "" : root->root + " of ") + root->type + " " + device_number(root->device);
+}
+
+}  // namespace
+
+HostRoot find_host_root(const MountTable& table, const DeviceRoots& roots) {
+  HostRoot found;
+  const Mount* own = table.root();
+  if (struct stat info{}; own == nullptr && ::stat("/", &info) == 0) found.superblocks.insert(info.st_dev);
+  const auto second = read_file(roots.proc + "/2/stat");
+  if (!second || !is_kernel_thread(*second)) {
+    found.difference =
+        "process 1 cannot be shown to be the host's init (this is a PID namespace of its own, as in a container)";
+    return found;
+  }
+  const auto init = MountTable::read(roots.proc + "/1/mountinfo");
+  if (!init) {
+    found.difference = "the mounts of process 1 cannot be read (" + init.error().message + ")";
+    return found;
+  }
+  if (own == nullptr) {  // A chroot in a namespace of process 1 lies on one of its mounts.
+    const UniqueFd root(::open("/", O_PATH | O_CLOEXEC));
+    const auto id = mount_id_of(root.get());
+    if (const Mount* mount = id ? init->find(*id) : nullptr) found.superblocks.insert(mount->device);
+  }
+  found.superblocks.merge(superblocks_of_root(*init, read_block_stacks(*init, roots)));
+  const Mount* of_init = init->root();
+  const bool same =
+      own != nullptr && of_init != nullptr && own->device == of_init->device && own->root == of_init->root;
+  if (!same) {
+    found.difference = "its root directory is " + describe(own) + ", and that of process 1 is " + describe(of_init);
+  }
+  return found;
+}
+
+}  // namespace dlm_freeze

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the program's root is not the host's: containers, chroots, hosts that run from an image. The roots are made of
+// copies on scratch filesystems: nothing here can see the real one.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <sstream>
+
+#include "harness/host_test.hpp"
+
+namespace dlm_freeze::integration {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+class ForeignRoots : public HostTest {
+ protected:
+  void SetUp() override {
+    HostTest::SetUp();
+    if (IsSkipped()) return;
+    data_ = &add("ext4", "/srv/data");
+    disk_ = &add({.type = "ext4", .mount_point = "/srv/disk", .size = std::uint64_t{96} << 20});
+  }
+
+  /// Copies the program, its libraries and its configuration into `directory`.
+  void fill(const std::string& directory) const {
+    for (const char* name :
+         {"srv/bin", "srv/etc", "etc", "var", "sysroot", "data", "proc", "sys", "dev", "run", "tmp"}) {
+      fs::create_directories(directory + "/" + name);
+    }
+    fs::copy_file(binary(), directory + binary());
+    fs::copy_file(config(), directory + config());
+    std::istringstream libraries(run_tool({"ldd", binary()}));
+    for (std::string word; libraries >> word;) {
+      if (!word.starts_with('/')) continue;
+      fs::create_directories(directory + fs::path(word).parent_path().string());
+      fs::copy_file(word, directory + word, fs::copy_options::overwrite_existing);
+    }
+  }
+
+  /// What every root needs besides, and /data.
+  static void mount_into(const std::string& root) {
+    for (const char* name : {"/proc", "/sys", "/dev"}) {
+      check(::mount(name, (root + name).c_str(), nullptr, MS_BIND | MS_REC, nullptr), "bind " + root + name);
+    }
+    mount_tmpfs(root + "/run");
+    bind_mount("/srv/data", root + "/data");
+  }
+
+  static RunOptions inside(const std::string& root) { return {.wrapper = {"/usr/sbin/chroot", root}}; }
+
+  /// The configuration inside `root`.
+  void configure_inside(const std::string& root, const std::string& filesystems) const {
+    write_text(root + config(), R"({"quiescers": [], "auto_thaw_seconds": 10, "filesystems": )" + filesystems + "}");
+  }
+
+  void expect_refusal_inside(const std::string& root) {
+    const auto pre = expect(201, {"pre-script"}, inside(root));
+    EXPECT_THAT(pre.err, AllOf(HasSubstr("this is not the host"), HasSubstr("nsenter -t 1 -m"),
+                               HasSubstr("filesystems.include"), HasSubstr("Return Error Code: 201")));
+    EXPECT_TRUE(writable(*data_));
+    EXPECT_TRUE(writable(*disk_));
+    EXPECT_THAT(expect(0, {"dry-run"}, inside(root)).out, HasSubstr("pre-script would fail: this is not the host"));
+    EXPECT_THAT(expect(201, {"dry-run", "--probe"}, inside(root)).err, HasSubstr("this is not the host"));
+  }
+
+  /// With everything that can be seen named, only the data are frozen, and not the disk of the root.
+  RunResult expect_only_data_frozen_inside(const std::string& root) {
+    auto pre = expect(0, {"pre-script"}, inside(root));
+    EXPECT_TRUE(frozen(*data_)) << pre.text();
+    EXPECT_TRUE(writable(*disk_)) << pre.text();
+    expect(0, {"post-script"}, inside(root));
+    EXPECT_TRUE(writable(*data_));
+    return pre;
+  }
+
+  const Filesystem* data_ = nullptr;
+  const Filesystem* disk_ = nullptr;
+};
+
+TEST_F(ForeignRoots, OfAnImageModeHostAreNeverFrozen) {
+  const std::string root = "/srv/root";
+  fill("/srv/disk/deploy");
+  for (const char* name : {"/srv/disk/objects", "/srv/disk/var", "/srv/disk/etc", "/srv/root"})
+    fs::create_directories(name);
+  check(::mount("composefs", root.c_str(), "overlay", MS_RDONLY,
+                "lowerdir+=/srv/disk/deploy,datadir+=/srv/disk/objects,metacopy=on,redirect_dir=on"),
+        "mount overlay");
+  mount_into(root);
+  bind_mount("/srv/disk", root + "/sysroot");
+  bind_mount("/srv/disk/var", root + "/var");
+  expect_refusal_inside(root);
+  configure_inside("/srv/disk/deploy", R"({"include": ["/data", "/sysroot", "/var"]})");
+  // The layers are paths of the namespace in which it was mounted, so only the parts of the system tell.
+  expect_only_data_frozen_inside(root);
+}
+
+TEST_F(ForeignRoots, OnAnOverlayAreNeverFrozenWhereTheLayersCanBeSeen) {
+  const std::string root = "/srv/root";
+  fill("/srv/disk/low");
+  for (const char* name : {"/srv/disk/up:per", "/srv/disk/work", "/srv/root"}) fs::create_directories(name);
+  check(::mount("o", root.c_str(), "overlay", 0,
+                "lowerdir=/srv/disk/low,upperdir=/srv/disk/up\\:per,workdir=/srv/disk/work"),
+        "mount overlay");
+  mount_into(root);
+  bind_mount("/srv/disk", root + "/srv/disk");
+  expect_refusal_inside(root);
+  configure_inside(root, R"({"include": ["/data", "/srv/disk"]})");
+  const auto pre = expect_only_data_frozen_inside(root);
+  EXPECT_THAT(expect(0, {"dry-run"}, inside(root)).out, HasSubstr("holds a layer of the root filesystem"))
+      << pre.text();
+}
+
+TEST_F(ForeignRoots, OnASquashfsImageAreNeverFrozen) {
+  const std::string root = "/srv/root";
+  fill("/srv/tree");
+  fs::create_directories("/srv/tree/medium");
+  write_text("/srv/tree" + config(),
+             R"({"quiescers": [], "auto_thaw_seconds": 10, "filesystems": {"include": ["/data", "/medium"]}})");
+  run_tool({"mksquashfs", "/srv/tree", "/srv/disk/root.squashfs", "-quiet", "-no-progress"});
+  const LoopDevice loop("/srv/disk/root.squashfs", 0);
+  fs::create_directories(root);
+  check(::mount(loop.path().c_str(), root.c_str(), "squashfs", MS_RDONLY, nullptr), "mount squashfs");
+  mount_into(root);
+  bind_mount("/srv/disk", root + "/medium");
+  expect_only_data_frozen_inside(root);
+  EXPECT_THAT(expect(0, {"dry-run"}, inside(root)).out, HasSubstr("holds the image of /"));
+}
+
+TEST_F(ForeignRoots, ThatAreNoMountPointAreNeverFrozen) {
+  const std::string root = "/srv/disk/chroot";
+  fill(root);
+  mount_into(root);
+  fs::create_directories("/srv/disk/objects");
+  bind_mount("/srv/disk/objects", root + "/self");
+  expect_refusal_inside(root);
+  configure_inside(root, R"({"include": ["/data", "/self"]})");
+  expect_only_data_frozen_inside(root);
+}
+
+TEST_F(ForeignRoots, MayFreezeNothingWithoutSayingMore) {
+  const std::string root = "/srv/disk/chroot";
+  fill(root);
+  mount_into(root);
+  configure_inside(root, R"({"freeze": false})");
+  const auto pre = expect(0, {"pre-script"}, inside(root));
+  EXPECT_THAT(pre.out, HasSubstr("the configuration leaves it out: /data"));
+  EXPECT_TRUE(writable(*data_));
+  expect(0, {"post-script"}, inside(root));
+}
+
+TEST_F(ForeignRoots, CannotBeExcludedInAPidNamespace) {
+  const RunOptions in_namespace{
+      .wrapper = {"/usr/bin/unshare", "--pid", "--fork", "--mount-proc", "/bin/sh", "-c", "\"$@\"; exit $?", "sh"}};
+  const auto pre = expect(201, {"pre-script"}, in_namespace);
+  EXPECT_THAT(pre.err, HasSubstr("process 1 cannot be shown to be the host's init"));
+  EXPECT_TRUE(writable(*data_));
+  expect(201, {"dry-run", "--probe"}, in_namespace);
+}
+
+TEST_F(ForeignRoots, AreRefusedToProcess1WhoseDeathEndsTheWatchdog) {
+  configure(R"({"quiescers": [], "auto_thaw_seconds": 10, "filesystems": {"include": ["/srv/data"]}})");
+  const auto pre = expect(201, {"pre-script"}, {.wrapper = {"/usr/bin/unshare", "--pid", "--fork", "--mount-proc"}});
+  EXPECT_THAT(pre.err, HasSubstr("process 1 of its PID namespace"));
+  EXPECT_TRUE(writable(*data_));
+}
+
+TEST_F(ForeignRoots, AreNotThoseOfUnitsWithAMountNamespace) {
+  const auto pre = expect(0, {"pre-script"}, {.wrapper = {"/usr/bin/unshare", "--mount", "--propagation", "private"}});
+  EXPECT_TRUE(frozen(*data_)) << pre.text();
+  expect(0, {"post-script"});
+}
+
+}  // namespace
+}  // namespace dlm_freeze::integration

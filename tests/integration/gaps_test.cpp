@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+// Nothing that can be written is passed over in silence, and nothing is frozen that holds up what must go on.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+
+#include "harness/host_test.hpp"
+
+namespace dlm_freeze::integration {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+class Gaps : public HostTest {
+ protected:
+  /// A session in which exactly `expected` are frozen. What pre-script printed.
+  std::string expect_frozen(const std::vector<const Filesystem*>& expected,
+                            const std::vector<const Filesystem*>& not_expected = {}) {
+    const auto pre = expect(0, {"pre-script"});
+    EXPECT_LT(pre.run_time(), std::chrono::seconds(2));
+    for (const auto* filesystem : expected) {
+      EXPECT_TRUE(frozen(*filesystem)) << filesystem->mount_point() << '\n' << pre.text();
+    }
+    for (const auto* filesystem : not_expected) {
+      EXPECT_TRUE(writable(*filesystem)) << filesystem->mount_point() << '\n' << pre.text();
+    }
+    expect(0, {"post-script"});
+    return pre.out;
+  }
+
+  static void mount_overlay(const std::string& at, const std::string& lower, const std::string& on,
+                            const std::string& more = {}) {
+    for (const std::string& directory : {at, lower, on + "/u", on + "/w"}) fs::create_directories(directory);
+    const std::string options = "lowerdir=" + lower + ",upperdir=" + on + "/u,workdir=" + on + "/w" + more;
+    check(::mount("overlay", at.c_str(), "overlay", 0, options.c_str()), "mount overlay");
+  }
+
+  static std::string name_of(const Filesystem& filesystem) { return fs::path(filesystem.device()).filename(); }
+};
+
+TEST_F(Gaps, AreNotMadeByMountsThatAreReadOnlyOnlyHere) {
+  const auto& data = add("ext4", "/srv/data");
+  const auto& other = add("xfs", "/srv/other");
+  check(::mount(nullptr, "/srv/data", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr), "remount read-only");
+  check(::mount(nullptr, "/srv/other", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr), "remount read-only");
+  EXPECT_EQ(::access("/srv/data", W_OK), -1);
+  expect_frozen({&data, &other});
+}
+
+TEST_F(Gaps, AreFilesystemsOfWhichOnlyFilesAreMounted) {
+  const auto& files = add("ext4", "/srv/files");
+  const auto& both = add("ext4", "/srv/both");
+  for (const char* name : {"files", "both"}) {
+    write_text("/srv/" + std::string(name) + "/file", "x");
+    write_text("/srv/file-of-" + std::string(name), "");
+    check(::mount(("/srv/" + std::string(name) + "/file").c_str(), ("/srv/file-of-" + std::string(name)).c_str(),
+                  nullptr, MS_BIND, nullptr),
+          "bind a file");
+  }
+  unmount_lazily("/srv/files");
+  EXPECT_THAT(expect_frozen({&both}, {&files}),
+              HasSubstr("WARN: /srv/file-of-files is not frozen: mounted for single files only"));
+}
+
+TEST_F(Gaps, AreExt4sThatTheKernelMadeReadOnly) {
+  const auto& sick = add({.type = "ext4", .mount_point = "/srv/sick", .options = "errors=remount-ro"});
+  const auto& well = add("ext4", "/srv/well");
+  write_text("/sys/fs/ext4/" + name_of(sick) + "/trigger_fs_error", "x");
+  EXPECT_THAT(expect(0, {"dry-run", "--probe"}).out, HasSubstr("broken: "));
+  EXPECT_THAT(expect_frozen({&well}), HasSubstr("WARN: /srv/sick is not frozen: broken: "));
+  EXPECT_FALSE(sick.thaw());
+}
+
+TEST_F(Gaps, AreFilesystemsThatWereShutDown) {
+  constexpr unsigned long kGoingDown = _IOR('X', 125, std::uint32_t);  // XFS_IOC_GOINGDOWN, EXT4_IOC_SHUTDOWN
+  const auto& well = add("ext4", "/srv/well");
+  const auto& xfs = add("xfs", "/srv/xfs");
+  std::uint32_t without_flushing = 2;
+  check(::ioctl(xfs.directory(), kGoingDown, &without_flushing), "shut down");
+  EXPECT_THAT(expect(0, {"dry-run", "--probe"}).out, HasSubstr("WARN: /srv/xfs is not frozen: "));
+  EXPECT_THAT(expect_frozen({&well}), HasSubstr("WARN: /srv/xfs is not frozen: "));
+  const auto& ext4 = add("ext4", "/srv/ext4");
+  check(::ioctl(ext4.directory(), kGoingDown, &without_flushing), "shut down");
+  if (!mount_at("/srv/ext4")->super_options.ends_with("shutdown")) GTEST_SKIP() << "this kernel does not show it";
+  EXPECT_THAT(expect_frozen({&well}), HasSubstr("WARN: /srv/ext4 is not frozen: broken: "));
+}
+
+TEST_F(Gaps, AreNotMadeByABtrfsWhoseNodeHasAnotherName) {
+  const auto& pool = add({.type = "btrfs", .mount_point = "/srv/pool", .node = "/srv/nodes/disk"});
+  ASSERT_EQ(mount_at("/srv/pool")->source, "/srv/nodes/disk");
+  expect_frozen({&pool});
+  EXPECT_THAT(expect(0, {"dry-run"}).out, HasSubstr("128.0 MiB"));
+  fs::remove("/srv/nodes/disk");  // Now only the filesystem itself can say where it lies.
+  expect_frozen({&pool});
+  EXPECT_THAT(expect(0, {"dry-run"}).out, HasSubstr("128.0 MiB"));
+}
+
+TEST_F(Gaps, AreNotMadeByALackOfSysfs) {
+  const auto& outer = add("xfs", "/srv/z-outer");
+  const auto& inner = add({.type = "ext4", .mount_point = "/srv/a-inner", .image_directory = "/srv/z-outer"});
+  const auto& pool = add("btrfs", "/srv/pool");
+  mount_tmpfs("/sys");
+  EXPECT_THAT(expect_frozen({&outer, &inner, &pool}), Not(HasSubstr("WARN: /srv/z-outer")));
+}
+
+/// A process that keeps a mount namespace of its own, as it is now.
+class Keeper {
+ public:
+  Keeper() {
+    std::array<int, 2> ready{};
+    check(::pipe2(ready.data(), O_CLOEXEC), "pipe");
+    const pid_t parent = ::getpid();
+    pid_ = check(::fork(), "fork");
+    if (pid_ == 0) {
+      die_with_parent(parent);
+      const bool apart =
+          ::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
+      if (!apart || ::write(ready[1], "x", 1) != 1) ::_exit(1);
+      for (;;) ::pause();
+    }
+    const UniqueFd reading(ready[0]);
+    ::close(ready[1]);
+    char byte = 0;
+    if (::read(reading.get(), &byte, 1) != 1) throw std::runtime_error("no mount namespace");
+  }
+  Keeper(const Keeper&) = delete;
+  Keeper& operator=(const Keeper&) = delete;
+  ~Keeper() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  [[nodiscard]] pid_t pid() const { return pid_; }
+
+ private:
+  pid_t pid_ = -1;
+};
+
+TEST_F(Gaps, AreFilesystemsThatAnotherMountNamespaceHas) {
+  const auto& data = add("ext4", "/srv/data");
+  auto& volume = add("btrfs", "/srv/pod/volume");
+  const auto& archive = add({.type = "ext4", .mount_point = "/srv/pod/archive"});
+  check(::mount(nullptr, "/srv/pod/archive", nullptr, MS_REMOUNT | MS_RDONLY, nullptr), "remount read-only");
+  const Keeper keeper;
+  unmount_lazily("/srv/pod/volume");
+  unmount_lazily("/srv/pod/archive");
+  const std::string process = "process " + std::to_string(keeper.pid());
+  const auto warning =
+      HasSubstr("WARN: /srv/pod/volume is not frozen: mounted only in another mount namespace: that of " + process);
+  EXPECT_THAT(expect_frozen({&data}, {&volume}), AllOf(warning, Not(HasSubstr("/srv/pod/archive"))));
+  EXPECT_THAT(expect(0, {"dry-run"}).out, HasSubstr("mounted only in another mount namespace: that of " + process));
+  configure(R"({"quiescers": [], "filesystems": {"exclude": ["/srv/pod/*"]}})");
+  EXPECT_THAT(expect_frozen({&data}, {&volume}), Not(HasSubstr("WARN: /srv/pod")));
+  EXPECT_FALSE(archive.thaw());
+}
+
+TEST_F(Gaps, AreFilesystemsThatWereUnmountedWhileInUse) {
+  const auto& data = add("ext4", "/srv/data");
+  const auto& used = add("xfs", "/srv/used");
+  unmount_lazily("/srv/used");
+  EXPECT_THAT(expect_frozen({&data}, {&used}),
+              HasSubstr("WARN: " + used.device() + " (xfs) is not frozen: mounted, but in no mount namespace"));
+}
+
+TEST_F(Gaps, AreToldOnceAndQuietlyWhereTheConfigurationMakesThem) {
+  const auto& data = add("ext4", "/srv/data");
+  const auto& home = add("ext4", "/srv/home");
+  configure(R"({"quiescers": [], "filesystems": {"exclude": ["/srv/home"]}})");
+  EXPECT_THAT(expect_frozen({&data}, {&home}),
+              AllOf(HasSubstr("INFO: not frozen, since the configuration leaves it out: /srv/home"),
+                    Not(HasSubstr("WARN: /srv"))));
+}
+
+// Overlays are layers.
+
+TEST_F(Gaps, ProtectWhatAnOverlayLiesOn) {
+  const auto& data = add("ext4", "/srv/data");
+  const auto& upper = add("ext4", "/srv/upper");
+  mount_overlay("/srv/merged", "/srv/low", "/srv/upper");
+  fs::create_directories("/srv/merged/ssm");
+  configure(R"({"quiescers": [], "filesystems": {"protect": ["/srv/merged/ssm"]}})");
+  EXPECT_THAT(expect_frozen({&data}, {&upper}),
+              HasSubstr("WARN: /srv/upper is not frozen: holds a layer of the overlay that holds /srv/merged/ssm"));
+}
+
+TEST_F(Gaps, OrderAnImageInAnOverlayOfOverlaysBeforeItsLayers) {
+  const auto& low = add("ext4", "/srv/low");
+  const auto& first = add("ext4", "/srv/first");
+  const auto& second = add({.type = "ext4", .mount_point = "/srv/second", .size = std::uint64_t{128} << 20});
+  mount_overlay("/srv/merged", "/srv/low", "/srv/first", ",metacopy=on,redirect_dir=on");
+  mount_overlay("/srv/top", "/srv/merged", "/srv/second", ",metacopy=on,redirect_dir=on");
+  const auto& inner = add({.type = "ext4", .mount_point = "/srv/inner", .image_directory = "/srv/top/images"});
+  const auto& innermost =
+      add({.type = "ext4", .mount_point = "/srv/innermost", .image_directory = "/srv/inner/images", .size = 8 << 20});
+  write_text("/srv/innermost/dirty", std::string(std::size_t{4} << 20, 'x'));
+  expect_frozen({&low, &first, &second, &inner, &innermost});
+}
+
+TEST_F(Gaps, HoldOutputThatGoesThroughAnOverlayOntoWhatIsFrozen) {
+  const auto& data = add("ext4", "/srv/data");
+  mount_overlay("/srv/merged", "/srv/low", "/srv/data");
+  const UniqueFd log(check(::open("/srv/merged/log", O_RDWR | O_CREAT | O_CLOEXEC, 0600), "log"));
+  RunOptions to_log;
+  to_log.standard_output = log.get();
+  const auto pre = expect(0, {"pre-script"}, to_log);
+  EXPECT_LT(pre.run_time(), std::chrono::seconds(2));
+  EXPECT_TRUE(frozen(data));
+  expect(0, {"post-script"});
+}
+
+TEST_F(Gaps, OrderAFilesystemWithAJournalOrALogElsewhereBeforeAll) {
+  const auto& data = add({.type = "xfs", .mount_point = "/srv/data", .size = std::uint64_t{400} << 20});
+  const LoopDevice journal("/srv/data/journal", std::uint64_t{32} << 20);
+  const LoopDevice disk("/srv/images/disk", std::uint64_t{64} << 20);
+  run_tool({"mke2fs", "-q", "-F", "-b", "4096", "-O", "journal_dev", journal.path()});
+  run_tool({"mkfs.ext4", "-q", "-F", "-b", "4096", "-J", "device=" + journal.path(), disk.path()});
+  fs::create_directories("/srv/ext4");
+  check(::mount(disk.path().c_str(), "/srv/ext4", "ext4", 0, nullptr), "mount ext4");
+  const LoopDevice log("/srv/data/log", std::uint64_t{80} << 20);
+  const LoopDevice xfs_disk("/srv/images/xfs", std::uint64_t{320} << 20);
+  run_tool({"mkfs.xfs", "-q", "-f", "-l", "logdev=" + log.path(), xfs_disk.path()});
+  fs::create_directories("/srv/xfs");
+  check(::mount(xfs_disk.path().c_str(), "/srv/xfs", "xfs", 0, ("logdev=" + log.path()).c_str()), "mount xfs");
+  for (const char* mount_point : {"/srv/ext4", "/srv/xfs"}) {
+    write_text(std::string(mount_point) + "/dirty", std::string(std::size_t{1} << 20, 'x'));
+  }
+  const auto pre = expect(0, {"pre-script", "--timeout", "3"});
+  EXPECT_LT(pre.run_time(), std::chrono::seconds(2));
+  EXPECT_THAT(pre.out, HasSubstr("froze 3 filesystems"));
+  EXPECT_TRUE(frozen(data));
+  expect(0, {"post-script"});
+  for (const char* mount_point : {"/srv/ext4", "/srv/xfs"}) check(::umount(mount_point), "umount");
+}
+
+}  // namespace
+}  // namespace dlm_freeze::integration

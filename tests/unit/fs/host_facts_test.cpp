@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/host_facts.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/sysmacros.h>
+
+#include <filesystem>
+#include <string>
+
+#include "fakes/fake_devices.hpp"
+#include "fakes/mount_tables.hpp"
+#include "fakes/scratch.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+TEST(FileMounts, AreThoseWhoseMountPointIsNoDirectory) {
+  const fakes::Scratch scratch;
+  scratch.write("file", "x");
+  std::filesystem::create_directory(scratch / "directory");
+  const MountTable table = fakes::table_from(
+      "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"
+      "2 1 8:2 /x " +
+      (scratch / "file") + " rw - ext4 /dev/sdb rw\n" + "3 1 8:2 /d " + (scratch / "directory") +
+      " rw - ext4 /dev/sdb rw\n"
+      "4 1 8:2 /y /nowhere/file rw - ext4 /dev/sdb rw\n");
+  EXPECT_THAT(find_file_mounts(table), ElementsAre(2));
+}
+
+class UnseenFilesystems : public testing::Test {
+ protected:
+  UnseenFilesystems() {
+    devices_.add({.name = "sda", .number = "8:0"});
+    devices_.add({.name = "sdb", .number = "8:16"});
+    devices_.add({.name = "sdc", .number = "8:32"});
+    add_process("self", "mnt:[1]", kOwn);
+    add_process("1", "mnt:[1]", kOwn);
+  }
+
+  /// Without a name of its namespace where that may not be asked for.
+  void add_process(const std::string& pid, const std::string& name_space, const std::string& mountinfo) {
+    proc_.write(pid + "/mountinfo", mountinfo);
+    proc_.write(pid + "/comm", "command-" + pid + "\n");
+    std::filesystem::create_directories(proc_ / (pid + "/ns"));
+    if (!name_space.empty()) std::filesystem::create_symlink(name_space, proc_ / (pid + "/ns/mnt"));
+  }
+
+  [[nodiscard]] Unseen find(const std::set<dev_t>& known = {},
+                            BootClock::duration patience = std::chrono::minutes(1)) const {
+    DeviceRoots roots = devices_.roots();
+    roots.proc = proc_ / "";
+    const MountTable table = fakes::table_from(kOwn);
+    return find_unseen(table, read_block_stacks(table, roots), known, patience, roots);
+  }
+
+  /// "mount point of process", each.
+  static std::vector<std::string> described(const Unseen& unseen) {
+    std::vector<std::string> all;
+    for (const auto& one : unseen.filesystems) {
+      all.push_back(one.mount.mount_point + " of " + (one.process == 0 ? one.mount.source : one.command));
+    }
+    return all;
+  }
+
+  static constexpr const char* kOwn = "1 0 8:0 / / rw - ext4 /dev/sda rw\n";
+  const std::string kPod =
+      "10 0 8:0 /x / rw - ext4 /dev/sda rw\n"
+      "11 10 8:16 / /pod\\040data rw - ext4 /dev/sdb rw\n"
+      "12 10 8:16 /y /again rw - ext4 /dev/sdb rw\n"
+      "13 10 0:30 / /tmp rw - tmpfs tmpfs rw\n"
+      "14 10 8:32 / /archive ro - ext4 /dev/sdc ro\n";
+  fakes::FakeDevices devices_;
+  fakes::Scratch proc_;
+};
+
+TEST_F(UnseenFilesystems, AreWritableOnesOfOtherNamespacesEachOnce) {
+  add_process("77", "mnt:[2]", kPod);
+  add_process("78", "mnt:[2]", kPod);
+  add_process("79", "mnt:[3]", kPod);
+  const Unseen unseen = find();
+  EXPECT_TRUE(unseen.complete);
+  ASSERT_EQ(unseen.filesystems.size(), 1U);
+  EXPECT_EQ(unseen.filesystems[0].mount.mount_point, "/pod data");
+  EXPECT_EQ(unseen.filesystems[0].mount.device, makedev(8, 16));
+}
+
+TEST_F(UnseenFilesystems, AreFoundWhereTheNamespaceMayNotBeAskedFor) {
+  add_process("77", "", kPod);
+  EXPECT_THAT(described(find()), ElementsAre("/pod data of command-77"));
+}
+
+TEST_F(UnseenFilesystems, AreNotThoseThatAreKnown) {
+  add_process("77", "mnt:[2]", kPod);
+  EXPECT_THAT(described(find({makedev(8, 16)})), IsEmpty());
+}
+
+TEST_F(UnseenFilesystems, AreNotLookedForLongerThanAllowed) {
+  add_process("77", "mnt:[2]", kPod);
+  EXPECT_FALSE(find({}, {}).complete);
+}
+
+TEST_F(UnseenFilesystems, AreNotMissedBecauseAProcessEnds) {
+  add_process("77", "mnt:[2]", "");
+  add_process("78", "mnt:[2]", kPod);
+  EXPECT_THAT(described(find()), ElementsAre("/pod data of command-78"));
+}
+
+TEST_F(UnseenFilesystems, AreInSysfsWhereNoProcessHasThem) {
+  devices_.add_ext4("sda");
+  devices_.add_ext4("sdb");
+  devices_.add_ext4("features");
+  devices_.add_btrfs("11111111-1111-4111-8111-111111111111", {"sdc"});
+  EXPECT_THAT(described(find()), ElementsAre(" of /dev/sdb", " of /dev/sdc"));
+  add_process("77", "mnt:[2]", kPod);
+  EXPECT_THAT(described(find()), ElementsAre("/pod data of command-77")) << "read-only ones are accounted for too";
+}
+
+TEST(UnseenFilesystemsOfThisHost, CanBeLookedForInAMoment) {
+  const auto table = MountTable::read();
+  ASSERT_TRUE(table);
+  const Unseen unseen = find_unseen(*table, read_block_stacks(*table), {}, std::chrono::seconds(10));
+  EXPECT_TRUE(unseen.complete);
+  for (const auto& one : unseen.filesystems) EXPECT_NE(one.mount.device, table->root()->device);
+}
+
+}  // namespace
+}  // namespace dlm_freeze

@@ -352,9 +352,9 @@ inline fithaw_recorded(i) {
 #endif
 #define TAKE_STEPS(x, i, busy) \
 	:: d_step { (busy) && (state[i] == FREEZING && EOF_LIFE(i) || state[i] == THAWING && by[i] != x && LEFT(x, i)) -> \
-		if :: state[i] == THAWING && by[i] == W && UP(W) -> late[i] = !did[i]; redo[i] = did[i] :: else fi; \
+		if :: state[i] == THAWING && by[i] == W && UP(W) -> late[i] = !did[i]; redo[i] = redo[i] || did[i] :: else fi; \
 		state[i] = THAWING; by[i] = x; did[i] = 0 }
-/* and get rid of a freezer that is stopped or hangs: it is slower than whoever ends the session has patience */
+/* and get rid of a freezer that is stopped: one that is not, is done within the patience of whoever ends the session */
 #define UNSETTLED_BY_F(i) (state[i] == FREEZING || state[i] == THAWING && by[i] == F)
 #ifdef BUG_F_SPARED
 #define FENCE_STEPS(busy)

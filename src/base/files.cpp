@@ -29,6 +29,11 @@ Result<std::string> read_all(const UniqueFd& fd, const std::string& path, std::s
   }
 }
 
+Result<void> check_regular(const struct stat& status, const std::string& name) {
+  if (S_ISDIR(status.st_mode)) return system_failure("cannot read " + name, EISDIR);
+  return S_ISREG(status.st_mode) ? Result<void>() : failure(name + " is not a regular file");
+}
+
 Result<void> check_trusted_entry(const std::string& path) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) return system_failure("cannot examine " + path, errno);
@@ -49,8 +54,13 @@ Result<std::string> read_file(const std::string& path, std::size_t limit) {
 }
 
 Result<std::string> read_file_at(int directory, const std::string& name, std::size_t limit) {
-  const UniqueFd fd(::openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!fd) return system_failure("cannot open " + name, errno);
+  // Looked at before it is opened, since that alone makes some devices act, and after, since others may own the path.
+  struct stat status {};
+  if (::fstatat(directory, name.c_str(), &status, 0) != 0) return system_failure("cannot open " + name, errno);
+  if (auto checked = check_regular(status, name); !checked) return tl::unexpected(checked.error());
+  const UniqueFd fd(::openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  if (!fd || ::fstat(fd.get(), &status) != 0) return system_failure("cannot open " + name, errno);
+  if (auto checked = check_regular(status, name); !checked) return tl::unexpected(checked.error());
   return read_all(fd, name, limit);
 }
 

@@ -10,7 +10,8 @@
 
 namespace dlm_freeze {
 
-/// The whole content of a file. An error names the path. Files larger than `limit` bytes are refused.
+/// The whole content of a regular file, whoever owns it: a FIFO or a device in its place is an error and never waited
+/// for. An error names the path. Files larger than `limit` bytes are refused.
 [[nodiscard]] Result<std::string> read_file(const std::string& path, std::size_t limit = std::size_t{16} << 20);
 
 /// The same for `name` in the directory open as `directory`.

@@ -64,6 +64,17 @@ TEST(ReadFile, RefusesAFileThatIsTooLarge) {
 
 TEST(ReadFile, DoesNotWaitForEverForAFileWithoutAnEnd) { EXPECT_FALSE(read_file("/dev/zero", 1 << 20)); }
 
+TEST(ReadFile, NeitherWaitsForAFifoNorTouchesADevice) {
+  const Scratch scratch;
+  const std::string fifo = scratch / "fifo";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  for (const std::string& path : {fifo, std::string("/dev/null")}) {
+    const auto content = read_file(path);
+    ASSERT_FALSE(content) << path;
+    EXPECT_EQ(content.error().message, path + " is not a regular file");
+  }
+}
+
 TEST(ReadFileAt, ReadsInTheDirectory) {
   const Scratch scratch;
   scratch.write("file", "here");

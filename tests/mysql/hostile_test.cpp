@@ -153,7 +153,7 @@ class Proxy {
   static bool forward(int from, int to) {
     std::array<char, 65536> bytes{};
     const ssize_t got = ::read(from, bytes.data(), bytes.size());
-    return got > 0 && ::write(to, bytes.data(), static_cast<std::size_t>(got)) == got;
+    return got > 0 && ::send(to, bytes.data(), static_cast<std::size_t>(got), MSG_NOSIGNAL) == got;
   }
 
   /// The server's first packet: four bytes of length and number, the protocol, the version and its end, the session.
@@ -163,9 +163,10 @@ class Proxy {
     const sockaddr_un address = address_of(server_);
     check(::connect(session.second.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), "connect");
     std::array<char, 4096> packet{};
-    const ssize_t got = check(::read(session.second.get(), packet.data(), packet.size()), "read");
+    // Whoever only looks whether somebody listens hangs up at once.
+    const ssize_t got = ::read(session.second.get(), packet.data(), packet.size());
     packet.at(5 + std::strlen(&packet.at(5)) + 1 + 1) ^= 0x55;
-    check(::write(session.first.get(), packet.data(), static_cast<std::size_t>(got)), "write");
+    static_cast<void>(!::send(session.first.get(), packet.data(), static_cast<std::size_t>(got), MSG_NOSIGNAL));
     return session;
   }
 

@@ -34,6 +34,16 @@ install(DIRECTORY packaging/ssm packaging/callers DESTINATION ${CMAKE_INSTALL_DA
         COMPONENT base)
 install(DIRECTORY packaging/examples DESTINATION ${CMAKE_INSTALL_DOCDIR} USE_SOURCE_PERMISSIONS COMPONENT base)
 
+# The kit for modules of one's own, in no package of ours.
+include(CMakePackageConfigHelpers)
+set(kit_package ${CMAKE_INSTALL_LIBDIR}/cmake/dlm-freeze)
+write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/dlm-freeze-config-version.cmake COMPATIBILITY ExactVersion)
+install(TARGETS dlm_freeze_kit EXPORT dlm-freeze-targets ARCHIVE COMPONENT kit)
+install(DIRECTORY include/dlm_freeze DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT kit)
+install(EXPORT dlm-freeze-targets NAMESPACE dlm_freeze:: DESTINATION ${kit_package} COMPONENT kit)
+install(FILES cmake/dlm-freeze-config.cmake ${CMAKE_CURRENT_BINARY_DIR}/dlm-freeze-config-version.cmake
+        DESTINATION ${kit_package} COMPONENT kit)
+
 set(completions packaging/completions/dlm-freeze)
 install(FILES ${completions}.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME dlm-freeze
         COMPONENT base)

@@ -9,6 +9,7 @@
 #include "commands/host_plan.hpp"
 #include "commands/report.hpp"
 #include "fs/frozen_filesystems.hpp"
+#include "quiesce/coverage.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -53,6 +54,7 @@ Json quiescer_json(const HostPlan& plan, const FoundQuiescer& found) {
     const Coverage coverage = plan.coverage(location.path);
     locations.push_back(Json::Object{{"what", location.what},
                                      {"path", location.path},
+                                     {"role", to_string(location.role)},
                                      {"frozen", coverage.frozen},
                                      {"mount_point", coverage.mount_point},
                                      {"why", coverage.why}});
@@ -108,6 +110,16 @@ std::string quiescer_table(const HostPlan& plan) {
   return table.text();
 }
 
+/// What a probe would say of where the data lies, as far as that is known without one.
+void warn_of_coverage(const HostPlan& plan, Log& log) {
+  for (const FoundQuiescer& found : plan.quiescers) {
+    if (!found.presence.running) continue;
+    const auto coverage = [&plan](const std::string& path) { return plan.coverage(path); };
+    for (const LogLine& line : report_coverage(found.planned.config.name, found.presence.locations, coverage, "").lines)
+      log.write(line.level, line.text);
+  }
+}
+
 /// Tries, without changing anything, what would make pre-script fail.
 std::vector<Finding> probe_all(HostPlan& plan, const Settings& settings, CommandContext& context) {
   std::vector<Finding> findings = {{"privilege", check_privilege()}, {"host", plan.on_host}};
@@ -155,7 +167,11 @@ Result<void> dry_run(const Settings& settings, CommandContext& context) {
     return plan->databases_known;
   }
   std::vector<Finding> findings;
-  if (settings.probe) findings = probe_all(*plan, settings, context);
+  if (settings.probe) {
+    findings = probe_all(*plan, settings, context);
+  } else {
+    warn_of_coverage(*plan, context.log);
+  }
   if (settings.json) {
     context.out << to_json(*plan, findings).dump();
   } else {

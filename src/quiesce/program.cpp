@@ -25,7 +25,11 @@ namespace dlm_freeze {
 namespace {
 
 constexpr std::size_t kOutputLimit = std::size_t{16} * 1024;
+/// How much of what is kept is the beginning; the rest is the end.
+constexpr std::size_t kFrontKept = kOutputLimit / 4;
 constexpr int kCannotExecute = 127;
+/// Reads after its end: twice what a pipe holds (pipe(7)), in the pieces of read_output.
+constexpr std::size_t kMostLastReads = 32;
 /// How long a killed program may take to be gone. One that waits in the kernel is not waited for.
 constexpr auto kKillPatience = std::chrono::seconds(2);
 
@@ -164,6 +168,8 @@ struct KeeperFds {
   ::dup2(fds.input, STDIN_FILENO);
   ::dup2(fds.output, STDOUT_FILENO);
   ::dup2(fds.output, STDERR_FILENO);
+  // Whoever ignores this signal gets no exit status (wait(2)), and a child inherits that.
+  ::signal(SIGCHLD, SIG_DFL);
 
   const pid_t self = ::getpid();
   // The C library's fork() runs what others have registered for it.
@@ -192,7 +198,8 @@ struct KeeperFds {
     ::kill(child, SIGKILL);  // It may not have got as far as having a group.
   }
   int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  while (::waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) complain("its exit status is not known\n");
   }
   ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }
@@ -258,7 +265,8 @@ RunningProgram::RunningProgram(RunningProgram&& other) noexcept
       life_(std::move(other.life_)),
       input_(std::move(other.input_)),
       output_(std::move(other.output_)),
-      text_(std::move(other.text_)) {}
+      text_(std::move(other.text_)),
+      left_out_(other.left_out_) {}
 
 bool RunningProgram::has_ended() const noexcept {
   pollfd event = {end_.get(), POLLIN, 0};
@@ -275,8 +283,12 @@ bool RunningProgram::read_output() {
     output_.reset();
     return false;
   }
-  const std::size_t room = kOutputLimit - text_.size();
-  text_.append(chunk.data(), std::min(room, static_cast<std::size_t>(got)));
+  text_.append(chunk.data(), static_cast<std::size_t>(got));
+  if (text_.size() > kOutputLimit) {
+    const std::size_t excess = text_.size() - kOutputLimit;
+    text_.erase(kFrontKept, excess);
+    left_out_ += excess;
+  }
   return true;
 }
 
@@ -304,7 +316,10 @@ Result<std::optional<std::string>> RunningProgram::next_line(Deadline deadline, 
       return line;
     }
     if (ended) return std::nullopt;
-    if (text_.size() == kOutputLimit) text_.clear();  // Not a line that anybody waits for.
+    if (left_out_ > 0) {  // Not a line that anybody waits for.
+      text_.clear();
+      left_out_ = 0;
+    }
     switch (wait(deadline, cancel_fd)) {
       case Event::output:
         break;
@@ -332,11 +347,12 @@ void RunningProgram::send_last(std::string_view text) noexcept {
   input_.reset();
 }
 
-int RunningProgram::reap() noexcept {
+std::optional<int> RunningProgram::reap() noexcept {
   int status = 0;
-  while (::waitpid(keeper_, &status, 0) < 0 && errno == EINTR) {
+  const pid_t keeper = std::exchange(keeper_, -1);
+  while (::waitpid(keeper, &status, 0) < 0) {
+    if (errno != EINTR) return std::nullopt;
   }
-  keeper_ = -1;
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -364,11 +380,16 @@ Result<ProgramResult> RunningProgram::finish(Deadline deadline, int cancel_fd) {
     kill();
     return given_up(deadline, "end in time and was killed");
   }
-  const int status = reap();
-  // What it wrote last. Not until the end of file: a daemon it left behind may hold the pipe open.
-  while (text_.size() < kOutputLimit && read_output()) {
+  const std::optional<int> status = reap();
+  // What it wrote last. Not until the end of file: a daemon it left behind may hold the pipe open, and print.
+  for (std::size_t i = 0; i < kMostLastReads && read_output(); ++i) {
   }
-  return ProgramResult{status, std::move(text_)};
+  if (left_out_ > 0) text_.insert(kFrontKept, "\n[" + std::to_string(left_out_) + " bytes left out]\n");
+  if (!status) {
+    return failure("the exit status of " + path_ +
+                   " is not known: this process was started with SIGCHLD ignored, or somebody else has waited for it");
+  }
+  return ProgramResult{*status, std::move(text_)};
 }
 
 Result<ProgramResult> run_program(const Program& program, Deadline deadline, int cancel_fd) {

@@ -15,6 +15,18 @@ std::string_view to_string(Outcome outcome) {
   return "";
 }
 
+std::string_view to_string(DataRole role) {
+  switch (role) {
+    case DataRole::data:
+      return "data";
+    case DataRole::log:
+      return "log";
+    case DataRole::temporary:
+      return "temporary";
+  }
+  return "";
+}
+
 Result<Presence> Quiescer::locate(StageContext& /*context*/) { return Presence{}; }
 
 Result<void> Quiescer::prepare(StageContext& /*context*/) { return {}; }

@@ -282,13 +282,14 @@ Result<void> SessionClient::take_answer() {
 EndAnswer ask_to_end(const StateDirectory& state, const std::string& execution_id, Deadline deadline) {
   const auto connection = state.connect(deadline);
   if (!connection) return {};
-  if (!send_message(connection->get(), {.verb = Verb::end, .text = execution_id})) return {};
+  if (!send_packet(connection->get(), std::string(kEndRequest) + execution_id)) return {};
   EndAnswer answer{EndRequest::heard, {}};
   while (wait_readable(connection->get(), deadline)) {
-    const auto message = receive_message(connection->get());
-    if (!message || !*message) break;
-    if ((*message)->verb == Verb::stuck) return {EndRequest::stuck, {}};
-    const auto json = Json::parse((*message)->text);
+    const auto said = receive_packet(connection->get());
+    if (!said || !*said) break;
+    if (**said == kStuckAnswer) return {EndRequest::stuck, {}};
+    if (!(*said)->starts_with(kDoneAnswer)) break;
+    const auto json = Json::parse(std::string_view(**said).substr(kDoneAnswer.size()));
     auto record = json ? SessionRecord::from_json(*json) : tl::unexpected(json.error());
     if (record) answer.record = std::move(*record);
     // What comes now is the history, for whoever reads that next.

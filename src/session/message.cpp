@@ -12,12 +12,8 @@
 namespace dlm_freeze {
 namespace {
 
-constexpr std::uint32_t kVersion = 0x444C4D02;  // Another one whenever Head or what follows it changes.
-
-/// The part of a message that has one size. The texts follow, each a TextHead and its bytes: the error's, the
-/// message's own, the lines.
+/// The part of a message that has one size. The texts follow, each a TextHead and its bytes: the error's, the lines.
 struct Head {
-  std::uint32_t version = kVersion;
   Verb verb{};
   ErrorKind error_kind{};
   std::int32_t error_number = 0;
@@ -60,10 +56,9 @@ bool take_text(std::string_view& bytes, LogLine& line) {
 
 std::string to_bytes(const Message& message) {
   std::string bytes;
-  append(bytes, Head{kVersion, message.verb, message.error.kind, message.error.errno_value,
+  append(bytes, Head{message.verb, message.error.kind, message.error.errno_value,
                      message.deadline.at().time_since_epoch().count(), message.sentinel, message.stages});
   append_text(bytes, LogLevel::error, message.error.message);
-  append_text(bytes, LogLevel::info, message.text);
   for (const LogLine& line : message.lines) append_text(bytes, line.level, line.text);
   return bytes;
 }
@@ -71,15 +66,12 @@ std::string to_bytes(const Message& message) {
 Result<Message> from_bytes(std::string_view bytes) {
   Head head;
   LogLine error;
-  LogLine body;
-  if (!take(bytes, head) || head.version != kVersion || !take_text(bytes, error) || !take_text(bytes, body))
-    return failure("received something that is no message of this version of dlm-freeze");
+  if (!take(bytes, head) || !take_text(bytes, error)) return failure("received something that is no message");
   Message message{.verb = head.verb,
                   .deadline = Deadline(BootClock::time_point(BootClock::duration(head.deadline))),
                   .sentinel = static_cast<pid_t>(head.sentinel),
                   .stages = head.stages,
                   .error = {head.error_kind, std::move(error.text), head.error_number},
-                  .text = std::move(body.text),
                   .lines = {}};
   for (LogLine line; take_text(bytes, line);) message.lines.push_back(std::move(line));
   return message;
@@ -95,15 +87,14 @@ Result<std::pair<UniqueFd, UniqueFd>> message_channel() {
   return std::pair(UniqueFd(ends[0]), UniqueFd(ends[1]));
 }
 
-Result<void> send_message(int fd, const Message& message) {
-  const std::string bytes = to_bytes(message);
+Result<void> send_packet(int fd, std::string_view bytes) {
   for (;;) {
     if (::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return {};
     if (errno != EINTR) return system_failure("cannot send a message to another process of the session", errno);
   }
 }
 
-Result<std::optional<Message>> receive_message(int fd) {
+Result<std::optional<std::string>> receive_packet(int fd) {
   std::string bytes;
   for (;;) {
     const ssize_t size = ::recv(fd, nullptr, 0, MSG_PEEK | MSG_TRUNC);
@@ -113,9 +104,17 @@ Result<std::optional<Message>> receive_message(int fd) {
     if (size == 0) return std::nullopt;
     if (size < 0) return system_failure("cannot receive a message", errno);
     bytes.resize(static_cast<std::size_t>(size));
-    if (::recv(fd, bytes.data(), bytes.size(), 0) == size) break;
+    if (::recv(fd, bytes.data(), bytes.size(), 0) == size) return bytes;
   }
-  auto message = from_bytes(bytes);
+}
+
+Result<void> send_message(int fd, const Message& message) { return send_packet(fd, to_bytes(message)); }
+
+Result<std::optional<Message>> receive_message(int fd) {
+  const auto bytes = receive_packet(fd);
+  if (!bytes) return tl::unexpected(bytes.error());
+  if (!*bytes) return std::nullopt;
+  auto message = from_bytes(**bytes);
   if (!message) return tl::unexpected(message.error());
   return std::optional(std::move(*message));
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -23,21 +24,19 @@ enum class Verb : std::uint32_t {
   commit,   ///< pre-script to the watchdog.
   sync,     ///< pre-script to the freezer.
   freeze,   ///< pre-script to the freezer.
-  end,      ///< post-script to the watchdog; pre-script to the watchdog: roll back.
+  end,      ///< pre-script to the watchdog: roll back.
   done,     ///< The answer when it went well.
   failed,   ///< The answer when it did not.
-  stuck,    ///< The watchdog to both: a thaw does not return; do not wait for it.
+  stuck,    ///< The watchdog to pre-script: a thaw does not return; do not wait for it.
 };
 
-/// What the processes of a session say to each other, and post-script to the watchdog. All are the same program, so it
-/// travels as it lies in memory; a message of another version of the program is refused.
+/// What the processes of a session say to each other. All are one process image, so it travels as it lies in memory.
 struct Message {
   Verb verb = Verb::done;
   Deadline deadline{BootClock::time_point()};  ///< prepare, quiesce: of the stage.
   pid_t sentinel = -1;                         ///< done, once the session is set up.
   StageSeconds stages{};                       ///< commit.
   Error error{};                               ///< failed.
-  std::string text{};                          ///< end: post-script's execution id. The answer: the session's record.
   std::vector<LogLine>
       lines{};  ///< done, failed: what the databases had to say. commit: what waits for the host's log.
 };
@@ -50,5 +49,18 @@ struct Message {
 
 /// The next message; nothing at the end of file. Blocks.
 [[nodiscard]] Result<std::optional<Message>> receive_message(int fd);
+
+// post-script may be a newer program than the watchdog, so what these two say to each other is text that stays as it
+// is: a packet "end <execution id>", and as the answer "done <the record as JSON>", or "stuck" where a thaw does not
+// return.
+inline constexpr std::string_view kEndRequest = "end ";
+inline constexpr std::string_view kDoneAnswer = "done ";
+inline constexpr std::string_view kStuckAnswer = "stuck";
+
+/// As send_message.
+[[nodiscard]] Result<void> send_packet(int fd, std::string_view bytes);
+
+/// As receive_message.
+[[nodiscard]] Result<std::optional<std::string>> receive_packet(int fd);
 
 }  // namespace dlm_freeze

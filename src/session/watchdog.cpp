@@ -305,12 +305,12 @@ void Watchdog::on_connection() {
 }
 
 void Watchdog::on_caller(Caller& caller) {
-  const auto request = receive_message(caller.connection.get());
-  if (!request || !*request || (*request)->verb != Verb::end) {
+  const auto request = receive_packet(caller.connection.get());
+  if (!request || !*request || !(*request)->starts_with(kEndRequest)) {
     caller.connection.reset();
     return;
   }
-  session_.record.ended_by = (*request)->text;
+  session_.record.ended_by = (*request)->substr(kEndRequest.size());
   if (session_.record.phase == Phase::held) end(SessionEnd::completed);
   refuse({ErrorKind::failed, "post-script was called before pre-script was done", 0});
   end(SessionEnd::rolled_back, "post-script was called before pre-script was done");
@@ -472,9 +472,8 @@ void Watchdog::release_all(Outcome outcome) {
 
 /// pre-script and post-script do not wait for what may never return; this process does.
 void Watchdog::await_stuck_calls() {
-  const Message stuck{.verb = Verb::stuck};
-  static_cast<void>(send_message(channel_.get(), stuck));
-  for (const Caller& caller : callers_) static_cast<void>(send_message(caller.connection.get(), stuck));
+  static_cast<void>(send_message(channel_.get(), {.verb = Verb::stuck}));
+  for (const Caller& caller : callers_) static_cast<void>(send_packet(caller.connection.get(), kStuckAnswer));
   session_.record.phase = Phase::ending;
   static_cast<void>(stuck_record_->commit(session_.text(plan_)));
   if (!thawer_.run(Deadline::in(limits::kFreezerHang))) {
@@ -492,17 +491,18 @@ void Watchdog::finish(SessionEnd how) {
   }
   session_.end(how);
   note_problems(session_.record, plan_.filesystems);
-  Message done{.verb = Verb::done, .text = session_.text(plan_)};
-  auto written = final_record_->commit(done.text);
+  const std::string text = session_.text(plan_);
+  auto written = final_record_->commit(text);
   if (!written) lines_.push_back({LogLevel::error, written.error().message});
   plan_.filesystems.set_over();
   if (sentinel_pid_ > 0) ::kill(sentinel_pid_, SIGKILL);  // It would end by itself, unless it was stopped.
   sentinel_record_.reset();
   // For all who share it: a sentinel that hangs, a pre-script that has not exited. None of them has anything to do.
   StateDirectory::release(plan_.lock.get());
+  static_cast<void>(send_message(channel_.get(), {.verb = Verb::done}));
   // With the record: the next session may have replaced it by the time that post-script looks.
-  static_cast<void>(send_message(channel_.get(), done));
-  for (const Caller& caller : callers_) static_cast<void>(send_message(caller.connection.get(), done));
+  const std::string answer = std::string(kDoneAnswer) + text;
+  for (const Caller& caller : callers_) static_cast<void>(send_packet(caller.connection.get(), answer));
   // Nobody waits any longer for what is still to be written, wherever it goes.
   write_log(how);
   static_cast<void>(remember(session_.record));

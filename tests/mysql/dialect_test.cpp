@@ -61,20 +61,70 @@ TEST(Blockers, AreLongStatementsThatTheLockWouldWaitFor) {
   auto idle = running("", 9000);
   idle.command = "Sleep";
   EXPECT_FALSE(blocks(idle, LockKind::flush_tables, oracle("8.0.46")));
-  auto applier = running("UPDATE t SET a = 1", 60);
+  // Whatever is not known to be idle: an event runs as "Connect".
+  for (const std::string command : {"Connect", "Execute", "Fetch", "Anything"}) {
+    auto event = running("CALL nightly()", 60);
+    event.command = command;
+    EXPECT_TRUE(blocks(event, LockKind::flush_tables, mariadb("10.11.19"))) << command;
+  }
+  for (const std::string command : {"Sleep", "Daemon", "Binlog Dump", "Binlog Dump GTID"}) {
+    auto waiting = running("SELECT 1 INTO @a", 60);
+    waiting.command = command;
+    EXPECT_FALSE(blocks(waiting, LockKind::flush_tables, oracle("8.0.46"))) << command;
+  }
+  // MariaDB's lock waits for those too.
+  for (const std::string text : {"SELECT a FROM t FOR UPDATE", "SELECT f(1)", "SELECT NEXTVAL(s)"})
+    EXPECT_TRUE(blocks(running(text, 60), LockKind::flush_tables, mariadb("10.11.19"))) << text;
+}
+
+TEST(Blockers, AreNoThreadsOfTheServer) {
+  auto applier = running("UPDATE t SET a = 1", 50402);
   applier.user = "system user";
   applier.command = "Slave_SQL";
-  EXPECT_TRUE(blocks(applier, LockKind::flush_tables, mariadb("10.11.19")));
+  auto group = running("Group replication applier module", 13);
+  group.user = "system user";
+  for (const Statement& statement : {applier, group}) {
+    EXPECT_TRUE(is_system_thread(statement));
+    EXPECT_FALSE(holds_up(statement, LockKind::flush_tables, oracle("9.7.4"), seconds(2)));
+  }
+  EXPECT_FALSE(is_system_thread(running("SELECT 1", 1)));
+}
+
+TEST(Reading, IsWhatSurelyChangesNothing) {
+  for (const std::string text :
+       {"SELECT 1", "/* report */ (SELECT a FROM t)", "SELECT COUNT(*), max (a) FROM t WHERE b IN (1, 2)",
+        "WITH x AS (SELECT 1) SELECT * FROM x", "SHOW TABLES", "select 'into update f(x)' from t -- call f()\n",
+        "SELECT SLEEP(60) FROM t_InnoDB"})
+    EXPECT_TRUE(only_reads(text)) << text;
+  for (const std::string text :
+       {"", "UPDATE t SET a = 1", "SELECT a FROM t FOR UPDATE", "SELECT a FROM t LOCK IN SHARE MODE", "SELECT wf()",
+        "SELECT db.wf (1)", "SELECT `wf`(1)", "SELECT a INTO @x FROM t", "SELECT 1 /*! INTO @x */", "DO wf()",
+        "WITH x AS (SELECT 1) DELETE FROM t", "SELECT NEXT VALUE FOR s", "CALL p()", "SELECT /* ( */ wf/**/(1)",
+        "SELECT '\\'' , wf(1)"})
+    EXPECT_FALSE(only_reads(text)) << text;
 }
 
 TEST(Grants, AreFoundAsWholeGlobalPrivileges) {
-  const std::vector<std::string_view> reload = {"RELOAD", "FLUSH_TABLES"};
-  EXPECT_TRUE(grants_any({"GRANT PROCESS, RELOAD ON *.* TO `a`@`%`"}, reload));
-  EXPECT_TRUE(grants_any({"GRANT ALL PRIVILEGES ON *.* TO `root`@`localhost` WITH GRANT OPTION"}, reload));
-  EXPECT_TRUE(grants_any({"GRANT USAGE ON *.* TO `a`@`%`", "GRANT FLUSH_TABLES ON *.* TO `a`@`%`"}, reload));
-  EXPECT_FALSE(grants_any({"GRANT USAGE ON *.* TO `a`@`%`", "GRANT ALL PRIVILEGES ON `RELOAD`.* TO `a`@`%`"}, reload));
-  EXPECT_FALSE(grants_any({"GRANT RELOADING ON *.* TO `a`@`%`"}, reload));
-  EXPECT_TRUE(grants_any({"GRANT USAGE ON *.* TO `a`@`%`", "GRANT `backup`@`%` TO `a`@`%`"}, reload));
+  const auto grants = [](const std::vector<std::string>& lines, bool roles_active = false) {
+    return grants_any(lines, {"RELOAD", "FLUSH_TABLES"}, roles_active);
+  };
+  EXPECT_TRUE(grants({"GRANT PROCESS, RELOAD ON *.* TO `a`@`%`"}));
+  EXPECT_TRUE(grants({"GRANT ALL PRIVILEGES ON *.* TO `root`@`localhost` WITH GRANT OPTION"}));
+  EXPECT_TRUE(grants({"GRANT USAGE ON *.* TO `a`@`%`", "GRANT FLUSH_TABLES ON *.* TO `a`@`%`"}));
+  EXPECT_FALSE(grants({"GRANT USAGE ON *.* TO `a`@`%`", "GRANT ALL PRIVILEGES ON `RELOAD`.* TO `a`@`%`"}));
+  EXPECT_FALSE(grants({"GRANT RELOADING ON *.* TO `a`@`%`"}));
+  const std::vector<std::string> by_role = {"GRANT USAGE ON *.* TO `a`@`%`", "GRANT `backup`@`%` TO `a`@`%`"};
+  EXPECT_FALSE(grants(by_role)) << "granted, and not active";
+  EXPECT_TRUE(grants(by_role, true));
+}
+
+TEST(SessionSettings, OfEveryVersionAreOneStatement) {
+  const auto settings = session_settings(seconds(0));
+  ASSERT_FALSE(settings.empty());
+  EXPECT_FALSE(settings[0].is_optional);
+  EXPECT_THAT(settings[0].statement, HasSubstr("sql_mode = ''"));
+  EXPECT_THAT(settings[0].statement, HasSubstr("lock_wait_timeout = 1,"));
+  for (std::size_t i = 1; i < settings.size(); ++i) EXPECT_TRUE(settings[i].is_optional) << settings[i].statement;
 }
 
 TEST(Quoting, KeepsWhatItQuotesALiteral) { EXPECT_EQ(quoted("a'b\\c"), "'a''b\\\\c'"); }

@@ -95,6 +95,42 @@ TEST_F(MysqlLocking, BehindALongUpdateThatItDidNotSeeIsBoundedAndUndone) {
   expect_nothing_left(*server_);
 }
 
+TEST_F(MysqlLocking, BehindAnEventOrAFunctionThatWritesIsNotTried) {
+  Client client = server_->connect();
+  client.query("USE test");
+  const auto expect_refused = [&](const std::string& told) {
+    EXPECT_LT(stall(206, {{"lock", "flush_tables"}, {"long_query_seconds", 1}, {"wait_seconds", 1}}), seconds(2));
+    EXPECT_THAT(last_.err, HasSubstr(told));
+    EXPECT_THAT(last_.err, HasSubstr("nothing was locked"));
+  };
+  client.query(
+      "CREATE FUNCTION slow() RETURNS INT DETERMINISTIC MODIFIES SQL DATA BEGIN UPDATE t_InnoDB SET text = "
+      "SLEEP(60) WHERE id = -1; RETURN 1; END");
+  {
+    const Background select(*server_, "SELECT slow()");
+    sleep_for(Milliseconds(1200));
+    expect_refused("SLEEP(60) WHERE id = -1");  // What the function is at.
+    // Nor is one that writes ended as if it only read.
+    configure_mysql(
+        {{"lock", "flush_tables"}, {"long_query_seconds", 1}, {"wait_seconds", 0}, {"kill_long_queries", "select"}});
+    EXPECT_THAT(expect(206, {"pre-script"}).err, HasSubstr("SLEEP(60) WHERE id = -1"));
+  }
+  client.query("SET GLOBAL event_scheduler = ON");
+  client.query(
+      "CREATE EVENT nightly ON SCHEDULE AT CURRENT_TIMESTAMP DO UPDATE t_InnoDB SET text = SLEEP(60) WHERE id = -2");
+  const auto event = [&] {
+    for (const auto& row : client.query("SHOW FULL PROCESSLIST")) {
+      if (row.at(7).find("SLEEP(60) WHERE id = -2") != std::string::npos) return row.at(0);
+    }
+    return std::string();
+  };
+  ASSERT_TRUE(eventually([&] { return !event().empty(); }, seconds(5)));
+  sleep_for(Milliseconds(1200));
+  expect_refused("SLEEP(60) WHERE id = -2");
+  client.query("KILL " + event());
+  expect_nothing_left(*server_);
+}
+
 TEST_F(MysqlLocking, WithBackupStageDoesNotWaitForALongTransaction) {
   if (!is_mariadb()) GTEST_SKIP() << "only MariaDB has it";
   const Background update(*server_, "UPDATE t_InnoDB SET text = SLEEP(60)");
@@ -138,6 +174,26 @@ TEST_F(MysqlLocking, KeepsOutOfTheWayOfAnotherBackup) {
   EXPECT_LT(stall(206, {{"lock_wait_seconds", 1}}), seconds(1));
   EXPECT_THAT(last_.err, HasSubstr("another backup"));
   backup.query("BACKUP STAGE END");
+  expect_nothing_left(*server_);
+
+  // Nor is anybody else held up who does not need that lock.
+  backup.query("LOCK TABLES test.t_InnoDB WRITE");
+  configure_mysql({{"lock_wait_seconds", 2}});
+  const auto pre = start({"pre-script"});
+  Client other = server_->connect();
+  Clock::duration longest{0};
+  for (int i = 0; i < 40; ++i) {
+    const auto before = Clock::now();
+    other.query("CREATE TABLE test.more_" + std::to_string(i) + " (a INT)");
+    longest = std::max(longest, Clock::now() - before);
+    sleep_for(Milliseconds(40));
+  }
+  EXPECT_LT(longest, Milliseconds(700));
+  const auto refused = pre->wait();
+  EXPECT_EQ(refused.exit_code, 206);
+  EXPECT_THAT(refused.err, HasSubstr("or a session holds LOCK TABLES"));
+  EXPECT_THAT(refused.err, HasSubstr("session " + std::to_string(backup.id()) + " of root"));
+  backup.query("UNLOCK TABLES");
   expect_nothing_left(*server_);
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Mode backup: what is not frozen is copied while it is written to, and restored with what post-script saved.
 #include <gmock/gmock.h>
+#include <signal.h>
 
 #include <filesystem>
+#include <set>
 #include <string>
 
 #include "postgresql/postgresql_test.hpp"
@@ -56,7 +58,8 @@ TEST_F(Backup, OfAClusterThatIsNotFrozenIsRestoredWithTheSavedFiles) {
   const Workload workload(server);
 
   const auto pre = expect(0, {"pre-script"});
-  EXPECT_THAT(pre.out, HasSubstr("WARN: postgresql: not frozen: data, WAL on /srv"));
+  EXPECT_THAT(pre.out,
+              HasSubstr("WARN: postgresql: not frozen: data /srv/data/main, WAL /srv/data/main/pg_wal on /srv ("));
   EXPECT_THAT(pre.out, HasSubstr("mode backup"));
   EXPECT_EQ(server.our_sessions(), 1);
   const Workload::Counts acknowledged = workload.acknowledged();
@@ -74,7 +77,7 @@ TEST_F(Backup, OfAClusterThatIsNotFrozenIsRestoredWithTheSavedFiles) {
   expect_whole("/srv/copy/data", acknowledged);
 }
 
-TEST_F(Backup, WithAnArchiveLeavesTheWalToIt) {
+TEST_F(Backup, WithAnArchiveIsRestoredFromThat) {
   fs::create_directories("/srv/archive");
   run_tool({"chown", std::to_string(installation().user), "/srv/archive"});
   Server& server =
@@ -89,14 +92,114 @@ TEST_F(Backup, WithAnArchiveLeavesTheWalToIt) {
   fs::create_directories("/srv/copy");
   copy_while_written("/srv/data/main", "/srv/copy/data");
   expect(0, {"post-script"});
-  EXPECT_FALSE(fs::exists(saved + "/pg_wal"));
+  EXPECT_TRUE(fs::exists(saved + "/complete"));
   const std::string last = server.sql("SELECT pg_walfile_name(pg_switch_wal())");
+  fs::remove_all(saved + "/pg_wal");  // As if it had been left on the host that is lost.
   ASSERT_TRUE(eventually([&] { return fs::exists("/srv/archive/" + last); }, std::chrono::seconds(30)));
 
   restore(saved, "/srv/copy/data");
   write_text("/srv/copy/data/recovery.signal", "");
   run_tool({"chown", "--reference=/srv/copy/data/PG_VERSION", "/srv/copy/data/recovery.signal"});
   expect_whole("/srv/copy/data", acknowledged, {"archive_mode=off", "restore_command=cp /srv/archive/%f %p"});
+}
+
+TEST_F(Backup, IsRestorableByItselfWhateverTheArchiverDoes) {
+  for (const std::string command : {"false", "/bin/true"}) {
+    SCOPED_TRACE(command);
+    remove_servers();
+    fs::remove_all("/srv/data/main");
+    fs::remove_all("/srv/copy");
+    Server& server =
+        add_server({.data = "/srv/data/main", .settings = {"archive_mode=on", "archive_command=" + command}});
+    Workload::prepare(server);
+    server.sql("SELECT pg_switch_wal()");
+    if (command == "false") {
+      ASSERT_TRUE(eventually([&] { return server.sql("SELECT failed_count > 0 FROM pg_stat_archiver") == "t"; },
+                             std::chrono::seconds(10)));
+    }
+    configure_postgresql(R"("mode": "backup")");
+    const std::string warning = "WARN: postgresql: its archiver is not to be relied on (" +
+                                std::string(command == "false" ? "its last attempt failed" : "its command stores");
+    EXPECT_THAT(expect(0, {"dry-run", "--probe"}).out, HasSubstr(warning));
+    Workload::Counts acknowledged{};
+    std::string saved;
+    {
+      const Workload workload(server);
+      EXPECT_THAT(expect(0, {"pre-script"}).out, HasSubstr(warning));
+      acknowledged = workload.acknowledged();
+      saved = facts().at("backup_files");
+      fs::create_directories("/srv/copy");
+      copy_while_written("/srv/data/main", "/srv/copy/data");
+      server.sql("CHECKPOINT");
+      expect(0, {"post-script"});
+    }
+    server.kill();
+    restore(saved, "/srv/copy/data");
+    write_text("/srv/copy/data/recovery.signal", "");
+    run_tool({"chown", "--reference=/srv/copy/data/PG_VERSION", "/srv/copy/data/recovery.signal"});
+    expect_whole("/srv/copy/data", acknowledged, {"archive_mode=off", "restore_command=false"});
+  }
+}
+
+TEST_F(Backup, OfMuchWalLeavesItToAnArchiveThatWorks) {
+  constexpr int kFiles = 70;  // of 16 MiB
+  fs::create_directories("/srv/archive");
+  run_tool({"chown", std::to_string(installation().user), "/srv/archive"});
+  Server& server = add_server({.data = "/srv/data/main",
+                               .settings = {"archive_mode=on", "archive_command=cp --sparse=always %p /srv/archive/%f",
+                                            "wal_init_zero=off", "max_wal_size=4GB"}});
+  configure_postgresql(R"("mode": "backup")");
+  expect(0, {"pre-script"});
+  const std::string saved = facts().at("backup_files");
+  std::string last;
+  for (int i = 0; i < kFiles; ++i) {
+    server.sql("SELECT pg_logical_emit_message(false, 'x', 'y')");
+    last = server.sql("SELECT pg_walfile_name(pg_switch_wal())");
+  }
+  ASSERT_TRUE(eventually([&] { return fs::exists("/srv/archive/" + last); }, std::chrono::seconds(30)));
+  expect(0, {"post-script"});
+  EXPECT_FALSE(fs::exists(saved + "/pg_wal"));
+  EXPECT_THAT(read_text(saved + "/complete"), HasSubstr("archive_command = cp --sparse=always %p /srv/archive/%f\n"));
+}
+
+TEST_F(Backup, NeedsAServerThatWritesEnoughWal) {
+  add_server({.data = "/srv/data/main", .settings = {"wal_level=minimal", "max_wal_senders=0"}});
+  configure_postgresql(R"("mode": "backup")");
+  for (const auto& command : std::vector<std::vector<std::string>>{{"dry-run", "--probe"}, {"pre-script"}})
+    EXPECT_THAT(expect(206, command).err, HasSubstr("wal_level"));
+}
+
+TEST_F(Backup, HasADirectoryOfItsOwn) {
+  add_server({.data = "/srv/data/main"});
+  add_server({.data = "/srv/data/other", .port = 5433});
+  configure(R"({"auto_thaw_seconds": 20, "quiescers": [
+      {"type": "postgresql", "name": "pg 1", "conninfo": "port=5432", "mode": "backup", "backup_directory": "/srv/backups"},
+      {"type": "postgresql", "name": "pg_1", "conninfo": "port=5433", "mode": "backup", "backup_directory": "/srv/backups"}
+      ]})");
+  std::set<std::string> saved;
+  for (int round = 0; round < 3; ++round) {
+    expect(0, {"pre-script"});
+    for (const std::size_t index : {0U, 1U}) saved.insert(facts(index).at("backup_files"));
+    expect(0, {"post-script"});
+  }
+  EXPECT_EQ(saved.size(), 6U);
+  for (const std::string& directory : saved) EXPECT_TRUE(fs::exists(directory + "/complete")) << directory;
+}
+
+TEST_F(Backup, ThatIsUndoneLeavesNoDirectory) {
+  Server& server = add_server({.data = "/srv/data/main"});
+  configure(R"({"auto_thaw_seconds": 20, "quiescers": [
+      {"type": "postgresql", "mode": "backup", "backup_directory": "/srv/backups"},
+      {"type": "command", "name": "fails", "freeze": ["/bin/false"], "thaw": ["/bin/true"]}]})");
+  expect(201, {"pre-script"});
+  EXPECT_TRUE(fs::is_empty("/srv/backups/postgresql"));
+  configure_postgresql(R"("mode": "backup")");
+  expect(0, {"pre-script"});
+  EXPECT_TRUE(process("dlm-watchdog").signal(SIGKILL));
+  EXPECT_TRUE(all_gone(std::chrono::seconds(3)));
+  expect(202, {"post-script"});
+  EXPECT_TRUE(fs::is_empty("/srv/backups/postgresql"));
+  EXPECT_EQ(server.our_sessions(), 0);
 }
 
 TEST_F(Backup, IsChosenWhenOneTablespaceIsNotFrozen) {

@@ -209,7 +209,7 @@ TEST_F(Checkpoint, OfNoServerIsNotReady) {
 
 TEST_F(Checkpoint, WarnsOfALogThatIsFrozen) {
   add_server({.data = "/srv/data/main", .settings = {"logging_collector=on", "log_directory=log"}});
-  EXPECT_THAT(expect(0, {"pre-script"}).out, HasSubstr("its log (/srv/data/main/log/"));
+  EXPECT_THAT(expect(0, {"pre-script"}).out, HasSubstr("its server log (/srv/data/main/log/"));
   expect(0, {"post-script"});
 }
 

@@ -158,11 +158,31 @@ TEST(WalFiles, AreLimited) {
   EXPECT_THAT(wal_files_between("000000010000000000000001", "00000001FFFFFFFF000000FF", 1 << 24), IsEmpty());
 }
 
-TEST(DirectoryName, IsOneName) {
+TEST(DirectoryName, IsOneNameAndNoOthers) {
   EXPECT_EQ(directory_name("pg-15_main.1"), "pg-15_main.1");
-  EXPECT_EQ(directory_name("../etc passwd"), ".._etc_passwd");
-  EXPECT_EQ(directory_name(".."), "_..");
-  EXPECT_EQ(directory_name(""), "_");
+  EXPECT_EQ(directory_name("../etc passwd"), "%2E.%2Fetc%20passwd");
+  EXPECT_EQ(directory_name(".."), "%2E.");
+  EXPECT_EQ(directory_name(""), "%");
+  EXPECT_EQ(directory_name("%"), "%25");
+  EXPECT_NE(directory_name("pg 1"), directory_name("pg_1"));
+}
+
+TEST(Positions, AreReadAsTheServerWritesThem) {
+  EXPECT_EQ(parse_lsn("16/B374D848"), 0x16B374D848U);
+  EXPECT_FALSE(parse_lsn("16B374D848"));
+  EXPECT_FALSE(parse_lsn("16/"));
+  EXPECT_FALSE(parse_lsn(""));
+}
+
+TEST(WalFiles, OfABackupAreThoseFromItsLabelToItsEnd) {
+  const std::string first =
+      first_wal_file("START WAL LOCATION: 0/2000028 (file 000000030000000000000002)\nCHECKPOINT LOCATION: 0/2000060\n");
+  EXPECT_EQ(first, "000000030000000000000002");
+  EXPECT_EQ(first_wal_file("START WAL LOCATION: 0/2000028"), "");
+  EXPECT_EQ(first_wal_file("LABEL: (file 000000030000000000000002)"), "");
+  EXPECT_EQ(wal_file_before(0x3000000, first, 1 << 24), first) << "the end is the first byte of the next file";
+  EXPECT_EQ(wal_file_before(0x3000001, first, 1 << 24), "000000030000000000000003");
+  EXPECT_EQ(wal_file_before(0x100000001, first, 1 << 24), "000000030000000100000000");
 }
 
 using SavedBackup = Scratch;
@@ -176,6 +196,29 @@ TEST_F(SavedBackup, HoldsLabelMapAndWal) {
   EXPECT_EQ(read("saved/one/backup_label"), "label");
   EXPECT_EQ(read("saved/one/tablespace_map"), "map");
   EXPECT_EQ(read("saved/one/pg_wal/B"), "wal b");
+  EXPECT_EQ(read("saved/one/complete"), "5 backup_label\n3 tablespace_map\n5 pg_wal/A\n5 pg_wal/B\n");
+}
+
+TEST_F(SavedBackup, IsADirectoryThatThereWasNotBefore) {
+  const std::string parent = path_ / "saved";
+  const auto first = make_new_directory(parent, "now");
+  const auto second = make_new_directory(parent, "now");
+  ASSERT_TRUE(first && second) << first.error().message;
+  EXPECT_EQ(*first, parent + "/now");
+  EXPECT_EQ(*second, parent + "/now-2");
+}
+
+TEST_F(SavedBackup, HoldsNoFileThatOnlyLooksLikeWal) {
+  write("secret", "root's");
+  fs::create_directories(path_ / "pg_wal");
+  fs::create_symlink(path_ / "secret", path_ / "pg_wal/A");
+  ASSERT_EQ(::mkfifo((path_ / "pg_wal/B").c_str(), 0600), 0);
+  for (const std::string name : {"A", "B"}) {
+    const std::string directory = path_ / ("saved " + name);
+    EXPECT_FALSE(
+        save_backup_files(directory, {"label", "", path_ / "pg_wal", {name}}, Deadline::in(std::chrono::seconds(10))));
+    EXPECT_FALSE(fs::exists(directory + "/complete"));
+  }
 }
 
 TEST_F(SavedBackup, KeepsTheLabelWhenWalIsGone) {
@@ -185,6 +228,7 @@ TEST_F(SavedBackup, KeepsTheLabelWhenWalIsGone) {
   EXPECT_THAT(saved.error().message, HasSubstr("/A"));
   EXPECT_EQ(read("saved/backup_label"), "label");
   EXPECT_FALSE(fs::exists(path_ / "saved/tablespace_map"));
+  EXPECT_FALSE(fs::exists(path_ / "saved/complete"));
 }
 
 TEST_F(SavedBackup, StopsAtTheDeadline) {

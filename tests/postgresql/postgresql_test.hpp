@@ -22,6 +22,9 @@ class PostgresqlTest : public HostTest {
   /// The same without making or starting it.
   Server& add_stopped_server(const ClusterSpec& spec);
 
+  /// Ends all servers so far.
+  void remove_servers() { servers_.clear(); }
+
   /// A scratch filesystem that a cluster fits on.
   Filesystem& add_volume(const std::string& mount_point, const std::string& type = "ext4");
 

@@ -25,6 +25,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr gid_t kNoGroup = 65534;
+constexpr const char* kHostPrograms = "/usr/lib/postgresql/15/bin";
+constexpr int kVersionWithoutInstructions = 14;
 
 /// Whether a process of a server that was killed still works in its data directory, which is the directory of them all.
 bool is_used(const std::string& data) {
@@ -52,11 +54,19 @@ int newest_version(const std::string& root) {
 std::optional<Installation> find_installation() {
   const char* root = std::getenv("DLM_FREEZE_POSTGRESQL_ROOT");
   Installation found;
-  if (root != nullptr) found.root = root;
-  found.version =
-      root != nullptr ? newest_version(found.root) : (fs::exists("/usr/lib/postgresql/15/bin/postgres") ? 15 : 0);
+  const std::string unpacked = root != nullptr ? std::string(root) + "/native/bin" : "";
+  if (root != nullptr && fs::exists(unpacked)) {
+    found.programs = unpacked;
+    found.version = std::atoi(run_tool({unpacked + "/postgres", "--version"})
+                                  .substr(std::string_view("postgres (PostgreSQL) ").size())
+                                  .c_str());
+  } else {
+    if (root != nullptr) found.root = root;
+    found.version =
+        root != nullptr ? newest_version(found.root) : (fs::exists("/usr/lib/postgresql/15/bin/postgres") ? 15 : 0);
+    found.programs = "/usr/lib/postgresql/" + std::to_string(found.version) + "/bin";
+  }
   if (found.version == 0) return std::nullopt;
-  found.programs = "/usr/lib/postgresql/" + std::to_string(found.version) + "/bin";
   std::ifstream accounts(found.root + "/etc/passwd");
   for (std::string line; std::getline(accounts, line);) {
     if (!line.starts_with("postgres:")) continue;
@@ -101,6 +111,9 @@ void Server::show_to_chroot() const {
 }
 
 std::vector<std::string> Server::command(const std::string& name, const std::vector<std::string>& arguments) const {
+  // What unpacked programs lack is the host's.
+  std::string program = installation_.programs + "/" + name;
+  if (installation_.root == "/" && !fs::exists(program)) program = std::string(kHostPrograms) + "/" + name;
   std::vector<std::string> words = {
       "chroot",
       "--userspec=" + std::to_string(installation_.user) + ":" + std::to_string(installation_.group),
@@ -113,7 +126,7 @@ std::vector<std::string> Server::command(const std::string& name, const std::vec
       "PGHOST=" + spec_.sockets,
       "PGPORT=" + std::to_string(spec_.port),
       "PGDATABASE=postgres",
-      installation_.programs + "/" + name};
+      program};
   words.insert(words.end(), arguments.begin(), arguments.end());
   return words;
 }
@@ -125,14 +138,15 @@ std::string Server::tool(const std::string& name, const std::vector<std::string>
 void Server::create() {
   show_to_chroot();
   own(spec_.data);
-  std::vector<std::string> arguments = {"-D", spec_.data, "-A", "peer", "-N", "-k", "--no-instructions"};
+  std::vector<std::string> arguments = {"-D", spec_.data, "-A", "peer", "-N", "-k"};
+  if (installation_.version >= kVersionWithoutInstructions) arguments.emplace_back("--no-instructions");
   if (!spec_.wal.empty()) {
     own(spec_.wal);
     arguments.insert(arguments.end(), {"-X", spec_.wal});
   }
   tool("initdb", arguments);
   write_text(spec_.data + "/pg_hba.conf",
-             "local all app,limited trust\n"
+             "local all app,limited,mallory trust\n"
              "local all all peer\n"
              "local replication all peer\n"
              "host all all 127.0.0.1/32 scram-sha-256\n");
@@ -211,6 +225,13 @@ void Server::kill() {
 
 std::string Server::sql(const std::string& statement) const {
   std::string answer = tool("psql", {"-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statement});
+  while (answer.ends_with('\n')) answer.pop_back();
+  return answer;
+}
+
+std::string Server::sql_as(const std::string& role, const std::string& database, const std::string& statement) const {
+  std::string answer =
+      tool("psql", {"-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", role, "-d", database, "-c", statement});
   while (answer.ends_with('\n')) answer.pop_back();
   return answer;
 }

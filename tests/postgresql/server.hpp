@@ -11,7 +11,7 @@
 
 namespace dlm_freeze::integration {
 
-/// A version of PostgreSQL on this host: Debian's own, or one in a directory to chroot into.
+/// A version of PostgreSQL on this host: Debian's own, one in a directory to chroot into, or unpacked programs.
 struct Installation {
   std::string root = "/";  ///< What to chroot into.
   std::string programs;    ///< "/usr/lib/postgresql/15/bin", seen from there.
@@ -20,7 +20,8 @@ struct Installation {
   gid_t group = 0;
 };
 
-/// The version that the tests run on: that of DLM_FREEZE_POSTGRESQL_ROOT if it is set, else the host's 15. None: it is
+/// The version that the tests run on: that of DLM_FREEZE_POSTGRESQL_ROOT if it is set (a root, or a directory that has
+/// the programs in native/bin), else the host's 15. None: it is
 /// not installed.
 [[nodiscard]] std::optional<Installation> find_installation();
 
@@ -63,6 +64,10 @@ class Server {
 
   /// What psql prints for a statement of the superuser; throws when it fails.
   std::string sql(const std::string& statement) const;  // NOLINT(modernize-use-nodiscard)
+
+  /// The same as `role` in `database`; one transaction, unless `statement` says otherwise.
+  std::string sql_as(const std::string& role, const std::string& database,
+                     const std::string& statement) const;  // NOLINT(modernize-use-nodiscard)
 
   /// Runs one of PostgreSQL's programs as the cluster's owner, with host and port in its environment.
   std::string tool(const std::string& name,

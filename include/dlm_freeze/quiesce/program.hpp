@@ -35,12 +35,12 @@ struct Program {
 
 struct ProgramResult {
   int exit_status = 0;  ///< 128 + the signal, when one ended it.
-  std::string output;   ///< stdout and stderr as they came, cut after 16 KiB.
+  std::string output;   ///< stdout and stderr as they came; of more than 16 KiB the first 4 and the last 12.
 };
 
 /// Runs a program that reads from /dev/null and waits for its end. When the deadline comes, `cancel_fd` becomes
 /// readable or this process ends first, its whole process group is killed. An exit status other than 0 is no error
-/// here. Errors: it was killed, cannot be started, or there is no such account.
+/// here. Errors: it was killed, cannot be started, its exit status cannot be known, or there is no such account.
 [[nodiscard]] Result<ProgramResult> run_program(const Program& program, Deadline deadline, int cancel_fd);
 
 enum class ProgramInput { nothing, pipe };
@@ -88,15 +88,16 @@ class RunningProgram {
   [[nodiscard]] Event wait(Deadline deadline, int cancel_fd);
   [[nodiscard]] bool read_output();
   [[nodiscard]] Failure given_up(const Deadline& deadline, std::string_view and_then) const;
-  [[nodiscard]] int reap() noexcept;
+  [[nodiscard]] std::optional<int> reap() noexcept;  ///< Its exit status, if that can be known.
 
   std::string path_;
   pid_t keeper_ = -1;  ///< -1 once it was reaped.
   UniqueFd end_;       ///< The keeper's pidfd: it ends when the program has.
   UniqueFd life_;      ///< What the keeper knows by that this process lives; a byte tells it to kill.
   UniqueFd input_;
-  UniqueFd output_;  ///< Nothing after the end of file.
-  std::string text_;
+  UniqueFd output_;           ///< Nothing after the end of file.
+  std::string text_;          ///< What it printed and nobody was given yet.
+  std::size_t left_out_ = 0;  ///< Bytes that are missing in it, after the first ones.
 };
 
 /// The last line of a program's output that is not blank, for an error message.

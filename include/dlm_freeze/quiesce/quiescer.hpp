@@ -29,11 +29,21 @@ struct Fact {
   std::string value;
 };
 
+/// What a snapshot needs a location for.
+enum class DataRole {
+  data,       ///< A restore is not whole without it: tables, redo and write-ahead logs, binary logs.
+  log,        ///< What the server says to people. Whoever writes there waits while it is frozen.
+  temporary,  ///< Nothing is lost with it.
+};
+
+[[nodiscard]] std::string_view to_string(DataRole role);
+
 /// A directory that a database keeps something in.
 struct DataLocation {
-  std::string what;           ///< "data", "binary log", "tablespace sales".
+  std::string what;           ///< For a person: "data", "binary log", "tablespace sales".
   std::string path;           ///< Absolute, symbolic links resolved.
   bool may_be_frozen = true;  ///< False: the database must go on writing here while it is quiesced.
+  DataRole role = DataRole::data;
 };
 
 /// What can be said of a database without logging in to it.

@@ -94,7 +94,7 @@ struct QuiescerModule {
   std::string_view interface;
   const QuiescerType* type;
 };
-inline constexpr std::string_view kQuiescerInterface = "dlm-freeze-quiescer-1";
+inline constexpr std::string_view kQuiescerInterface = "dlm-freeze-quiescer-2";
 inline constexpr const char* kQuiescerModuleSymbol = "dlm_freeze_quiescer_module";
 using QuiescerModuleFunction = const QuiescerModule* (*)();
 

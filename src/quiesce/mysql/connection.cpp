@@ -154,10 +154,11 @@ struct Connection::Attempt {
     // once crash. The next one waits for that, but not for a server that does not answer.
     static std::timed_mutex reading_option_files;
     const std::unique_lock reading(reading_option_files, std::chrono::milliseconds(200));
-    // A host is always given: one in an option file would win over the socket otherwise.
+    // A host is always given: one in an option file would win over the socket otherwise. So is a database, in which
+    // nobody can define a function that a name could be taken for.
     const char* const host = address.socket.empty() ? address.host.c_str() : "localhost";
-    if (::mysql_real_connect(raw, host, text_or_null(address.user), text_or_null(address.password), nullptr,
-                             address.port, text_or_null(address.socket), 0) == nullptr) {
+    if (::mysql_real_connect(raw, host, text_or_null(address.user), text_or_null(address.password),
+                             "information_schema", address.port, text_or_null(address.socket), 0) == nullptr) {
       return tl::unexpected(error_of(raw));
     }
     if (!is_as_configured(raw, address)) {
@@ -227,6 +228,8 @@ bool Connection::lost() const {
 }
 
 int Connection::fd() const { return socket_of(handle_->raw); }
+
+std::uint32_t Connection::id() const { return static_cast<std::uint32_t>(::mysql_thread_id(handle_->raw)); }
 
 void prepare_library() { static_cast<void>(::mysql_library_init(0, nullptr, nullptr)); }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <initializer_list>
 #include <memory>
 #include <string>
@@ -17,6 +18,7 @@ namespace dlm_freeze::mysql {
 inline constexpr unsigned kGivenUp = 0;  ///< Ours: the deadline came, or the stage was cancelled.
 inline constexpr unsigned kTooManyConnections = 1040;
 inline constexpr unsigned kAccessDenied = 1045;
+inline constexpr unsigned kNodeNotReady = 1047;
 inline constexpr unsigned kServerShutdown = 1053;
 inline constexpr unsigned kParseError = 1064;
 inline constexpr unsigned kHostNotAllowed = 1130;
@@ -31,6 +33,8 @@ inline constexpr unsigned kPasswordExpired = 1820;
 inline constexpr unsigned kPasswordExpiredLogin = 1862;
 inline constexpr unsigned kAccountLocked = 3118;
 inline constexpr unsigned kUnknownThread = 1094;
+inline constexpr unsigned kUnknownVariable = 1193;
+inline constexpr unsigned kForbiddenByOption = 1290;  ///< By --skip-grant-tables, for one.
 inline constexpr unsigned kConnectionError = 2002;
 inline constexpr unsigned kHostError = 2003;
 inline constexpr unsigned kServerGone = 2006;
@@ -99,6 +103,9 @@ class Connection {
   [[nodiscard]] bool lost() const;
 
   [[nodiscard]] int fd() const;
+
+  /// The session's number, as the server gave it at the log-in.
+  [[nodiscard]] std::uint32_t id() const;
 
  private:
   struct Handle;  // The library's.

@@ -39,6 +39,9 @@ enum class LockKind {
 /// Whether the server knows that lock.
 [[nodiscard]] bool supports(LockKind lock, const ServerVersion& version);
 
+/// What to say first for BACKUP STAGE. It does not wait, so that nobody else's schema change waits behind it.
+[[nodiscard]] std::string backup_stage_start(std::string_view tag);
+
 /// What to say for it, `tag` being put into the statement as a comment, by which the process list
 /// shows whose it is.
 [[nodiscard]] std::string lock_statement(LockKind lock, std::string_view tag);
@@ -70,16 +73,31 @@ struct Statement {
   std::string text;  ///< Empty when the session is idle.
 };
 
-/// Whether a statement only reads, as far as its first word tells.
-[[nodiscard]] bool is_select(std::string_view statement);
+/// Whether a statement certainly only reads, so that it may be ended without harm: no locking reads, and no function
+/// but the server's own, since others may write.
+[[nodiscard]] bool only_reads(std::string_view statement);
 
-/// Whether `lock` would wait for the end of this statement, and every writer would wait with it.
+/// Whether it is a thread of the server itself, such as a replica's applier: never to be killed, and its age is that of
+/// the event that it applies, not of its statement.
+[[nodiscard]] bool is_system_thread(const Statement& statement);
+
+/// Whether `lock` would wait for the end of this statement, and every writer would wait with it. Everything that is not
+/// known to be idle counts. Threads of the server do not: how long they are at it cannot be told.
 [[nodiscard]] bool holds_up(const Statement& statement, LockKind lock, const ServerVersion& version,
                             std::chrono::seconds longer_than);
 
-/// Whether SHOW GRANTS, a line each, gives one of the global `privileges`. True as well when roles
-/// are granted, of which it does not tell what they hold.
-[[nodiscard]] bool grants_any(const std::vector<std::string>& grants, const std::vector<std::string_view>& privileges);
+/// Whether SHOW GRANTS, a line each, gives one of the global `privileges`. `roles_active`: also true where a role is
+/// granted, of which it does not tell on every server what it holds.
+[[nodiscard]] bool grants_any(const std::vector<std::string>& grants, const std::vector<std::string_view>& privileges,
+                              bool roles_active);
+
+/// What a session of ours has, whatever the server's defaults, init_connect or an option file say. An optional one is
+/// not known to every version.
+struct SessionSetting {
+  std::string statement;
+  bool is_optional = false;
+};
+[[nodiscard]] std::vector<SessionSetting> session_settings(std::chrono::seconds lock_wait);
 
 /// The statements that make an account which can do all that is needed, to be copied.
 [[nodiscard]] std::string account_statements(Maker maker, std::string_view user);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <glob.h>
 #include <pwd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -69,18 +68,6 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
   return std::make_unique<MysqlQuiescer>(std::move(settings));
 }
 
-/// Whether a socket may be connected to without being configured. In a directory that everybody may
-/// write to, a socket of anybody else's could be there to be sent root's password.
-bool is_trustworthy(const std::string& socket) {
-  struct stat directory {};
-  struct stat file {};
-  if (::stat(socket.substr(0, socket.rfind('/') + 1).c_str(), &directory) != 0 || ::lstat(socket.c_str(), &file) != 0)
-    return false;
-  if ((directory.st_mode & S_IWOTH) == 0) return true;
-  const passwd* const server = ::getpwnam("mysql");  // NOLINT(concurrency-mt-unsafe): no thread exists yet.
-  return file.st_uid == 0 || (server != nullptr && file.st_uid == server->pw_uid);
-}
-
 std::vector<QuiescerConfig> detect() {
   std::vector<std::string> sockets;
   for (const std::string_view pattern : kMysqlSockets) {
@@ -90,7 +77,6 @@ std::vector<QuiescerConfig> detect() {
     }
     ::globfree(&found);
   }
-  std::erase_if(sockets, [](const std::string& socket) { return !is_trustworthy(socket); });
   std::vector<QuiescerConfig> configs;
   for (const std::string& socket : sockets) {
     QuiescerConfig& config = configs.emplace_back();

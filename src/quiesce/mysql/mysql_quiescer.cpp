@@ -8,17 +8,22 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 
 #include "dlm_freeze/base/files.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
+#include "quiesce/coverage.hpp"
 #include "quiesce/mysql/server_process.hpp"
+#include "quiesce/server_socket.hpp"
 
 namespace dlm_freeze::mysql {
 namespace {
@@ -31,14 +36,23 @@ constexpr auto kUndoReserve = milliseconds(300);
 /// How long each step of undoing may take, whatever the deadline of the stage.
 constexpr auto kUndoPatience = seconds(1);
 constexpr auto kGapPause = milliseconds(50);
-/// Longer than any session, in case the server's default is short.
-constexpr auto kIdleTimeout = seconds(24 * 3600);
+constexpr auto kStagePause = milliseconds(100);
 constexpr const char* kStoppedApplier = "stopped_applier";  ///< The fact by which `recover` knows what to start.
 
 /// Waits for a while; false when the stage is cancelled first.
 bool pause(milliseconds span, int cancel_fd) {
   pollfd event = {cancel_fd, POLLIN, 0};
   return ::poll(&event, 1, static_cast<int>(span.count())) <= 0;
+}
+
+/// The beginning of a statement, for a message.
+std::string shortened(const std::string& statement) {
+  constexpr std::size_t kLongest = 100;
+  return statement.size() <= kLongest ? statement : statement.substr(0, kLongest) + "…";
+}
+
+bool is_lost(const SqlError& error) {
+  return error.code == kGivenUp || error.code == kServerGone || error.code == kServerLost;
 }
 
 Result<std::string> read_password(const std::string& path) {
@@ -61,14 +75,18 @@ Result<void> sync_directories(const std::vector<std::string>& directories, Deadl
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) return system_failure("cannot create a pipe", errno);
     const UniqueFd done(ends[0]);
     auto finished = std::make_shared<UniqueFd>(ends[1]);
-    run_detached([fd, finished] {
-      ::syncfs(fd->get());
+    auto failed = std::make_shared<std::atomic<int>>(0);
+    run_detached([fd, finished, failed] {
+      if (::syncfs(fd->get()) != 0) failed->store(errno);
       finished->reset();
     });
     finished.reset();
     std::array<pollfd, 2> events = {pollfd{done.get(), POLLIN, 0}, pollfd{cancel_fd, POLLIN, 0}};
     if (::poll(events.data(), events.size(), deadline.poll_timeout()) <= 0 || events[0].revents == 0) {
       return failure("writing back the filesystem of " + directory + " takes too long", ErrorKind::not_ready);
+    }
+    if (const int error = failed->load(); error != 0) {
+      return system_failure("what was written to the filesystem of " + directory + " is lost", error);
     }
   }
   return {};
@@ -83,8 +101,9 @@ std::string MysqlQuiescer::advice(unsigned code, std::string_view privilege) con
     case kTooManyConnections:
     case kTooManyUserConnections:
     case kUserLimitReached:
-      return "; two are needed: raise the limit, or use an account with CONNECTION ADMIN (MySQL: "
-             "CONNECTION_ADMIN)";
+      return "; two connections are needed: raise the limit, or end some that are idle (SHOW PROCESSLIST)";
+    case kNodeNotReady:
+      return "; the node is cut off from its cluster, or joining it: try again when it is synced";
     case kPrivilegeMissing:
       if (server_) {
         const Maker maker = server_->version().maker;
@@ -135,6 +154,7 @@ Result<Presence> MysqlQuiescer::locate(StageContext& /*context*/) {
     }
     return presence;
   }
+  if (auto trusted = check_socket(); !trusted) return Presence{false, trusted.error().message, {}};
   const Listener listener = find_listener(settings_.address.socket);
   presence.running = listener.listening;
   presence.detail = listener.detail;
@@ -144,8 +164,7 @@ Result<Presence> MysqlQuiescer::locate(StageContext& /*context*/) {
     presence.detail = "listens on " + settings_.address.socket + "; where it keeps its data is asked after the login";
     return presence;
   }
-  presence.locations.push_back({"data", files.working_directory, true});
-  for (const std::string& directory : files.directories) presence.locations.push_back({"open files", directory, true});
+  presence.locations = locations_of(files);
   return presence;
 }
 
@@ -156,18 +175,38 @@ Result<Connection> MysqlQuiescer::connect(const StageContext& context) const {
     if (!password) return tl::unexpected(password.error().with_context(what()));
     address.password = std::move(*password);
   }
+  if (auto trusted = check_socket(); !trusted) return tl::unexpected(trusted.error().with_context(what()));
   auto connection = Connection::open(address, context.deadline, context.cancel_fd);
-  if (!connection)
-    return from("cannot log in as " + (address.user.empty() ? "root" : address.user), connection.error());
-  const std::string idle = std::to_string(kIdleTimeout.count());
-  const std::string settings =
-      "SET SESSION autocommit = 1, wait_timeout = " + idle + ", interactive_timeout = " + idle +
-      ", net_read_timeout = " + idle + ", net_write_timeout = " + idle +
-      ", lock_wait_timeout = " + std::to_string(std::max<std::int64_t>(settings_.lock_wait.count(), 1));
-  if (auto set = connection->query(settings, context.deadline, context.cancel_fd); !set) {
+  const std::string login = address.user.empty() ? "" : " as " + address.user;
+  if (!connection) return from("cannot log in" + login, connection.error());
+  if (auto prepared = prepare_session(*connection, context); !prepared) return tl::unexpected(prepared.error());
+  return std::move(*connection);
+}
+
+/// The first statements of a session. Nothing of it is changed before it is known to be ours.
+Result<void> MysqlQuiescer::prepare_session(Connection& connection, const StageContext& context) const {
+  // More than one column, so that no proxy answers it by itself.
+  const auto id = connection.query("SELECT CONNECTION_ID(), 1", context.deadline, context.cancel_fd);
+  // wsrep_sync_wait lets even this one wait, in vain where the node is cut off.
+  if (!id && id.error().code == kLockWaitTimeout) return cluster_not_ready(id.error().message);
+  if (!id) return from("cannot prepare a session", id.error());
+  if (static_cast<std::uint32_t>(std::strtoull(id->rows.at(0).at(0).c_str(), nullptr, 10)) != connection.id()) {
+    return not_ready(
+        "a proxy answers, whose sessions on the server are those of applications: give the server's own socket or "
+        "port");
+  }
+  for (const SessionSetting& setting : session_settings(settings_.lock_wait)) {
+    const auto set = connection.query(setting.statement, context.deadline, context.cancel_fd);
+    if (set || (setting.is_optional && !is_lost(set.error()))) continue;
     return from("cannot prepare a session", set.error());
   }
-  return std::move(*connection);
+  return {};
+}
+
+/// That the socket is not somebody else's, who would be sent a password.
+Result<void> MysqlQuiescer::check_socket() const {
+  if (settings_.address.socket.empty()) return {};
+  return check_server_socket(settings_.address.socket, uids_of({"mysql", "mariadb"}));
 }
 
 Result<void> MysqlQuiescer::check_lock() const {
@@ -178,13 +217,16 @@ Result<void> MysqlQuiescer::check_lock() const {
   if (lock_ == LockKind::none) return {};
   std::vector<std::string_view> privileges = {"RELOAD"};
   if (!version.is_mariadb()) privileges.emplace_back("FLUSH_TABLES");
-  if (!grants_any(server_->grants(), privileges)) {
-    return from("cannot lock", {kPrivilegeMissing, "the account " + server_->account() + " lacks RELOAD"}, "RELOAD");
+  if (!server_->grants(privileges)) {
+    return from("cannot lock",
+                {kPrivilegeMissing, "the account " + server_->account() + " lacks RELOAD, or its role is not active"},
+                "RELOAD");
   }
   const bool must_see_statements = lock_ == LockKind::flush_tables && settings_.long_query.count() > 0;
-  if (must_see_statements && !grants_any(server_->grants(), {"PROCESS"})) {
+  if (must_see_statements && !server_->grants({"PROCESS"})) {
     return from("cannot see which statements the lock would wait for, and every writer with it",
-                {kPrivilegeMissing, "the account " + server_->account() + " lacks PROCESS"}, "PROCESS");
+                {kPrivilegeMissing, "the account " + server_->account() + " lacks PROCESS, or its role is not active"},
+                "PROCESS");
   }
   return {};
 }
@@ -197,25 +239,11 @@ void MysqlQuiescer::note_coverage(StageContext& context) {
                                   "going to be frozen cannot be told from here"});
     return;
   }
-  std::string covered;
-  std::string uncovered;
-  for (const DataLocation& location : server_->locations()) {
-    const Coverage coverage = context.coverage(location.path);
-    const std::string text = location.what + " " + location.path;
-    if (coverage.frozen) {
-      covered += (covered.empty() ? "" : ", ") + text;
-      continue;
-    }
-    if (location.what == "temporary files" || location.what == "open files") continue;
-    uncovered += (uncovered.empty() ? "" : ", ") + text + " (" + coverage.why + ")";
-    unfrozen_.push_back(location.path);
-  }
-  if (!covered.empty()) context.notes.push_back({LogLevel::info, what() + ": going to be frozen: " + covered});
-  if (!uncovered.empty()) {
-    context.notes.push_back({LogLevel::warn, what() + ": not going to be frozen: " + uncovered +
-                                                 (lock_ == LockKind::none ? "; and lock is none: nothing protects it"
-                                                                          : "; the lock alone protects it")});
-  }
+  CoverageReport report = report_coverage(
+      what(), server_->locations(), context.coverage,
+      lock_ == LockKind::none ? "lock is none: nothing protects it" : "the lock protects it, and it is written back");
+  unfrozen_ = std::move(report.unfrozen);
+  std::move(report.lines.begin(), report.lines.end(), std::back_inserter(context.notes));
   warn_of_logs(context, *server_);
 }
 
@@ -267,6 +295,9 @@ Result<void> MysqlQuiescer::probe(StageContext& context) {
   }
   auto server = ServerInfo::read(*monitor_, context.deadline, context.cancel_fd);
   if (!server) return from("cannot read its settings", server.error());
+  if (!server->cluster_problem().empty()) {
+    return cluster_not_ready(server->cluster_problem());
+  }
   server_.emplace(std::move(*server));
   const auto id = holder_->query("SELECT CONNECTION_ID()", context.deadline, context.cancel_fd);
   if (!id) return from("cannot read its settings", id.error());
@@ -277,21 +308,50 @@ Result<void> MysqlQuiescer::probe(StageContext& context) {
   return warn_of_unlocked_tables(context);
 }
 
+/// Keeps other backups out, blocks nobody else, and ends with the connection. A statement that waited for it would hold
+/// up every schema change meanwhile, so it is tried again and again instead.
+Result<void> MysqlQuiescer::start_backup_stage(const StageContext& context) {
+  const Deadline until = context.deadline.or_earlier(Deadline::in(settings_.lock_wait));
+  for (;;) {
+    const auto started =
+        holder_->query(backup_stage_start(statement_tag(context.execution_id)), context.deadline, context.cancel_fd);
+    if (started) return {};
+    if (started.error().code != kLockWaitTimeout) return from("BACKUP STAGE START failed", started.error(), "RELOAD");
+    if (until.expired() || !pause(kStagePause, context.cancel_fd)) break;
+  }
+  return not_ready(
+      "BACKUP STAGE START is refused: another backup of this server is under way, or a session holds LOCK TABLES … "
+      "WRITE" +
+      idle_sessions(context) + "; let it end, and try again");
+}
+
+/// Who could hold a lock without running a statement: those that have slept longest, for a person.
+std::string MysqlQuiescer::idle_sessions(const StageContext& context) {
+  constexpr std::size_t kMost = 3;
+  auto statements = read_statements(*monitor_, context.deadline, context.cancel_fd);
+  if (!statements) return "";
+  std::erase_if(*statements, [this](const Statement& statement) {
+    return statement.command != "Sleep" || std::to_string(statement.session) == holder_id_;
+  });
+  std::sort(statements->begin(), statements->end(),
+            [](const Statement& a, const Statement& b) { return a.seconds > b.seconds; });
+  std::string text;
+  for (std::size_t i = 0; i < std::min(kMost, statements->size()); ++i) {
+    const Statement& statement = (*statements)[i];
+    text += (text.empty() ? " (asleep: session " : ", session ") + std::to_string(statement.session) + " of " +
+            statement.user + " for " + std::to_string(statement.seconds) + " s";
+  }
+  return text.empty() ? "" : text + ")";
+}
+
 Result<void> MysqlQuiescer::prepare(StageContext& context) {
   const LibraryThread thread;
   if (lock_ == LockKind::backup_stage) {
-    // Keeps other backups out, blocks nobody else, and ends with the connection.
-    const auto started = holder_->query("BACKUP STAGE START " + statement_tag(context.execution_id), context.deadline,
-                                        context.cancel_fd);
-    if (!started && started.error().code == kLockWaitTimeout) {
-      return not_ready(
-          "another backup of this server is under way (BACKUP STAGE START waited in vain): let it "
-          "end, and try again");
-    }
-    if (!started) return from("BACKUP STAGE START failed", started.error(), "RELOAD");
+    if (auto started = start_backup_stage(context); !started) return started;
   }
   if (auto found = find_appliers(context); !found) return found;
-  return sync_directories(unfrozen_, context.deadline, context.cancel_fd);
+  auto synced = sync_directories(unfrozen_, context.deadline, context.cancel_fd);
+  return synced ? synced : tl::unexpected(synced.error().with_context(what()));
 }
 
 std::vector<Fact> MysqlQuiescer::intent() const {
@@ -308,7 +368,7 @@ Failure MysqlQuiescer::refusal(const std::vector<Statement>& statements, bool co
   const std::string id = std::to_string(oldest.session);
   return not_ready("statement " + id + " of " + oldest.user + " has been running for " +
                    std::to_string(oldest.seconds) + " s, and the lock and all writers would wait for its end (" +
-                   oldest.text + "); nothing was locked; try again when it has ended, or KILL QUERY " + id +
+                   shortened(oldest.text) + "); nothing was locked; try again when it has ended, or KILL QUERY " + id +
                    (could_be_killed ? ", or set kill_long_queries" : ""));
 }
 
@@ -337,7 +397,7 @@ Result<void> MysqlQuiescer::wait_for_gap(const StageContext& context) {
     if (statements->empty()) return {};
     if (until.expired()) {
       const bool only_selects = std::all_of(statements->begin(), statements->end(),
-                                            [](const Statement& statement) { return is_select(statement.text); });
+                                            [](const Statement& statement) { return only_reads(statement.text); });
       if (!may_kill || !only_selects) return refusal(*statements, only_selects);
       if (auto killed = kill_statements(*statements, context); !killed) return killed;
       may_kill = false;
@@ -457,8 +517,10 @@ Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {
   }
   facts->push_back({"lock", std::string(name_of(lock_))});
   for (const std::string& channel : stopped_channels_) facts->push_back({kStoppedApplier, channel});
-  for (const DataLocation& location : server_->locations())
-    facts->push_back({"directory of " + location.what, location.path});
+  std::set<std::string> told;
+  for (const DataLocation& location : server_->locations()) {
+    if (told.insert(location.what).second) facts->push_back({"directory of " + location.what, location.path});
+  }
   // A freeze would write back what lies on other filesystems.
   if (auto synced = sync_directories(unfrozen_, context.deadline, context.cancel_fd); !synced) {
     return tl::unexpected(synced.error().with_context(what()));
@@ -467,9 +529,9 @@ Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {
   std::string line = what() + ": " + server_->version().text + ", " +
                      (lock_ == LockKind::none ? "not locked" : "locked in " + format_seconds(span) + " s");
   for (const Fact& fact : *facts) {
-    const bool told = fact.key.starts_with("binary_log") || fact.key.starts_with("gtid_executed") ||
-                      fact.key == "gtid_binlog_pos" || fact.key.starts_with("replica");
-    if (told) line += ", " + fact.key + " " + fact.value;
+    const bool is_told = fact.key.starts_with("binary_log") || fact.key.starts_with("gtid_executed") ||
+                         fact.key == "gtid_binlog_pos" || fact.key.starts_with("replica");
+    if (is_told) line += ", " + fact.key + " " + fact.value;
   }
   context.notes.push_back({LogLevel::info, line});
   return std::move(*facts);

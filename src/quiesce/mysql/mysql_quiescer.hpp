@@ -49,16 +49,23 @@ class MysqlQuiescer final : public Quiescer {
   [[nodiscard]] Failure not_ready(const std::string& message) const {
     return failure(what() + ": " + message, ErrorKind::not_ready);
   }
+  [[nodiscard]] Failure cluster_not_ready(const std::string& why) const {
+    return not_ready("its cluster is not ready for statements (" + why + "): try again when the node is synced");
+  }
   [[nodiscard]] Failure from(const std::string& action, const SqlError& error, std::string_view privilege = "") const;
   [[nodiscard]] std::string advice(unsigned code, std::string_view privilege) const;
   [[nodiscard]] std::string user() const;
 
   Result<Connection> connect(const StageContext& context) const;
+  Result<void> prepare_session(Connection& connection, const StageContext& context) const;
+  [[nodiscard]] Result<void> check_socket() const;
   Result<void> check_lock() const;
   void note_coverage(StageContext& context);
   void warn_of_logs(StageContext& context, const ServerInfo& server) const;
   Result<void> warn_of_unlocked_tables(StageContext& context);
 
+  Result<void> start_backup_stage(const StageContext& context);
+  std::string idle_sessions(const StageContext& context);
   [[nodiscard]] Failure refusal(const std::vector<Statement>& statements, bool could_be_killed) const;
   Result<void> kill_statements(const std::vector<Statement>& statements, const StageContext& context);
   Result<void> wait_for_gap(const StageContext& context);

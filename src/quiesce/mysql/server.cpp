@@ -5,11 +5,13 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
-#include <sstream>
+#include <set>
 #include <system_error>
 #include <utility>
 
+#include "base/text.hpp"
 #include "quiesce/mysql/server_process.hpp"
+#include "quiesce/mysql/table_files.hpp"
 
 namespace dlm_freeze::mysql {
 namespace {
@@ -25,6 +27,10 @@ bool is_yes(const std::string& value) { return value == "Yes"; }
 
 SqlResult<ServerInfo> ServerInfo::read(Connection& connection, Deadline deadline, int cancel_fd) {
   ServerInfo info;
+  // First: a node that is cut off answers hardly anything else.
+  if (auto cluster = info.read_cluster(connection, deadline, cancel_fd); !cluster)
+    return tl::unexpected(cluster.error());
+  if (!info.cluster_problem_.empty()) return info;
   const auto version = connection.query("SELECT VERSION(), CURRENT_USER()", deadline, cancel_fd);
   if (!version) return tl::unexpected(version.error());
   info.version_ = ServerVersion::parse(version->rows.at(0).at(0));
@@ -33,8 +39,9 @@ SqlResult<ServerInfo> ServerInfo::read(Connection& connection, Deadline deadline
   const auto variables = connection.query(
       "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version_comment', 'hostname', 'server_id', "
       "'server_uuid', 'server_uid', "
-      "'datadir', 'innodb_data_home_dir', 'innodb_log_group_home_dir', 'innodb_undo_directory', "
-      "'innodb_doublewrite_dir', "
+      "'datadir', 'innodb_data_home_dir', 'innodb_data_file_path', 'innodb_log_group_home_dir', "
+      "'innodb_undo_directory', 'innodb_doublewrite_dir', 'innodb_directories', 'innodb_tmpdir', "
+      "'rocksdb_datadir', 'rocksdb_wal_dir', 'tokudb_data_dir', 'tokudb_log_dir', 'slave_load_tmpdir', "
       "'aria_log_dir_path', 'log_bin', 'log_bin_basename', 'relay_log_basename', 'tmpdir', "
       "'general_log', 'general_log_file', "
       "'log_output', 'log_error', 'gtid_mode', 'gtid_executed', 'gtid_purged', 'gtid_binlog_pos', "
@@ -43,12 +50,40 @@ SqlResult<ServerInfo> ServerInfo::read(Connection& connection, Deadline deadline
       deadline, cancel_fd);
   if (!variables) return tl::unexpected(variables.error());
   for (const auto& row : variables->rows) info.variables_.emplace(row.at(0), row.at(1));
-
-  const auto grants = connection.query("SHOW GRANTS", deadline, cancel_fd);
-  if (!grants) return tl::unexpected(grants.error());
-  for (const auto& row : grants->rows) info.grants_.push_back(row.at(0));
-  info.find_locations(connection.fd());
+  if (auto grants = info.read_grants(connection, deadline, cancel_fd); !grants) return tl::unexpected(grants.error());
+  info.find_locations(connection, deadline, cancel_fd);
   return info;
+}
+
+SqlResult<void> ServerInfo::read_grants(Connection& connection, Deadline deadline, int cancel_fd) {
+  const auto grants = connection.query("SHOW GRANTS", deadline, cancel_fd);
+  skips_grants_ = !grants && grants.error().code == kForbiddenByOption;
+  if (skips_grants_) return {};
+  if (!grants) return tl::unexpected(grants.error());
+  for (const auto& row : grants->rows) grants_.push_back(row.at(0));
+  // MariaDB lists what an active role gives. MySQL 5.7 has no roles, and does not know the function.
+  if (version_.is_mariadb()) return {};
+  const auto role = connection.query("SELECT CURRENT_ROLE()", deadline, cancel_fd);
+  roles_active_ = role && role->rows.at(0).at(0) != "NONE";
+  return {};
+}
+
+SqlResult<void> ServerInfo::read_cluster(Connection& connection, Deadline deadline, int cancel_fd) {
+  const auto status = connection.query(
+      "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_ready', 'wsrep_local_state_comment')", deadline, cancel_fd);
+  if (!status) return tl::unexpected(status.error());
+  std::map<std::string, std::string> values;
+  for (const auto& row : status->rows) values.emplace(row.at(0), row.at(1));
+  const std::string& state = values["wsrep_local_state_comment"];
+  const auto on = connection.query("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('wsrep_on', 'wsrep_provider')",
+                                   deadline, cancel_fd);
+  if (!on) return tl::unexpected(on.error());
+  std::map<std::string, std::string> settings;
+  for (const auto& row : on->rows) settings.emplace(row.at(0), row.at(1));
+  // Without a provider it is never ready.
+  const bool is_node = settings["wsrep_on"] == "ON" && settings["wsrep_provider"] != "none";
+  if (is_node && values["wsrep_ready"] == "OFF") cluster_problem_ = state.empty() ? "not connected" : state;
+  return {};
 }
 
 std::string ServerInfo::variable(const std::string& name) const {
@@ -72,37 +107,58 @@ std::string ServerInfo::resolve(const std::string& path) const {
   return text;
 }
 
-void ServerInfo::find_locations(int fd) {
-  process_ = peer_process(fd);
+/// What a setting names, if it is the same there as here: the server may have a /tmp of its own, for one.
+void ServerInfo::add_setting(const std::string& what, const std::string& path, DataRole role) {
+  if (path.empty()) return;
+  std::string resolved = resolve(path);
+  if (is_same_file(process_, absolute(path), resolved)) add_location({what, std::move(resolved), true, role});
+}
+
+void ServerInfo::find_locations(Connection& connection, Deadline deadline, int cancel_fd) {
+  process_ = peer_process(connection.fd());
   const ProcessFiles files = files_of(process_);
   locations_known_ = files.known;
   if (!locations_known_) return;
   root_ = files.root;
-  const auto add = [this](const char* what, const std::string& directory) {
-    if (directory.empty()) return;
-    const std::string path = resolve(directory);
-    // It may have a /tmp of its own, for one.
-    if (is_same_file(process_, absolute(directory), path)) add_location(what, path);
-  };
-  add("data", variable("datadir"));
-  add("InnoDB data", variable("innodb_data_home_dir"));
-  add("redo log", variable("innodb_log_group_home_dir"));
-  add("undo log", variable("innodb_undo_directory"));
-  add("doublewrite", variable("innodb_doublewrite_dir"));
-  add("Aria log", variable("aria_log_dir_path"));
-  add("binary log", parent_of(variable("log_bin_basename")));
-  add("relay log", parent_of(variable("relay_log_basename")));
-  std::istringstream temporary(variable("tmpdir"));
-  for (std::string directory; std::getline(temporary, directory, ':');) add("temporary files", directory);
-  // Tables with a directory of their own, and whatever else has no variable.
-  for (const std::string& directory : files.directories) add_location("open files", directory);
+  const std::string home = variable("innodb_data_home_dir");
+  add_setting("data", variable("datadir"));
+  add_setting("InnoDB data", home);
+  for (const std::string& path : paths_of_data_files(variable("innodb_data_file_path")))
+    add_setting("InnoDB data", parent_of(path.starts_with('/') || home.empty() ? path : home + "/" + path));
+  add_setting("redo log", variable("innodb_log_group_home_dir"));
+  add_setting("undo log", variable("innodb_undo_directory"));
+  add_setting("doublewrite", variable("innodb_doublewrite_dir"));
+  add_setting("Aria log", variable("aria_log_dir_path"));
+  for (const char* name : {"rocksdb_datadir", "rocksdb_wal_dir"}) add_setting("MyRocks", variable(name));
+  for (const char* name : {"tokudb_data_dir", "tokudb_log_dir"}) add_setting("TokuDB", variable(name));
+  add_setting("binary log", parent_of(variable("log_bin_basename")));
+  add_setting("relay log", parent_of(variable("relay_log_basename")));
+  // MySQL 8 has its tablespaces in the dictionary; elsewhere a link or an .isl file leads to them.
+  const auto elsewhere =
+      version_.is_mariadb()
+          ? SqlResult<Table>(Table())
+          : connection.query("SELECT PATH FROM information_schema.INNODB_DATAFILES WHERE PATH NOT LIKE './%'", deadline,
+                             cancel_fd);
+  std::set<std::string> directories;
+  for (const auto& row : elsewhere ? elsewhere->rows : std::vector<std::vector<std::string>>())
+    directories.insert(parent_of(row.at(0)));
+  if (!elsewhere) {
+    for (const std::string_view path : split(variable("innodb_directories"), ';')) directories.emplace(trimmed(path));
+  }
+  for (const std::string& directory : directories) add_setting("tablespaces", directory);
+  for (const DataLocation& location : locations_of(files)) add_location(location);
+  for (const char* name : {"tmpdir", "innodb_tmpdir", "slave_load_tmpdir"}) {
+    for (const std::string_view directory : split(variable(name), ':'))
+      add_setting("temporary files", std::string(directory), DataRole::temporary);
+  }
 }
 
-void ServerInfo::add_location(const std::string& what, const std::string& path) {
-  const bool known = std::any_of(locations_.begin(), locations_.end(), [&](const DataLocation& location) {
-    return path == location.path || (what == "open files" && path.starts_with(location.path + "/"));
+void ServerInfo::add_location(DataLocation location) {
+  const bool is_open = location.what == kOpenFiles;
+  const bool known = std::any_of(locations_.begin(), locations_.end(), [&](const DataLocation& other) {
+    return location.path == other.path || (is_open && location.path.starts_with(other.path + "/"));
   });
-  if (!known) locations_.push_back({what, path, true});
+  if (!known) locations_.push_back(std::move(location));
 }
 
 SqlResult<std::vector<Channel>> read_channels(Connection& connection, const ServerVersion& version, Deadline deadline,
@@ -174,7 +230,7 @@ SqlResult<std::vector<Fact>> read_positions(Connection& connection, const Server
 }
 
 SqlResult<std::vector<Statement>> read_statements(Connection& connection, Deadline deadline, int cancel_fd) {
-  const auto table = connection.query("SHOW PROCESSLIST", deadline, cancel_fd);
+  const auto table = connection.query("SHOW FULL PROCESSLIST", deadline, cancel_fd);
   if (!table) return tl::unexpected(table.error());
   std::vector<Statement> statements;
   for (std::size_t row = 0; row < table->rows.size(); ++row) {

@@ -19,13 +19,20 @@ class ServerInfo {
 
   [[nodiscard]] const ServerVersion& version() const { return version_; }
   [[nodiscard]] const std::string& account() const { return account_; }  ///< "dlm-freeze@localhost"
-  [[nodiscard]] const std::vector<std::string>& grants() const { return grants_; }
+
+  /// Whether the account has one of these global privileges in this session, by a role too.
+  [[nodiscard]] bool grants(const std::vector<std::string_view>& privileges) const {
+    return skips_grants_ || grants_any(grants_, privileges, roles_active_);
+  }
+
+  /// Why a node of a cluster does not take statements now; empty when it does, or is none.
+  [[nodiscard]] const std::string& cluster_problem() const { return cluster_problem_; }
 
   /// A global variable; empty when this version has none of that name.
   [[nodiscard]] std::string variable(const std::string& name) const;
   [[nodiscard]] bool is_on(const std::string& name) const;
 
-  /// The directories it writes in, each with its first use. None when it runs in a container.
+  /// The directories it writes in and those of its tables, each with its first use. None when it runs in a container.
   [[nodiscard]] const std::vector<DataLocation>& locations() const { return locations_; }
   [[nodiscard]] bool locations_known() const { return locations_known_; }
 
@@ -33,13 +40,19 @@ class ServerInfo {
   [[nodiscard]] std::string resolve(const std::string& path) const;
 
  private:
-  void find_locations(int fd);
-  void add_location(const std::string& what, const std::string& path);
+  [[nodiscard]] SqlResult<void> read_grants(Connection& connection, Deadline deadline, int cancel_fd);
+  [[nodiscard]] SqlResult<void> read_cluster(Connection& connection, Deadline deadline, int cancel_fd);
+  void find_locations(Connection& connection, Deadline deadline, int cancel_fd);
+  void add_location(DataLocation location);
+  void add_setting(const std::string& what, const std::string& path, DataRole role = DataRole::data);
   [[nodiscard]] std::string absolute(const std::string& path) const;
 
   ServerVersion version_;
   std::string account_;
   std::vector<std::string> grants_;
+  bool roles_active_ = false;
+  bool skips_grants_ = false;  ///< The server runs with --skip-grant-tables.
+  std::string cluster_problem_;
   std::map<std::string, std::string> variables_;
   std::vector<DataLocation> locations_;
   bool locations_known_ = true;

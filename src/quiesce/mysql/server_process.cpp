@@ -14,6 +14,7 @@
 #include <climits>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <sstream>
 #include <system_error>
@@ -21,6 +22,7 @@
 #include "dlm_freeze/base/error.hpp"
 #include "dlm_freeze/base/files.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
+#include "quiesce/mysql/table_files.hpp"
 
 namespace dlm_freeze::mysql {
 namespace {
@@ -151,18 +153,34 @@ ProcessFiles files_of(pid_t pid) {
   if (!files.known) return files;
   files.root = link_target(process + "/root");
   if (files.root == "/") files.root.clear();
+  std::map<std::string, bool> directories;  // Whether one holds data.
   for (const std::string& descriptor : entries_of(process + "/fd")) {
     const std::string path = link_target(process + "/fd/" + descriptor);
-    const bool is_file = path.rfind('/') != 0 && path.rfind('/') != std::string::npos && path[0] == '/';
-    if (!is_file || path.starts_with("/dev/") || path.ends_with(" (deleted)")) continue;
-    const std::string directory = path.substr(0, path.rfind('/'));
-    const bool known =
-        (directory + "/").starts_with(files.working_directory + "/") ||
-        std::find(files.directories.begin(), files.directories.end(), directory) != files.directories.end();
-    if (!known && same(process + "/fd/" + descriptor, path)) files.directories.push_back(directory);
+    if (!path.starts_with('/') || path.starts_with("/dev/") || path.ends_with(" (deleted)")) continue;
+    struct stat status {};
+    if (::stat((process + "/fd/" + descriptor).c_str(), &status) != 0 || !S_ISREG(status.st_mode)) continue;
+    const std::string directory = path.substr(0, std::max<std::size_t>(path.rfind('/'), 1));
+    if ((directory + "/").starts_with(files.working_directory + "/")) continue;
+    const auto known = directories.find(directory);
+    if (known == directories.end() && !same(process + "/fd/" + descriptor, path)) continue;
+    directories[directory] |= is_data_file(path.substr(path.rfind('/') + 1));
   }
-  std::sort(files.directories.begin(), files.directories.end());
+  for (const auto& [directory, has_data] : directories) {
+    files.directories.push_back({kOpenFiles, directory, true, has_data ? DataRole::data : DataRole::temporary});
+  }
   return files;
+}
+
+std::vector<DataLocation> locations_of(const ProcessFiles& files) {
+  std::vector<DataLocation> locations = {{"data", files.working_directory}};
+  for (const auto& more : {find_linked_tables(files.working_directory, files.root), files.directories}) {
+    for (const DataLocation& location : more) {
+      const bool known = std::any_of(locations.begin(), locations.end(),
+                                     [&](const DataLocation& other) { return other.path == location.path; });
+      if (!known) locations.push_back(location);
+    }
+  }
+  return locations;
 }
 
 bool is_same_file(pid_t pid, const std::string& theirs, const std::string& ours) {

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "dlm_freeze/quiesce/quiescer.hpp"
+
 namespace dlm_freeze::mysql {
 
 /// What is known of the server behind a socket without logging in.
@@ -26,15 +28,21 @@ struct Listener {
 /// The process at the other end of a connection by socket; 0 when it is not one of this host.
 [[nodiscard]] pid_t peer_process(int fd);
 
+inline constexpr const char* kOpenFiles = "open files";
+
 /// Where a process works.
 struct ProcessFiles {
   bool known = false;             ///< False: not visible, or its paths mean other files than here (a container's).
   std::string working_directory;  ///< A server's data directory.
   std::string root;               ///< Before every path that it says itself; empty for "/".
-  std::vector<std::string> directories;  ///< Other directories in which it has files open.
+  std::vector<DataLocation> directories;  ///< Others in which it has files open, tables or logs of it.
 };
 
 [[nodiscard]] ProcessFiles files_of(pid_t pid);
+
+/// All that can be told of where a server of MySQL keeps what without a log-in: its data directory, tables elsewhere,
+/// and whatever else it has open.
+[[nodiscard]] std::vector<DataLocation> locations_of(const ProcessFiles& files);
 
 /// Whether `theirs`, a path as the process sees it, is the file `ours` of this host. A service with a /tmp of its own
 /// shares most others.

@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <exception>
 
+#include "quiesce/server_socket.hpp"
+
 namespace dlm_freeze {
 namespace {
 
@@ -38,6 +40,12 @@ Result<Account> owner_of(const std::string& path) {
   owner.uid = status.st_uid;
   owner.gid = status.st_gid;
   return owner;
+}
+
+std::vector<uid_t> server_accounts(const std::optional<Account>& configured) {
+  std::vector<uid_t> accounts = uids_of({"postgres"});
+  if (configured) accounts.push_back(configured->uid);
+  return accounts;
 }
 
 Result<ActingAs> ActingAs::begin(const std::optional<Account>& account) {

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "dlm_freeze/base/error.hpp"
 #include "dlm_freeze/quiesce/account.hpp"
@@ -11,6 +12,9 @@ namespace dlm_freeze {
 
 /// The owner of a file: its ids alone.
 [[nodiscard]] Result<Account> owner_of(const std::string& path);
+
+/// Whose sockets are believed to be a PostgreSQL server's: the account postgres, and `configured`.
+[[nodiscard]] std::vector<uid_t> server_accounts(const std::optional<Account>& configured);
 
 /// Makes the calling thread, and no other thread of the process, act as an account as long as the object lives: the
 /// effective ids change, the real ones stay root's. The C library's seteuid(3) would change every thread at once, the

@@ -2,6 +2,7 @@
 #include "quiesce/postgresql/backup_files.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -11,6 +12,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <optional>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -22,6 +24,7 @@ namespace {
 
 constexpr mode_t kRootOnly = 0600;
 constexpr std::size_t kNameLength = 24;
+constexpr std::uint64_t kBytesOfHigh = std::uint64_t{1} << 32;  // What the second half of a WAL file's number counts.
 
 Result<void> write_all(int fd, const char* bytes, std::size_t count) {
   while (count > 0) {
@@ -53,8 +56,11 @@ Result<void> write_file(const std::string& path, const std::string& content) {
 }
 
 Result<void> copy_file(const std::string& from, const std::string& to, Deadline deadline) {
-  const UniqueFd source(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!source) return system_failure("cannot read " + from, errno);
+  // The server's account could have put anything there.
+  const UniqueFd source(::open(from.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  struct stat status {};
+  if (!source || ::fstat(source.get(), &status) != 0) return system_failure("cannot read " + from, errno);
+  if (!S_ISREG(status.st_mode)) return failure(from + " is not a regular file");
   const auto target = create_file(to);
   if (!target) return tl::unexpected(target.error());
   std::vector<char> chunk(std::size_t{256} * 1024);
@@ -111,31 +117,100 @@ Result<void> make_private_directory(const std::string& path) {
   return check_trusted(path);
 }
 
+Result<void> check_private_directory(const std::string& path) {
+  std::filesystem::path there = path;
+  std::error_code error;
+  while (!std::filesystem::exists(there, error) && there.has_relative_path()) there = there.parent_path();
+  if (!std::filesystem::is_directory(there, error)) return failure(there.string() + " is not a directory");
+  return check_trusted(there);
+}
+
+Result<std::string> make_new_directory(const std::string& parent, const std::string& name) {
+  constexpr int kMostTries = 100;
+  if (auto made = make_private_directory(parent); !made) return tl::unexpected(made.error());
+  for (int number = 1; number <= kMostTries; ++number) {
+    std::string path = parent + "/" + name + (number == 1 ? "" : "-" + std::to_string(number));
+    if (::mkdir(path.c_str(), 0700) == 0) return path;
+    if (errno != EEXIST) return system_failure("cannot create " + path, errno);
+  }
+  return failure("cannot create " + parent + "/" + name + ": there are " + std::to_string(kMostTries) +
+                 " of that name");
+}
+
 Result<void> save_backup_files(const std::string& directory, const BackupFiles& files, Deadline deadline) {
+  std::string manifest = files.note.empty() ? "" : "# " + files.note + "\n";
+  const auto list = [&](const std::string& name) {
+    std::error_code error;
+    manifest += std::to_string(std::filesystem::file_size(directory + "/" + name, error)) + " " + name + "\n";
+  };
   if (auto made = make_private_directory(directory); !made) return made;
   if (auto written = write_file(directory + "/backup_label", files.label); !written) return written;
+  list("backup_label");
   if (!files.tablespace_map.empty()) {
     if (auto written = write_file(directory + "/tablespace_map", files.tablespace_map); !written) return written;
+    list("tablespace_map");
   }
   if (auto synced = sync_directory(directory); !synced) return synced;
-  if (files.wal.empty()) return {};
 
   const std::string wal = directory + "/pg_wal";
-  if (auto made = make_private_directory(wal); !made) return made;
+  if (!files.wal.empty()) {
+    if (auto made = make_private_directory(wal); !made) return made;
+  }
   for (const std::string& name : files.wal) {
     std::string source = files.wal_directory;
     source += "/" + name;
     if (auto copied = copy_file(source, wal + "/" + name, deadline); !copied) return copied;
+    list("pg_wal/" + name);
   }
-  if (auto synced = sync_directory(wal); !synced) return synced;
+  if (!files.wal.empty()) {
+    if (auto synced = sync_directory(wal); !synced) return synced;
+  }
+  if (auto written = write_file(directory + "/" + kComplete, manifest); !written) return written;
   return sync_directory(directory);
+}
+
+std::optional<std::uint64_t> parse_lsn(const std::string& text) {
+  std::uint32_t high = 0;
+  std::uint32_t low = 0;
+  const char* const end = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), end, high, 16);
+  if (first.ec != std::errc() || first.ptr == end || *first.ptr != '/') return std::nullopt;
+  const auto second = std::from_chars(first.ptr + 1, end, low, 16);
+  if (second.ec != std::errc() || second.ptr != end) return std::nullopt;
+  return (std::uint64_t{high} << 32) | low;
+}
+
+std::string first_wal_file(const std::string& label) {
+  // START WAL LOCATION: 0/2000028 (file 000000010000000000000002)
+  constexpr std::string_view kMark = "(file ";
+  const std::size_t at = label.find(kMark);
+  if (!label.starts_with("START WAL LOCATION: ") || at == std::string::npos) return "";
+  std::string name = label.substr(at + kMark.size(), kNameLength);
+  return parse_wal_name(name) ? name : "";
+}
+
+std::string wal_file_before(std::uint64_t lsn, const std::string& other, std::uint64_t segment_size) {
+  const auto parsed = parse_wal_name(other);
+  if (!parsed || lsn == 0 || segment_size == 0 || segment_size > kBytesOfHigh) return "";
+  const std::uint64_t per_high = kBytesOfHigh / segment_size;
+  const std::uint64_t number = (lsn - 1) / segment_size;
+  return format_wal_name(parsed->timeline, number / per_high, number % per_high);
+}
+
+std::size_t unarchived_files(const std::string& wal_directory) {
+  std::size_t count = 0;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(wal_directory + "/archive_status", error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (entry->path().extension() == ".ready") ++count;
+  }
+  return count;
 }
 
 std::vector<std::string> wal_files_between(const std::string& first, const std::string& last,
                                            std::uint64_t segment_size) {
   const auto from = parse_wal_name(first);
   const auto to = parse_wal_name(last);
-  constexpr std::uint64_t kBytesOfHigh = std::uint64_t{1} << 32;
   if (!from || !to || from->timeline != to->timeline || segment_size == 0 || segment_size > kBytesOfHigh) return {};
   const std::uint64_t per_high = kBytesOfHigh / segment_size;
   const std::uint64_t begin = from->high * per_high + from->low;
@@ -149,15 +224,24 @@ std::vector<std::string> wal_files_between(const std::string& first, const std::
 }
 
 std::string directory_name(const std::string& name) {
-  std::string safe = name;
-  for (char& letter : safe) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  std::string safe;
+  const auto add_number = [&](char letter) {
+    const auto number = static_cast<unsigned char>(letter);
+    safe += std::string{'%', kDigits[number >> 4U], kDigits[number & 15U]};
+  };
+  // "." and ".." are no names, and what begins with a dot is not seen.
+  for (const char letter : name) {
     const bool plain = (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') ||
-                       (letter >= '0' && letter <= '9') || letter == '.' || letter == '-' || letter == '_';
-    if (!plain) letter = '_';
+                       (letter >= '0' && letter <= '9') || letter == '-' || letter == '_' ||
+                       (letter == '.' && !safe.empty());
+    if (plain) {
+      safe += letter;
+    } else {
+      add_number(letter);
+    }
   }
-  // "." and ".." are no names.
-  if (safe.find_first_not_of('.') == std::string::npos) safe.insert(0, "_");
-  return safe;
+  return safe.empty() ? "%" : safe;
 }
 
 }  // namespace dlm_freeze

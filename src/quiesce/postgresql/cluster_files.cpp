@@ -2,7 +2,9 @@
 #include "quiesce/postgresql/cluster_files.hpp"
 
 #include <glob.h>
+#include <sys/stat.h>
 
+#include <cerrno>
 #include <charconv>
 #include <cstdint>
 #include <cstring>
@@ -26,13 +28,13 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-void add_location(ClusterFiles& files, const std::string& what, const fs::path& path) {
+void add_location(ClusterFiles& files, const std::string& what, const fs::path& path, DataRole role = DataRole::data) {
   std::error_code error;
   const fs::path resolved = fs::canonical(path, error);
   if (error) {
     files.problems.push_back(what + " (" + path.string() + "): " + error.message());
   } else {
-    files.locations.push_back({what, resolved.string()});
+    files.locations.push_back({what, resolved.string(), true, role});
   }
 }
 
@@ -67,11 +69,37 @@ Result<SocketLock> parse_socket_lock(const std::string& text) {
 
 Result<SocketLock> read_socket_lock(const std::string& socket) {
   const std::string path = socket + ".lock";
+  struct stat of_socket {};
+  struct stat of_lock {};
+  if (::lstat(socket.c_str(), &of_socket) != 0) return system_failure("cannot look at " + socket, errno);
+  if (::lstat(path.c_str(), &of_lock) != 0) return system_failure("cannot look at " + path, errno);
+  if (of_lock.st_uid != of_socket.st_uid && of_lock.st_uid != 0) {
+    return failure(path + " belongs to uid " + std::to_string(of_lock.st_uid) + ", its socket to uid " +
+                   std::to_string(of_socket.st_uid));
+  }
   const auto text = read_file(path, std::size_t{64} * 1024);
   if (!text) return tl::unexpected(text.error());
   auto lock = parse_socket_lock(*text);
   if (!lock) return tl::unexpected(lock.error().with_context(path));
   return lock;
+}
+
+Result<void> check_data_directory(const std::string& data_directory, uid_t server, pid_t process) {
+  struct stat directory {};
+  if (::stat(data_directory.c_str(), &directory) != 0) return system_failure("cannot look at " + data_directory, errno);
+  if (directory.st_uid != server) {
+    return failure(data_directory + " belongs to uid " + std::to_string(directory.st_uid) + ", the server is of uid " +
+                   std::to_string(server));
+  }
+  struct stat works_in {};
+  if (::stat(("/proc/" + std::to_string(process) + "/cwd").c_str(), &works_in) != 0) {
+    // Without root's rights this cannot be asked.
+    if (errno == EACCES || errno == EPERM) return {};
+    return failure("there is no process " + std::to_string(process) + " here: the server runs in a container");
+  }
+  if (works_in.st_dev == directory.st_dev && works_in.st_ino == directory.st_ino) return {};
+  return failure("process " + std::to_string(process) + " does not work in " + data_directory +
+                 ": the server runs in a container");
 }
 
 std::vector<std::string> sockets_in(const std::string& directory) {
@@ -91,13 +119,13 @@ ClusterFiles find_cluster_files(const std::string& data_directory, pid_t server)
   ClusterFiles files;
   const fs::path data = data_directory;
   add_location(files, "data", data);
-  add_location(files, "WAL", data / "pg_wal");
+  add_location(files, kWal, data / "pg_wal");
   std::error_code error;
   for (fs::directory_iterator entry(data / "pg_tblspc", error), end; !error && entry != end; entry.increment(error)) {
     add_location(files, "tablespace " + entry->path().filename().string(), entry->path());
   }
   if (error) files.problems.push_back("tablespaces (" + (data / "pg_tblspc").string() + "): " + error.message());
-  if (const fs::path log = log_file(data, server); !log.empty()) add_location(files, kServerLog, log);
+  if (const fs::path log = log_file(data, server); !log.empty()) add_location(files, kServerLog, log, DataRole::log);
   return files;
 }
 

@@ -19,9 +19,14 @@ struct SocketLock {
   std::string data_directory;
 };
 
-/// Errors: there is none or it is not readable; it is not such a file.
+/// Errors: there is none or it is not readable; it is not such a file, or not of the socket's user.
 [[nodiscard]] Result<SocketLock> read_socket_lock(const std::string& socket);
 [[nodiscard]] Result<SocketLock> parse_socket_lock(const std::string& text);
+
+/// Fails unless `data_directory`, as a lock file names it, is the one in which the server works, seen from here: it is
+/// of the server's user, and the working directory of its process. A container's lock file has numbers and paths that
+/// mean others here.
+[[nodiscard]] Result<void> check_data_directory(const std::string& data_directory, uid_t server, pid_t process);
 
 /// The sockets ".s.PGSQL.<port>" in a directory, without the lock files.
 [[nodiscard]] std::vector<std::string> sockets_in(const std::string& directory);
@@ -35,6 +40,7 @@ struct ClusterFiles {
   std::vector<std::string> problems;
 };
 inline constexpr const char* kServerLog = "server log";
+inline constexpr const char* kWal = "WAL";
 [[nodiscard]] ClusterFiles find_cluster_files(const std::string& data_directory, pid_t server);
 
 /// The system identifier in the cluster's control file; none when that cannot be read. It tells whether a path that a

@@ -9,6 +9,9 @@
 #include <cerrno>
 #include <utility>
 
+#include "quiesce/postgresql/session_settings.hpp"
+#include "quiesce/server_socket.hpp"
+
 namespace dlm_freeze {
 namespace {
 
@@ -71,6 +74,19 @@ Result<void> connect_until(PGconn* connection, const Patience& patience, Predica
   return {};
 }
 
+constexpr const char* kPoolerAdvice =
+    ": a connection pooler answers, whose sessions are those of applications: name the server's own socket or port in "
+    "conninfo";
+
+/// Whether the process at the other end of a socket is one of the server's user.
+Result<void> check_peer(PGconn* connection, std::optional<uid_t> server) {
+  const auto user = peer_user(::PQsocket(connection));
+  if (!user || !server || *user == 0 || *user == *server) return {};
+  return failure("what listens there is a process of uid " + std::to_string(*user) + ", not of uid " +
+                     std::to_string(*server) + " as before: it is not spoken to",
+                 ErrorKind::not_ready);
+}
+
 /// Tells a hang-up of the server from anything that it may say.
 UniqueFd new_loss_fd(int socket) {
   UniqueFd watch(::epoll_create1(EPOLL_CLOEXEC));
@@ -123,26 +139,53 @@ Result<Reached> reach(const ConnectionOptions& options, const std::optional<Acco
   return reached;
 }
 
-Result<Connection> Connection::open(const ConnectionOptions& options, const std::optional<Account>& account,
-                                    const Patience& patience) {
-  Connection connection(nullptr);
-  {
-    // Until the login is done: libpq may connect more than once.
-    const auto acting = ActingAs::begin(account);
-    if (!acting) return tl::unexpected(acting.error());
-    connection.handle_ = start(options);
-    if (!connection.handle_) return failure("out of memory");
-    PGconn* handle = connection.handle_.get();
-    if (auto done = connect_until(handle, patience, [](auto next) { return next == PGRES_POLLING_OK; }); !done) {
-      return tl::unexpected(done.error().with_context("cannot log in"));
-    }
-    if (::PQstatus(handle) != CONNECTION_OK)
-      return failure("cannot log in: " + one_line(::PQerrorMessage(handle)), ErrorKind::not_ready);
+Result<Connection::Handle> Connection::log_in(const ConnectionOptions& options, const std::optional<Account>& account,
+                                              std::optional<uid_t> server, const Patience& patience) {
+  // Until the login is done: libpq may connect more than once.
+  const auto acting = ActingAs::begin(account);
+  if (!acting) return tl::unexpected(acting.error());
+  Handle handle = start(options);
+  if (!handle) return failure("out of memory");
+  PGconn* connection = handle.get();
+  // Nothing is said to the server before that status.
+  const auto made = [&](auto /*next*/) { return ::PQstatus(connection) == CONNECTION_MADE; };
+  auto done = connect_until(connection, patience, made);
+  if (done && ::PQstatus(connection) == CONNECTION_MADE) {
+    if (auto checked = check_peer(connection, server); !checked) return tl::unexpected(checked.error());
+    done = connect_until(connection, patience, [](auto next) { return next == PGRES_POLLING_OK; });
   }
+  if (!done) return tl::unexpected(done.error().with_context("cannot log in"));
+  if (::PQstatus(connection) == CONNECTION_OK) return handle;
+  std::string message = "cannot log in: " + one_line(::PQerrorMessage(connection));
+  if (message.find("unsupported startup parameter") != std::string::npos) message += kPoolerAdvice;
+  return failure(std::move(message), ErrorKind::not_ready);
+}
+
+Result<Connection> Connection::open(const ConnectionOptions& options, const std::optional<Account>& account,
+                                    std::optional<uid_t> server, const Patience& patience) {
+  ConnectionOptions with_settings = options;
+  with_settings.add_startup_settings(startup_settings());
+  auto handle = log_in(with_settings, account, server, patience);
+  if (!handle) return tl::unexpected(handle.error());
+  Connection connection(std::move(*handle));
   ::PQsetnonblocking(connection.handle_.get(), 1);
   connection.loss_ = new_loss_fd(::PQsocket(connection.handle_.get()));
   if (!connection.loss_) return system_failure("cannot watch the connection", errno);
+  if (auto ready = connection.set_up(patience); !ready) return tl::unexpected(ready.error());
   return connection;
+}
+
+/// The first statements of a session. Nothing of it is changed before it is known to be ours.
+Result<void> Connection::set_up(const Patience& patience) {
+  const auto backend = row("SELECT pg_catalog.pg_backend_pid()", patience);
+  if (!backend) return tl::unexpected(backend.error());
+  if ((*backend)[0] != std::to_string(::PQbackendPID(handle_.get()))) {
+    return failure(std::string("the session is not with the server itself") + kPoolerAdvice, ErrorKind::not_ready);
+  }
+  const auto reply = run(session_statements(version()), patience);
+  if (!reply) return tl::unexpected(reply.error());
+  if (!reply->ok()) return failure("cannot set up the session: " + reply->message);
+  return {};
 }
 
 Failure Connection::lost(const std::string& what) const {

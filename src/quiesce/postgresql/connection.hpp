@@ -55,9 +55,11 @@ struct Reached {
 /// is gone.
 class Connection {
  public:
-  /// Logs in, as `account` if the server is local. Any failure is of kind not_ready.
+  /// Logs in, as `account` if the server is local, to a session with the settings of session_settings.hpp. Any failure
+  /// is of kind not_ready: also that it is a connection pooler that answers, whose sessions are those of applications,
+  /// or at a local socket a process of neither root nor `server`.
   [[nodiscard]] static Result<Connection> open(const ConnectionOptions& options, const std::optional<Account>& account,
-                                               const Patience& patience);
+                                               std::optional<uid_t> server, const Patience& patience);
 
   /// Runs one statement. An error here means that no answer came (not_ready; failed when cancelled): the session is
   /// of no use any more. A statement that the server refuses is a Reply.
@@ -83,6 +85,9 @@ class Connection {
 
   explicit Connection(Handle handle) : handle_(std::move(handle)) {}
   static Handle start(const ConnectionOptions& options);
+  [[nodiscard]] static Result<Handle> log_in(const ConnectionOptions& options, const std::optional<Account>& account,
+                                             std::optional<uid_t> server, const Patience& patience);
+  [[nodiscard]] Result<void> set_up(const Patience& patience);
   [[nodiscard]] Result<void> send(const std::string& statement, const Patience& patience);
   [[nodiscard]] Result<void> await_result(const Patience& patience);
   [[nodiscard]] Failure lost(const std::string& what) const;

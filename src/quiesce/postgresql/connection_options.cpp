@@ -51,6 +51,16 @@ void ConnectionOptions::set_default(std::string keyword, std::string value) {
   if (!has(keyword)) options_.emplace_back(std::move(keyword), std::move(value));
 }
 
+void ConnectionOptions::add_startup_settings(const std::string& settings) {
+  const auto given =
+      std::find_if(options_.begin(), options_.end(), [](const auto& option) { return option.first == "options"; });
+  if (given == options_.end()) {
+    options_.emplace_back("options", settings);
+  } else {
+    given->second += " " + settings;
+  }
+}
+
 void ignore_environment() {
   const OptionList list(::PQconninfoParse("", nullptr));
   for (const PQconninfoOption* option = list.get(); option != nullptr && option->keyword != nullptr; ++option) {

@@ -22,6 +22,9 @@ class ConnectionOptions {
   /// Sets what the connection string leaves open.
   void set_default(std::string keyword, std::string value);
 
+  /// Adds to what the server is told at the start of a session ("-c name=value"). The last word on a setting counts.
+  void add_startup_settings(const std::string& settings);
+
   [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& all() const { return options_; }
 
  private:

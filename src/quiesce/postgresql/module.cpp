@@ -7,6 +7,7 @@
 
 #include "dlm_freeze/quiesce/registry.hpp"
 #include "quiesce/postgresql/postgresql_quiescer.hpp"
+#include "quiesce/server_socket.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -14,6 +15,9 @@ namespace {
 constexpr const char* kBackupDirectory = "/var/lib/dlm-freeze/postgresql";
 constexpr std::array<const char*, 2> kSocketDirectories = {"/run/postgresql",
                                                            "/tmp"};  // Debian, RHEL; as compiled from source
+
+/// Of sockets that anybody could have made no more are named.
+constexpr std::size_t kMostStrangers = 3;
 
 PostgresqlMode mode_of(const std::string& text) {
   if (text == "checkpoint") return PostgresqlMode::checkpoint;
@@ -54,18 +58,24 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
 }
 
 /// One entry for each cluster, also if it has a socket in both directories. A socket without a lock file is not a
-/// PostgreSQL server's but, say, a connection pooler's.
+/// PostgreSQL server's but, say, a connection pooler's. One that anybody could have made is an entry of its own, which
+/// says so when it is looked for.
 std::vector<QuiescerConfig> detect() {
   std::vector<QuiescerConfig> found;
   std::set<std::string> seen;
   std::set<std::string> names;
+  std::size_t strange = 0;
+  const std::vector<uid_t> servers = server_accounts(std::nullopt);
   for (const std::string directory : kSocketDirectories) {
     for (const std::string& socket : sockets_in(directory)) {
       std::error_code error;
       if (!std::filesystem::exists(socket + ".lock", error)) continue;
       const std::string port = socket.substr(socket.rfind('.') + 1);
-      const auto lock = read_socket_lock(socket);
-      if (lock && !seen.insert(lock->data_directory).second) continue;
+      if (!check_server_socket(socket, servers)) {
+        if (++strange > kMostStrangers) continue;
+      } else if (const auto lock = read_socket_lock(socket); lock && !seen.insert(lock->data_directory).second) {
+        continue;
+      }
       QuiescerConfig config;
       config.type = "postgresql";
       config.name = "postgresql-" + port;

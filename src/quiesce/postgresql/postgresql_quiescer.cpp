@@ -1,9 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quiesce/postgresql/postgresql_quiescer.hpp"
 
+#include <sys/statvfs.h>
+#include <unistd.h>
+
 #include <algorithm>
-#include <charconv>
-#include <map>
+#include <array>
+#include <filesystem>
+#include <system_error>
+
+#include "base/text.hpp"
+#include "dlm_freeze/base/files.hpp"
+#include "quiesce/coverage.hpp"
+#include "quiesce/postgresql/session_settings.hpp"
+#include "quiesce/server_socket.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -11,15 +21,22 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr int kOldestVersion = 100000;  // pg_current_wal_lsn, pg_control_checkpoint and non-exclusive backups
-constexpr int kVersion14 = 140000;      // client_connection_check_interval, idle_session_timeout
 constexpr int kVersion15 = 150000;      // pg_backup_start, pg_checkpoint
+constexpr int kMajorWithLoginTriggers = 17;
 
 constexpr auto kLocateTimeout = std::chrono::seconds(1);
 /// The checkpoint in `quiesce` is for what has become dirty since the one in `prepare`; other databases may be locked
 /// meanwhile.
 constexpr auto kSecondCheckpointLimit = std::chrono::seconds(2);
 /// WAL to replay for which it is not worth while: recovery takes about a second for as much.
-constexpr const char* kLittleWal = "67108864";  // bytes
+constexpr std::uint64_t kLittleWal = std::uint64_t{64} << 20;
+/// WAL that is saved with a backup although the archive has it.
+constexpr std::uint64_t kMostArchivedWal = std::uint64_t{1} << 30;
+/// Space that is left free where backups are kept.
+constexpr std::uint64_t kSpaceToLeave = std::uint64_t{64} << 20;
+/// WAL files that wait for an archiver which keeps pace.
+constexpr std::size_t kMostUnarchived = 16;
+constexpr const char* kBackupFiles = "backup_files";  ///< The fact by which `recover` knows the directory.
 /// What the server gets, beyond its own time-out, to say that it has stopped a statement.
 constexpr auto kCancelGrace = milliseconds(200);
 
@@ -42,6 +59,31 @@ std::string timestamp() {
   return text;
 }
 
+/// The bytes between two positions in the WAL as the server writes them; none when they are no such.
+std::optional<std::uint64_t> distance(const std::string& from, const std::string& to) {
+  const auto begin = parse_lsn(from);
+  const auto end = parse_lsn(to);
+  if (!begin || !end) return std::nullopt;
+  return *end > *begin ? *end - *begin : 0;
+}
+
+/// The version of the server whose data directory it is; 0 when that cannot be read.
+int major_version(const std::string& data_directory) {
+  const auto text = read_file(data_directory + "/PG_VERSION", 64);
+  return text ? std::atoi(text->c_str()) : 0;
+}
+
+/// A command that succeeds without storing anything.
+bool stores_nothing(std::string_view command) {
+  constexpr std::array<std::string_view, 5> kNothing = {"true", "/bin/true", "/usr/bin/true", ":", "exit 0"};
+  return std::find(kNothing.begin(), kNothing.end(), trimmed(command)) != kNothing.end();
+}
+
+std::uint64_t free_space(const std::string& directory) {
+  struct statvfs status {};
+  return ::statvfs(directory.c_str(), &status) == 0 ? std::uint64_t{status.f_bavail} * status.f_frsize : 0;
+}
+
 void add_note(std::vector<LogLine>& notes, LogLevel level, std::string text) {
   notes.push_back({level, std::move(text)});
 }
@@ -56,6 +98,12 @@ Result<Presence> PostgresqlQuiescer::locate(StageContext& context) {
   const Patience patience{context.deadline.or_earlier(Deadline::in(kLocateTimeout)), context.cancel_fd};
   const auto reached = reach(settings_.options, settings_.account, patience);
   if (!reached) return tl::unexpected(about(reached.error()));
+  const std::string socket = reached->endpoint.is_socket() ? reached->endpoint.socket() : "";
+  if (!socket.empty()) {
+    if (auto trusted = check_server_socket(socket, server_accounts(settings_.account)); !trusted) {
+      return Presence{false, trusted.error().message + ", or name its account as os_user", {}};
+    }
+  }
   if (!reached->problem.empty()) return Presence{false, reached->problem, {}};
   Presence presence;
   if (!reached->endpoint.is_socket()) {
@@ -63,60 +111,114 @@ Result<Presence> PostgresqlQuiescer::locate(StageContext& context) {
                       "; where its data lies is asked after the login";
     return presence;
   }
-  const std::string socket = reached->endpoint.socket();
-  if (!settings_.account) {
-    const auto owner = owner_of(socket);
-    if (!owner) return tl::unexpected(about(owner.error()));
-    settings_.account = *owner;
+  const auto owner = owner_of(reached->endpoint.socket());
+  if (!owner) return tl::unexpected(about(owner.error()));
+  server_user_ = owner->uid;
+  if (!settings_.account) settings_.account = *owner;
+  presence.detail = "listens on " + socket;
+  auto lock = read_socket_lock(socket);
+  if (lock) {
+    if (auto checked = check_data_directory(lock->data_directory, owner->uid, lock->pid); !checked) {
+      lock = tl::unexpected(checked.error());
+    }
   }
-  const auto lock = read_socket_lock(socket);
   if (!lock) {
-    presence.detail =
-        "listens on " + socket + "; where its data lies is asked after the login (" + lock.error().message + ")";
+    presence.detail += "; where its data lies is asked after the login (" + lock.error().message + ")";
     return presence;
   }
   server_pid_ = lock->pid;
   data_directory_ = lock->data_directory;
   files_ = find_cluster_files(data_directory_, server_pid_);
-  presence.detail = "listens on " + socket;
   presence.locations = files_->locations;
   return presence;
 }
 
 Result<void> PostgresqlQuiescer::connect(const Patience& patience) {
   if (connection_) return {};
-  auto opened = Connection::open(settings_.options, settings_.account, patience);
+  auto opened = Result<Connection>(failure(""));
+  const bool has_login_triggers = !data_directory_.empty() && major_version(data_directory_) >= kMajorWithLoginTriggers;
+  if (has_login_triggers) {
+    ConnectionOptions options = settings_.options;
+    options.add_startup_settings(without_login_triggers());
+    opened = Connection::open(options, settings_.account, server_user_, patience);
+  }
+  // A role that may not turn them off runs them with its own few rights.
+  if (!has_login_triggers || (!opened && opened.error().message.find(kLoginTriggers) != std::string::npos)) {
+    opened = Connection::open(settings_.options, settings_.account, server_user_, patience);
+  }
   if (!opened) return tl::unexpected(about(opened.error()));
   connection_ = std::move(*opened);
   if (connection_->version() < kOldestVersion) {
     return failure(settings_.name +
                    ": the server is older than PostgreSQL 10: quiesce it by commands of your own (type command)");
   }
-  if (connection_->version() < kVersion14) return {};
-  // A statement of ours ends when we die, and the held session does not end because it says nothing.
-  for (const char* setting : {"SET client_connection_check_interval = 250", "SET idle_session_timeout = 0"}) {
-    const auto reply = connection_->run(setting, patience);
-    if (!reply) return tl::unexpected(about(reply.error()));
-    if (!reply->ok()) return refused("cannot set up the session", *reply);
-  }
   return {};
 }
 
+// In all statements: names of the catalog in full, no operator without its schema, and comparisons here instead where
+// that is as easy. The search path alone would do (session_settings.hpp), and so would this.
+
 Result<PostgresqlQuiescer::Server> PostgresqlQuiescer::ask_server(const Patience& patience) {
   const bool is_15 = connection_->version() >= kVersion15;
+  const auto may_execute = [](const std::string& function) {
+    return "pg_catalog.has_function_privilege('pg_catalog." + function + "', 'EXECUTE')";
+  };
   const std::string statement =
       std::string(
-          "SELECT pg_is_in_recovery(), (SELECT system_identifier FROM pg_control_system()),"
-          " (SELECT setting FROM pg_settings WHERE name = 'data_directory'), current_user, ") +
-      (is_15 ? "pg_has_role('pg_checkpoint', 'USAGE'),"
-               " has_function_privilege('pg_backup_start(text,boolean)', 'EXECUTE')"
-               " AND has_function_privilege('pg_backup_stop(boolean)', 'EXECUTE')"
-             : "(SELECT rolsuper FROM pg_roles WHERE rolname = current_user),"
-               " has_function_privilege('pg_start_backup(text,boolean,boolean)', 'EXECUTE')"
-               " AND has_function_privilege('pg_stop_backup(boolean,boolean)', 'EXECUTE')");
+          "SELECT pg_catalog.pg_is_in_recovery(), (SELECT system_identifier FROM pg_catalog.pg_control_system()),"
+          " (SELECT setting FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'data_directory'),"
+          " current_user, pg_catalog.current_setting('wal_level'), ") +
+      (is_15 ? "pg_catalog.pg_has_role('pg_checkpoint', 'USAGE'), " + may_execute("pg_backup_start(text,boolean)") +
+                   " AND " + may_execute("pg_backup_stop(boolean)")
+             : "pg_catalog.current_setting('is_superuser'), " + may_execute("pg_start_backup(text,boolean,boolean)") +
+                   " AND " + may_execute("pg_stop_backup(boolean,boolean)"));
   const auto row = connection_->row(statement, patience);
   if (!row) return tl::unexpected(about(row.error()));
-  return Server{(*row)[0] == "t", (*row)[1], (*row)[2], (*row)[3], (*row)[4] == "t", (*row)[5] == "t"};
+  Server server;
+  server.in_recovery = (*row)[0] == "t";
+  server.system_identifier = (*row)[1];
+  server.data_directory = (*row)[2];
+  server.user = (*row)[3];
+  server.wal_level = (*row)[4];
+  server.may_checkpoint = (*row)[5] == "t" || (*row)[5] == "on";
+  server.may_back_up = (*row)[6] == "t";
+  return server;
+}
+
+Result<PostgresqlQuiescer::Archive> PostgresqlQuiescer::ask_archive(const Patience& patience) {
+  const auto row = connection_->row(
+      "SELECT pg_catalog.current_setting('archive_mode'), pg_catalog.current_setting('archive_command'),"
+      " pg_catalog.current_setting('archive_library', true), last_failed_wal,"
+      " pg_catalog.timestamptz_gt(last_failed_time, COALESCE(last_archived_time, TIMESTAMPTZ '-infinity'))"
+      " FROM pg_catalog.pg_stat_archiver",
+      patience);
+  if (!row) return tl::unexpected(about(row.error()));
+  const std::string& mode = (*row)[0];
+  const std::string& command = (*row)[1];
+  const std::string& library = (*row)[2];
+  Archive archive;
+  archive.on = mode == "always" || (mode == "on" && !in_recovery_);
+  archive.name = library.empty() ? "archive_command = " + command : "archive_library = " + library;
+  if (!archive.on) return archive;
+  const DataLocation* const wal = wal_location();
+  const std::size_t waiting = wal != nullptr ? unarchived_files(wal->path) : 0;
+  if ((*row)[4] == "t") {
+    archive.problem = "its last attempt failed, at " + (*row)[3];
+  } else if (library.empty() && (trimmed(command).empty() || command == "(disabled)")) {
+    archive.problem = "it has no command";
+  } else if (library.empty() && stores_nothing(command)) {
+    archive.problem = "its command stores nothing";
+  } else if (waiting > kMostUnarchived) {
+    archive.problem = "it is " + std::to_string(waiting) + " files behind";
+  }
+  return archive;
+}
+
+const DataLocation* PostgresqlQuiescer::wal_location() const {
+  if (!files_) return nullptr;
+  const auto found = std::find_if(files_->locations.begin(), files_->locations.end(),
+                                  [](const DataLocation& location) { return location.what == kWal; });
+  return found == files_->locations.end() ? nullptr : &*found;
 }
 
 void PostgresqlQuiescer::find_files(const Server& server, std::vector<LogLine>& notes) {
@@ -144,28 +246,9 @@ void PostgresqlQuiescer::find_files(const Server& server, std::vector<LogLine>& 
 /// Says which parts are not going to be frozen; whether all are.
 bool PostgresqlQuiescer::check_coverage(StageContext& context) const {
   if (!files_) return false;
-  bool all_frozen = files_->problems.empty();
-  std::map<std::string, std::pair<std::string, std::string>> uncovered;  // by mount point: parts, why
-  for (const DataLocation& location : files_->locations) {
-    const Coverage coverage = context.coverage(location.path);
-    if (location.what == kServerLog) {
-      if (coverage.frozen) {
-        add_note(context.notes, LogLevel::warn,
-                 settings_.name + ": its log (" + location.path +
-                     ") lies on a filesystem that is frozen: whoever logs then waits for the thaw");
-      }
-    } else if (!coverage.frozen) {
-      all_frozen = false;
-      auto& [parts, why] = uncovered[coverage.mount_point];
-      parts += (parts.empty() ? "" : ", ") + location.what;
-      why = coverage.why;
-    }
-  }
-  for (const auto& [mount_point, found] : uncovered) {
-    add_note(context.notes, LogLevel::warn,
-             settings_.name + ": not frozen: " + found.first + " on " + mount_point + ": " + found.second);
-  }
-  return all_frozen;
+  CoverageReport report = report_coverage(settings_.name, files_->locations, context.coverage, "");
+  std::move(report.lines.begin(), report.lines.end(), std::back_inserter(context.notes));
+  return report.all_frozen() && files_->problems.empty();
 }
 
 Result<void> PostgresqlQuiescer::choose_mode(const Server& server, bool all_frozen, std::vector<LogLine>& notes) {
@@ -174,11 +257,16 @@ Result<void> PostgresqlQuiescer::choose_mode(const Server& server, bool all_froz
     mode_ = all_frozen ? PostgresqlMode::checkpoint : PostgresqlMode::backup;
     if (!all_frozen)
       add_note(notes, LogLevel::info, settings_.name + ": mode backup, since not all of it is known to be frozen");
-  } else if (mode_ == PostgresqlMode::checkpoint && !all_frozen) {
+  } else if (!all_frozen && mode_ != PostgresqlMode::backup) {
     add_note(notes, LogLevel::warn,
-             settings_.name + ": mode checkpoint protects only what is frozen: mode backup is for the rest");
+             settings_.name + ": mode " + (mode_ == PostgresqlMode::none ? "none" : "checkpoint") +
+                 " protects only what is frozen: mode backup is for the rest");
   }
   may_checkpoint_ = server.may_checkpoint;
+  return check_mode(server);
+}
+
+Result<void> PostgresqlQuiescer::check_mode(const Server& server) const {
   const bool is_15 = connection_->version() >= kVersion15;
   const std::string login = settings_.name + ": the login " + server.user;
   if (mode_ == PostgresqlMode::checkpoint && !server.may_checkpoint) {
@@ -197,6 +285,31 @@ Result<void> PostgresqlQuiescer::choose_mode(const Server& server, bool all_froz
   return {};
 }
 
+/// Whether a backup of this server can be restored with what is saved of it.
+Result<void> PostgresqlQuiescer::check_backup(const Server& server, StageContext& context) {
+  if (mode_ != PostgresqlMode::backup) return {};
+  if (server.wal_level == "minimal" && !server.in_recovery) {
+    return failure(
+        settings_.name + ": mode backup needs a server with wal_level replica or logical, and it has minimal",
+        ErrorKind::not_ready);
+  }
+  if (auto checked = check_private_directory(settings_.backup_directory); !checked) {
+    return tl::unexpected(about(checked.error().with_context("backup_directory")));
+  }
+  const auto archive = ask_archive(patience_of(context));
+  if (!archive) return tl::unexpected(archive.error());
+  if (archive->on && !archive->is_good()) {
+    add_note(context.notes, LogLevel::warn,
+             settings_.name + ": its archiver is not to be relied on (" + archive->problem + "; " + archive->name +
+                 "): all WAL that the backup needs is saved with it");
+  }
+  if (wal_location() != nullptr || archive->is_good() || server.in_recovery) return {};
+  return failure(settings_.name +
+                     ": mode backup has to save the WAL that a restore needs, and cannot see it from here, nor is it "
+                     "archived: set archive_mode in the server, or mode checkpoint if all of it lies on one volume",
+                 ErrorKind::not_ready);
+}
+
 Result<void> PostgresqlQuiescer::probe(StageContext& context) {
   const Patience patience = patience_of(context);
   if (auto connected = connect(patience); !connected) return connected;
@@ -204,7 +317,8 @@ Result<void> PostgresqlQuiescer::probe(StageContext& context) {
   if (!server) return tl::unexpected(server.error());
   in_recovery_ = server->in_recovery;
   find_files(*server, context.notes);
-  return choose_mode(*server, check_coverage(context), context.notes);
+  if (auto chosen = choose_mode(*server, check_coverage(context), context.notes); !chosen) return chosen;
+  return check_backup(*server, context);
 }
 
 /// A statement with a time-out in the server as well, so that the session is still of use when it has run out, and the
@@ -239,9 +353,10 @@ Result<void> PostgresqlQuiescer::checkpoint(StageContext& context, BootClock::du
 
 Result<void> PostgresqlQuiescer::prepare(StageContext& context) {
   if (mode_ == PostgresqlMode::backup) {
-    std::string directory = settings_.backup_directory + "/" + directory_name(settings_.name);
-    if (auto made = make_private_directory(directory); !made) return tl::unexpected(about(made.error()));
-    saved_to_ = std::move(directory) + "/" + timestamp() + "-" + directory_name(context.execution_id);
+    auto made = make_new_directory(settings_.backup_directory + "/" + directory_name(settings_.name),
+                                   timestamp() + "-" + directory_name(context.execution_id));
+    if (!made) return tl::unexpected(about(made.error()));
+    saved_to_ = std::move(*made);
   }
   // Not needed for a backup, which begins with one; there it only makes that one short.
   if (mode_ == PostgresqlMode::none || (mode_ == PostgresqlMode::backup && !may_checkpoint_)) return {};
@@ -257,8 +372,8 @@ Result<void> PostgresqlQuiescer::prepare(StageContext& context) {
 Result<void> PostgresqlQuiescer::start_backup(const StageContext& context) {
   const std::string label = quoted("dlm-freeze " + context.execution_id);
   const bool is_15 = connection_->version() >= kVersion15;
-  const std::string statement =
-      is_15 ? "SELECT pg_backup_start(" + label + ", true)" : "SELECT pg_start_backup(" + label + ", true, false)";
+  const std::string statement = is_15 ? "SELECT pg_catalog.pg_backup_start(" + label + ", true)"
+                                      : "SELECT pg_catalog.pg_start_backup(" + label + ", true, false)";
   const auto reply = run_bounded(statement, context.deadline.remaining(), patience_of(context));
   if (!reply) return tl::unexpected(about(reply.error()));
   if (reply->ok()) {
@@ -277,17 +392,18 @@ Result<void> PostgresqlQuiescer::start_backup(const StageContext& context) {
 
 Result<std::vector<Fact>> PostgresqlQuiescer::facts(const Patience& patience) {
   const auto row = connection_->row(
-      "SELECT current_setting('server_version'), (SELECT system_identifier FROM pg_control_system()), c.timeline_id,"
-      " c.checkpoint_lsn, c.redo_lsn, to_char(c.checkpoint_time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
-      " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,"
-      " CASE WHEN pg_is_in_recovery() THEN c.redo_wal_file ELSE pg_walfile_name(pg_current_wal_lsn()) END,"
-      " current_setting('data_checksums'), current_setting('archive_mode'), pg_is_in_recovery()"
-      " FROM pg_control_checkpoint() AS c",
+      "SELECT pg_catalog.current_setting('server_version'),"
+      " (SELECT system_identifier FROM pg_catalog.pg_control_system()), c.timeline_id, c.checkpoint_lsn, c.redo_lsn,"
+      " pg_catalog.to_char(pg_catalog.timezone('UTC', c.checkpoint_time), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
+      " CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()"
+      " ELSE pg_catalog.pg_current_wal_lsn() END,"
+      " CASE WHEN pg_catalog.pg_is_in_recovery() THEN c.redo_wal_file"
+      " ELSE pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()) END,"
+      " pg_catalog.current_setting('data_checksums'), pg_catalog.current_setting('archive_mode'),"
+      " pg_catalog.pg_is_in_recovery() FROM pg_catalog.pg_control_checkpoint() AS c",
       patience);
   if (!row) return tl::unexpected(about(row.error()));
   const bool in_recovery = (*row)[10] == "t";
-  archiving_ = (*row)[9] != "off";
-  held_wal_file_ = in_recovery ? "" : (*row)[7];
   std::vector<Fact> facts = {
       {"version", (*row)[0]},
       {"system_identifier", (*row)[1]},
@@ -308,13 +424,12 @@ Result<std::vector<Fact>> PostgresqlQuiescer::facts(const Patience& patience) {
 /// Not after a first one that was not done in time: it would only wait for that one.
 Result<bool> PostgresqlQuiescer::needs_second_checkpoint(const Patience& patience) {
   if (mode_ != PostgresqlMode::checkpoint || !first_checkpoint_done_) return false;
-  const auto row =
-      connection_->row(std::string("SELECT pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
-                                   " ELSE pg_current_wal_lsn() END, redo_lsn) > ") +
-                           kLittleWal + " FROM pg_control_checkpoint()",
-                       patience);
+  const auto row = connection_->row(
+      "SELECT redo_lsn, CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()"
+      " ELSE pg_catalog.pg_current_wal_lsn() END FROM pg_catalog.pg_control_checkpoint()",
+      patience);
   if (!row) return tl::unexpected(about(row.error()));
-  return (*row)[0] == "t";
+  return distance((*row)[0], (*row)[1]).value_or(0) > kLittleWal;
 }
 
 Result<std::vector<Fact>> PostgresqlQuiescer::quiesce(StageContext& context) {
@@ -333,7 +448,7 @@ Result<std::vector<Fact>> PostgresqlQuiescer::quiesce(StageContext& context) {
   if (!given) return given;
   if (mode_ == PostgresqlMode::backup) {
     given->push_back({"mode", "backup"});
-    given->push_back({"backup_files", saved_to_});
+    given->push_back({kBackupFiles, saved_to_});
   } else {
     given->push_back({"mode", mode_ == PostgresqlMode::checkpoint ? "checkpoint" : "none"});
     connection_.reset();
@@ -341,23 +456,45 @@ Result<std::vector<Fact>> PostgresqlQuiescer::quiesce(StageContext& context) {
   return given;
 }
 
-/// Which WAL files a restore is going to need that the snapshot does not have whole: those from the one that was being
-/// written when the hold began. With an archive they are in there.
-void PostgresqlQuiescer::list_wal(BackupFiles& files, const std::string& last, std::uint64_t segment_size,
-                                  std::vector<LogLine>& notes) const {
-  if (archiving_ || held_wal_file_.empty()) return;
-  const auto wal = files_ ? std::find_if(files_->locations.begin(), files_->locations.end(),
-                                         [](const DataLocation& location) { return location.what == "WAL"; })
-                          : std::vector<DataLocation>::const_iterator();
-  std::vector<std::string> names = wal_files_between(held_wal_file_, last, segment_size);
-  if (!files_ || wal == files_->locations.end() || names.empty()) {
-    add_note(notes, LogLevel::warn,
-             settings_.name + ": a restore needs the WAL files " + held_wal_file_ + " to " + last +
-                 ", and they are not saved: set archive_mode in the server, or copy them now");
-    return;
+/// Saves what a restore needs besides the snapshot: the label, and the WAL from the start of the backup to its end,
+/// also where there is an archive: the archive may be late, or go with the host.
+Result<void> PostgresqlQuiescer::save_backup(BackupFiles files, const std::string& end, std::uint64_t segment_size,
+                                             const Archive& archive, StageContext& context) const {
+  const std::string first = first_wal_file(files.label);
+  const std::string last = wal_file_before(parse_lsn(end).value_or(0), first, segment_size);
+  const std::string needed = "WAL files " + first + " to " + last;
+  const std::string elsewhere =
+      archive.on ? archive.name : (in_recovery_ ? "the primary or its archive" : "no archive");
+  const DataLocation* const wal = wal_location();
+  files.wal = wal_files_between(first, last, segment_size);
+  if (files.wal.empty()) return failure("the backup's label makes no sense: " + files.label.substr(0, 100));
+
+  // What cannot or need not be saved has to come from somewhere else.
+  const std::uint64_t size = files.wal.size() * segment_size;
+  const bool is_too_much = size > kMostArchivedWal || size + kSpaceToLeave > free_space(saved_to_);
+  std::vector<std::string> gone;
+  if (wal == nullptr || (archive.is_good() && is_too_much)) {
+    gone = std::exchange(files.wal, {});
+  } else {
+    files.wal_directory = wal->path;
+    std::error_code error;
+    for (const std::string& name : files.wal) {
+      if (!std::filesystem::exists(wal->path + "/" + name, error)) gone.push_back(name);
+    }
+    std::erase_if(files.wal,
+                  [&](const std::string& name) { return std::find(gone.begin(), gone.end(), name) != gone.end(); });
   }
-  files.wal_directory = wal->path;
-  files.wal = std::move(names);
+  if (!gone.empty() && !archive.is_good() && !in_recovery_) {
+    return failure("a restore needs the " + needed + ", and " + gone.front() + " is gone from the server, which has " +
+                   elsewhere + " to be relied on: this snapshot cannot be restored with the backup");
+  }
+  if (!gone.empty()) {
+    files.note = "a restore needs the " + needed + " (" + format_size(size) + "), of which " +
+                 std::to_string(gone.size()) + " are not saved with the backup: they have to come from " + elsewhere;
+    add_note(context.notes, LogLevel::warn, settings_.name + ": " + files.note);
+  }
+  auto saved = save_backup_files(saved_to_, files, context.deadline);
+  return saved ? saved : tl::unexpected(saved.error().with_context("the files of the backup are not all saved"));
 }
 
 Result<void> PostgresqlQuiescer::finish_backup(StageContext& context) {
@@ -370,20 +507,21 @@ Result<void> PostgresqlQuiescer::finish_backup(StageContext& context) {
   if (!connection_) return lost("its session was lost");
   const std::string stop =
       connection_->version() >= kVersion15 ? "pg_backup_stop(false)" : "pg_stop_backup(false, false)";
-  const std::string name_of_file = in_recovery_ ? "''" : "pg_walfile_name(lsn)";
-  const auto reply = run_bounded("SELECT lsn, labelfile, spcmapfile, " + name_of_file +
-                                     ", pg_size_bytes(current_setting('wal_segment_size')) FROM " + stop,
-                                 context.deadline.remaining(), patience);
+  const auto reply = run_bounded(
+      "SELECT lsn, labelfile, spcmapfile, pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size'))"
+      " FROM pg_catalog." +
+          stop,
+      context.deadline.remaining(), patience);
   if (!reply) return lost(reply.error().message);
   if (!reply->ok() || reply->rows.size() != 1) return lost(reply->message);
+  // Asked again: it may have begun to fail meanwhile.
+  auto archive = ask_archive(patience);
+  if (!archive) archive = Archive{false, "", "it cannot be asked"};
   connection_.reset();
   const std::vector<std::string>& row = reply->rows[0];
-  BackupFiles files{row[1], row[2], "", {}};
-  std::uint64_t segment_size = 0;
-  std::from_chars(row[4].data(), row[4].data() + row[4].size(), segment_size);
-  list_wal(files, row[3], segment_size, context.notes);
-  if (auto saved = save_backup_files(saved_to_, files, context.deadline); !saved) {
-    return tl::unexpected(about(saved.error().with_context("the files of the backup are not all saved")));
+  const std::uint64_t segment_size = std::strtoull(row[3].c_str(), nullptr, 10);
+  if (auto saved = save_backup({row[1], row[2], "", {}, ""}, row[0], segment_size, *archive, context); !saved) {
+    return tl::unexpected(about(saved.error()));
   }
   add_note(context.notes, LogLevel::info,
            settings_.name + ": the backup ended at " + row[0] + "; to restore the snapshot put the files in " +
@@ -397,7 +535,20 @@ Result<void> PostgresqlQuiescer::release(StageContext& context, Outcome outcome)
   // Without a pg_backup_stop the server forgets the backup with its session.
   backup_started_ = false;
   connection_.reset();
+  if (!saved_to_.empty()) ::rmdir(saved_to_.c_str());  // Only if nothing came to be in it.
   return released;
+}
+
+std::vector<Fact> PostgresqlQuiescer::intent() const {
+  return saved_to_.empty() ? std::vector<Fact>() : std::vector<Fact>{{kBackupFiles, saved_to_}};
+}
+
+/// The server forgets a backup with its session. What is left is the directory for its files.
+Result<void> PostgresqlQuiescer::recover(StageContext& /*context*/, const std::vector<Fact>& facts) {
+  for (const Fact& fact : facts) {
+    if (fact.key == kBackupFiles) ::rmdir(fact.value.c_str());
+  }
+  return {};
 }
 
 }  // namespace dlm_freeze

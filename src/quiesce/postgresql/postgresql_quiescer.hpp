@@ -47,6 +47,8 @@ class PostgresqlQuiescer final : public Quiescer {
   Result<std::vector<Fact>> quiesce(StageContext& context) override;
   [[nodiscard]] int watch_fd() const override { return backup_started_ && connection_ ? connection_->loss_fd() : -1; }
   Result<void> release(StageContext& context, Outcome outcome) override;
+  [[nodiscard]] std::vector<Fact> intent() const override;
+  Result<void> recover(StageContext& context, const std::vector<Fact>& facts) override;
 
  private:
   /// What the server says of itself and of what the login may do.
@@ -57,21 +59,35 @@ class PostgresqlQuiescer final : public Quiescer {
     std::string user;
     bool may_checkpoint = false;
     bool may_back_up = false;
+    std::string wal_level;
+  };
+
+  /// What becomes of the WAL that the server does not need any more.
+  struct Archive {
+    bool on = false;
+    std::string name;     ///< The setting that says where: "archive_command = cp %p /archive/%f".
+    std::string problem;  ///< Why nothing can be relied on to be in there.
+
+    [[nodiscard]] bool is_good() const { return on && problem.empty(); }
   };
 
   Result<void> connect(const Patience& patience);
   Result<Server> ask_server(const Patience& patience);
+  Result<Archive> ask_archive(const Patience& patience);
   void find_files(const Server& server, std::vector<LogLine>& notes);
   bool check_coverage(StageContext& context) const;
   Result<void> choose_mode(const Server& server, bool all_frozen, std::vector<LogLine>& notes);
+  Result<void> check_mode(const Server& server) const;
+  Result<void> check_backup(const Server& server, StageContext& context);
   Result<void> checkpoint(StageContext& context, BootClock::duration limit, bool required);
   Result<Reply> run_bounded(const std::string& statement, BootClock::duration limit, const Patience& patience);
   Result<bool> needs_second_checkpoint(const Patience& patience);
   Result<void> start_backup(const StageContext& context);
   Result<std::vector<Fact>> facts(const Patience& patience);
   Result<void> finish_backup(StageContext& context);
-  void list_wal(BackupFiles& files, const std::string& last, std::uint64_t segment_size,
-                std::vector<LogLine>& notes) const;
+  Result<void> save_backup(BackupFiles files, const std::string& end, std::uint64_t segment_size,
+                           const Archive& archive, StageContext& context) const;
+  [[nodiscard]] const DataLocation* wal_location() const;
 
   [[nodiscard]] Error about(const Error& error) const { return error.with_context(settings_.name); }
   [[nodiscard]] Failure refused(const std::string& what, const Reply& reply) const;
@@ -79,17 +95,16 @@ class PostgresqlQuiescer final : public Quiescer {
 
   PostgresqlSettings settings_;
   std::optional<Connection> connection_;
-  std::string data_directory_;  ///< As far as it is known.
-  pid_t server_pid_ = 0;        ///< 0: not known.
+  std::string data_directory_;        ///< As far as it is known.
+  pid_t server_pid_ = 0;              ///< 0: not known.
+  std::optional<uid_t> server_user_;  ///< Whose process has to listen at the socket.
   std::optional<ClusterFiles> files_;
   PostgresqlMode mode_ = PostgresqlMode::automatic;  ///< The one that was chosen.
   bool may_checkpoint_ = false;
   bool first_checkpoint_done_ = false;
   bool in_recovery_ = false;
   bool backup_started_ = false;
-  std::string saved_to_;       ///< The directory for the files of this backup.
-  std::string held_wal_file_;  ///< The WAL file that was being written when the hold began; empty on a standby.
-  bool archiving_ = false;
+  std::string saved_to_;  ///< The directory for the files of this backup.
 };
 
 }  // namespace dlm_freeze

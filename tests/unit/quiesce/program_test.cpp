@@ -124,11 +124,26 @@ TEST_F(Programs, ThatCannotBeExecutedSaySo) {
   EXPECT_EQ(absent->output, "cannot be executed\n");
 }
 
-TEST_F(Programs, MayPrintMoreThanIsKept) {
-  const auto result = run("head -c 1000000 /dev/zero; exit 3");
+TEST_F(Programs, MayPrintMoreThanIsKeptOfWhichTheEndIsKeptToo) {
+  const auto result = run("echo first; head -c 1000000 /dev/zero; echo; echo last; exit 3");
   ASSERT_TRUE(result);
   EXPECT_EQ(result->exit_status, 3);
-  EXPECT_EQ(result->output.size(), 16U * 1024U);
+  EXPECT_LT(result->output.size(), 17U * 1024U);
+  EXPECT_THAT(result->output, StartsWith("first\n"));
+  EXPECT_THAT(result->output, HasSubstr("bytes left out]\n"));
+  EXPECT_EQ(last_line(result->output), "last");
+}
+
+TEST_F(Programs, FailAlsoWhenTheirCallerIgnoresTheEndOfItsChildren) {
+  // Inherited across execve(2), as by a caller with trap '' CHLD.
+  const auto before = ::signal(SIGCHLD, SIG_IGN);
+  const auto failed = run("exit 7");
+  const auto ended = run("exit 0");
+  ::signal(SIGCHLD, before);
+  for (const auto* result : {&failed, &ended}) {
+    ASSERT_FALSE(*result);
+    EXPECT_THAT(result->error().message, HasSubstr("program is not known"));
+  }
 }
 
 TEST_F(Programs, AreKilledWithTheirWholeGroupAtTheDeadline) {

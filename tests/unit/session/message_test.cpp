@@ -26,11 +26,11 @@ class Channel : public testing::Test {
 };
 
 TEST_F(Channel, CarriesMessagesBothWays) {
-  ASSERT_TRUE(send_message(here_.get(), {.verb = Verb::end, .text = "None"}));
+  ASSERT_TRUE(send_message(here_.get(), {.verb = Verb::end, .sentinel = 7}));
   const auto got = receive_message(there_.get());
   ASSERT_TRUE(got && *got);
   EXPECT_EQ((*got)->verb, Verb::end);
-  EXPECT_EQ((*got)->text, "None");
+  EXPECT_EQ((*got)->sentinel, 7);
   ASSERT_TRUE(send_message(there_.get(), {.verb = Verb::done}));
   EXPECT_EQ((*receive_message(here_.get()))->verb, Verb::done);
 }
@@ -92,7 +92,7 @@ TEST_F(Channel, NeverWaitsForAReader) {
 }
 
 TEST_F(Channel, RefusesWhatIsNoMessage) {
-  for (const std::string& text : {std::string("x"), std::string("{}"), std::string(4096, '\0')}) {
+  for (const std::string& text : {std::string("x"), std::string("{}"), std::string(4096, '\x7f')}) {
     ASSERT_GT(::send(here_.get(), text.data(), text.size(), 0), 0);
     EXPECT_FALSE(receive_message(there_.get())) << text.size();
   }
@@ -100,13 +100,22 @@ TEST_F(Channel, RefusesWhatIsNoMessage) {
 
 TEST_F(Channel, RefusesAMessageThatIsCutShort) {
   std::string bytes(4096, '\0');
-  ASSERT_TRUE(send_message(here_.get(), {.verb = Verb::end, .text = "11111111-2222-3333-4444-555555555555"}));
+  ASSERT_TRUE(send_message(here_.get(), {.verb = Verb::failed, .error = {ErrorKind::failed, "a text", 0}}));
   const ssize_t size = ::recv(there_.get(), bytes.data(), bytes.size(), 0);
   ASSERT_GT(size, 1);
   for (ssize_t shorter = 1; shorter < size; ++shorter) {
     ASSERT_GT(::send(here_.get(), bytes.data(), static_cast<std::size_t>(shorter), 0), 0);
     EXPECT_FALSE(receive_message(there_.get())) << shorter;
   }
+}
+
+TEST_F(Channel, CarriesTextAsItIs) {
+  ASSERT_TRUE(send_packet(here_.get(), "end None"));
+  const auto got = receive_packet(there_.get());
+  ASSERT_TRUE(got && *got);
+  EXPECT_EQ(**got, "end None");
+  here_.reset();
+  EXPECT_FALSE(*receive_packet(there_.get()));
 }
 
 TEST_F(Channel, CarriesErrors) {

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tables that are kept elsewhere than in the data directory, on a filesystem that is not frozen.
+#include <gmock/gmock.h>
+
+#include <filesystem>
+
+#include "mysql_test.hpp"
+
+namespace dlm_freeze::integration {
+namespace {
+
+using testing::HasSubstr;
+
+class MysqlElsewhere : public MysqlTest {
+ protected:
+  void SetUp() override {
+    MysqlTest::SetUp();
+    if (IsSkipped()) return;
+    constexpr std::uint64_t kSize = std::uint64_t{300} << 20;
+    add({.type = "ext4", .mount_point = "/srv/mysql", .size = kSize});
+    more_ = &add({.type = "ext4", .mount_point = "/srv/more", .options = "", .size = kSize});
+    for (const char* const directory : {"/srv/more/tables", "/srv/more/schema"}) {
+      std::filesystem::create_directories(directory);
+      run_tool({"chown", "mysql:mysql", directory});
+    }
+    server_ = &start_server({.data = "/srv/mysql/data", .options = {"--symbolic-links"}});
+  }
+
+  /// The data directory's filesystem is frozen, the other one is not.
+  void configure_without_more(const nlohmann::json& options = nlohmann::json::object()) const {
+    nlohmann::json one = entry(*server_, "db1");
+    one.update(options);
+    configure(nlohmann::json{{"auto_thaw_seconds", 30},
+                             {"filesystems", {{"exclude", {"/srv/more"}}}},
+                             {"quiescers", nlohmann::json::array({one})}}
+                  .dump());
+  }
+
+  /// What a snapshot of the other filesystem's volume would have: the bytes of its device.
+  void expect_in_copy(const std::string& file, std::uintmax_t size) const {
+    run_tool({"dd", "if=" + more_->device(), "of=/srv/copy", "bs=1M", "conv=sparse", "iflag=direct", "status=none"});
+    std::filesystem::create_directories("/srv/seen");
+    run_tool({"mount", "-o", "loop", "/srv/copy", "/srv/seen"});
+    std::error_code error;
+    EXPECT_EQ(std::filesystem::file_size("/srv/seen/" + file, error), size) << file << error.message();
+    run_tool({"umount", "/srv/seen"});
+  }
+
+  Filesystem* more_ = nullptr;
+  Server* server_ = nullptr;
+};
+
+TEST_F(MysqlElsewhere, AreWrittenBackUnderTheLockAndNamed) {
+  if (!is_mariadb()) GTEST_SKIP() << "MySQL has no links to tables of MyISAM any more";
+  Client client = server_->connect();
+  client.query("CREATE DATABASE test");
+  client.query(
+      "CREATE TABLE test.y (id INT, text VARCHAR(100)) ENGINE=MyISAM DATA DIRECTORY='/srv/more/tables' "
+      "INDEX DIRECTORY='/srv/more/tables'");
+  configure_without_more();
+  for (const std::string& lock : {std::string("auto"), std::string("flush_tables")}) {
+    SCOPED_TRACE(lock);
+    configure_without_more({{"lock", lock}});
+    client.query("INSERT INTO test.y SELECT seq, REPEAT('x', 100) FROM test.seq_1_to_50000");
+    client.query("FLUSH TABLES");  // Nobody has it open.
+    const std::string warning = "WARN: db1 (" + server_->socket() +
+                                "): not frozen: tables of test /srv/more/tables on "
+                                "/srv/more (";
+    for (const auto& command : std::vector<std::vector<std::string>>{{"dry-run", "--probe"}, {"pre-script"}})
+      EXPECT_THAT(expect(0, command).out, HasSubstr(warning));
+    expect_in_copy("tables/y.MYD", std::filesystem::file_size("/srv/more/tables/y.MYD"));
+    EXPECT_GT(std::filesystem::file_size("/srv/more/tables/y.MYD"), 1000000U);
+    expect(0, {"post-script"});
+  }
+  EXPECT_THAT(expect(0, {"dry-run"}).out, HasSubstr("tables of test /srv/more/tables on /srv/more ("));
+}
+
+TEST_F(MysqlElsewhere, AreFoundForInnoDbAndForWholeSchemas) {
+  Client client = server_->connect();
+  client.query("CREATE DATABASE test");
+  // MySQL takes only directories that it knows.
+  const bool taken =
+      client.error_of("CREATE TABLE test.t (id INT PRIMARY KEY) ENGINE=InnoDB DATA DIRECTORY='/srv/more/tables'") == 0;
+  EXPECT_TRUE(taken || !is_mariadb());
+  client.query("CREATE DATABASE linked");
+  client.query("CREATE TABLE linked.y (id INT) ENGINE=MyISAM");
+  server_->stop();
+  run_tool({"sh", "-c", "mv /srv/mysql/data/linked/* /srv/more/schema/"});
+  std::filesystem::remove_all("/srv/mysql/data/linked");
+  std::filesystem::create_directory_symlink("/srv/more/schema", "/srv/mysql/data/linked");
+  server_->start();
+  configure_without_more();
+  for (const auto& command :
+       std::vector<std::vector<std::string>>{{"dry-run"}, {"dry-run", "--probe"}, {"pre-script"}}) {
+    const auto result = expect(0, command);
+    EXPECT_THAT(result.out, HasSubstr("schema linked /srv/more/schema"));
+    if (taken) {
+      EXPECT_THAT(result.out, HasSubstr("/srv/more/tables/test"));
+    }
+  }
+  expect(0, {"post-script"});
+}
+
+}  // namespace
+}  // namespace dlm_freeze::integration

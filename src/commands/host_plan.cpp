@@ -106,7 +106,7 @@ const Mount* taker_of_writes(const MountTable& table, const Mount* mount) {
 /// "/data", "/data and 2 more mounts".
 std::string places_of(const FreezePlan& plan, const Gap& gap) {
   const Mount& mount = plan.mounts[gap.mount].mount;
-  std::string text = printable(mount.mount_point.empty() ? mount.source : mount.mount_point);
+  std::string text = mount.mount_point.empty() ? mount.source : mount.mount_point;
   if (mount.mount_point.empty()) text += " (" + mount.type + ")";
   if (gap.others > 0) text += " (and " + count_of(gap.others, "more mount") + " of it)";
   return text;
@@ -150,9 +150,9 @@ void log_gaps(const HostPlan& plan, Log& log) {
     if (gap.expected) {
       const bool is_root = planned.reason == Reason::root_or_boot;
       expected[is_root ? "root and /boot never are" : "the configuration leaves it out"].push_back(
-          printable(planned.mount.mount_point.empty() ? planned.mount.source : planned.mount.mount_point));
+          planned.mount.mount_point.empty() ? planned.mount.source : planned.mount.mount_point);
     } else {
-      log.warn(places_of(plan.freeze, gap) + " is not frozen: " + printable(planned.why));
+      log.warn(places_of(plan.freeze, gap) + " is not frozen: " + planned.why);
     }
   }
   for (auto& [why, names] : expected) {

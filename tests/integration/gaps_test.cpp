@@ -11,6 +11,7 @@
 
 #include <array>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "harness/host_test.hpp"
 
@@ -89,6 +90,9 @@ TEST_F(Gaps, AreFilesystemsThatWereShutDown) {
   std::uint32_t without_flushing = 2;
   check(::ioctl(xfs.directory(), kGoingDown, &without_flushing), "shut down");
   EXPECT_THAT(expect(0, {"dry-run", "--probe"}).out, HasSubstr("WARN: /srv/xfs is not frozen: "));
+  const auto json = nlohmann::json::parse(expect(0, {"dry-run", "--probe", "--json"}).out, nullptr, false);
+  ASSERT_FALSE(json.is_discarded());
+  EXPECT_THAT(json["notes"].dump(), HasSubstr("/srv/xfs is not frozen: "));
   EXPECT_THAT(expect_frozen({&well}), HasSubstr("WARN: /srv/xfs is not frozen: "));
   const auto& ext4 = add("ext4", "/srv/ext4");
   check(::ioctl(ext4.directory(), kGoingDown, &without_flushing), "shut down");

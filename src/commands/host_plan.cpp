@@ -103,11 +103,13 @@ const Mount* taker_of_writes(const MountTable& table, const Mount* mount) {
   return nullptr;
 }
 
-/// "/data", "/data and 2 more mounts".
+/// "/data", "/data (and 2 more mounts of it)", "/data (/dev/nvme1n1)" in another mount namespace.
 std::string places_of(const FreezePlan& plan, const Gap& gap) {
-  const Mount& mount = plan.mounts[gap.mount].mount;
-  std::string text = mount.mount_point.empty() ? mount.source : mount.mount_point;
-  if (mount.mount_point.empty()) text += " (" + mount.type + ")";
+  const PlannedMount& planned = plan.mounts[gap.mount];
+  const Mount& mount = planned.mount;
+  if (mount.mount_point.empty()) return mount.source + " (" + mount.type + ")";
+  std::string text = mount.mount_point;
+  if (planned.reason == Reason::unseen) text += " (" + mount.source + ")";
   if (gap.others > 0) text += " (and " + count_of(gap.others, "more mount") + " of it)";
   return text;
 }
@@ -202,7 +204,8 @@ Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {
   }
   const BlockStacks stacks = read_block_stacks(*table);
   const HostRoot root = find_host_root(*table);
-  Unseen unseen = find_unseen(*table, stacks, root.superblocks, kUnseenPatience);
+  Unseen unseen;
+  if (selection.freeze) unseen = find_unseen(*table, stacks, root.superblocks, kUnseenPatience);
   const HostFacts facts = {find_file_mounts(*table), root.superblocks, std::move(unseen.filesystems)};
   FreezePlan freeze = plan_freeze(*table, stacks, selection, facts);
   explain(freeze, quiescers);

@@ -159,8 +159,8 @@ TEST_F(Gaps, AreFilesystemsThatAnotherMountNamespaceHas) {
   unmount_lazily("/srv/pod/volume");
   unmount_lazily("/srv/pod/archive");
   const std::string process = "process " + std::to_string(keeper.pid());
-  const auto warning =
-      HasSubstr("WARN: /srv/pod/volume is not frozen: mounted only in another mount namespace: that of " + process);
+  const auto warning = HasSubstr("WARN: /srv/pod/volume (" + volume.device() +
+                                 ") is not frozen: mounted only in another mount namespace: that of " + process);
   EXPECT_THAT(expect_frozen({&data}, {&volume}), AllOf(warning, Not(HasSubstr("/srv/pod/archive"))));
   EXPECT_THAT(expect(0, {"dry-run"}).out, HasSubstr("mounted only in another mount namespace: that of " + process));
   configure(R"({"quiescers": [], "filesystems": {"exclude": ["/srv/pod/*"]}})");

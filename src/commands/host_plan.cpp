@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <map>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -77,16 +78,29 @@ void explain(FreezePlan& plan, const std::vector<FoundQuiescer>& quiescers) {
   }
 }
 
-/// Whether what is going to be frozen is what the caller means.
+/// Root of a user namespace may do nothing to what the host has mounted, whatever its capabilities say.
+bool in_user_namespace() {
+  constexpr std::string_view kInitial = "user:[4026531837]";  // PROC_USER_INIT_INO in include/linux/proc_ns.h.
+  std::error_code error;
+  const auto own = std::filesystem::read_symlink("/proc/self/ns/user", error);
+  return !error && own != kInitial;
+}
+
+/// Whether what is going to be frozen is what the caller means, and the session outlives this process.
 Result<void> check_root(const HostRoot& root, const Selection& selection) {
   if (::getpid() == 1) {
     return failure(
         "this is process 1 of its PID namespace, which ends with it, and with it the watchdog: run it from a process "
-        "that "
-        "lives on, such as a shell (in docker run: with --init or --pid=host)");
+        "that lives on, such as a shell (in docker run: with --init or --pid=host)");
   }
-  // Who names the filesystems means these, wherever he is; and nothing can go wrong where none is frozen.
-  if (root.difference.empty() || !selection.include.empty() || !selection.freeze) return {};
+  if (!selection.freeze) return {};  // Then nothing can go wrong.
+  if (in_user_namespace()) {
+    return failure(
+        "this is a user namespace of its own, whose root must not freeze what the host has mounted: run it on the "
+        "host");
+  }
+  // Who names the filesystems means these, wherever he is.
+  if (root.difference.empty() || !selection.include.empty()) return {};
   return failure("this is not the host, so it cannot be told which filesystems hold its root: " + root.difference +
                  "; run it on the host (from a container that shares the host's processes: nsenter -t 1 -m dlm-freeze "
                  "pre-script), or name what is to be frozen in filesystems.include");

@@ -128,6 +128,15 @@ std::string places_of(const FreezePlan& plan, const Gap& gap) {
   return text;
 }
 
+std::string name_of(const Mount& mount) { return mount.mount_point.empty() ? mount.source : mount.mount_point; }
+
+/// A list that is short: DLM shows 2,500 characters of a run, and an error comes at the end.
+std::string some_of(const std::vector<std::string>& names) {
+  constexpr std::size_t kMost = 8;
+  if (names.size() <= kMost) return join(names, ", ");
+  return join({names.begin(), names.begin() + kMost}, ", ") + " and " + std::to_string(names.size() - kMost) + " more";
+}
+
 }  // namespace
 
 Coverage HostPlan::coverage(const std::string& path) const {
@@ -159,24 +168,27 @@ bool HostPlan::may_wait_for_thaw(int fd) const {
 }
 
 void log_gaps(const HostPlan& plan, Log& log) {
-  constexpr std::size_t kMostNames = 8;  // The SSM agent shows 2,500 characters of a run.
+  constexpr std::size_t kMostWarnings = 10;
   std::map<std::string, std::vector<std::string>> expected;
+  std::vector<std::string> unexplained;
+  std::size_t warnings = 0;
   for (const Gap& gap : plan.freeze.gaps) {
     const PlannedMount& planned = plan.freeze.mounts[gap.mount];
     if (gap.expected) {
       const bool is_root = planned.reason == Reason::root_or_boot;
       expected[is_root ? "root and /boot never are" : "the configuration leaves it out"].push_back(
-          planned.mount.mount_point.empty() ? planned.mount.source : planned.mount.mount_point);
-    } else {
+          name_of(planned.mount));
+    } else if (++warnings <= kMostWarnings) {
       log.warn(places_of(plan.freeze, gap) + " is not frozen: " + planned.why);
+    } else {
+      unexplained.push_back(name_of(planned.mount));
     }
   }
-  for (auto& [why, names] : expected) {
-    const std::size_t more = names.size() > kMostNames ? names.size() - kMostNames : 0;
-    names.resize(names.size() - more);
-    log.info("not frozen, since " + why + ": " + join(names, ", ") +
-             (more == 0 ? "" : " and " + std::to_string(more) + " more"));
+  if (!unexplained.empty()) {
+    log.warn(count_of(unexplained.size(), "more filesystem") +
+             " not frozen, dlm-freeze dry-run says why: " + some_of(unexplained));
   }
+  for (const auto& [why, names] : expected) log.info("not frozen, since " + why + ": " + some_of(names));
   if (!plan.all_processes_seen) {
     log.warn(
         "there are too many processes to look into the mount namespaces of all: what is mounted only there is not "

@@ -149,6 +149,23 @@ TEST(Gaps, AreAWarningEachAndALineForAllThatWereToBeExpected) {
                          testing::StartsWith("WARN: there are too many processes")));
 }
 
+TEST(Gaps, AreSaidInFewEnoughWordsToLeaveRoomForAnError) {
+  std::string mountinfo = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n";
+  for (int i = 2; i < 102; ++i) {
+    const std::string n = std::to_string(i);
+    mountinfo += n + " 1 8:" + n + " / /a/rather/long/mount/point/" + n + " rw - vfat /dev/x rw\n";
+  }
+  const HostPlan plan = plan_of(mountinfo);
+  std::vector<std::string> lines;
+  Log log(std::make_unique<Lines>(lines), nullptr);
+  log_gaps(plan, log);
+  std::size_t length = 0;
+  for (const std::string& line : lines) length += line.size() + 1;
+  EXPECT_LT(length, 1500U);
+  EXPECT_THAT(lines, testing::Contains(testing::MatchesRegex(
+                         "WARN: 90 more filesystems not frozen, dlm-freeze dry-run says why: .* and 82 more")));
+}
+
 /// plan_host looks at the real host, but freezes nothing of it.
 class HostPlans : public testing::Test {
  protected:

@@ -64,7 +64,7 @@ Json quiescer_json(const HostPlan& plan, const FoundQuiescer& found) {
                       {"detail", found.presence.detail},           {"locations", locations}};
 }
 
-Json to_json(const HostPlan& plan, const std::vector<Finding>& findings) {
+Json to_json(const HostPlan& plan, const std::vector<Finding>& findings, const std::vector<LogLine>& notes) {
   Json::Array mounts;
   for (const PlannedMount& planned : plan.freeze.mounts) mounts.push_back(mount_json(plan, planned));
   Json::Array quiescers;
@@ -77,7 +77,10 @@ Json to_json(const HostPlan& plan, const std::vector<Finding>& findings) {
   }
   const Result<void>& possible = plan.on_host ? plan.databases_known : plan.on_host;
   const std::string problem = possible ? "" : possible.error().message;
-  return Json::Object{{"mounts", mounts}, {"quiescers", quiescers}, {"problem", problem}, {"probes", probes}};
+  Json::Array texts;
+  for (const LogLine& note : notes) texts.emplace_back(note.text);
+  return Json::Object{
+      {"mounts", mounts}, {"quiescers", quiescers}, {"problem", problem}, {"probes", probes}, {"notes", texts}};
 }
 
 std::string mount_table(const HostPlan& plan) {
@@ -155,9 +158,7 @@ std::vector<Finding> probe_all(HostPlan& plan, const Settings& settings, Command
   return findings;
 }
 
-}  // namespace
-
-Result<void> dry_run(const Settings& settings, CommandContext& context) {
+Result<void> look_and_print(const Settings& settings, CommandContext& context) {
   auto plan = plan_host(settings, context);
   if (!plan) return tl::unexpected(plan.error());
   // What is wrong with the configuration is not what pre-script would meet on the host.
@@ -173,7 +174,7 @@ Result<void> dry_run(const Settings& settings, CommandContext& context) {
     warn_of_coverage(*plan, context.log);
   }
   if (settings.json) {
-    context.out << to_json(*plan, findings).dump();
+    context.out << to_json(*plan, findings, context.log.caller().take_held()).dump();
   } else {
     static_cast<void>(plan->auto_thaw(settings.auto_thaw, context.log));
     context.out << mount_table(*plan);
@@ -198,6 +199,16 @@ Result<void> dry_run(const Settings& settings, CommandContext& context) {
     if (!finding.result) return finding.result;
   }
   return {};
+}
+
+}  // namespace
+
+Result<void> dry_run(const Settings& settings, CommandContext& context) {
+  // What a quiescer has to say becomes a part of the document.
+  if (settings.json) context.log.caller().hold();
+  auto result = look_and_print(settings, context);
+  context.log.caller().resume();
+  return result;
 }
 
 }  // namespace dlm_freeze

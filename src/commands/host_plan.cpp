@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <map>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -77,16 +78,29 @@ void explain(FreezePlan& plan, const std::vector<FoundQuiescer>& quiescers) {
   }
 }
 
-/// Whether what is going to be frozen is what the caller means.
+/// Root of a user namespace may do nothing to what the host has mounted, whatever its capabilities say.
+bool in_user_namespace() {
+  constexpr std::string_view kInitial = "user:[4026531837]";  // PROC_USER_INIT_INO in include/linux/proc_ns.h.
+  std::error_code error;
+  const auto own = std::filesystem::read_symlink("/proc/self/ns/user", error);
+  return !error && own != kInitial;
+}
+
+/// Whether what is going to be frozen is what the caller means, and the session outlives this process.
 Result<void> check_root(const HostRoot& root, const Selection& selection) {
   if (::getpid() == 1) {
     return failure(
         "this is process 1 of its PID namespace, which ends with it, and with it the watchdog: run it from a process "
-        "that "
-        "lives on, such as a shell (in docker run: with --init or --pid=host)");
+        "that lives on, such as a shell (in docker run: with --init or --pid=host)");
   }
-  // Who names the filesystems means these, wherever he is; and nothing can go wrong where none is frozen.
-  if (root.difference.empty() || !selection.include.empty() || !selection.freeze) return {};
+  if (!selection.freeze) return {};  // Then nothing can go wrong.
+  if (in_user_namespace()) {
+    return failure(
+        "this is a user namespace of its own, whose root must not freeze what the host has mounted: run it on the "
+        "host");
+  }
+  // Who names the filesystems means these, wherever he is.
+  if (root.difference.empty() || !selection.include.empty()) return {};
   return failure("this is not the host, so it cannot be told which filesystems hold its root: " + root.difference +
                  "; run it on the host (from a container that shares the host's processes: nsenter -t 1 -m dlm-freeze "
                  "pre-script), or name what is to be frozen in filesystems.include");
@@ -103,13 +117,24 @@ const Mount* taker_of_writes(const MountTable& table, const Mount* mount) {
   return nullptr;
 }
 
-/// "/data", "/data and 2 more mounts".
+/// "/data", "/data (and 2 more mounts of it)", "/data (/dev/nvme1n1)" in another mount namespace.
 std::string places_of(const FreezePlan& plan, const Gap& gap) {
-  const Mount& mount = plan.mounts[gap.mount].mount;
-  std::string text = mount.mount_point.empty() ? mount.source : mount.mount_point;
-  if (mount.mount_point.empty()) text += " (" + mount.type + ")";
+  const PlannedMount& planned = plan.mounts[gap.mount];
+  const Mount& mount = planned.mount;
+  if (mount.mount_point.empty()) return mount.source + " (" + mount.type + ")";
+  std::string text = mount.mount_point;
+  if (planned.reason == Reason::unseen) text += " (" + mount.source + ")";
   if (gap.others > 0) text += " (and " + count_of(gap.others, "more mount") + " of it)";
   return text;
+}
+
+std::string name_of(const Mount& mount) { return mount.mount_point.empty() ? mount.source : mount.mount_point; }
+
+/// A list that is short: DLM shows 2,500 characters of a run, and an error comes at the end.
+std::string some_of(const std::vector<std::string>& names) {
+  constexpr std::size_t kMost = 8;
+  if (names.size() <= kMost) return join(names, ", ");
+  return join({names.begin(), names.begin() + kMost}, ", ") + " and " + std::to_string(names.size() - kMost) + " more";
 }
 
 }  // namespace
@@ -143,24 +168,27 @@ bool HostPlan::may_wait_for_thaw(int fd) const {
 }
 
 void log_gaps(const HostPlan& plan, Log& log) {
-  constexpr std::size_t kMostNames = 8;  // The SSM agent shows 2,500 characters of a run.
+  constexpr std::size_t kMostWarnings = 10;
   std::map<std::string, std::vector<std::string>> expected;
+  std::vector<std::string> unexplained;
+  std::size_t warnings = 0;
   for (const Gap& gap : plan.freeze.gaps) {
     const PlannedMount& planned = plan.freeze.mounts[gap.mount];
     if (gap.expected) {
       const bool is_root = planned.reason == Reason::root_or_boot;
       expected[is_root ? "root and /boot never are" : "the configuration leaves it out"].push_back(
-          planned.mount.mount_point.empty() ? planned.mount.source : planned.mount.mount_point);
-    } else {
+          name_of(planned.mount));
+    } else if (++warnings <= kMostWarnings) {
       log.warn(places_of(plan.freeze, gap) + " is not frozen: " + planned.why);
+    } else {
+      unexplained.push_back(name_of(planned.mount));
     }
   }
-  for (auto& [why, names] : expected) {
-    const std::size_t more = names.size() > kMostNames ? names.size() - kMostNames : 0;
-    names.resize(names.size() - more);
-    log.info("not frozen, since " + why + ": " + join(names, ", ") +
-             (more == 0 ? "" : " and " + std::to_string(more) + " more"));
+  if (!unexplained.empty()) {
+    log.warn(count_of(unexplained.size(), "more filesystem") +
+             " not frozen, dlm-freeze dry-run says why: " + some_of(unexplained));
   }
+  for (const auto& [why, names] : expected) log.info("not frozen, since " + why + ": " + some_of(names));
   if (!plan.all_processes_seen) {
     log.warn(
         "there are too many processes to look into the mount namespaces of all: what is mounted only there is not "
@@ -202,7 +230,8 @@ Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {
   }
   const BlockStacks stacks = read_block_stacks(*table);
   const HostRoot root = find_host_root(*table);
-  Unseen unseen = find_unseen(*table, stacks, root.superblocks, kUnseenPatience);
+  Unseen unseen;
+  if (selection.freeze) unseen = find_unseen(*table, stacks, root.superblocks, kUnseenPatience);
   const HostFacts facts = {find_file_mounts(*table), root.superblocks, std::move(unseen.filesystems)};
   FreezePlan freeze = plan_freeze(*table, stacks, selection, facts);
   explain(freeze, quiescers);

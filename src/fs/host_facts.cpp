@@ -17,6 +17,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "base/directory.hpp"
 #include "base/text.hpp"
@@ -46,9 +47,9 @@ dev_t device_from(std::string_view text) {
 
 class Search {
  public:
-  Search(const MountTable& table, const BlockStacks& stacks, const std::set<dev_t>& known, Deadline deadline,
+  Search(const MountTable& table, const BlockStacks& stacks, std::set<dev_t> known, Deadline deadline,
          const DeviceRoots& roots)
-      : known_(known), deadline_(deadline), roots_(roots) {
+      : known_(std::move(known)), deadline_(deadline), roots_(roots) {
     for (const Mount& mount : table.mounts()) known_.insert(mount.device);
     note_devices(stacks);
   }
@@ -159,7 +160,7 @@ class Search {
 std::set<int> find_file_mounts(const MountTable& table) {
   std::set<int> files;
   for (const Mount& mount : table.mounts()) {
-    if (mount.root == "/" || !has_volume(mount) || !table.is_visible(mount)) continue;
+    if (mount.root == "/" || !has_volume(mount) || may_hang(mount.type) || !table.is_visible(mount)) continue;
     const auto above = table.ancestors(mount);
     if (std::any_of(above.begin(), above.end(), [](const Mount* ancestor) { return may_hang(ancestor->type); }))
       continue;

@@ -171,6 +171,16 @@ TEST_F(ForeignRoots, AreRefusedToProcess1WhoseDeathEndsTheWatchdog) {
   EXPECT_TRUE(writable(*data_));
 }
 
+TEST_F(ForeignRoots, AreRefusedToTheRootOfAUserNamespace) {
+  const RunOptions in_namespace{.wrapper = {"/usr/bin/unshare", "--user", "--map-root-user"}};
+  configure(R"({"quiescers": [], "filesystems": {"include": ["/srv/data"]}})");
+  const auto pre = run({"pre-script"}, in_namespace);
+  if (pre.err.find("unshare failed") != std::string::npos) GTEST_SKIP() << pre.err;
+  EXPECT_EQ(pre.exit_code, 201) << pre.text();
+  EXPECT_THAT(pre.err, HasSubstr("this is a user namespace of its own"));
+  EXPECT_TRUE(writable(*data_));
+}
+
 TEST_F(ForeignRoots, AreNotThoseOfUnitsWithAMountNamespace) {
   const auto pre = expect(0, {"pre-script"}, {.wrapper = {"/usr/bin/unshare", "--mount", "--propagation", "private"}});
   EXPECT_TRUE(frozen(*data_)) << pre.text();

@@ -11,6 +11,7 @@
 
 #include <array>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "harness/host_test.hpp"
 
@@ -89,6 +90,9 @@ TEST_F(Gaps, AreFilesystemsThatWereShutDown) {
   std::uint32_t without_flushing = 2;
   check(::ioctl(xfs.directory(), kGoingDown, &without_flushing), "shut down");
   EXPECT_THAT(expect(0, {"dry-run", "--probe"}).out, HasSubstr("WARN: /srv/xfs is not frozen: "));
+  const auto json = nlohmann::json::parse(expect(0, {"dry-run", "--probe", "--json"}).out, nullptr, false);
+  ASSERT_FALSE(json.is_discarded());
+  EXPECT_THAT(json["notes"].dump(), HasSubstr("/srv/xfs is not frozen: "));
   EXPECT_THAT(expect_frozen({&well}), HasSubstr("WARN: /srv/xfs is not frozen: "));
   const auto& ext4 = add("ext4", "/srv/ext4");
   check(::ioctl(ext4.directory(), kGoingDown, &without_flushing), "shut down");
@@ -155,8 +159,8 @@ TEST_F(Gaps, AreFilesystemsThatAnotherMountNamespaceHas) {
   unmount_lazily("/srv/pod/volume");
   unmount_lazily("/srv/pod/archive");
   const std::string process = "process " + std::to_string(keeper.pid());
-  const auto warning =
-      HasSubstr("WARN: /srv/pod/volume is not frozen: mounted only in another mount namespace: that of " + process);
+  const auto warning = HasSubstr("WARN: /srv/pod/volume (" + volume.device() +
+                                 ") is not frozen: mounted only in another mount namespace: that of " + process);
   EXPECT_THAT(expect_frozen({&data}, {&volume}), AllOf(warning, Not(HasSubstr("/srv/pod/archive"))));
   EXPECT_THAT(expect(0, {"dry-run"}).out, HasSubstr("mounted only in another mount namespace: that of " + process));
   configure(R"({"quiescers": [], "filesystems": {"exclude": ["/srv/pod/*"]}})");

@@ -82,6 +82,19 @@ TEST_F(LoopStack, WhoseImagesAreNoLongerReachedByThePathTheyWereOpenedByIsFrozen
   });
 }
 
+TEST_F(LoopStack, OnABtrfsThatHasMovedIsFrozenFirst) {
+  // The numbers of a btrfs' files are not those of its mounts, so only the path could tell what the image lies on.
+  const auto& outer = add({.type = "btrfs", .mount_point = "/srv/outer", .size = std::uint64_t{200} << 20});
+  const auto& inner = add({.type = "ext4", .mount_point = "/srv/inner", .image_directory = "/srv/outer/images"});
+  stack_ = {&outer, &inner};
+  write_text("/srv/inner/dirty", std::string(std::size_t{4} << 20, 'x'));
+  expect_session_holds_all();
+  std::filesystem::create_directories("/srv/elsewhere");
+  check(::mount("/srv/outer", "/srv/elsewhere", nullptr, MS_MOVE, nullptr), "move");
+  write_text("/srv/inner/dirty", std::string(std::size_t{4} << 20, 'y'));
+  expect_session_holds_all();
+}
+
 TEST_F(LoopStack, WithDataToWriteBackIsFrozenFromTheInside) {
   const auto& outer = add("ext4", "/srv/z-outer");
   const auto& inner = add({.type = "ext4", .mount_point = "/srv/a-inner", .image_directory = "/srv/z-outer"});

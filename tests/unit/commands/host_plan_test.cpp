@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "commands/host_plan.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <sstream>
 
@@ -13,6 +15,7 @@
 #include "fakes/fake_kernel.hpp"
 #include "fakes/mount_tables.hpp"
 #include "fakes/processes.hpp"
+#include "fakes/scratch.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -51,6 +54,116 @@ TEST(Coverage, FollowsSymbolicLinks) {
   const HostPlan plan =
       plan_of("1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 8:2 / " + (scratch / "real") + " rw - ext4 /dev/sdb rw\n");
   EXPECT_TRUE(plan.coverage(scratch / "link/file").frozen);
+}
+
+TEST(Coverage, OfAnOverlayIsThatOfWhatTakesItsWrites) {
+  const HostPlan plan = plan_of(
+      "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"
+      "2 1 8:2 / /nowhere/data rw - ext4 /dev/sdb rw\n"
+      "3 1 0:40 / /nowhere/on-data rw - overlay o rw,lowerdir=/low,upperdir=/nowhere/data/u,workdir=/nowhere/data/w\n"
+      "4 1 0:41 / /nowhere/on-that rw - overlay o "
+      "rw,lowerdir=/low,upperdir=/nowhere/on-data/u,workdir=/nowhere/on-data/w\n"
+      "5 1 0:42 / /nowhere/on-root rw - overlay o rw,lowerdir=/nowhere/data,upperdir=/u,workdir=/w\n"
+      "6 1 0:43 / /nowhere/read-only ro - overlay o ro,lowerdir=/nowhere/data:/low\n");
+  EXPECT_TRUE(plan.coverage("/nowhere/on-data/db").frozen);
+  EXPECT_EQ(plan.coverage("/nowhere/on-data/db").why, "overlay on /nowhere/data");
+  EXPECT_TRUE(plan.coverage("/nowhere/on-that/db").frozen);
+  EXPECT_FALSE(plan.coverage("/nowhere/on-root/db").frozen);
+  EXPECT_FALSE(plan.coverage("/nowhere/read-only/db").frozen) << "nothing is written there";
+}
+
+/// A plan of this host in which something somewhere is frozen.
+HostPlan plan_with_frozen(const std::set<dev_t>& writable) {
+  auto table = MountTable::read();
+  EXPECT_TRUE(table);
+  FreezePlan freeze;
+  freeze.filesystems.push_back({.device = 1, .level = 0, .mounts = table->mounts(), .stack = {}});
+  freeze.writable = writable;
+  return {std::move(*table), std::move(freeze), {}, {}, {}};
+}
+
+TEST(WhoWrites, WaitsUnlessTheFilesystemIsKnownToLieOnNothingThatIsFrozen) {
+  const fakes::Scratch scratch("/dev/shm");
+  const UniqueFd file(::open(scratch.write("file", "x").c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(file);
+  const HostPlan nothing_known = plan_with_frozen({});
+  EXPECT_TRUE(nothing_known.may_wait_for_thaw(file.get()));
+  const dev_t device = nothing_known.table.resolve(scratch / "file")->device;
+  EXPECT_FALSE(plan_with_frozen({device}).may_wait_for_thaw(file.get()));
+}
+
+TEST(WhoWrites, DoesNotWaitOnPipesAndDevicesNorWhereNothingIsFrozen) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const UniqueFd reading(ends[0]);
+  const UniqueFd writing(ends[1]);
+  const UniqueFd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+  const HostPlan plan = plan_with_frozen({});
+  EXPECT_FALSE(plan.may_wait_for_thaw(writing.get()));
+  EXPECT_FALSE(plan.may_wait_for_thaw(null.get()));
+  EXPECT_FALSE(plan.may_wait_for_thaw(1'000'000)) << "closed";
+  const fakes::Scratch scratch("/dev/shm");
+  const UniqueFd file(::open(scratch.write("file", "x").c_str(), O_RDWR | O_CLOEXEC));
+  HostPlan idle = plan_with_frozen({});
+  idle.freeze.filesystems.clear();
+  EXPECT_FALSE(idle.may_wait_for_thaw(file.get()));
+}
+
+/// Lines as they would be printed.
+class Lines : public LogOutput {
+ public:
+  explicit Lines(std::vector<std::string>& lines) : lines_(&lines) {}
+  void write(const LogLine& line) override {
+    lines_->push_back((line.level == LogLevel::warn ? "WARN: " : "INFO: ") + line.text);
+  }
+
+ private:
+  std::vector<std::string>* lines_;
+};
+
+TEST(Gaps, AreAWarningEachAndALineForAllThatWereToBeExpected) {
+  MountTable table = fakes::table_from(
+      "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"
+      "2 1 8:2 / /boot rw - ext4 /dev/sda2 rw\n"
+      "3 1 8:3 / /efi rw - vfat /dev/sda3 rw\n"
+      "4 1 8:4 / /ssm rw - ext4 /dev/sdb rw\n"
+      "5 1 8:4 /x /bind rw - ext4 /dev/sdb rw\n"
+      "6 1 8:5 / /scratch/a rw - ext4 /dev/sdc rw\n"
+      "7 1 8:6 / /scratch/b rw - ext4 /dev/sdd rw\n");
+  BlockStacks stacks;
+  for (const Mount& mount : table.mounts()) stacks[mount.device].devices = {"disk"};
+  Selection selection;
+  selection.exclude = {"/scratch/*"};
+  selection.protect = {"/ssm"};
+  FreezePlan freeze = plan_freeze(table, stacks, selection);
+  HostPlan plan{std::move(table), std::move(freeze), {}, {}, {}};
+  plan.all_processes_seen = false;
+  std::vector<std::string> lines;
+  Log log(std::make_unique<Lines>(lines), nullptr);
+  log_gaps(plan, log);
+  EXPECT_THAT(lines, testing::UnorderedElementsAre(
+                         "WARN: /efi is not frozen: vfat cannot be frozen",
+                         "WARN: /ssm (and 1 more mount of it) is not frozen: holds /ssm",
+                         "INFO: not frozen, since root and /boot never are: /, /boot",
+                         "INFO: not frozen, since the configuration leaves it out: /scratch/a, /scratch/b",
+                         testing::StartsWith("WARN: there are too many processes")));
+}
+
+TEST(Gaps, AreSaidInFewEnoughWordsToLeaveRoomForAnError) {
+  std::string mountinfo = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n";
+  for (int i = 2; i < 102; ++i) {
+    const std::string n = std::to_string(i);
+    mountinfo += n + " 1 8:" + n + " / /a/rather/long/mount/point/" + n + " rw - vfat /dev/x rw\n";
+  }
+  const HostPlan plan = plan_of(mountinfo);
+  std::vector<std::string> lines;
+  Log log(std::make_unique<Lines>(lines), nullptr);
+  log_gaps(plan, log);
+  std::size_t length = 0;
+  for (const std::string& line : lines) length += line.size() + 1;
+  EXPECT_LT(length, 1500U);
+  EXPECT_THAT(lines, testing::Contains(testing::MatchesRegex(
+                         "WARN: 90 more filesystems not frozen, dlm-freeze dry-run says why: .* and 82 more")));
 }
 
 /// plan_host looks at the real host, but freezes nothing of it.

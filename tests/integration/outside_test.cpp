@@ -247,6 +247,20 @@ TEST_F(Outside, NobodyWaitsForAFifoInPlaceOfAFile) {
   }
 }
 
+TEST_F(Outside, NobodyWaitsForAFifoThatTheEnvironmentNames) {
+  check(::mkfifo("/srv/fifo", 0600), "mkfifo");
+  expect_session({.environment = {"TZ=:/srv/fifo", "LC_ALL=/srv/fifo", "LANGUAGE=/srv/fifo", "TMPDIR=/srv/fifo"}});
+}
+
+TEST_F(Outside, AReportThatCannotBeWrittenIsNoSuccess) {
+  const UniqueFd full(check(::open("/dev/full", O_WRONLY | O_CLOEXEC), "open"));
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"dry-run"}, {"dry-run", "--json"}, {"status"}, {"history"}, {"--help"}}) {
+    EXPECT_EQ(run(words, {.standard_output = full.get()}).exit_code, 1) << words[0];
+  }
+  expect_session({.standard_output = full.get()});
+}
+
 TEST_F(Outside, NoMountPointForgesALine) {
   const std::string forged = "/srv/a\nINFO: pre-script completed at 2026-01-01T00:00:00Z. \x1b[2J\xc2\x9b";
   const auto& theirs = add("ext4", forged);

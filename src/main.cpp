@@ -63,8 +63,7 @@ int main(int argc, char** argv) {
   output.stdout_is_document = line && line->json;
   Log log(caller_output(output), is_script ? syslog_output() : nullptr, line ? line->log_level : LogLevel::info);
   if (line && line->text) {
-    std::cout << *line->text;
-    return 0;
+    return std::cout << *line->text << std::flush ? 0 : static_cast<int>(ExitCode::usage);
   }
   const std::string modules = module_directory();
   QuiescerRegistry registry(builtin_quiescer_types(), module_quiescer_types(), modules);
@@ -77,7 +76,11 @@ int main(int argc, char** argv) {
     // Between pre-script's success and its end nothing may come that takes time: killed there, it leaves a session that
     // nobody was told of. Its lines were written before.
     if (line->command == Command::pre_script) ::_exit(0);
-    return 0;
+    if (std::cout.flush()) return 0;
+    // What a report lacks is not told by an exit code of 0: the disk is full, or nobody reads it.
+    log.error("cannot write all of it to stdout. Return Error Code: " +
+              std::to_string(static_cast<int>(ExitCode::usage)));
+    return static_cast<int>(ExitCode::usage);
   }
   const ExitCode code = line ? exit_code(line->command, result.error().kind) : ExitCode::usage;
   log.error(result.error().message + ". Return Error Code: " + std::to_string(static_cast<int>(code)));

@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 
 #include "base/process.hpp"
 
@@ -64,6 +65,7 @@ void be_born_clean() noexcept {
   widen(RLIMIT_STACK, kStack);
   static_cast<void>(raise_descriptor_limit(kDescriptors));
   ::umask(S_IRWXG | S_IRWXO);
+  ::unsetenv("TZ");  // NOLINT(concurrency-mt-unsafe): no thread exists yet.
 }
 
 void enter_root() noexcept { static_cast<void>(!::chdir("/")); }

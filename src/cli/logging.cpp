@@ -47,10 +47,10 @@ bool environment_wants_colour() {
 /// stdout or stderr. Writes whole lines, and waits for its reader for `patience` in all.
 class Stream {
  public:
-  Stream(int fd, BootClock::duration patience) : fd_(fd), patience_(patience) {
+  Stream(int fd, BootClock::duration patience)
+      : fd_(fd), patience_(patience), is_coloured_(::isatty(fd) != 0 && environment_wants_colour()) {
     struct stat info {};
     is_file_ = ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
-    is_coloured_ = ::isatty(fd) != 0 && environment_wants_colour();
   }
 
   void write(const LogLine& line) {
@@ -106,8 +106,8 @@ class Stream {
 
   int fd_;
   BootClock::duration patience_;
+  bool is_coloured_;
   bool is_file_ = false;
-  bool is_coloured_ = false;
   bool is_torn_ = false;  ///< The last line that was written lacks its end.
   std::size_t dropped_ = 0;
 };

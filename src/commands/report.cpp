@@ -29,6 +29,7 @@ std::string text_line(std::string_view text) { return printable(text) + "\n"; }
 
 void TextTable::add(const std::vector<std::string>& cells) {
   std::vector<std::string> row;
+  row.reserve(cells.size());
   for (const std::string& cell : cells) row.push_back(printable(cell));
   rows_.push_back(std::move(row));
 }

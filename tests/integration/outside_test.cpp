@@ -112,6 +112,21 @@ TEST_F(Outside, ACallerWhoMayWriteNoFileIsToldSo) {
   EXPECT_TRUE(writable(*data_));
 }
 
+TEST_F(Outside, ACallerWhoseHardLimitsAreTooLowIsToldSo) {
+  for (const char* limit : {"-n 5", "-n 8", "-n 12", "-n 20", "-v 16000", "-d 1000", "-s 32"}) {
+    const auto pre = run({"pre-script"}, by_shell(std::string("ulimit ") + limit + " && exec \"$@\""));
+    if (pre.exit_code == 0) {
+      EXPECT_TRUE(frozen(*data_));
+      expect(0, {"post-script"});
+    } else {
+      EXPECT_EQ(pre.exit_code, 201) << limit << "\n" << pre.text();
+      EXPECT_THAT(pre.err, EndsWith("Return Error Code: 201\n"));
+    }
+    EXPECT_TRUE(writable(*data_));
+    EXPECT_TRUE(all_gone());
+  }
+}
+
 TEST_F(Outside, ACallersWorkingDirectoryIsLeft) {
   expect(0, {"pre-script"}, by_shell("cd /srv/data && exec \"$@\""));
   EXPECT_EQ(fs::read_symlink("/proc/" + std::to_string(process("dlm-watchdog").pid()) + "/cwd"), "/");
@@ -245,6 +260,20 @@ TEST_F(Outside, NobodyWaitsForAFifoInPlaceOfAFile) {
     fs::remove(path);
     fs::rename(kept, path);
   }
+}
+
+TEST_F(Outside, NobodyWaitsForAFifoThatTheEnvironmentNames) {
+  check(::mkfifo("/srv/fifo", 0600), "mkfifo");
+  expect_session({.environment = {"TZ=:/srv/fifo", "LC_ALL=/srv/fifo", "LANGUAGE=/srv/fifo", "TMPDIR=/srv/fifo"}});
+}
+
+TEST_F(Outside, AReportThatCannotBeWrittenIsNoSuccess) {
+  const UniqueFd full(check(::open("/dev/full", O_WRONLY | O_CLOEXEC), "open"));
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"dry-run"}, {"dry-run", "--json"}, {"status"}, {"history"}, {"--help"}}) {
+    EXPECT_EQ(run(words, {.standard_output = full.get()}).exit_code, 1) << words[0];
+  }
+  expect_session({.standard_output = full.get()});
 }
 
 TEST_F(Outside, NoMountPointForgesALine) {

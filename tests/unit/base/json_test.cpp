@@ -172,5 +172,16 @@ TEST(Json, IsCopiedDeeply) {
   EXPECT_EQ(*two.find("a")->as_array()->at(1).find("b")->as_integer(), 2);
 }
 
+TEST(Json, EscapesCharactersThatFoolATerminalAndReadsThemBack) {
+  const std::string text = "\x1b\x7f\xc2\x9b \xe2\x80\xae \xe2\x81\xa6 M\xc3\xbcller \\ \"";
+  const std::string written = Json(Json::Object{{text, text}}).dump_line();
+  const std::string escaped = "\"\\u001b\\u007f\\u009b \\u202e \\u2066 M\xc3\xbcller \\\\ \\\"\"";
+  EXPECT_EQ(written, "{" + escaped + ":" + escaped + "}\n");
+  const auto again = Json::parse(written);
+  ASSERT_TRUE(again) << again.error().message;
+  ASSERT_NE(again->find(text), nullptr);
+  EXPECT_EQ(*again->find(text)->as_string(), text);
+}
+
 }  // namespace
 }  // namespace dlm_freeze

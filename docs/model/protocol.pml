@@ -717,10 +717,11 @@ active proctype PreScript()
 	:: d_step { P_HELP && !HAS(0) && !HAS(1) -> exit_P() }
 	TAKE_STEPS(P, 0, P_BUSY || P_HELP)
 	TAKE_STEPS(P, 1, P_BUSY || P_HELP)
-	FENCE_STEPS(P_BUSY)
+	/* it may have to leave before F is dead, and an F that lives undoes its own work: SIGCONT, not SIGKILL */
+	:: d_step { P_BUSY && UP(F) && stop[F] && (UNSETTLED_BY_F(0) || UNSETTLED_BY_F(1)) -> stop[F] = 0 }
 	:: d_step { P_BUSY && RESOLVED(0) && RESOLVED(1) -> SEEN(pre_stood_in); put(R_BACK); at[P] = P_WROTE }
 	:: d_step { UP(P) && at[P] == P_WROTE -> over = 1; exit_P() }
-	:: d_step { P_BUSY && (WAITING(0) || WAITING(1)) && (RESOLVED(0) || WAITING(0)) && (RESOLVED(1) || WAITING(1)) ->
+	:: d_step { P_BUSY && !(UP(F) && stop[F]) && (WAITING(0) || WAITING(1)) && (RESOLVED(0) || WAITING(0)) && (RESOLVED(1) || WAITING(1)) ->
 		SEEN(pre_gave_up); gaveup = 1; leave(P) }
 	od
 }
@@ -807,7 +808,8 @@ active proctype PostScript()
 #ifdef TIGHT_GAVEUP
 #define X_GAVEUP false
 #else
-#define X_GAVEUP (gaveup && life[F] == KILLED && UNSETTLED)	/* P stood in, the freeze hung longer than P had time, F killed */
+/* P stood in, the freeze hung longer than P had time, F was killed or is stopped */
+#define X_GAVEUP (gaveup && (life[F] == KILLED || stop[F]) && UNSETTLED)
 #endif
 /* Neither W nor S makes a step, and neither has ended: at least one of them lives, but is stopped or hangs for good */
 #define IDLES(x) (OFF(x) && life[x] != GONE || stop[x])

@@ -130,13 +130,6 @@ std::string places_of(const FreezePlan& plan, const Gap& gap) {
 
 std::string name_of(const Mount& mount) { return mount.mount_point.empty() ? mount.source : mount.mount_point; }
 
-/// A list that is short: DLM shows 2,500 characters of a run, and an error comes at the end.
-std::string some_of(const std::vector<std::string>& names) {
-  constexpr std::size_t kMost = 8;
-  if (names.size() <= kMost) return join(names, ", ");
-  return join({names.begin(), names.begin() + kMost}, ", ") + " and " + std::to_string(names.size() - kMost) + " more";
-}
-
 }  // namespace
 
 Coverage HostPlan::coverage(const std::string& path) const {
@@ -186,9 +179,9 @@ void log_gaps(const HostPlan& plan, Log& log) {
   }
   if (!unexplained.empty()) {
     log.warn(count_of(unexplained.size(), "more filesystem") +
-             " not frozen, dlm-freeze dry-run says why: " + some_of(unexplained));
+             " not frozen, dlm-freeze dry-run says why: " + list_of(unexplained));
   }
-  for (const auto& [why, names] : expected) log.info("not frozen, since " + why + ": " + some_of(names));
+  for (const auto& [why, names] : expected) log.info("not frozen, since " + why + ": " + list_of(names));
   if (!plan.all_processes_seen) {
     log.warn(
         "there are too many processes to look into the mount namespaces of all: what is mounted only there is not "

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <linux/magic.h>
 #include <poll.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
@@ -12,6 +10,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "base/process.hpp"
 #include "commands/command_context.hpp"
 #include "commands/host_plan.hpp"
 #include "commands/report.hpp"
@@ -52,20 +51,6 @@ class StageClock {
   StageSeconds seconds_{};
   std::size_t finished_ = 0;
 };
-
-/// Raises the limit on descriptors, where it is too low for so many filesystems: each takes its own, the two ends of a
-/// life line and, while they are set up, some more. root may raise the hard limit too.
-void allow_descriptors_for(std::size_t filesystems) {
-  constexpr rlim_t kEach = 3;
-  constexpr rlim_t kOthers = 128;
-  const rlim_t needed = kEach * filesystems + kOthers;
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed) return;
-  const rlimit raised = {needed, std::max(needed, limit.rlim_max)};
-  if (::setrlimit(RLIMIT_NOFILE, &raised) == 0) return;
-  limit.rlim_cur = std::min(needed, limit.rlim_max);
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-}
 
 /// Whether the caller has gone: nobody can read what is written to it any more.
 bool caller_has_gone() {
@@ -118,7 +103,9 @@ Result<UniqueFd> take_lock(const StateDirectory& state, Deadline budget) {
 Result<void> recover_earlier_session(const StateDirectory& state, CommandContext& context, Deadline deadline) {
   auto record = state.read_record();
   if (!record) {
-    context.log.warn("the record of the last session is not readable and is replaced: " + record.error().message);
+    // Only what is damaged is replaced: what cannot be read now may say what is frozen.
+    if (record.error().errno_value != 0) return tl::unexpected(record.error());
+    context.log.warn("the record of the last session is damaged and is replaced: " + record.error().message);
     return {};
   }
   if (!*record || (*record)->boot_id != current_boot_id()) return {};
@@ -192,7 +179,10 @@ class PreScript {
     auto freezer_lock = state->open_lock(StateDirectory::Lock::freezer);
     if (!freezer_lock) return tl::unexpected(freezer_lock.error());
 
-    allow_descriptors_for(plan->freeze.filesystems.size());
+    // Each filesystem takes its own, and the two ends of a life line.
+    constexpr std::size_t kEach = 3;
+    constexpr std::size_t kOthers = 128;
+    raise_descriptor_limit(static_cast<unsigned>(kEach * plan->freeze.filesystems.size() + kOthers));
     auto opening = FrozenFilesystems::open(plan->freeze, context_.control);
     if (!opening) return tl::unexpected(opening.error());
     for (const std::string& warning : opening->warnings) context_.log.warn(warning);
@@ -237,9 +227,9 @@ class PreScript {
 
   static void say_what_is_left(const SessionClient::Leftovers& left, Error& error) {
     if (!left.frozen.empty()) {
-      error.message += "; " + join(left.frozen, ", ") + " will be thawed once the kernel call returns";
+      error.message += "; " + list_of(left.frozen) + " will be thawed once the kernel call returns";
     }
-    if (!left.quiesced.empty()) error.message += "; " + join(left.quiesced, ", ") + " is still being released";
+    if (!left.quiesced.empty()) error.message += "; " + list_of(left.quiesced) + " is still being released";
     if (!left.frozen.empty() || !left.quiesced.empty()) error.message += "; everything else is undone";
   }
 

@@ -45,7 +45,7 @@ std::vector<std::string> mount_points_where(const FrozenFilesystems& filesystems
 }
 
 std::string mount_points(const FrozenFilesystems& filesystems, FreezeState state) {
-  return join(mount_points_where(filesystems, [state](FreezeState other) { return other == state; }), ", ");
+  return list_of(mount_points_where(filesystems, [state](FreezeState other) { return other == state; }));
 }
 
 }  // namespace

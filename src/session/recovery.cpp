@@ -168,10 +168,7 @@ void take_over(SessionPlan& plan, SessionState& session, const std::function<boo
   session.record = last_record(plan, session);
   mark_lost(session.record, end);
   release_leftovers(plan, session);
-  if (!finished && !thaw(until.or_earlier(Deadline::in(limits::kFreezerHang))) && !until.expired()) {
-    send_signal(plan.freezer_life, SIGKILL);
-    static_cast<void>(thaw(until));
-  }
+  if (!finished) static_cast<void>(thaw(until));
   note_problems(session.record, plan.filesystems);
 }
 

@@ -40,7 +40,7 @@ class Sentinel {
     auto timer = new_timer(alarm_);
     if (!timer) return false;
     timer_ = std::move(*timer);
-    lock_memory();
+    static_cast<void>(lock_memory());  // The watchdog says what comes of it: it is the same for both.
     // Sent by the kernel when the watchdog's main thread ends, even while another of its threads is stuck there.
     return signals_ && ::prctl(PR_SET_PDEATHSIG, SIGUSR1) == 0;
   }
@@ -75,10 +75,12 @@ class Sentinel {
       // It hangs in the kernel, where no signal reaches it. Should it come back, it dies before its next instruction.
       replace_watchdog(SessionEnd::auto_thawed);
     }
-    const bool is_thawed = plan_.filesystems.ending() && !plan_.filesystems.any([](FreezeState state) {
-      return state == FreezeState::frozen || state == FreezeState::thawing || state == FreezeState::thaw_failed;
+    const bool is_thawing = plan_.filesystems.ending() && !plan_.filesystems.any([](FreezeState state) {
+      return state == FreezeState::frozen || state == FreezeState::thaw_failed;
     });
-    if (is_thawed && !is_late_) {
+    if (is_thawing && !is_late_) {
+      // A call of the watchdog's may hang, or it was stopped right before the call: made twice it does no harm.
+      static_cast<void>(thawer_.run(Deadline::in(limits::kSuccessorThaw)));
       set_alarm(limits::kReleaseGrace);
     } else {
       // One that is stopped or stuck has to be dead before its work is done for it: it could still answer that all is
@@ -105,7 +107,12 @@ class Sentinel {
 
   /// Does what the watchdog would have done.
   [[noreturn]] void replace_watchdog(SessionEnd end) {
-    const auto thaw = [&](Deadline until) { return thawer_.run(until); };
+    const auto thaw = [&](Deadline until) {
+      if (thawer_.run(until.or_earlier(Deadline::in(limits::kFreezerHang)))) return true;
+      if (until.expired()) return false;
+      send_signal(plan_.freezer_life, SIGKILL);  // As the watchdog does.
+      return thawer_.run(until);
+    };
     take_over(plan_, session_, thaw, Deadline::in(limits::kForever), end);
     // The directory's own lock decides: a rename by a watchdog that hangs comes before this, or finds nothing.
     for (AtomicFile* file : duty_.watchdogs_files) file->discard();
@@ -116,7 +123,7 @@ class Sentinel {
     Log log(nullptr, plan_.syslog ? plan_.syslog() : nullptr);
     log.error("the watchdog of session " + plan_.execution_id +
               " died or hung; the sentinel has thawed its filesystems");
-    static_cast<void>(remember(session_.record));
+    if (auto remembered = remember(session_.record); !remembered) log.warn(remembered.error().message);
     ::_exit(0);
   }
 

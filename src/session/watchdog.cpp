@@ -34,15 +34,18 @@ constexpr std::size_t kRecordReserve = std::size_t{32} * 1024;
 
 class Watchdog {
  public:
+  /// `missing` is what this process has to do without, for pre-script to say.
   Watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, const std::vector<int>& life_lines,
-           Thawer thawer)
+           Thawer thawer, const std::vector<std::string>& missing)
       : plan_(plan),
         session_(session),
         channel_(std::move(channel)),
         life_lines_(life_lines),
         thawer_(std::move(thawer)),
         deadline_(Deadline::in(plan.auto_thaw)),
-        watched_(plan.quiescers.size(), -1) {}
+        watched_(plan.quiescers.size(), -1) {
+    for (const std::string& what : missing) missing_.push_back({LogLevel::warn, what});
+  }
 
   /// Everything that needs a file opened, and the sentinel.
   Result<void> set_up();
@@ -51,7 +54,7 @@ class Watchdog {
 
   /// False when pre-script is gone.
   bool answer(const Message& message) { return send_message(channel_.get(), message).has_value(); }
-  void answer_ready() { answer({.verb = Verb::done, .sentinel = sentinel_pid_}); }
+  void answer_ready() { answer({.verb = Verb::done, .sentinel = sentinel_pid_, .lines = missing_}); }
   void refuse(const Error& error, std::vector<LogLine> notes = {}) {
     answer({.verb = Verb::failed, .error = error, .lines = std::move(notes)});
   }
@@ -101,7 +104,7 @@ class Watchdog {
   void release_all(Outcome outcome);
   void await_stuck_calls();
   [[noreturn]] void finish(SessionEnd how);
-  void write_log(SessionEnd how);
+  void write_log(SessionEnd how, Log& log) const;
 
   SessionPlan& plan_;
   SessionState& session_;
@@ -123,7 +126,8 @@ class Watchdog {
   std::optional<AtomicFile> final_record_;
   std::optional<AtomicFile> sentinel_record_;  ///< Committed by the sentinel, if at all.
   std::vector<LogLine> lines_;                 ///< For the host's log, after the thaw.
-  std::vector<int> watched_;                   ///< What tells that a database was lost, or -1; by quiescer.
+  std::vector<LogLine> missing_;
+  std::vector<int> watched_;  ///< What tells that a database was lost, or -1; by quiescer.
   std::vector<pollfd> events_;
 };
 
@@ -160,7 +164,7 @@ Result<void> Watchdog::set_up() {
   events_[kTimer].fd = timer_.get();
   events_[kSignals].fd = signals_.get();
   events_[kListener].fd = listener_.get();
-  lock_memory();
+  if (auto locked = lock_memory(); !locked) missing_.push_back({LogLevel::warn, locked.error().message});
   if (auto running = sentinel_is_ready(); !running) return running;
   // Last: a session that was never set up is not on record.
   return plan_.state->write_record(session_.record);
@@ -494,9 +498,9 @@ void Watchdog::finish(SessionEnd how) {
   const std::string text = session_.text(plan_);
   auto written = final_record_->commit(text);
   if (!written) lines_.push_back({LogLevel::error, written.error().message});
+  sentinel_record_.reset();  // Of a sentinel that hangs, and may come back.
   plan_.filesystems.set_over();
   if (sentinel_pid_ > 0) ::kill(sentinel_pid_, SIGKILL);  // It would end by itself, unless it was stopped.
-  sentinel_record_.reset();
   // For all who share it: a sentinel that hangs, a pre-script that has not exited. None of them has anything to do.
   StateDirectory::release(plan_.lock.get());
   static_cast<void>(send_message(channel_.get(), {.verb = Verb::done}));
@@ -504,13 +508,13 @@ void Watchdog::finish(SessionEnd how) {
   const std::string answer = std::string(kDoneAnswer) + text;
   for (const Caller& caller : callers_) static_cast<void>(send_packet(caller.connection.get(), answer));
   // Nobody waits any longer for what is still to be written, wherever it goes.
-  write_log(how);
-  static_cast<void>(remember(session_.record));
+  Log log(nullptr, plan_.syslog ? plan_.syslog() : nullptr);
+  write_log(how, log);
+  if (auto remembered = remember(session_.record); !remembered) log.warn(remembered.error().message);
   ::_exit(0);
 }
 
-void Watchdog::write_log(SessionEnd how) {
-  Log log(nullptr, plan_.syslog ? plan_.syslog() : nullptr);
+void Watchdog::write_log(SessionEnd how, Log& log) const {
   for (const LogLine& line : lines_) log.write(line.level, line.text);
   for (const std::string& problem : session_.record.problems) log.warn(problem);
   std::string summary = "session " + plan_.execution_id + " ended: " + std::string(to_string(how));
@@ -526,7 +530,7 @@ void run_watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, co
   std::vector<int> keep = life_lines;
   keep.insert(keep.end(), {channel.get(), plan.lock.get(), plan.state->fd(), plan.rcu.fd(), plan.freezer_life.get()});
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) keep.push_back(plan.filesystems[i].fd.get());
-  become_background("dlm-watchdog", std::move(keep));
+  const std::vector<std::string> missing = become_background("dlm-watchdog", std::move(keep));
   use_small_thread_stacks();
 
   auto thawer = Thawer::create(plan.filesystems, life_lines, Thawer::Role::owner);
@@ -534,7 +538,7 @@ void run_watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, co
     static_cast<void>(send_message(channel.get(), {.verb = Verb::failed, .error = thawer.error()}));
     ::_exit(1);
   }
-  Watchdog watchdog(plan, session, std::move(channel), life_lines, std::move(*thawer));
+  Watchdog watchdog(plan, session, std::move(channel), life_lines, std::move(*thawer), missing);
   if (auto ready = watchdog.set_up(); !ready) {
     watchdog.refuse(ready.error());
     // Nothing is frozen or locked yet, and no sentinel has to see to that.

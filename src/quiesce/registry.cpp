@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "dlm_freeze/base/files.hpp"
+#include "quiesce/server_socket.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -17,16 +18,20 @@ bool is_type_name(std::string_view name) {
   return !name.empty() && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") == std::string_view::npos;
 }
 
-/// The first path that matches one of the globs; empty when none does.
-std::string first_match(const std::vector<std::string_view>& globs) {
-  for (const std::string_view pattern : globs) {
+/// The first sign of such a database; empty when there is none.
+std::string first_sign(const ModuleType& module) {
+  const std::vector<uid_t> accounts = uids_of(module.accounts);
+  std::string sign;
+  for (const std::string_view pattern : module.signs) {
     glob_t found{};
     const int status = ::glob(std::string(pattern).c_str(), GLOB_NOSORT, nullptr, &found);
-    std::string path = status == 0 && found.gl_pathc > 0 ? found.gl_pathv[0] : "";
+    for (std::size_t i = 0; status == 0 && i < found.gl_pathc && sign.empty(); ++i) {
+      // Or anybody could make a database's module be missed where there is no such database.
+      if (check_server_socket(found.gl_pathv[i], accounts)) sign = found.gl_pathv[i];
+    }
     ::globfree(&found);
-    if (!path.empty()) return path;
   }
-  return "";
+  return sign;
 }
 
 std::string joined(const std::vector<std::string_view>& words) {
@@ -157,7 +162,7 @@ Result<const QuiescerType*> QuiescerRegistry::load(std::string_view name) {
 
 Result<std::vector<QuiescerConfig>> QuiescerRegistry::detect() {
   for (const ModuleType& module : modules_) {
-    const std::string sign = first_match(module.signs);
+    const std::string sign = first_sign(module);
     if (sign.empty()) continue;
     if (auto type = find(module.name); !type) return tl::unexpected(type.error().with_context("found " + sign));
   }

@@ -18,16 +18,22 @@ bool is_type_name(std::string_view name) {
   return !name.empty() && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") == std::string_view::npos;
 }
 
-/// The first sign of such a database; empty when there is none.
-std::string first_sign(const ModuleType& module) {
+/// A sign that there may be such a database.
+struct Sign {
+  std::string path;          ///< Empty: there is none.
+  bool is_believed = false;  ///< False: anybody could have made it.
+};
+
+/// One that is believed, if there is any.
+Sign first_sign(const ModuleType& module) {
   const std::vector<uid_t> accounts = uids_of(module.accounts);
-  std::string sign;
+  Sign sign;
   for (const std::string_view pattern : module.signs) {
     glob_t found{};
     const int status = ::glob(std::string(pattern).c_str(), GLOB_NOSORT, nullptr, &found);
-    for (std::size_t i = 0; status == 0 && i < found.gl_pathc && sign.empty(); ++i) {
-      // Or anybody could make a database's module be missed where there is no such database.
-      if (check_server_socket(found.gl_pathv[i], accounts)) sign = found.gl_pathv[i];
+    for (std::size_t i = 0; status == 0 && i < found.gl_pathc && !sign.is_believed; ++i) {
+      const std::string path = found.gl_pathv[i];
+      sign = {path, check_server_socket(path, accounts).has_value()};
     }
     ::globfree(&found);
   }
@@ -162,9 +168,11 @@ Result<const QuiescerType*> QuiescerRegistry::load(std::string_view name) {
 
 Result<std::vector<QuiescerConfig>> QuiescerRegistry::detect() {
   for (const ModuleType& module : modules_) {
-    const std::string sign = first_sign(module);
-    if (sign.empty()) continue;
-    if (auto type = find(module.name); !type) return tl::unexpected(type.error().with_context("found " + sign));
+    const Sign sign = first_sign(module);
+    if (sign.path.empty()) continue;
+    const auto type = find(module.name);
+    // Or anybody could make a module be missed where there is no such database. One that is there says what it is.
+    if (!type && sign.is_believed) return tl::unexpected(type.error().with_context("found " + sign.path));
   }
   std::vector<QuiescerConfig> all;
   for (const QuiescerType* type : types_) {

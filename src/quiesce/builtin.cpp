@@ -13,8 +13,8 @@ std::vector<const QuiescerType*> builtin_quiescer_types() {
 
 std::vector<ModuleType> module_quiescer_types() {
   return {
-      {.name = "mysql", .signs = {kMysqlSockets.begin(), kMysqlSockets.end()}},
-      {.name = "postgresql", .signs = {"/run/postgresql/.s.PGSQL.*", "/tmp/.s.PGSQL.*"}},
+      {.name = "mysql", .signs = {kMysqlSockets.begin(), kMysqlSockets.end()}, .accounts = {"mysql", "mariadb"}},
+      {.name = "postgresql", .signs = {"/run/postgresql/.s.PGSQL.*", "/tmp/.s.PGSQL.*"}, .accounts = {"postgres"}},
   };
 }
 

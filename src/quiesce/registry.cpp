@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "dlm_freeze/base/files.hpp"
+#include "quiesce/server_socket.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -17,16 +18,26 @@ bool is_type_name(std::string_view name) {
   return !name.empty() && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") == std::string_view::npos;
 }
 
-/// The first path that matches one of the globs; empty when none does.
-std::string first_match(const std::vector<std::string_view>& globs) {
-  for (const std::string_view pattern : globs) {
+/// A sign that there may be such a database.
+struct Sign {
+  std::string path;          ///< Empty: there is none.
+  bool is_believed = false;  ///< False: anybody could have made it.
+};
+
+/// One that is believed, if there is any.
+Sign first_sign(const ModuleType& module) {
+  const std::vector<uid_t> accounts = uids_of(module.accounts);
+  Sign sign;
+  for (const std::string_view pattern : module.signs) {
     glob_t found{};
     const int status = ::glob(std::string(pattern).c_str(), GLOB_NOSORT, nullptr, &found);
-    std::string path = status == 0 && found.gl_pathc > 0 ? found.gl_pathv[0] : "";
+    for (std::size_t i = 0; status == 0 && i < found.gl_pathc && !sign.is_believed; ++i) {
+      const std::string path = found.gl_pathv[i];
+      sign = {path, check_server_socket(path, accounts).has_value()};
+    }
     ::globfree(&found);
-    if (!path.empty()) return path;
   }
-  return "";
+  return sign;
 }
 
 std::string joined(const std::vector<std::string_view>& words) {
@@ -157,9 +168,11 @@ Result<const QuiescerType*> QuiescerRegistry::load(std::string_view name) {
 
 Result<std::vector<QuiescerConfig>> QuiescerRegistry::detect() {
   for (const ModuleType& module : modules_) {
-    const std::string sign = first_match(module.signs);
-    if (sign.empty()) continue;
-    if (auto type = find(module.name); !type) return tl::unexpected(type.error().with_context("found " + sign));
+    const Sign sign = first_sign(module);
+    if (sign.path.empty()) continue;
+    const auto type = find(module.name);
+    // Or anybody could make a module be missed where there is no such database. One that is there says what it is.
+    if (!type && sign.is_believed) return tl::unexpected(type.error().with_context("found " + sign.path));
   }
   std::vector<QuiescerConfig> all;
   for (const QuiescerType* type : types_) {

@@ -22,7 +22,6 @@ namespace dlm_freeze::integration {
 namespace {
 
 using testing::HasSubstr;
-using testing::Not;
 
 constexpr uid_t kNobody = 65534;
 

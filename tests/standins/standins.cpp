@@ -39,6 +39,7 @@ Standins::Standins(std::string directory) : directory_(std::move(directory)) {
   fs::create_directories(directory_);
   for (const char* name : {"common.sh", "iris", "irissession", "docker", "hdbsql"})
     fs::copy_file(std::string(DLM_FREEZE_TEST_DATA) + "/../standins/" + name, program(name));
+  fs::copy_file(program("irissession"), program("iris-session"));  // `iris session`
   ::chmod(directory_.c_str(), 0755);
   for (const char* name : {"iris", "containers", "hana", "docker", "fail"}) make_shared(path(name));
   set("calls", "");

@@ -59,6 +59,8 @@ struct QuiescerType {
 struct ModuleType {
   std::string_view name;
   std::vector<std::string_view> signs;  ///< Globs, of which one exists where such a database runs.
+  /// Besides root, whose a sign is that lies where everybody may write; of anybody else's it is none.
+  std::vector<std::string> accounts{};
 };
 
 /// The types of quiescers there are.

@@ -10,6 +10,7 @@
 
 #include "dlm_freeze/base/files.hpp"
 #include "dlm_freeze/quiesce/program.hpp"
+#include "quiesce/coverage.hpp"
 #include "quiesce/hana/statements.hpp"
 #include "quiesce/hana/systems.hpp"
 #include "quiesce/pause.hpp"
@@ -57,6 +58,7 @@ class HanaQuiescer final : public Quiescer {
  private:
   Result<std::string> find_system();
   Result<void> find_program();
+  [[nodiscard]] std::vector<DataLocation> locations() const;
   [[nodiscard]] Result<Answer> run(const std::string& statement, const StageContext& context) const;
   [[nodiscard]] Result<std::string> ask(const std::string& query, const StageContext& context) const;
   Result<void> ask_version(const StageContext& context);
@@ -122,9 +124,13 @@ Result<Presence> HanaQuiescer::locate(StageContext& /*context*/) {
   if (system_ && !is_running(*system_)) return Presence{false, "system " + system_->sid + " does not run", {}};
   if (auto found = find_program(); !found) return tl::unexpected(found.error());
   if (!system_) return Presence{true, "it is none of the systems below /usr/sap: where its data lies is not known", {}};
-  Presence presence{true, "system " + system_->sid + " runs", locations_of(*system_)};
-  for (DataLocation& location : presence.locations) location.may_be_frozen = location.may_be_frozen || freeze_log_;
-  return presence;
+  return Presence{true, "system " + system_->sid + " runs", locations()};
+}
+
+std::vector<DataLocation> HanaQuiescer::locations() const {
+  std::vector<DataLocation> locations = locations_of(*system_);
+  for (DataLocation& location : locations) location.may_be_frozen = location.may_be_frozen || freeze_log_;
+  return locations;
 }
 
 Result<Answer> HanaQuiescer::run(const std::string& statement, const StageContext& context) const {
@@ -179,6 +185,11 @@ Result<void> HanaQuiescer::probe(StageContext& context) {
     const auto unready = ask(unready_databases_query(), context);
     const std::vector<std::string> names = unready ? parse_names(*unready) : std::vector<std::string>();
     if (!names.empty()) return problem("its database " + names[0] + " is starting or stopping", ErrorKind::not_ready);
+  }
+  if (system_ && context.coverage) {
+    const CoverageReport report = report_coverage(name_, locations(), context.coverage,
+                                                  "HANA's own snapshot keeps it consistent, on its own volume only");
+    context.notes.insert(context.notes.end(), report.lines.begin(), report.lines.end());
   }
   const auto output = ask(open_snapshots_query(std::nullopt), context);
   if (!output) return tl::unexpected(Error{ErrorKind::not_ready, output.error().message, 0});

@@ -5,11 +5,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <filesystem>
 #include <system_error>
 #include <utility>
 
+#include "base/text.hpp"
 #include "dlm_freeze/base/files.hpp"
 #include "quiesce/ini_file.hpp"
 
@@ -20,6 +22,8 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kSidLength = 3;
 constexpr std::string_view kInstancePrefix = "HDB";
+/// Processes of a database that runs. Others, such as hdbrsutil, outlive a stop.
+constexpr std::array<std::string_view, 2> kServers = {"hdbnameserver", "hdbindexserver"};
 
 bool is_digit(char letter) { return letter >= '0' && letter <= '9'; }
 
@@ -91,7 +95,7 @@ bool is_running(const HanaSystem& system, const std::string& proc) {
     struct stat status {};
     if (::stat(process.c_str(), &status) != 0 || status.st_uid != instance.st_uid) continue;
     const auto name = read_file(process + "/comm");
-    if (name && name->starts_with("hdb")) return true;
+    if (name && std::find(kServers.begin(), kServers.end(), trimmed(*name)) != kServers.end()) return true;
   }
   return false;
 }

@@ -10,6 +10,7 @@
 
 #include "base/text.hpp"
 #include "dlm_freeze/base/thread.hpp"
+#include "quiesce/coverage.hpp"
 #include "quiesce/iris/backup_general.hpp"
 #include "quiesce/iris/locations.hpp"
 #include "quiesce/iris/log_files.hpp"
@@ -102,6 +103,7 @@ class IrisQuiescer final : public Quiescer {
   bool freeze_filesystems_;
   bool set_history_;
   IrisTools tools_;
+  std::vector<DataLocation> locations_;
   std::vector<Target> targets_;
   std::vector<std::string> down_;
 };
@@ -160,6 +162,7 @@ Result<Presence> IrisQuiescer::locate(StageContext& context) {
       }
     }
   }
+  locations_ = locations;
   presence->locations = std::move(locations);
   if (freeze_filesystems_) presence->longest_freeze = kLongestFreeze;
   return presence;
@@ -198,6 +201,11 @@ Result<void> IrisQuiescer::probe(StageContext& context) {
       return failure(name_ + ": log_directory " + log_directory_ + " lies on " + coverage.mount_point +
                      ", which is going to be frozen: take another one");
     }
+  }
+  if (context.coverage) {
+    const CoverageReport report =
+        report_coverage(name_, locations_, context.coverage, "IRIS writes nothing to databases while it is suspended");
+    context.notes.insert(context.notes.end(), report.lines.begin(), report.lines.end());
   }
   return each(context, [this](const Target& target, const StageContext& stage) { return check(target, stage); });
 }
@@ -404,7 +412,8 @@ const QuiescerType& iris_quiescer_type() {
               {.name = "container_command", .description = "docker, podman, or the absolute path of such a program"},
               {.name = "os_user", .description = "the account to call them as; the owner of their files when absent"},
               {.name = "iris_command", .description = "the command iris, when it is not in a standard place"},
-              {.name = "session_command", .description = "the command irissession, when it is not beside iris"},
+              {.name = "session_command",
+               .description = "the command irissession, when it is not beside iris; else iris session"},
               {.name = "log_directory", .description = "where ExternalFreeze writes its log; never frozen"},
               {.name = "freeze_filesystems",
                .type = OptionType::boolean,

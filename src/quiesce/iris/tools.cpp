@@ -74,15 +74,21 @@ Result<std::string> IrisTools::find() {
     if (container_program_.empty()) return missing(settings_.container_command);
     if (auto trusted = check_trusted(container_program_); !trusted) return tl::unexpected(trusted.error());
     iris_ = settings_.iris_command.empty() ? "iris" : settings_.iris_command;
-    session_ = settings_.session_command.empty() ? "irissession" : settings_.session_command;
+    session_ = {settings_.session_command.empty() ? "irissession" : settings_.session_command};
     return std::string();
   }
   const std::string name = settings_.iris_command.empty() ? "iris" : settings_.iris_command;
   iris_ = found_program(name);
   if (iris_.empty()) return missing(name);
-  session_ = settings_.session_command;
-  if (session_.empty()) session_ = iris_.substr(0, iris_.rfind('/') + 1) + "irissession";
-  if (!is_executable(session_)) return missing(session_);
+  const std::string beside = iris_.substr(0, iris_.rfind('/') + 1) + "irissession";
+  if (!settings_.session_command.empty()) {
+    session_ = {settings_.session_command};
+  } else if (is_executable(beside)) {
+    session_ = {beside};
+  } else {
+    session_ = {iris_, "session"};
+  }
+  if (!is_executable(session_[0])) return missing(session_[0]);
   auto user = settings_.os_user.empty() ? owner_of(iris_) : configured(settings_.os_user);
   if (!user) return tl::unexpected(user.error());
   lister_ = std::move(*user);
@@ -139,9 +145,11 @@ Result<ProgramResult> IrisTools::call(const IrisInstance& instance, const std::s
   auto user = in_container() ? Result<std::string>(settings_.os_user) : user_of(instance);
   if (!user) return tl::unexpected(user.error());
   if (!in_container()) {
-    if (auto trusted = check_for(*user, session_); !trusted) return tl::unexpected(trusted.error());
+    if (auto trusted = check_for(*user, session_[0]); !trusted) return tl::unexpected(trusted.error());
   }
-  return run({session_, instance.name, "-U", "%SYS", expression}, *user, context);
+  std::vector<std::string> argv = session_;
+  argv.insert(argv.end(), {instance.name, "-U", "%SYS", expression});
+  return run(std::move(argv), *user, context);
 }
 
 Result<std::string> IrisTools::user_of(const IrisInstance& instance) const {

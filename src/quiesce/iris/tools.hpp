@@ -17,7 +17,7 @@ struct IrisToolSettings {
   std::string container_command;  ///< A name or an absolute path.
   std::string os_user;            ///< Empty: the owner of the instance's files; in a container its own user.
   std::string iris_command;       ///< Empty: found.
-  std::string session_command;    ///< Empty: irissession beside it.
+  std::string session_command;    ///< Empty: irissession beside it, else `iris session`.
 };
 
 /// Runs the tools of InterSystems IRIS, on the host or in a container.
@@ -53,8 +53,8 @@ class IrisTools {
   IrisToolSettings settings_;
   std::string container_program_;
   std::string iris_;
-  std::string session_;
-  std::string lister_;  ///< Whom `iris` is run as on the host.
+  std::vector<std::string> session_;  ///< What to say before an instance's name to have a session with it.
+  std::string lister_;                ///< Whom `iris` is run as on the host.
 };
 
 }  // namespace dlm_freeze

@@ -8,8 +8,8 @@ namespace dlm_freeze {
 namespace {
 
 struct Setting {
-  const char* name;
-  const char* value;
+  const char* name = "";
+  const char* value = "";
   int since = 0;
 };
 

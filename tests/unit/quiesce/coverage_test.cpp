@@ -54,6 +54,7 @@ TEST(CoverageReport, NamesDataByFilesystem) {
 
 TEST(CoverageReport, IsShortForManyTables) {
   std::vector<DataLocation> locations;
+  locations.reserve(1000);
   for (int i = 0; i < 1000; ++i) locations.push_back({"tables", "/opt/" + std::to_string(i)});
   const auto lines = lines_of(report_coverage("db", locations, coverage_of, ""));
   ASSERT_EQ(lines.size(), 1U);

@@ -155,6 +155,8 @@ TEST_F(HanaSystems, RunWhenAProcessOfTheDatabaseDoes) {
   scratch_.write("proc/17/comm", "sapstartsrv\n");
   scratch_.write("proc/self/comm", "hdbnameserver\n");
   EXPECT_FALSE(is_running(system(), proc));
+  scratch_.write("proc/18/comm", "hdbrsutil\n");
+  EXPECT_FALSE(is_running(system(), proc)) << "it outlives a stop";
   scratch_.write("proc/18/comm", "hdbnameserver\n");
   EXPECT_TRUE(is_running(system(), proc));
   if (::geteuid() != 0) return;

@@ -122,9 +122,18 @@ TEST_F(IrisQuiescer, DoesNotRunWhereItsCommandsAreNot) {
   o[0].second = Json(scratch_ / "nowhere/iris");
   EXPECT_EQ(located(*made(o)).detail, "there is no program " + (scratch_ / "nowhere/iris"));
   scratch_.script("bin/other", "exit 0");
-  std::filesystem::remove(iris_->program("irissession"));
-  EXPECT_EQ(located(*made(options())).detail, "there is no program " + iris_->program("irissession"));
+  o[0].second = Json(iris_->program("iris"));
+  o.emplace_back("session_command", Json(scratch_ / "nowhere/irissession"));
+  EXPECT_EQ(located(*made(o)).detail, "there is no program " + (scratch_ / "nowhere/irissession"));
   EXPECT_EQ(iris_->take_calls(), "") << "nothing was run";
+}
+
+TEST_F(IrisQuiescer, IsSpokenToByIrisSessionWhereThereIsNoIrissession) {
+  std::filesystem::remove(iris_->program("irissession"));
+  iris_->add_instance("A");
+  const auto ready = probed(*made(options()));
+  EXPECT_TRUE(ready) << ready.error().message;
+  EXPECT_THAT(iris_->take_calls(), HasSubstr("IsWDSuspendedExt A"));
 }
 
 TEST_F(IrisQuiescer, DoesNotRunWithoutAnInstanceThatDoes) {

@@ -169,6 +169,18 @@ TEST(Detection, FailsWhenADatabaseIsThereAndItsModuleIsNot) {
   EXPECT_THAT(found.error().message, HasSubstr("found " + sign + ": the module for mysql is not installed"));
 }
 
+TEST(Detection, BelievesNoSignThatAnybodyCouldHaveMade) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs to make files of others";
+  const fakes::Scratch scratch;
+  const std::string sign = scratch.write("tmp/mysql.sock", "");
+  ASSERT_EQ(::chmod((scratch / "tmp").c_str(), 01777), 0);
+  ASSERT_EQ(::lchown(sign.c_str(), 65534, 65534), 0);
+  QuiescerRegistry registry({}, {{"mysql", {sign}, {"mysql"}}}, "/nowhere/modules");
+  EXPECT_TRUE(registry.detect());
+  ASSERT_EQ(::lchown(sign.c_str(), 0, 0), 0);
+  EXPECT_FALSE(registry.detect());
+}
+
 TEST(Detection, DoesNotNeedTheModuleOfADatabaseThatIsNotThere) {
   QuiescerRegistry registry({}, {{"mysql", {"/nowhere/*.sock"}}}, "/nowhere/modules");
   const auto found = registry.detect();

@@ -282,7 +282,8 @@ TEST_F(StateDirectories, WithADamagedRecordAreAnErrorForPostScriptAndReplacedByP
     expect(0, {"post-script"});
     scratch_.write("state/session.json", text);
     EXPECT_THAT(expect(202, {"post-script"}).err, HasSubstr("session.json"));
-    EXPECT_THAT(expect(0, {"pre-script"}).out, HasSubstr("WARN: the record of the last session is not readable"));
+    EXPECT_THAT(expect(0, {"pre-script"}).out,
+                HasSubstr("WARN: the record of the last session is damaged and is replaced"));
     expect(0, {"post-script"});
   }
 }

@@ -249,5 +249,57 @@ TEST_F(StoppedProcesses, LikeAPreScriptThatHasSucceededDoNotKeepTheLock) {
   leave();
 }
 
+// Each process, stopped at each step: everything is thawed a second and a half after the deadline at the latest.
+
+struct Stop {
+  Step step;
+  const char* process;
+};
+
+class StoppedAtAnyStep : public SessionTest, public testing::WithParamInterface<Stop> {
+ protected:
+  /// What pre-script does after `step`, as far as it gets.
+  void try_to_go_on_from(Step step) {
+    const milliseconds patience(150);
+    if (step == Step::started && !client().prepare(Deadline::in(patience))) return;
+    if (step <= Step::prepared && !client().quiesce(Deadline::in(patience))) return;
+    if (step <= Step::quiesced && !client().freeze(Deadline::in(patience))) return;
+    if (step <= Step::frozen) static_cast<void>(client().commit(Deadline::in(patience), {}, {}));
+  }
+};
+
+TEST_P(StoppedAtAnyStep, KeepsNothingFrozenPastTheDeadline) {
+  const auto [step, name] = GetParam();
+  add_filesystem();
+  add_filesystem(1);
+  const auto database = add_database();
+  const auto deadline = BootClock::now() + seconds(1);
+  go(step, seconds(1));
+  const auto pid = fakes::descendant(name);
+  ASSERT_TRUE(pid);
+  ::kill(*pid, SIGSTOP);
+  try_to_go_on_from(step);
+  leave();
+  EXPECT_TRUE(none_frozen());
+  for (FilesystemId id = 0; id < 2; ++id) {
+    if (kernel_.succeeded(id, Call::thaw) == 0) continue;
+    EXPECT_LT(kernel_.thawed_at(id), deadline + milliseconds(1500)) << id;
+  }
+  EXPECT_TRUE(fakes::eventually([&] { return !databases_.is_locked(database); }));
+  ::kill(*pid, SIGCONT);
+  EXPECT_TRUE(is_over());
+}
+
+constexpr Stop kStops[] = {
+    {Step::started, "dlm-watchdog"},  {Step::prepared, "dlm-watchdog"}, {Step::quiesced, "dlm-watchdog"},
+    {Step::frozen, "dlm-watchdog"},   {Step::held, "dlm-watchdog"},     {Step::started, "dlm-sentinel"},
+    {Step::prepared, "dlm-sentinel"}, {Step::quiesced, "dlm-sentinel"}, {Step::frozen, "dlm-sentinel"},
+    {Step::held, "dlm-sentinel"},     {Step::started, "dlm-freezer"},   {Step::prepared, "dlm-freezer"},
+    {Step::quiesced, "dlm-freezer"},
+};
+INSTANTIATE_TEST_SUITE_P(Processes, StoppedAtAnyStep, testing::ValuesIn(kStops), [](const auto& stop) {
+  return to_string(stop.param.step) + "_" + std::string(stop.param.process).substr(4);
+});
+
 }  // namespace
 }  // namespace dlm_freeze

@@ -48,5 +48,6 @@ if [ "$(id -u)" -eq 0 ]; then
     exit 1
   }
 fi
+rm "$prefix/lib/dlm-freeze/quiesce-flag_file.so" # Not one that is shipped.
 
 [ "${2:-}" != shipped ] || sh "$(dirname "$0")/check-elf.sh" "$prefix"

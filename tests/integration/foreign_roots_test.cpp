@@ -6,7 +6,11 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <csignal>
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <random>
 #include <sstream>
 
 #include "harness/host_test.hpp"
@@ -78,6 +82,56 @@ class ForeignRoots : public HostTest {
     expect(0, {"post-script"}, inside(root));
     EXPECT_TRUE(writable(*data_));
     return pre;
+  }
+
+  /// Processes called `name` that this mount namespace has: a program in a chroot goes by another path.
+  static std::vector<pid_t> processes_here(const std::string& name) {
+    const auto here = fs::read_symlink("/proc/self/ns/mnt");
+    std::vector<pid_t> found;
+    for (const auto& entry : fs::directory_iterator("/proc")) {
+      std::error_code gone;
+      std::string comm;
+      std::getline(std::ifstream(entry.path() / "comm"), comm);
+      if (comm == name && fs::read_symlink(entry.path() / "ns/mnt", gone) == here)
+        found.push_back(std::stoi(entry.path().filename()));
+    }
+    return found;
+  }
+  static void signal_here(const std::string& name, int signal) {
+    for (const pid_t pid : processes_here(name)) ::kill(pid, signal);
+  }
+
+  /// Sessions that end in every way: whatever happens, the data are thawed in time and the root's disk never waits.
+  void random_sessions(const RunOptions& options) {
+    const char* rounds = std::getenv("DLM_FREEZE_TEST_ROUNDS");
+    const int count = rounds != nullptr ? 10 * std::stoi(rounds) : 15;
+    std::mt19937 random(20261129);
+    for (int round = 0; round < count; ++round) {
+      const auto way = random() % 5;
+      SCOPED_TRACE("round " + std::to_string(round) + ", way " + std::to_string(way));
+      restart_safety_limit();
+      if (way == 0) {
+        const auto pre = start({"pre-script"}, options);
+        sleep_for(std::chrono::microseconds(random() % 20'000));
+        pre->kill_group();
+        // A session that was complete by then lives until its deadline.
+        const auto killed = pre->wait();
+        if (killed.exit_code == 0) run({"post-script"}, options);
+        EXPECT_TRUE(writable(*disk_));
+        EXPECT_TRUE(eventually([&] { return writable(*data_); }, std::chrono::seconds(12)));
+      } else {
+        expect(0, {"pre-script", "--auto-thaw", way == 1 ? "10" : "1"}, options);
+        EXPECT_TRUE(writable(*disk_));
+        if (way == 2) signal_here("dlm-watchdog", SIGKILL);
+        if (way == 3) signal_here("dlm-watchdog", SIGSTOP);
+        if (way == 4) signal_here("dlm-sentinel", SIGKILL);
+        if (way == 1) expect(0, {"post-script"}, options);
+        EXPECT_TRUE(eventually([&] { return writable(*data_, Milliseconds(50)); }, Milliseconds(2600)));
+        if (way != 1) expect(way == 2 ? 202 : 203, {"post-script"}, options);
+      }
+      if (HasFailure()) return;
+    }
+    EXPECT_TRUE(eventually([&] { return processes_here("dlm-watchdog").empty(); }, std::chrono::seconds(12)));
   }
 
   const Filesystem* data_ = nullptr;
@@ -185,6 +239,37 @@ TEST_F(ForeignRoots, AreNotThoseOfUnitsWithAMountNamespace) {
   const auto pre = expect(0, {"pre-script"}, {.wrapper = {"/usr/bin/unshare", "--mount", "--propagation", "private"}});
   EXPECT_TRUE(frozen(*data_)) << pre.text();
   expect(0, {"post-script"});
+}
+
+TEST_F(ForeignRoots, HoldRandomSessionsToTheirPromisesOnAnOverlay) {
+  const std::string root = "/srv/root";
+  fill("/srv/disk/low");
+  for (const char* name : {"/srv/disk/upper", "/srv/disk/work", "/srv/root"}) fs::create_directories(name);
+  check(::mount("o", root.c_str(), "overlay", 0,
+                "lowerdir=/srv/disk/low,upperdir=/srv/disk/upper,workdir=/srv/disk/work"),
+        "mount overlay");
+  mount_into(root);
+  bind_mount("/srv/disk", root + "/srv/disk");
+  configure_inside(root, R"({"include": ["/data", "/srv/disk"]})");
+  random_sessions(inside(root));
+}
+
+TEST_F(ForeignRoots, HoldRandomSessionsToTheirPromisesInAChroot) {
+  const std::string root = "/srv/disk/chroot";
+  fill(root);
+  mount_into(root);
+  configure_inside(root, R"({"include": ["/data"]})");
+  random_sessions(inside(root));
+}
+
+TEST_F(ForeignRoots, HoldRandomSessionsToTheirPromisesWhereAllMountsAreReadOnly) {
+  // As in a unit with ProtectSystem=strict.
+  for (const char* path : {"/srv/data", "/srv/disk"})
+    check(::mount(nullptr, path, nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr), path);
+  configure(R"({"quiescers": [], "filesystems": {"exclude": ["/srv/disk"]}})");
+  expect(0, {"pre-script", "--auto-thaw", "10"});
+  EXPECT_TRUE(data_->thaw()) << "it was frozen through a read-only mount";
+  expect(202, {"post-script"});
 }
 
 }  // namespace

@@ -114,7 +114,11 @@ Result<void> SessionClient::prepare(Deadline deadline) {
   if (auto told = tell_watchdog({.verb = Verb::prepare, .deadline = deadline}); !told) return told;
   const Deadline patience = with_patience(deadline);
   if (auto prepared = await(true, true, patience, "writing back dirty data and preparing the databases"); !prepared) {
-    if (patience.expired()) name_what_hangs(prepared.error(), FreezeState::syncing, "the write-back of");
+    if (!patience.expired()) return prepared;
+    const bool is_writing_back =
+        plan_->filesystems.any([](FreezeState state) { return state == FreezeState::syncing; });
+    if (!is_writing_back) prepared.error().kind = ErrorKind::not_ready;  // A database is late, and cannot even say so.
+    name_what_hangs(prepared.error(), FreezeState::syncing, "the write-back of");
     return prepared;
   }
   return check_written();

@@ -2,6 +2,7 @@
 #include "base/birth.hpp"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,6 +20,8 @@ namespace {
 
 /// Enough to start with; who freezes many filesystems asks for more.
 constexpr unsigned kDescriptors = 256;
+/// The kernel's own default, in nanoseconds.
+constexpr unsigned long kTimerSlack = 50'000;
 /// The usual limit of the main thread's stack. Not unlimited: the layout of a program's memory depends on that.
 constexpr rlim_t kStack = rlim_t{8} << 20;
 
@@ -65,7 +68,8 @@ void be_born_clean() noexcept {
   widen(RLIMIT_STACK, kStack);
   static_cast<void>(raise_descriptor_limit(kDescriptors));
   ::umask(S_IRWXG | S_IRWXO);
-  ::unsetenv("TZ");  // NOLINT(concurrency-mt-unsafe): no thread exists yet.
+  ::prctl(PR_SET_TIMERSLACK, kTimerSlack);  // A caller's, which may be seconds, is inherited.
+  ::unsetenv("TZ");                         // NOLINT(concurrency-mt-unsafe): no thread exists yet.
 }
 
 void enter_root() noexcept { static_cast<void>(!::chdir("/")); }

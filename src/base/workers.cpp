@@ -64,6 +64,7 @@ Result<Workers> Workers::start(std::size_t count, Job job, Shortage shortage, Jo
     try {
       workers.threads_.emplace_back([shared = workers.shared_, i] { shared->run(i); });
     } catch (const std::system_error& error) {
+      workers.shared_->threads = workers.threads_.size();
       if (shortage == Shortage::share) break;
       return system_failure("cannot start a thread for each filesystem", error.code().value());
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include <algorithm>
+#include <cerrno>
 #include <ostream>
 #include <utility>
 
@@ -8,6 +9,7 @@
 #include "commands/command_context.hpp"
 #include "commands/host_plan.hpp"
 #include "commands/report.hpp"
+#include "commands/state_check.hpp"
 #include "fs/frozen_filesystems.hpp"
 #include "quiesce/coverage.hpp"
 
@@ -123,18 +125,33 @@ void warn_of_coverage(const HostPlan& plan, Log& log) {
   }
 }
 
-/// Tries, without changing anything, what would make pre-script fail.
+/// What pre-script would meet in its state directory.
+void probe_state(const Settings& settings, const MountTable& table, std::vector<Finding>& findings) {
+  const auto state = StateDirectory::open(settings.state_directory, false);
+  if (!state && state.error().errno_value != ENOENT) {
+    findings.push_back({"state", tl::unexpected(state.error())});
+    return;
+  }
+  findings.push_back({"state", check_state_directory(settings.state_directory, table)});
+  if (!state) return;
+  const auto locked = state->is_locked();
+  Result<void> session;
+  if (!locked) session = tl::unexpected(locked.error());
+  if (locked && *locked) session = failure("a session is active already", ErrorKind::already_frozen);
+  findings.push_back({"session", session});
+}
+
+/// Tries, without changing anything, what would make pre-script fail, in pre-script's order: the first failure is its.
 std::vector<Finding> probe_all(HostPlan& plan, const Settings& settings, CommandContext& context) {
   std::vector<Finding> findings = {{"privilege", check_privilege()}, {"host", plan.on_host}};
   if (!plan.databases_known) findings.push_back({"databases", plan.databases_known});
-  const auto state = StateDirectory::open(settings.state_directory, false);
-  if (state) {
-    const auto locked = state->is_locked();
-    const bool active = locked && *locked;
-    findings.push_back({"session", active
-                                       ? Result<void>(failure("a session is active already", ErrorKind::already_frozen))
-                                       : Result<void>()});
+  for (const FoundQuiescer& found : plan.quiescers) {
+    const QuiescerConfig& config = found.planned.config;
+    if (found.presence.running || !config.required) continue;
+    findings.push_back({config.name, failure(config.name + " is required and does not run: " + found.presence.detail,
+                                             ErrorKind::not_ready)});
   }
+  probe_state(settings, plan.table, findings);
   if (const auto opening = FrozenFilesystems::open(plan.freeze, context.control); opening) {
     for (const std::string& warning : opening->warnings) context.log.warn(warning);
   } else {
@@ -143,13 +160,7 @@ std::vector<Finding> probe_all(HostPlan& plan, const Settings& settings, Command
   const Deadline deadline(context.started + settings.timeout);
   for (FoundQuiescer& found : plan.quiescers) {
     const QuiescerConfig& config = found.planned.config;
-    if (!found.presence.running) {
-      if (config.required)
-        findings.push_back(
-            {config.name,
-             failure(config.name + " is required and does not run: " + found.presence.detail, ErrorKind::not_ready)});
-      continue;
-    }
+    if (!found.presence.running) continue;
     StageContext stage{
         deadline, -1, settings.execution_id, [&plan](const std::string& path) { return plan.coverage(path); }, {}};
     findings.push_back({config.name, found.planned.quiescer->probe(stage)});

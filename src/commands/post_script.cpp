@@ -10,6 +10,7 @@
 #include "commands/report.hpp"
 #include "fs/expedited_rcu.hpp"
 #include "session/client.hpp"
+#include "session/limits.hpp"
 #include "session/recovery.hpp"
 
 namespace dlm_freeze {
@@ -60,10 +61,12 @@ class PostScript {
     if (!state && state.error().errno_value == ENOENT) return no_session();
     if (!state) return tl::unexpected(state.error());
 
+    thaw_if_overdue(*state);
     EndAnswer asked = ask_to_end(*state, settings_.execution_id, budget_);
     if (asked.record) {
       // Who has the lock now may be the next session, whose record is its own.
       const auto lock = state->try_lock(StateDirectory::Lock::session);
+      if (asked.by_another && !asked.record->ended_by.empty()) return repeated(*asked.record);
       return judge(*state, *asked.record, lock && *lock);
     }
     const auto lock = state->lock_by(StateDirectory::Lock::session, budget_);
@@ -77,6 +80,17 @@ class PostScript {
     }
     if (!*record || (*record)->boot_id != current_boot_id()) return no_session();
     return judge(*state, **record, true);
+  }
+
+  /// Nobody else does, as long as the session's processes are stopped.
+  void thaw_if_overdue(const StateDirectory& state) {
+    auto record = state.read_record();
+    const auto locked = state.is_locked();
+    if (!record || !*record || !locked || !*locked || !is_overdue(**record)) return;
+    thaw_overdue(**record, context_.control, Deadline::in(limits::kSuccessorThaw));
+    context_.log.warn(
+        "the session is past its deadline and its processes have not ended it: they are stopped, or paused with "
+        "their container; its filesystems were thawed; end it with pkill -CONT -x 'dlm-.*'");
   }
 
   /// What `record` says, and means for this post-script. `is_locked`: it is still the one on file, and may be replaced.
@@ -94,7 +108,7 @@ class PostScript {
     record.reported = true;
     if (record.ended_by.empty()) record.ended_by = settings_.execution_id;
     if (is_locked) warn_of(state.write_record(record));
-    if (orphan) warn_of(remember(record));
+    if (orphan) warn_of(remember_for(record, limits::kHistory));
     auto judged = verdict(record);
     if (judged) log_completion("post-script", context_);
     return judged;
@@ -132,8 +146,11 @@ class PostScript {
     still_frozen_ = true;
     const auto record = state.read_record();
     if (record && *record && (*record)->phase == Phase::ending) asked = EndRequest::stuck;
-    const std::string deadline = record && *record ? "; it ends by itself at " + format_utc((*record)->deadline_at)
-                                                   : "; it ends by itself at its deadline";
+    std::string deadline = "; it ends by itself at its deadline";
+    if (record && *record) {
+      deadline = is_overdue(**record) ? "; its deadline has passed"
+                                      : "; it ends by itself at " + format_utc((*record)->deadline_at);
+    }
     switch (asked) {
       case EndRequest::not_heard:
         return failure("a session is active, but its watchdog cannot be reached" + deadline);

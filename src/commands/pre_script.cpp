@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <linux/magic.h>
+#include <fcntl.h>
 #include <poll.h>
-#include <sys/statfs.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <cstdint>
+#include <csignal>
+#include <optional>
+#include <set>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "base/process.hpp"
+#include "base/wait.hpp"
 #include "commands/command_context.hpp"
 #include "commands/host_plan.hpp"
 #include "commands/report.hpp"
+#include "commands/state_check.hpp"
 #include "fs/mount_table.hpp"
 #include "session/client.hpp"
 #include "session/limits.hpp"
@@ -56,20 +61,6 @@ class StageClock {
 bool caller_has_gone() {
   pollfd event = {STDOUT_FILENO, 0, 0};
   return ::poll(&event, 1, 0) > 0 && (event.revents & POLLERR) != 0;
-}
-
-/// The state directory must be where a write never waits: in memory, or on the root filesystem, which is never frozen.
-Result<void> check_never_frozen(const StateDirectory& state, const std::string& path, const MountTable& table) {
-  struct statfs info {};
-  if (::fstatfs(state.fd(), &info) != 0) return system_failure("cannot examine the state directory " + path, errno);
-  const auto type = static_cast<std::uint64_t>(info.f_type);
-  if (type == TMPFS_MAGIC || type == RAMFS_MAGIC) return {};
-  const auto id = mount_id_of(state.fd());
-  const Mount* mount = id ? table.find(*id) : nullptr;
-  const Mount* root = table.resolve("/");
-  if (mount != nullptr && root != nullptr && mount->device == root->device && mount->type != "overlay") return {};
-  return failure("the state directory " + path +
-                 " lies on a filesystem that may be frozen: it must be on a tmpfs, such as /run/dlm-freeze");
 }
 
 Error session_is_active(const StateDirectory& state, bool is_ending) {
@@ -115,7 +106,8 @@ Result<void> recover_earlier_session(const StateDirectory& state, CommandContext
                    " were killed; undoing what they left behind");
   recover_orphan(state, **record, context.registry, context.control, deadline);
   if (orphan) {
-    if (auto remembered = remember(**record); !remembered) context.log.warn(remembered.error().message);
+    if (auto remembered = remember_for(**record, limits::kHistory); !remembered)
+      context.log.warn(remembered.error().message);
   }
   if (!(*record)->has_leftovers()) {
     for (const std::string& problem : (*record)->problems) context.log.warn(problem);
@@ -153,6 +145,73 @@ Result<std::vector<PlannedQuiescer>> choose_quiescers(HostPlan& plan, CommandCon
   return chosen;
 }
 
+/// Ends the program with 201 where looking at the host takes longer than the budget: a look-up in a dead network
+/// filesystem or name service never returns, and no signal that is handled interrupts it. Nothing has begun by then.
+/// For a process without threads, which is again without threads afterwards.
+class PlanningGuard {
+ public:
+  explicit PlanningGuard(Deadline budget) {
+    auto over = new_event();
+    if (!over) return;
+    over_ = std::move(*over);
+    try {
+      thread_ = std::thread([this, budget] {
+        constexpr std::string_view kMessage =
+            "ERROR: the time budget ran out while looking at the host: a filesystem, a device or a name service does "
+            "not "
+            "answer. Return Error Code: 201\n";
+        constexpr int kFailed = 201;
+        sigset_t all;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+        if (wait_readable(over_.get(), budget)) return;
+        pollfd reader = {STDERR_FILENO, POLLOUT, 0};
+        if (::poll(&reader, 1, 0) > 0) static_cast<void>(!::write(STDERR_FILENO, kMessage.data(), kMessage.size()));
+        ::_exit(kFailed);
+      });
+    } catch (const std::system_error&) {
+      return;  // The budget is looked at by everything that comes later.
+    }
+  }
+  ~PlanningGuard() {
+    raise_event(over_.get());
+    if (thread_.joinable()) thread_.join();
+  }
+  PlanningGuard(const PlanningGuard&) = delete;
+  PlanningGuard& operator=(const PlanningGuard&) = delete;
+
+ private:
+  UniqueFd over_;
+  std::thread thread_;
+};
+
+/// Tells of mounts that have come since the plan was made. The kernel marks a descriptor of mountinfo when the table
+/// changes (proc(5)), so that nothing has to be read where it did not.
+class MountWatch {
+ public:
+  MountWatch() : table_(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)) {}
+
+  /// A WARN for each filesystem with a volume that was mounted, or made writable, since `before`.
+  void warn_of_changes(const MountTable& before, Log& log) const {
+    pollfd event = {table_.get(), POLLPRI, 0};
+    if (!table_ || ::poll(&event, 1, 0) <= 0) return;
+    const auto now = MountTable::read();
+    if (!now) return log.warn("the mount table has changed and cannot be read: " + now.error().message);
+    std::set<dev_t> writable;
+    for (const Mount& mount : before.mounts()) {
+      if (!mount.is_read_only()) writable.insert(mount.device);
+    }
+    for (const Mount& mount : now->mounts()) {
+      const bool may_have_volume = major(mount.device) != 0 || mount.type == "btrfs" || mount.type == "bcachefs";
+      if (!may_have_volume || mount.is_read_only() || !writable.insert(mount.device).second) continue;
+      log.warn(mount.mount_point + " is not frozen: mounted, or made writable, while pre-script ran");
+    }
+  }
+
+ private:
+  UniqueFd table_;
+};
+
 class PreScript {
  public:
   PreScript(const Settings& settings, CommandContext& context)
@@ -160,6 +219,7 @@ class PreScript {
 
   Result<void> run() {
     if (auto allowed = check_privilege(); !allowed) return allowed;
+    auto guard = std::make_optional<PlanningGuard>(budget_);
     auto plan = plan_host(settings_, context_);
     if (!plan) return tl::unexpected(plan.error());
     if (!plan->on_host) return plan->on_host;
@@ -171,7 +231,8 @@ class PreScript {
 
     auto state = StateDirectory::open(settings_.state_directory, true);
     if (!state) return tl::unexpected(state.error());
-    if (auto safe = check_never_frozen(*state, settings_.state_directory, plan->table); !safe) return safe;
+    if (auto safe = check_state_directory(settings_.state_directory, plan->table); !safe) return safe;
+    guard.reset();  // What comes now keeps to the budget itself.
     auto lock = take_lock(*state, budget_);
     if (!lock) return tl::unexpected(lock.error());
     state->remove_stale_files();
@@ -206,14 +267,14 @@ class PreScript {
           "there is nothing to freeze and no database to quiesce: the snapshot will only be crash-consistent");
     }
     const bool output_will_freeze = plan->may_wait_for_thaw(STDOUT_FILENO) || plan->may_wait_for_thaw(STDERR_FILENO);
-    return run_session(session, output_will_freeze);
+    return run_session(session, plan->table, output_will_freeze);
   }
 
  private:
-  Result<void> run_session(SessionPlan& session, bool output_will_freeze) {
+  Result<void> run_session(SessionPlan& session, const MountTable& planned, bool output_will_freeze) {
     auto client = SessionClient::start(session, budget_);
     if (!client) return tl::unexpected(client.error());
-    auto held = hold(*client, session, output_will_freeze);
+    auto held = hold(*client, session, planned, output_will_freeze);
     if (!held) {
       const Deadline patience(std::max(budget_.at(), BootClock::now()) + limits::kRollBack);
       const SessionClient::Leftovers left = client->roll_back(patience);
@@ -233,7 +294,8 @@ class PreScript {
     if (!left.frozen.empty() || !left.quiesced.empty()) error.message += "; everything else is undone";
   }
 
-  Result<void> hold(SessionClient& client, const SessionPlan& session, bool output_will_freeze) {
+  Result<void> hold(SessionClient& client, const SessionPlan& session, const MountTable& planned,
+                    bool output_will_freeze) {
     leave_callers_cgroup(client);
     clock_.finish_stage();
     const Deadline stage_deadline(budget_.at() -
@@ -246,6 +308,7 @@ class PreScript {
     clock_.finish_stage();
     log_notes(client);
 
+    mounts_.warn_of_changes(planned, context_.log);
     context_.log.syslog().hold();
     if (output_will_freeze) context_.log.caller().hold();
     if (auto frozen = client.freeze(budget_); !frozen) return frozen;
@@ -280,6 +343,7 @@ class PreScript {
   CommandContext& context_;
   Deadline budget_;
   StageClock clock_;
+  MountWatch mounts_;  ///< From before the plan.
 };
 
 }  // namespace

@@ -109,6 +109,11 @@ class FrozenFilesystems {
   bool end() noexcept { return control_block_[0].ending.exchange(1) == 0; }
   [[nodiscard]] bool ending() const noexcept { return control_block_[0].ending.load() != 0; }
 
+  /// Closes the descriptors in this process, which then only knows the states.
+  void close() noexcept {
+    for (Filesystem& filesystem : filesystems_) filesystem.fd.reset();
+  }
+
   /// Tells all processes that nothing is left to do for this session.
   void set_over() noexcept { control_block_[0].over.store(1); }
   [[nodiscard]] bool over() const noexcept { return control_block_[0].over.load() != 0; }

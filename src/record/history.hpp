@@ -19,6 +19,9 @@ inline constexpr const char* kDefaultHistoryFile = "/var/lib/dlm-freeze/history.
 /// lie on a filesystem that somebody else keeps frozen. Errors: the first; what can be written is written all the same.
 [[nodiscard]] Result<void> remember(const SessionRecord& record);
 
+/// The same in a child process, for a caller that must not wait: for at most `patience`; then the child goes on alone.
+[[nodiscard]] Result<void> remember_for(const SessionRecord& record, BootClock::duration patience);
+
 /// What is in `file` and the one before it, oldest first; nothing when there is none. Lines that are damaged (a host
 /// that lost power) are left out.
 [[nodiscard]] Result<std::vector<SessionRecord>> read_history(const std::string& file);

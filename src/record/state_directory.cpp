@@ -75,17 +75,22 @@ Result<UniqueFd> new_socket() {
   return fd;
 }
 
-/// The socket's address by way of the open directory: a path of any length fits.
-sockaddr_un socket_address(int directory) {
+/// The socket's address: by its path or, where that is too long for an address, by way of the open directory.
+sockaddr_un socket_address(const std::string& path, int directory) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", directory, kSocket);
+  const std::string plain = path + "/" + kSocket;
+  if (plain.size() < sizeof address.sun_path) {
+    plain.copy(address.sun_path, plain.size());
+  } else {
+    std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", directory, kSocket);
+  }
   return address;
 }
 
 template <typename Call>
-int with_address(int directory, Call call) {
-  const sockaddr_un address = socket_address(directory);
+int with_address(const std::string& path, int directory, Call call) {
+  const sockaddr_un address = socket_address(path, directory);
   return call(reinterpret_cast<const sockaddr*>(&address), static_cast<socklen_t>(sizeof address));
 }
 
@@ -205,7 +210,7 @@ Result<UniqueFd> StateDirectory::listen() const {
   ::unlinkat(fd_.get(), kSocket, 0);
   constexpr int kBacklog = 8;
   const int bound = with_address(
-      fd_.get(), [&](const sockaddr* address, socklen_t size) { return ::bind(fd->get(), address, size); });
+      path_, fd_.get(), [&](const sockaddr* address, socklen_t size) { return ::bind(fd->get(), address, size); });
   if (bound != 0 || ::listen(fd->get(), kBacklog) != 0)
     return system_failure("cannot listen on " + path_ + "/" + kSocket, errno);
   return fd;
@@ -219,7 +224,7 @@ Result<UniqueFd> StateDirectory::connect(Deadline deadline) const {
   const timeval patience = {left.count() / 1000, left.count() % 1000 * 1000};
   ::setsockopt(fd->get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   const int connected = with_address(
-      fd_.get(), [&](const sockaddr* address, socklen_t size) { return ::connect(fd->get(), address, size); });
+      path_, fd_.get(), [&](const sockaddr* address, socklen_t size) { return ::connect(fd->get(), address, size); });
   if (connected != 0) return system_failure("cannot connect to " + path_ + "/" + kSocket, errno);
   return fd;
 }

@@ -105,9 +105,14 @@ Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline)
   SessionClient client(plan, std::move(ends));
   client.processes_.watchdog = watchdog;
   client.watchdog_life_ = open_pidfd(watchdog);
-  if (auto ready = client.await(true, false, deadline, "starting the watchdog"); !ready)
-    return tl::unexpected(ready.error());
-  return client;
+  auto ready = client.await(true, false, deadline, "starting the watchdog");
+  if (ready) return client;
+  // Nothing is frozen or locked yet, so whoever hangs in his set-up need not be asked to end.
+  for (const UniqueFd* process : {&client.watchdog_life_, &plan.freezer_life}) {
+    send_signal(*process, SIGKILL);
+    if (*process) static_cast<void>(wait_readable(process->get(), Deadline::in(limits::kKill)));
+  }
+  return tl::unexpected(ready.error());
 }
 
 Result<void> SessionClient::prepare(Deadline deadline) {
@@ -230,7 +235,7 @@ void SessionClient::stand_in(Deadline deadline) {
   session_->refresh(*plan_);
   static_cast<void>(plan_->state->write_record(session_->record));
   plan_->filesystems.set_over();
-  static_cast<void>(remember(session_->record));
+  static_cast<void>(remember_for(session_->record, limits::kHistory));
 }
 
 /// One that has ended has said why, which `await` hears.
@@ -283,23 +288,47 @@ Result<void> SessionClient::take_answer() {
   return tl::unexpected((*message)->error);
 }
 
-EndAnswer ask_to_end(const StateDirectory& state, const std::string& execution_id, Deadline deadline) {
+namespace {
+
+/// Which session is on record.
+std::string session_on_record(const StateDirectory& state) {
+  const auto record = state.read_record();
+  return record && *record ? (*record)->execution_id + format_utc((*record)->started_at) : "";
+}
+
+EndAnswer ask_once(const StateDirectory& state, const std::string& execution_id, Deadline deadline) {
   const auto connection = state.connect(deadline);
   if (!connection) return {};
-  if (!send_packet(connection->get(), std::string(kEndRequest) + execution_id)) return {};
   EndAnswer answer{EndRequest::heard, {}};
+  if (!send_packet(connection->get(), std::string(kEndRequest) + execution_id)) return answer;
   while (wait_readable(connection->get(), deadline)) {
     const auto said = receive_packet(connection->get());
     if (!said || !*said) break;
     if (**said == kStuckAnswer) return {EndRequest::stuck, {}};
-    if (!(*said)->starts_with(kDoneAnswer)) break;
-    const auto json = Json::parse(std::string_view(**said).substr(kDoneAnswer.size()));
+    const bool is_done = (*said)->starts_with(kDoneAnswer);
+    if (!is_done && !(*said)->starts_with(kOverAnswer)) break;
+    answer.by_another = !is_done;
+    const auto json = Json::parse(std::string_view(**said).substr((*said)->find(' ') + 1));
     auto record = json ? SessionRecord::from_json(*json) : tl::unexpected(json.error());
     if (record) answer.record = std::move(*record);
     // What comes now is the history, for whoever reads that next.
     deadline = deadline.or_earlier(Deadline::in(limits::kHistory));
   }
   return answer;
+}
+
+}  // namespace
+
+EndAnswer ask_to_end(const StateDirectory& state, const std::string& execution_id, Deadline deadline) {
+  const std::string session = session_on_record(state);
+  for (;;) {
+    EndAnswer answer = ask_once(state, execution_id, deadline);
+    // The watchdog drops a caller that is too slow to say what it wants: it asks again, as long as that is the session
+    // that it came for.
+    const bool is_settled = answer.record || answer.request != EndRequest::heard;
+    if (is_settled || deadline.expired() || !state.is_listening(deadline) || session_on_record(state) != session)
+      return answer;
+  }
 }
 
 }  // namespace dlm_freeze

@@ -51,10 +51,11 @@ struct Message {
 [[nodiscard]] Result<std::optional<Message>> receive_message(int fd);
 
 // post-script may be a newer program than the watchdog, so what these two say to each other is text that stays as it
-// is: a packet "end <execution id>", and as the answer "done <the record as JSON>", or "stuck" where a thaw does not
-// return.
+// is: a packet "end <execution id>", and as the answer "done <the record as JSON>", the same with "over" for those who
+// were connected when another one ended it, or "stuck" where a thaw does not return.
 inline constexpr std::string_view kEndRequest = "end ";
 inline constexpr std::string_view kDoneAnswer = "done ";
+inline constexpr std::string_view kOverAnswer = "over ";
 inline constexpr std::string_view kStuckAnswer = "stuck";
 
 /// As send_message.

@@ -159,6 +159,17 @@ void recover_orphan(const StateDirectory& state, SessionRecord& record, Quiescer
       record, [&](std::size_t i) { return registry.find(record.quiescers[i].config.type); }, deadline);
 }
 
+bool is_overdue(const SessionRecord& record) {
+  const bool may_hold = record.phase == Phase::freezing || record.phase == Phase::held;
+  const auto deadline = record.deadline_boot;
+  return may_hold && record.boot_id == current_boot_id() && deadline != BootClock::time_point() &&
+         Deadline(deadline + limits::kThawGrace + limits::kKill + limits::kSuccessorThaw).expired();
+}
+
+void thaw_overdue(SessionRecord& record, FreezeControl& control, Deadline deadline) {
+  thaw(record, false, control, deadline);
+}
+
 void take_over(SessionPlan& plan, SessionState& session, const std::function<bool(Deadline)>& thaw, Deadline until,
                SessionEnd end) {
   plan.filesystems.end();

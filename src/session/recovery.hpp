@@ -28,6 +28,14 @@ void note_problems(SessionRecord& record, const FrozenFilesystems& filesystems);
 void recover_quiescers(SessionRecord& record, const std::function<Result<const QuiescerType*>(std::size_t i)>& type_of,
                        Deadline deadline);
 
+/// Whether the session of `record` should have been thawed by its deadline, some patience included, and its processes
+/// have not said that it was: they are stopped, or frozen themselves (a paused container).
+[[nodiscard]] bool is_overdue(const SessionRecord& record);
+
+/// Thaws by the record alone what such a session may hold, while its processes live: a second FITHAW by them does no
+/// harm. Their databases and their lock stay with them.
+void thaw_overdue(SessionRecord& record, FreezeControl& control, Deadline deadline);
+
 /// Undoes by the record alone what a session left behind whose processes are all gone: opens the filesystems again,
 /// thaws them, releases what outlives a connection, and updates `record`, which the caller writes. The caller holds the
 /// session's lock. What could not be undone until `deadline` is left in the record, so that it can be tried again, and

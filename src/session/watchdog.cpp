@@ -116,9 +116,10 @@ class Watchdog {
   UniqueFd signals_;
   UniqueFd listener_;
   std::array<Caller, limits::kCallers> callers_;
-  pid_t sentinel_pid_ = -1;  ///< -1 when there is none.
-  UniqueFd sentinel_;        ///< A pidfd.
-  UniqueFd sentinel_ready_;  ///< An event that each new sentinel raises.
+  const Caller* ender_ = nullptr;  ///< The one that ends the session.
+  pid_t sentinel_pid_ = -1;        ///< -1 when there is none.
+  UniqueFd sentinel_;              ///< A pidfd.
+  UniqueFd sentinel_ready_;        ///< An event that each new sentinel raises.
   std::optional<StageRun> stage_;
   bool quiescing_ = false;  ///< Which stage that is.
   std::optional<AtomicFile> held_record_;
@@ -315,6 +316,7 @@ void Watchdog::on_caller(Caller& caller) {
     return;
   }
   session_.record.ended_by = (*request)->substr(kEndRequest.size());
+  ender_ = &caller;
   if (session_.record.phase == Phase::held) end(SessionEnd::completed);
   refuse({ErrorKind::failed, "post-script was called before pre-script was done", 0});
   end(SessionEnd::rolled_back, "post-script was called before pre-script was done");
@@ -501,12 +503,17 @@ void Watchdog::finish(SessionEnd how) {
   sentinel_record_.reset();  // Of a sentinel that hangs, and may come back.
   plan_.filesystems.set_over();
   if (sentinel_pid_ > 0) ::kill(sentinel_pid_, SIGKILL);  // It would end by itself, unless it was stopped.
+  // Whoever has the answer may unmount: nobody of the session has the filesystems open any more.
+  if (sentinel_) static_cast<void>(wait_readable(sentinel_.get(), Deadline::in(limits::kKill)));
+  plan_.filesystems.close();
   // For all who share it: a sentinel that hangs, a pre-script that has not exited. None of them has anything to do.
   StateDirectory::release(plan_.lock.get());
   static_cast<void>(send_message(channel_.get(), {.verb = Verb::done}));
   // With the record: the next session may have replaced it by the time that post-script looks.
-  const std::string answer = std::string(kDoneAnswer) + text;
-  for (const Caller& caller : callers_) static_cast<void>(send_packet(caller.connection.get(), answer));
+  for (const Caller& caller : callers_) {
+    const std::string_view answer = &caller == ender_ ? kDoneAnswer : kOverAnswer;
+    static_cast<void>(send_packet(caller.connection.get(), std::string(answer) + text));
+  }
   // Nobody waits any longer for what is still to be written, wherever it goes.
   Log log(nullptr, plan_.syslog ? plan_.syslog() : nullptr);
   write_log(how, log);

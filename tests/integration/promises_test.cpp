@@ -132,6 +132,43 @@ TEST_F(Promises, APreScriptDoesNotWaitForASessionThatIsHeld) {
   expect(0, {"post-script"});
 }
 
+// What nobody could have planned.
+
+TEST_F(Promises, AFilesystemThatBecomesWritableAfterThePlanIsNamed) {
+  add("ext4", "/srv/data");
+  const auto& late = add({.type = "ext4", .mount_point = "/srv/late", .flags = MS_RDONLY});
+  configure(R"({"auto_thaw_seconds": 20, "quiescers": [
+    {"type": "command", "name": "opener", "freeze": ["/bin/mount", "-o", "remount,rw", "/srv/late"], "thaw": ["/bin/true"]}]})");
+  const auto pre = expect(0, {"pre-script"});
+  EXPECT_THAT(pre.out, HasSubstr("WARN: /srv/late is not frozen: mounted, or made writable, while pre-script ran"));
+  EXPECT_TRUE(writable(late));
+  expect(0, {"post-script"});
+}
+
+TEST_F(Promises, ASessionWhoseProcessesAreStoppedPastTheDeadlineIsThawedByPostScript) {
+  const auto& data = add("ext4", "/srv/data");
+  expect(0, {"pre-script", "--auto-thaw", "1"});
+  const auto sentinel = process("dlm-sentinel");
+  sentinel.signal(SIGSTOP);
+  process("dlm-watchdog").signal(SIGKILL);
+  EXPECT_FALSE(eventually([&] { return !frozen(data); }, milliseconds(2800))) << "nobody is left to do it";
+  const auto post = expect(202, {"post-script", "--timeout", "1"});
+  EXPECT_THAT(post.out, HasSubstr("past its deadline"));
+  EXPECT_THAT(post.err, HasSubstr("its deadline has passed"));
+  EXPECT_FALSE(frozen(data));
+  sentinel.signal(SIGCONT);
+  EXPECT_TRUE(all_gone());
+}
+
+TEST_F(Promises, WhoHasTheAnswerFindsNobodyWhoHoldsTheFilesystem) {
+  add("ext4", "/srv/data");
+  for (int round = 0; round < 10; ++round) {
+    expect(0, {"pre-script"});
+    expect(0, {"post-script"});
+    EXPECT_FALSE(agent_process(binary(), "dlm-sentinel")) << round;
+  }
+}
+
 // An output on what is frozen.
 
 TEST_F(Promises, OutputToAnOverlayAboveAFrozenFilesystemHoldsUpNobody) {

@@ -106,6 +106,20 @@ TEST(Workers, AreAnErrorWhereNoThreadIsToBeHad) {
             0);
 }
 
+TEST(Workers, EndWhereTheSecondThreadIsNotToBeHad) {
+  EXPECT_EQ(fakes::in_child([] {
+              // As many threads as there are now, and one more.
+              constexpr uid_t kNobodyElse = 54321;
+              const rlimit two = {2, 2};
+              if (::setrlimit(RLIMIT_NPROC, &two) != 0 || (::geteuid() == 0 && ::setuid(kNobodyElse) != 0)) return 0;
+              return Workers::start(
+                         4, [](std::size_t) {}, Workers::Shortage::fail)
+                         ? 1
+                         : 0;
+            }),
+            0);
+}
+
 TEST(Workers, MayShareWhatThreadsThereAre) {
   EXPECT_EQ(without_threads([] {
               int done = 0;

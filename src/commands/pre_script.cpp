@@ -219,7 +219,8 @@ class PreScript {
 
   Result<void> run() {
     if (auto allowed = check_privilege(); !allowed) return allowed;
-    auto guard = std::make_optional<PlanningGuard>(budget_);
+    // Those who look have the budget themselves, and say what hangs.
+    auto guard = std::make_optional<PlanningGuard>(Deadline(budget_.at() + limits::kBudgetReserve));
     auto plan = plan_host(settings_, context_);
     if (!plan) return tl::unexpected(plan.error());
     if (!plan->on_host) return plan->on_host;

@@ -6,7 +6,7 @@
 
 #include "base/text.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::hana {
 namespace {
 
 constexpr std::string_view kCatalog = "SELECT BACKUP_ID, STATE_NAME FROM M_BACKUP_CATALOG WHERE ";
@@ -125,4 +125,4 @@ std::optional<HanaError> parse_error(std::string_view output) {
   return std::nullopt;
 }
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::hana

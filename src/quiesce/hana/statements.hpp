@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace dlm_freeze {
+namespace dlm_freeze::hana {
 
 /// A string literal of SQL: a quote is doubled, nothing else is special.
 [[nodiscard]] std::string sql_literal(std::string_view text);
@@ -52,4 +52,4 @@ struct HanaError {
 };
 [[nodiscard]] std::optional<HanaError> parse_error(std::string_view output);
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::hana

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quiesce/iris/backup_general.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::iris {
 namespace {
 
 std::string call(const std::string& method, const std::string& arguments) {
@@ -36,4 +36,4 @@ std::string set_history_call(const std::string& log_file, const std::string& des
   return call("ExternalSetHistory", objectscript_literal(log_file) + "," + objectscript_literal(description));
 }
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::iris

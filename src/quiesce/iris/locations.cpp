@@ -8,7 +8,7 @@
 
 #include "base/text.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::iris {
 namespace {
 
 constexpr const char* kDefaultCpf = "iris.cpf";
@@ -75,4 +75,4 @@ std::vector<DataLocation> locations_of(const IrisInstance& instance) {
   return locations;
 }
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::iris

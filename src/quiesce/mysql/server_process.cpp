@@ -54,7 +54,7 @@ std::string canonical(const std::string& path) {
 }
 
 /// The server process that has this socket open.
-pid_t owner_of(const std::string& inode) {
+pid_t server_with_socket(const std::string& inode) {
   const std::string wanted = "socket:[" + inode + "]";
   for (const std::string& name : entries_of("/proc")) {
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
@@ -92,7 +92,7 @@ pid_t listening_process(const std::string& path) {
     unsigned long flags = 0;
     fields >> skipped >> skipped >> skipped >> std::hex >> flags >> skipped >> skipped >> inode >> socket;
     if ((flags & kAcceptsConnections) == 0 || !socket.starts_with('/') || canonical(socket) != wanted) continue;
-    const pid_t owner = owner_of(inode);
+    const pid_t owner = server_with_socket(inode);
     if (owner != 0 && is_same_file(owner, socket, path)) return owner;
   }
   return 0;

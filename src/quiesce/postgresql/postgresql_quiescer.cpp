@@ -15,7 +15,7 @@
 #include "quiesce/postgresql/session_settings.hpp"
 #include "quiesce/server_socket.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::postgresql {
 namespace {
 
 using std::chrono::milliseconds;
@@ -111,7 +111,7 @@ Result<Presence> PostgresqlQuiescer::locate(StageContext& context) {
                       "; where its data lies is asked after the login";
     return presence;
   }
-  const auto owner = owner_of(reached->endpoint.socket());
+  const auto owner = owner_ids(reached->endpoint.socket());
   if (!owner) return tl::unexpected(about(owner.error()));
   server_user_ = owner->uid;
   if (!settings_.account) settings_.account = *owner;
@@ -551,4 +551,4 @@ Result<void> PostgresqlQuiescer::recover(StageContext& /*context*/, const std::v
   return {};
 }
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::postgresql

@@ -14,7 +14,7 @@
 #include "quiesce/postgresql/connection.hpp"
 #include "quiesce/postgresql/connection_options.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::postgresql {
 
 /// What is done to a cluster so that a snapshot of it is worth having.
 enum class PostgresqlMode {
@@ -107,4 +107,4 @@ class PostgresqlQuiescer final : public Quiescer {
   std::string saved_to_;  ///< The directory for the files of this backup.
 };
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::postgresql

@@ -12,7 +12,7 @@
 #include "quiesce/hana/statements.hpp"
 #include "quiesce/hana/systems.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::hana {
 namespace {
 
 using testing::ElementsAre;
@@ -174,4 +174,4 @@ TEST_F(HanaSystems, BringTheirOwnHdbsql) {
 }
 
 }  // namespace
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::hana

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "base/text.hpp"
+#include "quiesce/literal.hpp"
 
 namespace dlm_freeze::hana {
 namespace {
@@ -46,15 +47,6 @@ std::string_view scope(const HanaVersion& version) {
 }
 
 }  // namespace
-
-std::string sql_literal(std::string_view text) {
-  std::string literal = "'";
-  for (const char letter : text) {
-    if (letter == '\'') literal += '\'';
-    literal += letter;
-  }
-  return literal + "'";
-}
 
 std::string version_query() { return "SELECT VERSION FROM M_DATABASE"; }
 

@@ -8,9 +8,6 @@
 
 namespace dlm_freeze::hana {
 
-/// A string literal of SQL: a quote is doubled, nothing else is special.
-[[nodiscard]] std::string sql_literal(std::string_view text);
-
 /// The first two words of a version, "2.00.059.00.1636471": major release and revision.
 struct HanaVersion {
   int major = 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quiesce/iris/backup_general.hpp"
 
+#include "quiesce/literal.hpp"
+
 namespace dlm_freeze::iris {
 namespace {
 
@@ -10,14 +12,7 @@ std::string call(const std::string& method, const std::string& arguments) {
 
 }  // namespace
 
-std::string objectscript_literal(const std::string& text) {
-  std::string literal = "\"";
-  for (const char letter : text) {
-    if (letter == '"') literal += '"';
-    literal += letter;
-  }
-  return literal + "\"";
-}
+std::string objectscript_literal(const std::string& text) { return literal(text, '"'); }
 
 std::string is_suspended_call() { return call("IsWDSuspendedExt", ""); }
 

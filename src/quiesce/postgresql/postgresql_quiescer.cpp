@@ -12,6 +12,7 @@
 #include "base/text.hpp"
 #include "dlm_freeze/base/files.hpp"
 #include "quiesce/coverage.hpp"
+#include "quiesce/literal.hpp"
 #include "quiesce/postgresql/session_settings.hpp"
 #include "quiesce/server_socket.hpp"
 
@@ -41,16 +42,6 @@ constexpr const char* kBackupFiles = "backup_files";  ///< The fact by which `re
 constexpr auto kCancelGrace = milliseconds(200);
 
 constexpr const char* kCancelled = "57014";
-
-/// A literal of SQL. Standard: a quote is doubled, nothing else is special.
-std::string quoted(const std::string& text) {
-  std::string literal = "'";
-  for (const char letter : text) {
-    if (letter == '\'') literal += '\'';
-    literal += letter;
-  }
-  return literal + "'";
-}
 
 /// "2026-11-23T16:40:02Z" without what is awkward in a path.
 std::string timestamp() {
@@ -370,7 +361,7 @@ Result<void> PostgresqlQuiescer::prepare(StageContext& context) {
 }
 
 Result<void> PostgresqlQuiescer::start_backup(const StageContext& context) {
-  const std::string label = quoted("dlm-freeze " + context.execution_id);
+  const std::string label = sql_literal("dlm-freeze " + context.execution_id);
   const bool is_15 = connection_->version() >= kVersion15;
   const std::string statement = is_15 ? "SELECT pg_catalog.pg_backup_start(" + label + ", true)"
                                       : "SELECT pg_catalog.pg_start_backup(" + label + ", true, false)";

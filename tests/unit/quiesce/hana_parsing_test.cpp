@@ -21,13 +21,6 @@ using testing::IsEmpty;
 constexpr HanaVersion kOne{1, 122};
 constexpr HanaVersion kTwo{2, 59};
 
-TEST(HanaStatements, QuoteTheirTexts) {
-  EXPECT_EQ(sql_literal(""), "''");
-  EXPECT_EQ(sql_literal("it's; DROP"), "'it''s; DROP'");
-  EXPECT_EQ(sql_literal("''"), "''''''");
-  EXPECT_EQ(sql_literal("a\\'\""), "'a\\''\"'");
-}
-
 TEST(HanaStatements, HaveAFormForTheWholeSystem) {
   EXPECT_EQ(create_snapshot_statement(kTwo, "dlm-freeze 1"),
             "BACKUP DATA FOR FULL SYSTEM CREATE SNAPSHOT COMMENT 'dlm-freeze 1'");

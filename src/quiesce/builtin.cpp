@@ -8,12 +8,12 @@
 namespace dlm_freeze {
 
 std::vector<const QuiescerType*> builtin_quiescer_types() {
-  return {&command_quiescer_type(), &iris_quiescer_type(), &hana_quiescer_type()};
+  return {&command::quiescer_type(), &iris::quiescer_type(), &hana::quiescer_type()};
 }
 
 std::vector<ModuleType> module_quiescer_types() {
   return {
-      {.name = "mysql", .signs = {kMysqlSockets.begin(), kMysqlSockets.end()}, .accounts = {"mysql", "mariadb"}},
+      {.name = "mysql", .signs = {mysql::kSockets.begin(), mysql::kSockets.end()}, .accounts = {"mysql", "mariadb"}},
       {.name = "postgresql", .signs = {"/run/postgresql/.s.PGSQL.*", "/tmp/.s.PGSQL.*"}, .accounts = {"postgres"}},
   };
 }

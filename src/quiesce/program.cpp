@@ -2,24 +2,19 @@
 #include "dlm_freeze/quiesce/program.hpp"
 
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <climits>
 #include <csignal>
 #include <utility>
 
 #include "base/process.hpp"
-#include "dlm_freeze/quiesce/account.hpp"
+#include "quiesce/keeper.hpp"
+#include "quiesce/launch.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -27,7 +22,6 @@ namespace {
 constexpr std::size_t kOutputLimit = std::size_t{16} * 1024;
 /// How much of what is kept is the beginning; the rest is the end.
 constexpr std::size_t kFrontKept = kOutputLimit / 4;
-constexpr int kCannotExecute = 127;
 /// Reads after its end: twice what a pipe holds (pipe(7)), in the pieces of read_output.
 constexpr std::size_t kMostLastReads = 32;
 /// How long a killed program may take to be gone. One that waits in the kernel is not waited for.
@@ -40,168 +34,6 @@ std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
     pointers.push_back(const_cast<char*>(text.c_str()));  // execve(2) takes them so.
   pointers.push_back(nullptr);
   return pointers;
-}
-
-/// All that the program's process needs to become the program, made before the fork.
-struct Launch {
-  std::string path;
-  std::vector<std::string> argv;
-  std::vector<std::string> environment;
-  bool changes_user = false;
-  uid_t uid = 0;
-  gid_t gid = 0;
-  std::vector<gid_t> groups;
-};
-
-void add_default(std::vector<std::string>& environment, const std::string& name, const std::string& value) {
-  const bool given = std::any_of(environment.begin(), environment.end(),
-                                 [&](const std::string& entry) { return entry.starts_with(name + "="); });
-  if (!given) environment.push_back(name + "=" + value);
-}
-
-/// Lets the account's shell start the program. argv[0] with a dash makes it a login shell; what follows its text for
-/// -c are arguments, which that text executes as they are. A C shell drops arguments that are empty, so that they are
-/// given to it with a mark in front, which sh takes off again.
-void start_by_login_shell(Launch& launch, const std::string& shell) {
-  const std::string name = shell.substr(shell.rfind('/') + 1);
-  std::vector<std::string> argv = {"-" + name, "-c"};
-  std::string mark;
-  if (name == "csh" || name == "tcsh") {
-    mark = "=";
-    argv.emplace_back(R"(exec /bin/sh -c 'for a; do shift; set -- "$@" "${a#=}"; done; exec "$@"' sh $argv:q)");
-  } else if (name == "sh" || name == "bash" || name == "dash" || name == "ksh" || name == "zsh") {
-    argv.insert(argv.end(), {"exec \"$@\"", name});
-  } else {
-    return;
-  }
-  for (const std::string& argument : launch.argv) argv.push_back(mark + argument);
-  launch.argv = std::move(argv);
-  launch.path = shell;
-}
-
-Result<Launch> launch_of(const Program& program) {
-  Launch launch;
-  launch.path = program.argv[0];
-  launch.argv = program.argv;
-  launch.environment = program.environment;
-  if (program.os_user.empty()) return launch;
-
-  const auto account = account_named(program.os_user);
-  if (!account) return tl::unexpected(account.error());
-  const std::string shell = account->shell.empty() ? "/bin/sh" : account->shell;
-  add_default(launch.environment, "HOME", account->home);
-  add_default(launch.environment, "USER", account->name);
-  add_default(launch.environment, "LOGNAME", account->name);
-  add_default(launch.environment, "SHELL", shell);
-  add_default(launch.environment, "PATH", kProgramPath);
-  if (program.login) start_by_login_shell(launch, shell);
-  // An ordinary user cannot change to anybody, and need not change to himself.
-  launch.changes_user = ::geteuid() == 0 || account->uid != ::geteuid();
-  launch.uid = account->uid;
-  launch.gid = account->gid;
-  int count = 64;
-  launch.groups.resize(static_cast<std::size_t>(count));
-  while (::getgrouplist(account->name.c_str(), account->gid, launch.groups.data(), &count) < 0) {
-    launch.groups.resize(static_cast<std::size_t>(count));
-  }
-  launch.groups.resize(static_cast<std::size_t>(count));
-  return launch;
-}
-
-// From here to the end of keep_program: between a fork and an exec, only async-signal-safe calls (fork(2)).
-
-[[noreturn]] void complain(std::string_view what) {
-  static_cast<void>(!::write(STDERR_FILENO, what.data(), what.size()));
-  ::_exit(kCannotExecute);
-}
-
-/// Lets the program's user open what is a pipe by its name, /dev/stdin or /dev/stderr.
-void give_pipe(int fd, const Launch& launch) {
-  struct stat status {};
-  if (::fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode)) static_cast<void>(!::fchown(fd, launch.uid, launch.gid));
-}
-
-/// The program's own process.
-[[noreturn]] void become(const Launch& launch, char* const* argv, char* const* environment, pid_t keeper) {
-  ::setsid();
-  close_from(STDERR_FILENO + 1);
-  // The parent may be spared by the OOM killer, block signals and keep its files to itself: not its children.
-  set_oom_score("0");
-  for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  ::umask(S_IWGRP | S_IWOTH);
-  if (launch.changes_user) {
-    give_pipe(STDIN_FILENO, launch);
-    give_pipe(STDERR_FILENO, launch);
-    // Not the C library's functions of these names: those want to change all threads of the process that was forked.
-    if (::syscall(SYS_setgroups, launch.groups.size(), launch.groups.data()) != 0 ||
-        ::syscall(SYS_setresgid, launch.gid, launch.gid, launch.gid) != 0 ||
-        ::syscall(SYS_setresuid, launch.uid, launch.uid, launch.uid) != 0) {
-      complain("cannot change to its user\n");
-    }
-  }
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // A change of user clears it (prctl(2)).
-  if (::getppid() != keeper) ::_exit(kCannotExecute);
-  static_cast<void>(!::chdir("/"));
-  ::execve(launch.path.c_str(), argv, environment);
-  complain("cannot be executed\n");
-}
-
-struct KeeperFds {
-  int input;   ///< The program's.
-  int output;  ///< The same.
-  int unread;  ///< The other end of its output: kept open, so that it is not killed by SIGPIPE where it says READY.
-  int life;
-};
-
-/// The keeper's process. Ends as the program did.
-[[noreturn]] void keep_program(const Launch& launch, char* const* argv, char* const* environment, KeeperFds fds,
-                               int grace_ms) {
-  sigset_t all;
-  ::sigfillset(&all);
-  ::sigprocmask(SIG_SETMASK, &all, nullptr);
-  ::setsid();
-  // Not prctl(2) itself: that of AddressSanitizer takes a lock here, which another thread may have held at the fork.
-  ::syscall(SYS_prctl, PR_SET_NAME, "dlm-keeper");
-  ::dup2(fds.input, STDIN_FILENO);
-  ::dup2(fds.output, STDOUT_FILENO);
-  ::dup2(fds.output, STDERR_FILENO);
-  // Whoever ignores this signal gets no exit status (wait(2)), and a child inherits that.
-  ::signal(SIGCHLD, SIG_DFL);
-
-  const pid_t self = ::getpid();
-  // The C library's fork() runs what others have registered for it.
-  const auto child = static_cast<pid_t>(::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr));
-  if (child == 0) become(launch, argv, environment, self);
-  if (child < 0) complain("cannot be started\n");
-  constexpr int kLife = 0;
-  ::dup2(fds.life, kLife);
-  ::dup2(fds.unread, 1);
-  close_from(2);
-  const auto end = static_cast<int>(::syscall(SYS_pidfd_open, child, 0));
-
-  bool kill = end < 0;
-  bool in_grace = false;
-  while (!kill) {
-    std::array<pollfd, 2> events = {pollfd{end, POLLIN, 0}, pollfd{in_grace ? -1 : kLife, POLLIN, 0}};
-    const int count = ::poll(events.data(), events.size(), in_grace ? grace_ms : -1);
-    if (count < 0) continue;
-    if (events[0].revents != 0) break;
-    char byte = 0;
-    kill = in_grace || ::read(kLife, &byte, 1) > 0;
-    in_grace = true;
-  }
-  if (kill) {
-    ::kill(-child, SIGKILL);
-    ::kill(child, SIGKILL);  // It may not have got as far as having a group.
-  }
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0) {
-    if (errno != EINTR) complain("its exit status is not known\n");
-  }
-  ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }
 
 struct Pipe {

@@ -17,7 +17,7 @@
 #include "quiesce/postgresql/cluster_files.hpp"
 #include "quiesce/postgresql/connection_options.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::postgresql {
 namespace {
 
 namespace fs = std::filesystem;
@@ -264,4 +264,4 @@ TEST(ConnectionOptions, OfNoSenseAreAnError) {
 }
 
 }  // namespace
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::postgresql

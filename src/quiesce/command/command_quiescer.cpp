@@ -9,7 +9,7 @@
 #include "dlm_freeze/quiesce/account.hpp"
 #include "dlm_freeze/quiesce/program.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::command {
 namespace {
 
 constexpr std::int64_t kDefaultTimeout = 5;
@@ -173,7 +173,7 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
 
 }  // namespace
 
-const QuiescerType& command_quiescer_type() {
+const QuiescerType& quiescer_type() {
   static const QuiescerType kType = {
       .name = "command",
       .description = "runs programs of your own",
@@ -205,4 +205,4 @@ const QuiescerType& command_quiescer_type() {
   return kType;
 }
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::command

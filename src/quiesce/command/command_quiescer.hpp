@@ -3,9 +3,9 @@
 
 #include "dlm_freeze/quiesce/registry.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::command {
 
 /// `command`: quiesces anything through programs of the operator's own.
-[[nodiscard]] const QuiescerType& command_quiescer_type();
+[[nodiscard]] const QuiescerType& quiescer_type();
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::command

@@ -15,7 +15,7 @@
 #include "quiesce/hana/systems.hpp"
 #include "quiesce/pause.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::hana {
 namespace {
 
 constexpr const char* kDefaultKey = "DLMFREEZE";
@@ -337,7 +337,7 @@ std::vector<QuiescerConfig> detect() {
 
 }  // namespace
 
-const QuiescerType& hana_quiescer_type() {
+const QuiescerType& quiescer_type() {
   static const QuiescerType kType = {
       .name = "hana",
       .description = "SAP HANA, by a data snapshot of its own",
@@ -365,4 +365,4 @@ const QuiescerType& hana_quiescer_type() {
   return kType;
 }
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::hana

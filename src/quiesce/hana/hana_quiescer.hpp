@@ -3,9 +3,9 @@
 
 #include "dlm_freeze/quiesce/registry.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::hana {
 
 /// `hana`: an SAP HANA system of this host, by a data snapshot of its own. docs/hana.md.
-[[nodiscard]] const QuiescerType& hana_quiescer_type();
+[[nodiscard]] const QuiescerType& quiescer_type();
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::hana

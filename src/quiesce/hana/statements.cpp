@@ -5,8 +5,9 @@
 #include <charconv>
 
 #include "base/text.hpp"
+#include "quiesce/literal.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::hana {
 namespace {
 
 constexpr std::string_view kCatalog = "SELECT BACKUP_ID, STATE_NAME FROM M_BACKUP_CATALOG WHERE ";
@@ -46,15 +47,6 @@ std::string_view scope(const HanaVersion& version) {
 }
 
 }  // namespace
-
-std::string sql_literal(std::string_view text) {
-  std::string literal = "'";
-  for (const char letter : text) {
-    if (letter == '\'') literal += '\'';
-    literal += letter;
-  }
-  return literal + "'";
-}
 
 std::string version_query() { return "SELECT VERSION FROM M_DATABASE"; }
 
@@ -125,4 +117,4 @@ std::optional<HanaError> parse_error(std::string_view output) {
   return std::nullopt;
 }
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::hana

@@ -6,10 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace dlm_freeze {
-
-/// A string literal of SQL: a quote is doubled, nothing else is special.
-[[nodiscard]] std::string sql_literal(std::string_view text);
+namespace dlm_freeze::hana {
 
 /// The first two words of a version, "2.00.059.00.1636471": major release and revision.
 struct HanaVersion {
@@ -52,4 +49,4 @@ struct HanaError {
 };
 [[nodiscard]] std::optional<HanaError> parse_error(std::string_view output);
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::hana

@@ -15,7 +15,7 @@
 #include "dlm_freeze/base/files.hpp"
 #include "quiesce/ini_file.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::hana {
 namespace {
 
 namespace fs = std::filesystem;
@@ -123,4 +123,4 @@ std::string find_hdbsql(const HanaSystem& system) {
   return "";
 }
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::hana

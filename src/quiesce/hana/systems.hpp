@@ -8,7 +8,7 @@
 
 #include "dlm_freeze/quiesce/quiescer.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::hana {
 
 /// An SAP HANA system that is installed on this host: /usr/sap/<SID>/HDB<NN>.
 struct HanaSystem {
@@ -35,4 +35,4 @@ struct HanaSystem {
 /// The first hdbsql in the standard places; empty when there is none.
 [[nodiscard]] std::string find_hdbsql(const HanaSystem& system);
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::hana

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quiesce/iris/backup_general.hpp"
 
-namespace dlm_freeze {
+#include "quiesce/literal.hpp"
+
+namespace dlm_freeze::iris {
 namespace {
 
 std::string call(const std::string& method, const std::string& arguments) {
@@ -10,14 +12,7 @@ std::string call(const std::string& method, const std::string& arguments) {
 
 }  // namespace
 
-std::string objectscript_literal(const std::string& text) {
-  std::string literal = "\"";
-  for (const char letter : text) {
-    if (letter == '"') literal += '"';
-    literal += letter;
-  }
-  return literal + "\"";
-}
+std::string objectscript_literal(const std::string& text) { return literal(text, '"'); }
 
 std::string is_suspended_call() { return call("IsWDSuspendedExt", ""); }
 
@@ -36,4 +31,4 @@ std::string set_history_call(const std::string& log_file, const std::string& des
   return call("ExternalSetHistory", objectscript_literal(log_file) + "," + objectscript_literal(description));
 }
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::iris

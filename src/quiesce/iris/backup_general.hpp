@@ -4,7 +4,7 @@
 #include <chrono>
 #include <string>
 
-namespace dlm_freeze {
+namespace dlm_freeze::iris {
 
 /// Exit statuses of a session that calls a method of Backup.General from an operating system's command line.
 inline constexpr int kIrisYes = 5;  ///< Frozen, thawed, or suspended.
@@ -27,4 +27,4 @@ inline constexpr int kIrisNo = 3;   ///< Failed, or not suspended.
 /// Tells the instance that it was backed up, which lets it purge journals.
 [[nodiscard]] std::string set_history_call(const std::string& log_file, const std::string& description);
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::iris

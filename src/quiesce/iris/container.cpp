@@ -8,7 +8,7 @@
 #include "base/text.hpp"
 #include "dlm_freeze/base/json.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::iris {
 namespace {
 
 constexpr std::array kStorage = {"/var/lib/docker", "/var/lib/containerd", "/var/lib/containers"};
@@ -69,4 +69,4 @@ std::vector<DataLocation> container_storage() {
   return found;
 }
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::iris

@@ -8,7 +8,7 @@
 #include "dlm_freeze/base/error.hpp"
 #include "dlm_freeze/quiesce/quiescer.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::iris {
 
 /// What Docker or Podman says of a container.
 struct ContainerState {
@@ -28,4 +28,4 @@ inline constexpr std::string_view kInspectFormat =
 /// Where Docker, containerd and Podman keep what they need, as far as those directories exist.
 [[nodiscard]] std::vector<DataLocation> container_storage();
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::iris

@@ -6,7 +6,7 @@
 
 #include "base/text.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::iris {
 namespace {
 
 constexpr std::size_t kLongestName = 64;
@@ -74,4 +74,4 @@ std::vector<IrisInstance> parse_qall(std::string_view text) {
   return instances;
 }
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::iris

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-namespace dlm_freeze {
+namespace dlm_freeze::iris {
 
 /// An instance of InterSystems IRIS, as its own tools list it.
 struct IrisInstance {
@@ -40,4 +40,4 @@ struct IrisInstance {
 /// What `iris qall` prints: a table, "up" or "dn" first. Whatever else is in it is left out.
 [[nodiscard]] std::vector<IrisInstance> parse_qall(std::string_view text);
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::iris

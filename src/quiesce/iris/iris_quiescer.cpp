@@ -17,7 +17,7 @@
 #include "quiesce/iris/tools.hpp"
 #include "quiesce/pause.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::iris {
 namespace {
 
 using std::chrono::seconds;
@@ -401,7 +401,7 @@ std::vector<QuiescerConfig> detect() {
 
 }  // namespace
 
-const QuiescerType& iris_quiescer_type() {
+const QuiescerType& quiescer_type() {
   static const QuiescerType kType = {
       .name = "iris",
       .description = "InterSystems IRIS, by ExternalFreeze and ExternalThaw",
@@ -428,4 +428,4 @@ const QuiescerType& iris_quiescer_type() {
   return kType;
 }
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::iris

@@ -3,9 +3,9 @@
 
 #include "dlm_freeze/quiesce/registry.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::iris {
 
 /// `iris`: the InterSystems IRIS instances of this host, or of a container on it. docs/iris.md.
-[[nodiscard]] const QuiescerType& iris_quiescer_type();
+[[nodiscard]] const QuiescerType& quiescer_type();
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::iris

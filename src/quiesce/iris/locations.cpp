@@ -2,13 +2,12 @@
 #include "quiesce/iris/locations.hpp"
 
 #include <algorithm>
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "base/text.hpp"
+#include "quiesce/resolved_path.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::iris {
 namespace {
 
 constexpr const char* kDefaultCpf = "iris.cpf";
@@ -22,14 +21,6 @@ std::vector<std::string> places_of_cpf(const IrisInstance& instance) {
   const std::string name = instance.cpf.empty() ? kDefaultCpf : instance.cpf;
   if (name.starts_with('/')) return {name};
   return {instance.home() + "/" + name, instance.directory + "/" + name};
-}
-
-std::string resolved(const std::string& path) {
-  std::error_code error;
-  auto canonical = std::filesystem::weakly_canonical(path, error);
-  if (error) return path;
-  if (!canonical.has_filename()) canonical = canonical.parent_path();
-  return canonical;
 }
 
 }  // namespace
@@ -65,7 +56,7 @@ std::vector<DataLocation> locations_of(const IrisInstance& instance) {
   add(found, "manager's directory", instance.home() + "/mgr");
   std::vector<DataLocation> locations;
   for (DataLocation& location : found) {
-    location.path = resolved(location.path);
+    location.path = resolved_path(location.path);
     const bool known = std::any_of(locations.begin(), locations.end(),
                                    [&](const DataLocation& other) { return other.path == location.path; });
     if (known) continue;
@@ -75,4 +66,4 @@ std::vector<DataLocation> locations_of(const IrisInstance& instance) {
   return locations;
 }
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::iris

@@ -7,7 +7,7 @@
 #include "quiesce/ini_file.hpp"
 #include "quiesce/iris/instances.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::iris {
 
 /// The directories that a configuration parameter file (CPF) names: local databases, journals, the write image journal.
 [[nodiscard]] std::vector<DataLocation> locations_in_cpf(const std::vector<IniEntry>& cpf);
@@ -16,4 +16,4 @@ namespace dlm_freeze {
 /// cannot be found out are missing. Symbolic links are resolved.
 [[nodiscard]] std::vector<DataLocation> locations_of(const IrisInstance& instance);
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::iris

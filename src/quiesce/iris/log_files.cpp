@@ -9,7 +9,7 @@
 #include "dlm_freeze/base/files.hpp"
 #include "dlm_freeze/quiesce/account.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::iris {
 namespace {
 
 Result<void> make_directory(const std::string& path, mode_t mode) {
@@ -40,4 +40,4 @@ Result<std::string> log_directory_of(const std::string& account, const std::stri
   return directory;
 }
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::iris

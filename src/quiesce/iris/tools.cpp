@@ -12,7 +12,7 @@
 
 #include "dlm_freeze/base/files.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::iris {
 namespace {
 
 constexpr std::size_t kAccountSize = std::size_t{64} * 1024;  // More than an entry of the account database takes.
@@ -38,7 +38,7 @@ std::string missing(const std::string& name) {
 using Parser = std::vector<IrisInstance> (*)(std::string_view text);
 
 /// The account that owns a file; empty for root.
-Result<std::string> owner_of(const std::string& path) {
+Result<std::string> owning_account(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) return system_failure("cannot look at " + path, errno);
   if (status.st_uid == 0) return std::string();
@@ -89,7 +89,7 @@ Result<std::string> IrisTools::find() {
     session_ = {iris_, "session"};
   }
   if (!is_executable(session_[0])) return missing(session_[0]);
-  auto user = settings_.os_user.empty() ? owner_of(iris_) : configured(settings_.os_user);
+  auto user = settings_.os_user.empty() ? owning_account(iris_) : configured(settings_.os_user);
   if (!user) return tl::unexpected(user.error());
   lister_ = std::move(*user);
   if (auto trusted = check_for(lister_, iris_); !trusted) return tl::unexpected(trusted.error());
@@ -154,9 +154,9 @@ Result<ProgramResult> IrisTools::call(const IrisInstance& instance, const std::s
 
 Result<std::string> IrisTools::user_of(const IrisInstance& instance) const {
   if (!settings_.os_user.empty()) return configured(settings_.os_user);
-  auto owner = owner_of(instance.home() + "/mgr");
-  if (!owner && owner.error().errno_value != 0) owner = owner_of(instance.directory);
+  auto owner = owning_account(instance.home() + "/mgr");
+  if (!owner && owner.error().errno_value != 0) owner = owning_account(instance.directory);
   return owner;
 }
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::iris

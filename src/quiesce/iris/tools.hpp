@@ -9,7 +9,7 @@
 #include "quiesce/iris/container.hpp"
 #include "quiesce/iris/instances.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::iris {
 
 /// Which programs reach the instances, as configured.
 struct IrisToolSettings {
@@ -57,4 +57,4 @@ class IrisTools {
   std::string lister_;                ///< Whom `iris` is run as on the host.
 };
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::iris

@@ -7,6 +7,8 @@
 #include <charconv>
 #include <tuple>
 
+#include "quiesce/literal.hpp"
+
 namespace dlm_freeze::mysql {
 namespace {
 
@@ -147,14 +149,7 @@ std::string applier_statement(const ServerVersion& version, bool start, std::str
   return verb + noun + " SQL_THREAD FOR CHANNEL " + quoted(channel);
 }
 
-std::string quoted(std::string_view text) {
-  std::string literal = "'";
-  for (const char letter : text) {
-    if (letter == '\'' || letter == '\\') literal += letter;
-    literal += letter;
-  }
-  return literal + "'";
-}
+std::string quoted(std::string_view text) { return literal(text, '\'', "\\"); }
 
 bool only_reads(std::string_view statement) {
   constexpr std::array<std::string_view, 8> kFirst = {"select", "with", "table",    "values",

@@ -70,7 +70,7 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
 
 std::vector<QuiescerConfig> detect() {
   std::vector<std::string> sockets;
-  for (const std::string_view pattern : kMysqlSockets) {
+  for (const std::string_view pattern : kSockets) {
     glob_t found{};
     if (::glob(std::string(pattern).c_str(), 0, nullptr, &found) == 0) {
       for (std::size_t i = 0; i < found.gl_pathc; ++i) sockets.emplace_back(found.gl_pathv[i]);
@@ -88,7 +88,7 @@ std::vector<QuiescerConfig> detect() {
   return configs;
 }
 
-const QuiescerType& mysql_quiescer_type() {
+const QuiescerType& quiescer_type() {
   constexpr std::int64_t kLongest = 120;
   static const QuiescerType kType = {
       .name = "mysql",
@@ -156,6 +156,6 @@ extern "C" [[gnu::visibility("default")]] const dlm_freeze::QuiescerModule* dlm_
 /// See kQuiescerModuleSymbol.
 const dlm_freeze::QuiescerModule* dlm_freeze_quiescer_module() {
   static const dlm_freeze::QuiescerModule kModule = {dlm_freeze::kQuiescerInterface,
-                                                     &dlm_freeze::mysql::mysql_quiescer_type()};
+                                                     &dlm_freeze::mysql::quiescer_type()};
   return &kModule;
 }

@@ -6,12 +6,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <set>
-#include <system_error>
 #include <utility>
 
 #include "base/text.hpp"
 #include "quiesce/mysql/server_process.hpp"
 #include "quiesce/mysql/table_files.hpp"
+#include "quiesce/resolved_path.hpp"
 
 namespace dlm_freeze::mysql {
 namespace {
@@ -98,14 +98,7 @@ std::string ServerInfo::absolute(const std::string& path) const {
   return whole.is_absolute() ? path : (std::filesystem::path(variable("datadir")) / whole).string();
 }
 
-std::string ServerInfo::resolve(const std::string& path) const {
-  std::error_code error;
-  const std::string on_host = root_ + absolute(path);
-  const auto resolved = std::filesystem::weakly_canonical(on_host, error);
-  std::string text = error ? on_host : resolved.string();
-  if (text.size() > 1 && text.ends_with('/')) text.pop_back();
-  return text;
-}
+std::string ServerInfo::resolve(const std::string& path) const { return resolved_path(root_ + absolute(path)); }
 
 /// What a setting names, if it is the same there as here: the server may have a /tmp of its own, for one.
 void ServerInfo::add_setting(const std::string& what, const std::string& path, DataRole role) {

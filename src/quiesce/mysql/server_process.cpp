@@ -13,16 +13,15 @@
 #include <cerrno>
 #include <climits>
 #include <cstring>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <sstream>
-#include <system_error>
 
 #include "dlm_freeze/base/error.hpp"
 #include "dlm_freeze/base/files.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
 #include "quiesce/mysql/table_files.hpp"
+#include "quiesce/resolved_path.hpp"
 
 namespace dlm_freeze::mysql {
 namespace {
@@ -47,14 +46,8 @@ std::vector<std::string> entries_of(const std::string& directory) {
   return names;
 }
 
-std::string canonical(const std::string& path) {
-  std::error_code error;
-  const auto resolved = std::filesystem::weakly_canonical(path, error);
-  return error ? path : resolved.string();
-}
-
 /// The server process that has this socket open.
-pid_t owner_of(const std::string& inode) {
+pid_t server_with_socket(const std::string& inode) {
   const std::string wanted = "socket:[" + inode + "]";
   for (const std::string& name : entries_of("/proc")) {
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
@@ -80,7 +73,7 @@ bool same(const std::string& a, const std::string& b) {
 pid_t listening_process(const std::string& path) {
   const auto table = read_file("/proc/net/unix");
   if (!table) return 0;
-  const std::string wanted = canonical(path);
+  const std::string wanted = resolved_path(path);
   std::istringstream lines(*table);
   std::string line;
   std::getline(lines, line);
@@ -91,8 +84,8 @@ pid_t listening_process(const std::string& path) {
     std::string socket;
     unsigned long flags = 0;
     fields >> skipped >> skipped >> skipped >> std::hex >> flags >> skipped >> skipped >> inode >> socket;
-    if ((flags & kAcceptsConnections) == 0 || !socket.starts_with('/') || canonical(socket) != wanted) continue;
-    const pid_t owner = owner_of(inode);
+    if ((flags & kAcceptsConnections) == 0 || !socket.starts_with('/') || resolved_path(socket) != wanted) continue;
+    const pid_t owner = server_with_socket(inode);
     if (owner != 0 && is_same_file(owner, socket, path)) return owner;
   }
   return 0;

@@ -4,10 +4,10 @@
 #include <array>
 #include <string_view>
 
-namespace dlm_freeze {
+namespace dlm_freeze::mysql {
 
 /// Where packages put a server's socket, as globs. X Protocol sockets (mysqlx.sock) do not match.
-inline constexpr std::array<std::string_view, 6> kMysqlSockets = {
+inline constexpr std::array<std::string_view, 6> kSockets = {
     "/run/mysqld/mysqld*.sock",     // Debian, Ubuntu; several instances too
     "/var/lib/mysql/mysql.sock",    // RHEL, Amazon Linux, Oracle's and Percona's RPMs
     "/var/lib/mysql-*/mysql.sock",  // the same, several instances
@@ -16,4 +16,4 @@ inline constexpr std::array<std::string_view, 6> kMysqlSockets = {
     "/tmp/mysql.sock",              // Oracle's tar archives
 };
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::mysql

@@ -12,7 +12,7 @@
 
 #include "quiesce/server_socket.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::postgresql {
 namespace {
 
 constexpr uid_t kUnchanged = static_cast<uid_t>(-1);
@@ -33,7 +33,7 @@ bool keep_memory_lockable() {
 
 }  // namespace
 
-Result<Account> owner_of(const std::string& path) {
+Result<Account> owner_ids(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) return system_failure("cannot look at " + path, errno);
   Account owner;
@@ -68,4 +68,4 @@ ActingAs::~ActingAs() {
   if (!set_effective_user(0) || !set_effective_group(0)) std::terminate();
 }
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::postgresql

@@ -8,10 +8,10 @@
 #include "dlm_freeze/base/error.hpp"
 #include "dlm_freeze/quiesce/account.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::postgresql {
 
 /// The owner of a file: its ids alone.
-[[nodiscard]] Result<Account> owner_of(const std::string& path);
+[[nodiscard]] Result<Account> owner_ids(const std::string& path);
 
 /// Whose sockets are believed to be a PostgreSQL server's: the account postgres, and `configured`.
 [[nodiscard]] std::vector<uid_t> server_accounts(const std::optional<Account>& configured);
@@ -40,4 +40,4 @@ class ActingAs {
   bool active_;
 };
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::postgresql

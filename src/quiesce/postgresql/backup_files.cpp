@@ -19,7 +19,7 @@
 #include "dlm_freeze/base/files.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::postgresql {
 namespace {
 
 constexpr mode_t kRootOnly = 0600;
@@ -244,4 +244,4 @@ std::string directory_name(const std::string& name) {
   return safe.empty() ? "%" : safe;
 }
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::postgresql

@@ -9,7 +9,7 @@
 #include "dlm_freeze/base/deadline.hpp"
 #include "dlm_freeze/base/error.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::postgresql {
 
 /// What a restore needs besides the snapshot, because it came into being after it.
 struct BackupFiles {
@@ -61,4 +61,4 @@ inline constexpr std::size_t kMostWalFiles = 65536;
 /// written as %XX.
 [[nodiscard]] std::string directory_name(const std::string& name);
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::postgresql

@@ -13,7 +13,7 @@
 
 #include "dlm_freeze/base/files.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::postgresql {
 namespace {
 
 namespace fs = std::filesystem;
@@ -138,4 +138,4 @@ std::optional<std::string> system_identifier_of(const std::string& data_director
   return std::to_string(identifier);
 }
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::postgresql

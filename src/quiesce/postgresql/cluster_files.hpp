@@ -10,7 +10,7 @@
 #include "dlm_freeze/base/error.hpp"
 #include "dlm_freeze/quiesce/quiescer.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::postgresql {
 
 /// What a server writes into the lock file beside its socket, "/run/postgresql/.s.PGSQL.5432.lock" (CreateLockFile in
 /// PostgreSQL's miscinit.c): lines of process id, data directory, start time, port, socket directory.
@@ -47,4 +47,4 @@ inline constexpr const char* kWal = "WAL";
 /// server names, perhaps from inside a container, is that server's also here.
 [[nodiscard]] std::optional<std::string> system_identifier_of(const std::string& data_directory);
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::postgresql

@@ -12,7 +12,7 @@
 #include "quiesce/postgresql/session_settings.hpp"
 #include "quiesce/server_socket.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::postgresql {
 namespace {
 
 /// Classes of SQLSTATE that speak of the server's state and not of the statement: connection exception, invalid
@@ -247,4 +247,4 @@ Result<std::vector<std::string>> Connection::row(const std::string& statement, c
 
 int Connection::version() const { return ::PQserverVersion(handle_.get()); }
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::postgresql

@@ -14,7 +14,7 @@
 
 struct pg_conn;  // libpq's
 
-namespace dlm_freeze {
+namespace dlm_freeze::postgresql {
 
 /// How long to wait for a server.
 struct Patience {
@@ -96,4 +96,4 @@ class Connection {
   UniqueFd loss_;
 };
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::postgresql

@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <memory>
 
-namespace dlm_freeze {
+namespace dlm_freeze::postgresql {
 namespace {
 
 struct FreeOptions {
@@ -71,4 +71,4 @@ void ignore_environment() {
   }
 }
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::postgresql

@@ -8,7 +8,7 @@
 
 #include "dlm_freeze/base/error.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::postgresql {
 
 /// What libpq is told about a connection: the keywords of a connection string and their values.
 class ConnectionOptions {
@@ -36,4 +36,4 @@ class ConnectionOptions {
 /// agent or a person. Not for a process with threads.
 void ignore_environment();
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::postgresql

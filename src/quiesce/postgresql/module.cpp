@@ -9,7 +9,7 @@
 #include "quiesce/postgresql/postgresql_quiescer.hpp"
 #include "quiesce/server_socket.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::postgresql {
 namespace {
 
 constexpr const char* kBackupDirectory = "/var/lib/dlm-freeze/postgresql";
@@ -88,7 +88,7 @@ std::vector<QuiescerConfig> detect() {
   return found;
 }
 
-const QuiescerType& postgresql_quiescer_type() {
+const QuiescerType& quiescer_type() {
   static const QuiescerType kType = {
       .name = "postgresql",
       .description = "PostgreSQL 10 and newer",
@@ -116,12 +116,12 @@ const QuiescerType& postgresql_quiescer_type() {
 }
 
 }  // namespace
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::postgresql
 
 extern "C" [[gnu::visibility("default")]] const dlm_freeze::QuiescerModule* dlm_freeze_quiescer_module();
 
 const dlm_freeze::QuiescerModule* dlm_freeze_quiescer_module() {
   static const dlm_freeze::QuiescerModule kModule = {dlm_freeze::kQuiescerInterface,
-                                                     &dlm_freeze::postgresql_quiescer_type()};
+                                                     &dlm_freeze::postgresql::quiescer_type()};
   return &kModule;
 }

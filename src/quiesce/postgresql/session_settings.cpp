@@ -4,7 +4,7 @@
 #include <array>
 #include <string_view>
 
-namespace dlm_freeze {
+namespace dlm_freeze::postgresql {
 namespace {
 
 struct Setting {
@@ -71,4 +71,4 @@ std::string session_statements(int version) {
 
 std::string without_login_triggers() { return std::string(" -c ") + kLoginTriggers + "=off"; }
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::postgresql

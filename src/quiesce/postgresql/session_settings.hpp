@@ -3,7 +3,7 @@
 
 #include <string>
 
-namespace dlm_freeze {
+namespace dlm_freeze::postgresql {
 
 /// What every session of ours runs with, whatever its role, its database, the server's configuration or a service file
 /// says: names are looked up where no user of the database can define any, and nothing ends the session or one of its
@@ -19,4 +19,4 @@ namespace dlm_freeze {
 inline constexpr const char* kLoginTriggers = "event_triggers";
 [[nodiscard]] std::string without_login_triggers();
 
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::postgresql

@@ -18,7 +18,7 @@
 #include "fakes/processes.hpp"
 #include "fakes/scratch.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::command {
 namespace {
 
 using fakes::content_of;
@@ -48,7 +48,7 @@ class CommandQuiescer : public testing::Test {
   [[nodiscard]] std::string log() const { return scratch_ / "log"; }
 
   [[nodiscard]] static Result<std::unique_ptr<Quiescer>> make(Json::Object options) {
-    return command_quiescer_type().create({"command", "db", true, Json(std::move(options))});
+    return quiescer_type().create({"command", "db", true, Json(std::move(options))});
   }
   [[nodiscard]] static std::unique_ptr<Quiescer> made(Json::Object options) {
     auto quiescer = make(std::move(options));
@@ -446,4 +446,4 @@ TEST_F(CommandSession, IsCheckedAsTheOthersAre) {
 }
 
 }  // namespace
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::command

@@ -12,7 +12,7 @@
 #include "quiesce/hana/statements.hpp"
 #include "quiesce/hana/systems.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::hana {
 namespace {
 
 using testing::ElementsAre;
@@ -20,13 +20,6 @@ using testing::IsEmpty;
 
 constexpr HanaVersion kOne{1, 122};
 constexpr HanaVersion kTwo{2, 59};
-
-TEST(HanaStatements, QuoteTheirTexts) {
-  EXPECT_EQ(sql_literal(""), "''");
-  EXPECT_EQ(sql_literal("it's; DROP"), "'it''s; DROP'");
-  EXPECT_EQ(sql_literal("''"), "''''''");
-  EXPECT_EQ(sql_literal("a\\'\""), "'a\\''\"'");
-}
 
 TEST(HanaStatements, HaveAFormForTheWholeSystem) {
   EXPECT_EQ(create_snapshot_statement(kTwo, "dlm-freeze 1"),
@@ -174,4 +167,4 @@ TEST_F(HanaSystems, BringTheirOwnHdbsql) {
 }
 
 }  // namespace
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::hana

@@ -15,7 +15,7 @@
 #include "fakes/scratch.hpp"
 #include "standins/standins.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::hana {
 namespace {
 
 using testing::AllOf;
@@ -41,7 +41,7 @@ class HanaQuiescer : public testing::Test {
   [[nodiscard]] std::unique_ptr<Quiescer> made(Json::Object more = {}) const {
     more.emplace_back("hdbsql", hana_->program("hdbsql"));
     more.emplace_back("os_user", Standins::kUser);
-    auto quiescer = hana_quiescer_type().create({"hana", "hana", true, Json(std::move(more))});
+    auto quiescer = quiescer_type().create({"hana", "hana", true, Json(std::move(more))});
     if (!quiescer) throw std::runtime_error(quiescer.error().message);
     StageContext stage = context();
     const auto presence = (*quiescer)->locate(stage);
@@ -270,7 +270,7 @@ TEST_F(HanaQuiescer, LeavesTheSnapshotsOfOthersAlone) {
 }
 
 TEST_F(HanaQuiescer, IsNotReadyWithoutItsProgram) {
-  const auto quiescer = hana_quiescer_type().create(
+  const auto quiescer = quiescer_type().create(
       {"hana", "hana", true, Json::Object{{"os_user", "daemon"}, {"hdbsql", "/nowhere/hdbsql"}}});
   ASSERT_TRUE(quiescer);
   StageContext stage = context();
@@ -282,7 +282,7 @@ TEST_F(HanaQuiescer, IsNotReadyWithoutItsProgram) {
 
 TEST_F(HanaQuiescer, RefusesOptionsThatWouldBeTakenForOthers) {
   const auto make = [](Json::Object options) {
-    return hana_quiescer_type().create({"hana", "hana", true, Json(std::move(options))});
+    return quiescer_type().create({"hana", "hana", true, Json(std::move(options))});
   };
   EXPECT_EQ(make({{"user_store_key", "-u"}}).error().message, "hana.user_store_key: '-u' would be taken for an option");
   EXPECT_FALSE(make({{"database", "-x"}}));
@@ -305,4 +305,4 @@ TEST_F(HanaQuiescer, LogsInToTheDatabaseThatIsConfigured) {
 }
 
 }  // namespace
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::hana

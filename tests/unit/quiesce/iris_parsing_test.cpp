@@ -12,7 +12,7 @@
 #include "quiesce/iris/locations.hpp"
 #include "quiesce/iris/log_files.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::iris {
 namespace {
 
 using testing::ElementsAre;
@@ -212,4 +212,4 @@ TEST(IrisLogFiles, AreNotPutWhereOthersCouldHaveLaidASnare) {
 }
 
 }  // namespace
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::iris

@@ -15,7 +15,7 @@
 #include "fakes/scratch.hpp"
 #include "standins/standins.hpp"
 
-namespace dlm_freeze {
+namespace dlm_freeze::iris {
 namespace {
 
 using testing::AllOf;
@@ -55,9 +55,9 @@ class IrisQuiescer : public testing::Test {
     return more;
   }
   [[nodiscard]] static Result<std::unique_ptr<Quiescer>> make(Json::Object options) {
-    if (auto checked = check_options(iris_quiescer_type(), Json(options), "iris"); !checked)
+    if (auto checked = check_options(quiescer_type(), Json(options), "iris"); !checked)
       return tl::unexpected(checked.error());
-    return iris_quiescer_type().create({"iris", "iris", true, Json(std::move(options))});
+    return quiescer_type().create({"iris", "iris", true, Json(std::move(options))});
   }
   [[nodiscard]] static std::unique_ptr<Quiescer> made(Json::Object options) {
     auto quiescer = make(std::move(options));
@@ -482,8 +482,8 @@ TEST_F(IrisQuiescer, RunsNothingAsRootThatOthersMayChange) {
 
 TEST_F(IrisQuiescer, IsNotDetectedWhereTheCommandIsNot) {
   if (::access("/usr/bin/iris", F_OK) == 0 || ::access("/usr/local/bin/iris", F_OK) == 0) GTEST_SKIP() << "it is here";
-  EXPECT_THAT(iris_quiescer_type().detect(), IsEmpty());
+  EXPECT_THAT(quiescer_type().detect(), IsEmpty());
 }
 
 }  // namespace
-}  // namespace dlm_freeze
+}  // namespace dlm_freeze::iris

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quiesce/mysql/lock_session.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/wait.hpp"
+#include "quiesce/mysql/server.hpp"
+#include "quiesce/pause.hpp"
+
+namespace dlm_freeze::mysql {
+namespace {
+
+using std::chrono::milliseconds;
+
+/// What a stage keeps of its time to undo a lock that was not granted.
+constexpr auto kUndoReserve = milliseconds(300);
+constexpr auto kStagePause = milliseconds(100);
+constexpr auto kGonePause = milliseconds(50);
+
+}  // namespace
+
+Result<void> kill_session(Connection& connection, std::uint64_t session, Deadline deadline) {
+  const std::string id = std::to_string(session);
+  static_cast<void>(connection.query("KILL " + id, deadline, -1));
+  for (;;) {
+    const auto statements = read_statements(connection, deadline, -1);
+    if (!statements) break;
+    const bool there = std::any_of(statements->begin(), statements->end(),
+                                   [&](const Statement& statement) { return statement.session == session; });
+    if (!there) return {};
+    if (deadline.expired()) break;
+    static_cast<void>(wait_readable(-1, Deadline::in(kGonePause)));
+  }
+  return failure("session " + id + " of dlm-freeze may still be there: say KILL " + id);
+}
+
+/// Keeps other backups out, blocks nobody else, and ends with the connection. A statement that waited for it would hold
+/// up every schema change meanwhile, so it is tried again and again instead.
+Result<void> LockSession::start_stage(const StageContext& context) {
+  const Deadline until = context.deadline.or_earlier(Deadline::in(lock_wait_));
+  for (;;) {
+    const auto started = connection_->query(backup_stage_start(statement_tag(context.execution_id)), context.deadline,
+                                            context.cancel_fd);
+    if (started) return {};
+    if (started.error().code != kLockWaitTimeout)
+      return diagnosis_.from("BACKUP STAGE START failed", started.error(), "RELOAD");
+    if (until.expired() || !pause_for(kStagePause, context)) break;
+  }
+  return diagnosis_.not_ready(
+      "BACKUP STAGE START is refused: another backup of this server is under way, or a session holds LOCK TABLES … "
+      "WRITE" +
+      idle_sessions(context) + "; let it end, and try again");
+}
+
+/// Who could hold a lock without running a statement: those that have slept longest, for a person.
+std::string LockSession::idle_sessions(const StageContext& context) {
+  constexpr std::size_t kMost = 3;
+  auto statements = read_statements(monitor_, context.deadline, context.cancel_fd);
+  if (!statements) return "";
+  std::erase_if(*statements, [this](const Statement& statement) {
+    return statement.command != "Sleep" || statement.session == id_;
+  });
+  std::sort(statements->begin(), statements->end(),
+            [](const Statement& a, const Statement& b) { return a.seconds > b.seconds; });
+  std::string text;
+  for (std::size_t i = 0; i < std::min(kMost, statements->size()); ++i) {
+    const Statement& statement = (*statements)[i];
+    text += (text.empty() ? " (asleep: session " : ", session ") + std::to_string(statement.session) + " of " +
+            statement.user + " for " + std::to_string(statement.seconds) + " s";
+  }
+  return text.empty() ? "" : text + ")";
+}
+
+/// Ends a lock statement that was not granted, and what it holds all the same: MySQL keeps the
+/// global read lock when FLUSH TABLES WITH READ LOCK fails in its second half, and goes on waiting
+/// for a client that is gone.
+void LockSession::drop(std::string& message) {
+  const Deadline deadline = Deadline::in(kUndoPatience);
+  if (connection_->busy()) {
+    static_cast<void>(monitor_.query("KILL QUERY " + std::to_string(id_), deadline, -1));
+    static_cast<void>(connection_->wait(deadline, -1));
+  }
+  bool unlocked = false;
+  if (!connection_->busy()) unlocked = connection_->query(unlock_statement(kind_), deadline, -1).has_value();
+  if (!unlocked) {
+    const auto killed = kill_session(monitor_, id_, Deadline::in(kUndoPatience));
+    if (!killed) message += "; " + killed.error().message;
+  }
+  connection_.reset();
+}
+
+Result<void> LockSession::take(const StageContext& context) {
+  const Deadline deadline = Deadline(context.deadline.at() - kUndoReserve).or_earlier(Deadline::in(lock_wait_));
+  const auto locked =
+      connection_->query(lock_statement(kind_, statement_tag(context.execution_id)), deadline, context.cancel_fd);
+  if (locked) return {};
+  const bool waited = locked.error().code == kGivenUp || locked.error().code == kLockWaitTimeout;
+  Failure error =
+      waited ? diagnosis_.not_ready(std::string(name_of(kind_)) +
+                                    " was not granted in time: long statements or open schema changes are in its "
+                                    "way; it was ended again; try again, or raise lock_wait_seconds and --timeout")
+             : diagnosis_.from(std::string(name_of(kind_)) + " failed", locked.error(), "RELOAD");
+  drop(error.value().message);
+  return error;
+}
+
+Result<void> LockSession::release(const StageContext& context, Outcome outcome) {
+  if (!connection_ || kind_ == LockKind::none) return {};
+  SqlResult<Table> unlocked = connection_->lost()
+                                  ? tl::unexpected(SqlError{kServerLost, "the session had ended"})
+                                  : connection_->query(unlock_statement(kind_), context.deadline, context.cancel_fd);
+  if (unlocked) {
+    connection_.reset();
+    return {};
+  }
+  if (connection_->busy()) {
+    const auto killed = kill_session(monitor_, id_, Deadline::in(kUndoPatience));
+    connection_.reset();
+    if (!killed)
+      return failure(diagnosis_.what() + ": " + std::string(unlock_statement(kind_)) + " does not return, and " +
+                     killed.error().message);
+    return {};
+  }
+  connection_.reset();
+  if (outcome != Outcome::completed) return {};
+  return failure(diagnosis_.what() + ": the lock was lost while it was held (" + unlocked.error().message +
+                     "): the server was restarted, or session " + std::to_string(id_) +
+                     " was killed; the snapshot is not consistent",
+                 ErrorKind::protection_lost);
+}
+
+}  // namespace dlm_freeze::mysql

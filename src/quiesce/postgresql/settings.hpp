@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "dlm_freeze/quiesce/account.hpp"
+#include "quiesce/postgresql/connection_options.hpp"
+
+namespace dlm_freeze::postgresql {
+
+/// What is done to a cluster so that a snapshot of it is worth having.
+enum class PostgresqlMode {
+  automatic,   ///< `checkpoint` where all of the cluster is going to be frozen, else `backup`.
+  checkpoint,  ///< Nothing is held: frozen in one moment, the cluster is consistent, and the checkpoint makes recovery
+               ///< short.
+  backup,      ///< A backup is under way while it is held: the parts of the cluster need not be of one moment.
+  none,        ///< Only where it stands is recorded.
+};
+
+struct PostgresqlSettings {
+  std::string name;
+  ConnectionOptions options;
+  std::optional<Account> account;  ///< None: the owner of the socket.
+  PostgresqlMode mode = PostgresqlMode::automatic;
+  bool require_checkpoint = false;
+  std::string backup_directory;  ///< Where the files of finished backups are kept.
+};
+
+}  // namespace dlm_freeze::postgresql

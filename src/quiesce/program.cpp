@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/process.hpp"
+#include "base/wait.hpp"
 #include "quiesce/keeper.hpp"
 #include "quiesce/launch.hpp"
 
@@ -25,7 +26,7 @@ constexpr std::size_t kFrontKept = kOutputLimit / 4;
 /// Reads after its end: twice what a pipe holds (pipe(7)), in the pieces of read_output.
 constexpr std::size_t kMostLastReads = 32;
 /// How long a killed program may take to be gone. One that waits in the kernel is not waited for.
-constexpr auto kKillPatience = std::chrono::seconds(2);
+constexpr auto kKillPatience = std::chrono::seconds(1);
 
 std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
   std::vector<char*> pointers;
@@ -188,20 +189,22 @@ std::optional<int> RunningProgram::reap() noexcept {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-void RunningProgram::kill() noexcept {
-  if (keeper_ < 0) return;
+bool RunningProgram::kill() noexcept {
+  if (keeper_ < 0) return true;
   ::send(life_.get(), "k", 1, MSG_NOSIGNAL);
-  const Deadline patience = Deadline::in(kKillPatience);
-  pollfd event = {end_.get(), POLLIN, 0};
-  int count = -1;
-  do {
-    count = ::poll(&event, 1, patience.poll_timeout());
-  } while (count < 0 && errno == EINTR);
-  if (count > 0) {
+  send_signal(end_, SIGCONT);  // A keeper that was stopped has to go on to do it.
+  bool is_gone = wait_readable(end_.get(), Deadline::in(kKillPatience));
+  if (!is_gone) {
+    // Without its keeper the program gets SIGKILL from the kernel.
+    send_signal(end_, SIGKILL);
+    is_gone = wait_readable(end_.get(), Deadline::in(kKillPatience));
+  }
+  if (is_gone) {
     static_cast<void>(reap());
   } else {
-    keeper_ = -1;  // The program waits in the kernel. The keeper goes on waiting for it.
+    keeper_ = -1;  // It waits in the kernel.
   }
+  return is_gone;
 }
 
 Result<ProgramResult> RunningProgram::finish(Deadline deadline, int cancel_fd) {
@@ -209,8 +212,7 @@ Result<ProgramResult> RunningProgram::finish(Deadline deadline, int cancel_fd) {
     const Event event = wait(deadline, cancel_fd);
     if (event == Event::ended) break;
     if (event == Event::output) continue;
-    kill();
-    return given_up(deadline, "end in time and was killed");
+    return given_up(deadline, kill() ? "end in time and was killed" : "end in time and cannot be killed");
   }
   const std::optional<int> status = reap();
   // What it wrote last. Not until the end of file: a daemon it left behind may hold the pipe open, and print.

@@ -77,8 +77,9 @@ class RunningProgram {
   /// is what next_line has not given.
   [[nodiscard]] Result<ProgramResult> finish(Deadline deadline, int cancel_fd);
 
-  /// Kills it with its process group at once. Nothing when it has ended.
-  void kill() noexcept;
+  /// Kills it with its process group at once, also where the process that keeps it was stopped. False when it does not
+  /// end, since it waits in the kernel; true when it has ended before.
+  bool kill() noexcept;
 
  private:
   explicit RunningProgram(std::string path) : path_(std::move(path)) {}

@@ -146,6 +146,17 @@ TEST_F(Programs, FailAlsoWhenTheirCallerIgnoresTheEndOfItsChildren) {
   }
 }
 
+TEST_F(Programs, AreKilledAlsoWhereTheyHaveStoppedWhatKeepsThem) {
+  const std::string acted = scratch_ / "acted";
+  const auto result = run("echo $$ >" + (scratch_ / "pid") + "; kill -STOP $PPID; sleep 2; touch " + acted,
+                          Deadline::in(milliseconds(500)));
+  ASSERT_FALSE(result);
+  EXPECT_THAT(result.error().message, HasSubstr("did not end in time and was killed"));
+  EXPECT_TRUE(is_gone(pid_in(scratch_ / "pid")));
+  EXPECT_TRUE(fakes::all_gone());
+  EXPECT_NE(::access(acted.c_str(), F_OK), 0);
+}
+
 TEST_F(Programs, AreKilledWithTheirWholeGroupAtTheDeadline) {
   const std::string pids = scratch_ / "pids";
   const auto begin = BootClock::now();

@@ -56,7 +56,7 @@ class Parser {
     app_.set_help_flag("--help,-h", "Print this and exit");
     app_.add_option("--config", line_.config, std::string("Configuration file [") + kDefaultConfigFile + "]")
         ->type_name("FILE");
-    app_.add_option("--log-level", line_.log_level, "Least important lines to print: debug, info, warn or error [info]")
+    app_.add_option("--log-level", line_.log_level, "Minimum log level: debug, info, warn or error [info]")
         ->transform(CLI::CheckedTransformer(kLevels).description(""))
         ->type_name("LEVEL");
     app_.add_option(
@@ -74,7 +74,7 @@ class Parser {
     add_execution_id(pre);
     add_number(pre, "--auto-thaw", line_.auto_thaw, kLongestAutoThaw, "SECONDS",
                "Seconds after which everything is undone without a post-script [60]");
-    add_timeout(pre, "Seconds that all of it may take [8]");
+    add_timeout(pre, "Time budget in seconds [8]");
     pre->add_option("--metrics-file", line_.metrics_file,
                     "File for Prometheus to be replaced when the session has ended [none]")
         ->check(CLI::Validator(check_file, ""))

@@ -115,7 +115,7 @@ Result<std::vector<QuiescerConfig>> quiescers_from(const Json& json, QuiescerReg
                                    [&](const QuiescerConfig& other) { return other.name == config->name; });
     if (taken)
       return bad((*json.as_array())[i],
-                 where + ".name: '" + config->name + "' is the name of another quiescer as well");
+                 where + ".name: '" + config->name + "' is already used by another quiescer");
     configs.push_back(std::move(*config));
   }
   return configs;

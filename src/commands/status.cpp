@@ -87,7 +87,7 @@ std::string to_text(const View& view) {
     text += "\n" + table.text();
   }
   if (!record.quiescers.empty()) {
-    TextTable table({"DATABASE", "TYPE", "STATE", "GAVE"});
+    TextTable table({"DATABASE", "TYPE", "STATE", "FACTS"});
     for (const QuiescerRecord& quiescer : record.quiescers) {
       std::vector<std::string> facts;
       for (const Fact& fact : quiescer.facts) facts.push_back(fact.key + "=" + fact.value);

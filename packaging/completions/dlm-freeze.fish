@@ -5,7 +5,7 @@ set -l commands pre-script post-script dry-run status history
 
 complete -c dlm-freeze -f
 complete -c dlm-freeze -l config -r -F -d "Configuration file"
-complete -c dlm-freeze -l log-level -x -a "debug info warn error" -d "Least important lines to print"
+complete -c dlm-freeze -l log-level -x -a "debug info warn error" -d "Minimum log level"
 complete -c dlm-freeze -l state-dir -x -a "(__fish_complete_directories)" -d "Where the session is kept"
 complete -c dlm-freeze -l help -s h -d "Print a summary and exit"
 
@@ -20,7 +20,7 @@ complete -c dlm-freeze -n $none -a history -d "Print the last sessions and how e
 complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script post-script dry-run" -l execution-id -x -a None -d "Identifier of the execution"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script" -l auto-thaw -x -d "Seconds until everything is undone"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script" -l metrics-file -r -F -d "File for Prometheus"
-complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script post-script" -l timeout -x -d "Seconds that all of it may take"
+complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script post-script" -l timeout -x -d "Time budget in seconds"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run" -l probe -d "Connect to the databases too"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run status history" -l json -d "Print one JSON document"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from status" -l watch -d "Count down until the session ends"

@@ -17,7 +17,7 @@ commands=(
   'history:print the last sessions and how each ended'
 )
 execution=('--execution-id[identifier of the execution]:UUID or None:(None)')
-timeout=('--timeout[seconds that all of it may take]:seconds:')
+timeout=('--timeout[time budget in seconds]:seconds:')
 held=(
   '--auto-thaw[seconds until everything is undone]:seconds:'
   '--metrics-file[file for Prometheus]:file:_files'

@@ -204,10 +204,11 @@ std::chrono::seconds HostPlan::auto_thaw(std::chrono::seconds wanted, Log& log) 
 }
 
 Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {
-  auto table = MountTable::read();
-  if (!table) return tl::unexpected(table.error());
   std::vector<FoundQuiescer> quiescers;
   Result<void> databases_known = find_quiescers(settings, context, quiescers);
+  // Last, since looking for the databases takes its time.
+  auto table = MountTable::read();
+  if (!table) return tl::unexpected(table.error());
 
   Selection selection = settings.filesystems;
   selection.protect = existing(selection.protect);

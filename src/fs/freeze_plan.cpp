@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "fs/filesystem_type.hpp"
+#include "fs/path_trail.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -280,11 +281,6 @@ class Planner {
     return {};
   }
 
-  bool reached_through_network(const Mount& mount) const {
-    const auto above = table_.ancestors(mount);
-    return std::any_of(above.begin(), above.end(), [](const Mount* ancestor) { return may_hang(ancestor->type); });
-  }
-
   /// The mounts to open a superblock through, best first: whole filesystems before bind mounts and subvolumes.
   std::vector<Mount> ways_in(const Superblock& superblock, Judgement& judgement) const {
     std::vector<Mount> ways;
@@ -292,7 +288,7 @@ class Planner {
     for (const Mount* mount : superblock.mounts) {
       if (!table_.is_visible(*mount) || facts_.file_mounts.contains(mount->id)) continue;
       visible = true;
-      if (!reached_through_network(*mount)) ways.push_back(*mount);
+      if (!may_hang(table_, *mount)) ways.push_back(*mount);
     }
     std::stable_partition(ways.begin(), ways.end(), [](const Mount& mount) { return mount.root == "/"; });
     if (ways.empty()) {

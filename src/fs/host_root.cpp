@@ -57,7 +57,7 @@ HostRoot find_host_root(const MountTable& table, const DeviceRoots& roots) {
     const auto id = mount_id_of(root.get());
     if (const Mount* mount = id ? init->find(*id) : nullptr) found.superblocks.insert(mount->device);
   }
-  found.superblocks.merge(superblocks_of_root(*init, read_block_stacks(*init, roots)));
+  found.superblocks.merge(superblocks_of_root(*init, read_block_stacks(*init, roots, &table)));
   const Mount* of_init = init->root();
   const bool same =
       own != nullptr && of_init != nullptr && own->device == of_init->device && own->root == of_init->root;

@@ -142,6 +142,15 @@ bool Mount::has_super_option(std::string_view name) const {
                      [&](std::string_view option) { return option.substr(0, option.find('=')) == name; });
 }
 
+std::optional<std::string> Mount::super_option(std::string_view name) const {
+  for (const std::string_view option : split(super_options, ',')) {
+    const std::size_t equals = option.find('=');
+    if (equals != std::string_view::npos && option.substr(0, equals) == name)
+      return unescaped(option.substr(equals + 1));
+  }
+  return std::nullopt;
+}
+
 std::optional<Layers> layers_of(const Mount& mount) {
   if (mount.type == "overlay" || mount.type == "overlayfs") {
     Layers layers = overlay_layers(mount);

@@ -30,6 +30,9 @@ struct Mount {
 
   /// Whether the superblock has the option `name`, with or without a value.
   [[nodiscard]] bool has_super_option(std::string_view name) const;
+
+  /// The value of that option, without its escapes; nothing when it has none.
+  [[nodiscard]] std::optional<std::string> super_option(std::string_view name) const;
 };
 
 /// Where the data of a mount lie that has none of its own: an overlay, an ecryptfs, an erofs on a file.

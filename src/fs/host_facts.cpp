@@ -169,6 +169,30 @@ std::set<int> find_file_mounts(const MountTable& table) {
   return files;
 }
 
+std::map<dev_t, Layers> find_layers(const MountTable& table) {
+  std::map<dev_t, Layers> found;
+  for (const Mount& mount : table.mounts()) {
+    const auto printed = found.contains(mount.device) ? std::nullopt : layers_of(mount);
+    if (!printed) continue;
+    Layers real{printed->paths, {}, printed->told, {}};
+    for (const auto& readings : printed->readings) {
+      std::string path;
+      for (const std::string& reading : readings) {
+        const Trail trail = follow(table, reading);
+        const Mount* below = trail.end == Trail::End::found ? table.resolve(trail.path) : nullptr;
+        // What is mounted over its own layers hides them.
+        if (below != nullptr && below->device != mount.device) path = trail.path;
+      }
+      real.told = real.told && !path.empty();
+      if (path.empty()) continue;
+      real.paths.push_back(path);
+      if (std::find(readings.begin(), readings.end(), printed->upper) != readings.end()) real.upper = path;
+    }
+    found.emplace(mount.device, std::move(real));
+  }
+  return found;
+}
+
 Unseen find_unseen(const MountTable& table, const BlockStacks& stacks, const std::set<dev_t>& known,
                    BootClock::duration patience, const DeviceRoots& roots) {
   return Search(table, stacks, known, Deadline::in(patience), roots).run();

@@ -255,6 +255,12 @@ TEST_F(Choosing, PassesOverAMountPointThatIsTooDeepForAPathAndSaysSo) {
   check(::renameat(at.get(), "deep", AT_FDCWD, "/srv/deep"), "renameat");
 }
 
+TEST_F(Choosing, IsNotDisturbedByWhatIsMountedOverTheRoot) {
+  const auto& data = add("ext4", "/srv/data");
+  check(::mount("/", "/", nullptr, MS_BIND, nullptr), "bind / on /");
+  expect_frozen({&data}, {});
+}
+
 TEST_F(Choosing, HoldsWithFortyFilesystems) {
   std::vector<const Filesystem*> all;
   for (int i = 0; i < 40; ++i) all.push_back(&add("ext4", "/srv/data" + std::to_string(i)));

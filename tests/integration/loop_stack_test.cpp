@@ -142,6 +142,7 @@ TEST_F(LoopStack, ThroughALoopDeviceOnALoopDeviceIsFrozenFromTheInside) {
   expect(0, {"pre-script"});
   EXPECT_TRUE(writable(outer)) << "what is protected lies on it";
   expect(0, {"post-script"});
+  EXPECT_TRUE(all_gone());
   check(::umount("/srv/b-inner"), "umount");
 }
 

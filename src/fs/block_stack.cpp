@@ -98,7 +98,7 @@ class StackReader {
       return name.empty() ? std::vector<std::string>() : std::vector<std::string>{name};
     }
     if (mount.type == "btrfs") {
-      const auto devices = btrfs_devices_by_id(mount);
+      auto devices = btrfs_devices_by_id(mount);
       if (!devices.empty()) return devices;
     }
     // A superblock of several devices has an anonymous number; its source is one of the devices (btrfs) or all of them

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 
 #include "fs/filesystem_type.hpp"
@@ -22,8 +23,7 @@ bool may_hang_itself(const MountTable& table, const Mount& mount, int depth) {
   if (may_hang(mount.type)) return true;
   const auto layers = depth > 0 ? layers_of(mount) : std::nullopt;
   if (!layers) return false;
-  const auto paths = layers->paths;
-  return std::any_of(paths.begin(), paths.end(), [&](const std::string& path) {
+  return std::any_of(layers->paths.begin(), layers->paths.end(), [&](const std::string& path) {
     const Mount* below = table.resolve(path);
     return below != nullptr && below != &mount && may_hang_itself(table, *below, depth - 1);
   });
@@ -33,6 +33,29 @@ Trail ended(Trail::End end, const std::string& followed, std::string_view rest) 
   std::string path = (stdfs::path(followed) / rest).lexically_normal();
   if (path.size() > 1 && path.ends_with('/')) path.pop_back();
   return {end, std::move(path)};
+}
+
+/// What lies at a path that has no links above it.
+struct Step {
+  Trail::End end = Trail::End::found;
+  std::optional<std::string> target = std::nullopt;  ///< Of a symbolic link.
+};
+
+Step look_at(const MountTable& table, const std::string& path) {
+  const Mount* mount = table.resolve(path);
+  const bool leads_astray =
+      mount != nullptr && (mount->type == "proc" || mount->type == "autofs" || may_hang(table, *mount));
+  if (leads_astray) return {Trail::End::untold};
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) {
+    const bool is_absent = errno == ENOENT || errno == ENOTDIR;
+    return {is_absent ? Trail::End::absent : Trail::End::untold};
+  }
+  if (!S_ISLNK(info.st_mode)) return {Trail::End::found};
+  std::error_code error;
+  const std::string target = stdfs::read_symlink(path, error);
+  if (error) return {Trail::End::untold};
+  return {Trail::End::found, target};
 }
 
 }  // namespace
@@ -61,24 +84,15 @@ Trail follow(const MountTable& table, std::string_view path) {
       continue;
     }
     const std::string next = followed + "/" + name;
-    const Mount* mount = table.resolve(next);
-    const bool leads_astray =
-        mount != nullptr && (mount->type == "proc" || mount->type == "autofs" || may_hang(table, *mount));
-    if (leads_astray) return ended(Trail::End::untold, next, rest);
-    struct stat info {};
-    if (::lstat(next.c_str(), &info) != 0) {
-      const bool absent = errno == ENOENT || errno == ENOTDIR;
-      return ended(absent ? Trail::End::absent : Trail::End::untold, next, rest);
-    }
-    if (!S_ISLNK(info.st_mode)) {
+    const Step step = look_at(table, next);
+    if (step.end != Trail::End::found) return ended(step.end, next, rest);
+    if (!step.target) {
       followed = next;
       continue;
     }
-    std::error_code error;
-    const std::string target = stdfs::read_symlink(next, error);
-    if (error || ++links > kMostLinks) return ended(Trail::End::untold, next, rest);
-    if (target.starts_with('/')) followed.clear();
-    rest = target + "/" + rest;
+    if (++links > kMostLinks) return ended(Trail::End::untold, next, rest);
+    if (step.target->starts_with('/')) followed.clear();
+    rest = *step.target + "/" + rest;
   }
 }
 

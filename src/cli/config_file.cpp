@@ -114,8 +114,7 @@ Result<std::vector<QuiescerConfig>> quiescers_from(const Json& json, QuiescerReg
     const bool taken = std::any_of(configs.begin(), configs.end(),
                                    [&](const QuiescerConfig& other) { return other.name == config->name; });
     if (taken)
-      return bad((*json.as_array())[i],
-                 where + ".name: '" + config->name + "' is already used by another quiescer");
+      return bad((*json.as_array())[i], where + ".name: '" + config->name + "' is already used by another quiescer");
     configs.push_back(std::move(*config));
   }
   return configs;

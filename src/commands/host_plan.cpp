@@ -19,6 +19,7 @@
 #include "fs/block_stack.hpp"
 #include "fs/host_facts.hpp"
 #include "fs/host_root.hpp"
+#include "fs/path_trail.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -27,13 +28,13 @@ constexpr auto kLocateTimeout = std::chrono::seconds(5);
 /// For the mount namespaces of other processes: some 5 us a process, and 50 a namespace.
 constexpr auto kUnseenPatience = std::chrono::milliseconds(100);
 
-/// The paths that exist, with their symbolic links resolved: a path that is not there protects nothing.
-std::vector<std::string> existing(const std::vector<std::string>& paths) {
+/// Those paths that are not known to be absent, with their symbolic links resolved: what is not there needs no
+/// protection.
+std::vector<std::string> existing(const MountTable& table, const std::vector<std::string>& paths) {
   std::vector<std::string> found;
   for (const std::string& path : paths) {
-    std::error_code error;
-    const auto resolved = std::filesystem::canonical(path, error);
-    if (!error) found.push_back(resolved);
+    Trail trail = follow(table, path);
+    if (trail.end != Trail::End::absent) found.push_back(std::move(trail.path));
   }
   return found;
 }
@@ -99,6 +100,12 @@ Result<void> check_root(const HostRoot& root, const Selection& selection) {
         "this is a user namespace of its own, whose root must not freeze what the host has mounted: run it on the "
         "host");
   }
+  if (root.ground_unknown) {
+    return failure(
+        "the root directory is on a filesystem that the mount table does not show, such as an overlay: what it lies "
+        "on, "
+        "and must not be frozen, cannot be told; run it on the host");
+  }
   // Who names the filesystems means these, wherever he is.
   if (root.difference.empty() || !selection.include.empty()) return {};
   return failure("this is not the host, so it cannot be told which filesystems hold its root: " + root.difference +
@@ -107,10 +114,11 @@ Result<void> check_root(const HostRoot& root, const Selection& selection) {
 }
 
 /// The mount that takes what is written to `mount`: itself, or that of the upper layer of an overlay. Null if unknown.
-const Mount* taker_of_writes(const MountTable& table, const Mount* mount) {
+const Mount* taker_of_writes(const MountTable& table, const std::map<dev_t, Layers>& known, const Mount* mount) {
   constexpr int kMostLayers = 8;  // The kernel stacks two.
   for (int i = 0; mount != nullptr && i < kMostLayers; ++i) {
-    const auto layers = layers_of(*mount);
+    const auto found = known.find(mount->device);
+    const auto layers = found != known.end() ? std::optional(found->second) : layers_of(*mount);
     if (!layers) return mount;
     mount = layers->upper.starts_with('/') ? table.resolve(layers->upper) : nullptr;
   }
@@ -133,11 +141,9 @@ std::string name_of(const Mount& mount) { return mount.mount_point.empty() ? mou
 }  // namespace
 
 Coverage HostPlan::coverage(const std::string& path) const {
-  std::error_code error;
-  const auto resolved = std::filesystem::weakly_canonical(path, error);
-  const Mount* mount = table.resolve(error ? path : resolved.string());
+  const Mount* mount = table.resolve(follow(table, path).path);
   if (mount == nullptr) return {false, "", "it lies on no mount"};
-  const Mount* taker = taker_of_writes(table, mount);
+  const Mount* taker = taker_of_writes(table, layers, mount);
   const auto verdict_on = [&](const Mount* wanted) {
     return std::find_if(freeze.mounts.begin(), freeze.mounts.end(), [&](const PlannedMount& planned) {
       return wanted != nullptr && planned.mount.id == wanted->id;
@@ -165,7 +171,11 @@ void log_gaps(const HostPlan& plan, Log& log) {
   std::map<std::string, std::vector<std::string>> expected;
   std::vector<std::string> unexplained;
   std::size_t warnings = 0;
-  for (const Gap& gap : plan.freeze.gaps) {
+  // What is mounted here comes first.
+  std::vector<Gap> gaps = plan.freeze.gaps;
+  std::stable_partition(gaps.begin(), gaps.end(),
+                        [&](const Gap& gap) { return plan.freeze.mounts[gap.mount].reason != Reason::unseen; });
+  for (const Gap& gap : gaps) {
     const PlannedMount& planned = plan.freeze.mounts[gap.mount];
     if (gap.expected) {
       const bool is_root = planned.reason == Reason::root_or_boot;
@@ -204,18 +214,18 @@ std::chrono::seconds HostPlan::auto_thaw(std::chrono::seconds wanted, Log& log) 
 }
 
 Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {
-  auto table = MountTable::read();
-  if (!table) return tl::unexpected(table.error());
   std::vector<FoundQuiescer> quiescers;
   Result<void> databases_known = find_quiescers(settings, context, quiescers);
+  // Last, since looking for the databases takes its time.
+  auto table = MountTable::read();
+  if (!table) return tl::unexpected(table.error());
 
   Selection selection = settings.filesystems;
-  selection.protect = existing(selection.protect);
+  selection.protect = existing(*table, selection.protect);
   // The state directory may be yet to be made.
   std::error_code error;
-  const auto state =
-      std::filesystem::weakly_canonical(std::filesystem::absolute(settings.state_directory, error), error);
-  selection.protect.push_back(error ? settings.state_directory : state.string());
+  const auto state = std::filesystem::absolute(settings.state_directory, error);
+  selection.protect.push_back(follow(*table, error ? settings.state_directory : state.string()).path);
   for (const FoundQuiescer& quiescer : quiescers) {
     for (const DataLocation& location : quiescer.presence.locations) {
       if (!location.may_be_frozen) selection.protect.push_back(location.path);
@@ -225,11 +235,13 @@ Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {
   const HostRoot root = find_host_root(*table);
   Unseen unseen;
   if (selection.freeze) unseen = find_unseen(*table, stacks, root.superblocks, kUnseenPatience);
-  const HostFacts facts = {find_file_mounts(*table), root.superblocks, std::move(unseen.filesystems)};
+  HostFacts facts = {find_file_mounts(*table), root.superblocks, std::move(unseen.filesystems), find_layers(*table)};
   FreezePlan freeze = plan_freeze(*table, stacks, selection, facts);
   explain(freeze, quiescers);
-  return HostPlan{std::move(*table),          std::move(freeze),           std::move(quiescers),
-                  std::move(databases_known), check_root(root, selection), unseen.complete};
+  Result<void> on_host = check_root(root, selection);
+  if (on_host && !freeze.problem.empty()) on_host = failure(freeze.problem);
+  return HostPlan{std::move(*table),  std::move(freeze), std::move(quiescers),   std::move(databases_known),
+                  std::move(on_host), unseen.complete,   std::move(facts.layers)};
 }
 
 Result<void> check_privilege() {

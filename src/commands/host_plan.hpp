@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <vector>
 
 #include "commands/command_context.hpp"
@@ -23,6 +24,7 @@ struct HostPlan {
   Result<void> databases_known;    ///< An error: `quiescers` lacks what could not be looked for, and pre-script fails.
   Result<void> on_host;            ///< An error: this may be a container or a chroot, and pre-script fails.
   bool all_processes_seen = true;  ///< False: there may be filesystems in other mount namespaces that the plan lacks.
+  std::map<dev_t, Layers> layers{};  ///< As in HostFacts.
 
   /// Whether the filesystem that holds `path` is going to be frozen; of an overlay, the one that takes what is written.
   /// Symbolic links in `path` are followed.

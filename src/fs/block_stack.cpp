@@ -21,6 +21,7 @@
 #include "dlm_freeze/base/files.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
 #include "fs/filesystem_type.hpp"
+#include "fs/path_trail.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -33,13 +34,6 @@ std::optional<std::string> attribute(const stdfs::path& path) {
   if (!content) return std::nullopt;
   if (content->ends_with('\n')) content->pop_back();
   return std::move(*content);
-}
-
-/// The last component of the path that a symbolic link leads to; of `path` itself when it is no link.
-std::string target_name(const stdfs::path& path) {
-  std::error_code error;
-  const stdfs::path target = stdfs::weakly_canonical(path, error);
-  return error ? std::string() : target.filename().string();
 }
 
 /// EBS gives each NVMe device the id of its volume as serial number, without the dash and padded with blanks.
@@ -68,8 +62,9 @@ bool is_served_by_a_program(const stdfs::path& directory) {
 
 class StackReader {
  public:
-  StackReader(const MountTable& table, const DeviceRoots& roots)
+  StackReader(const MountTable& table, const DeviceRoots& roots, const MountTable* here)
       : table_(table),
+        here_(here != nullptr ? *here : table),
         roots_(roots),
         classes_(stdfs::path(roots.sys) / "class" / "block"),
         sysfs_has_devices_(!names_in(stdfs::path(roots.sys) / "dev" / "block").empty()),
@@ -82,13 +77,14 @@ class StackReader {
     seen_.clear();
     stack.devices = devices_of(mount);
     stack.device_gone = stack.devices.empty() && major(mount.device) != 0 && sysfs_has_devices_;
-    stack.ground_unknown = stack.devices.empty() || !sysfs_has_devices_ || has_journal_elsewhere(mount, stack);
+    stack.ground_unknown = stack.devices.empty() || !sysfs_has_devices_;
     for (const std::string& device : stack.devices) {
       describe(device, stack);
       stack.size_bytes += size_of(device);
       const auto errors = attribute(stdfs::path(roots_.sys) / "fs" / "ext4" / device / "errors_count");
       stack.has_had_errors = stack.has_had_errors || (errors && *errors != "0");
     }
+    describe_other_devices(mount, stack);
     std::sort(stack.volume_ids.begin(), stack.volume_ids.end());
     stack.volume_ids.erase(std::unique(stack.volume_ids.begin(), stack.volume_ids.end()), stack.volume_ids.end());
     return stack;
@@ -101,6 +97,10 @@ class StackReader {
       const std::string name = name_of(mount.device);
       return name.empty() ? std::vector<std::string>() : std::vector<std::string>{name};
     }
+    if (mount.type == "btrfs") {
+      auto devices = btrfs_devices_by_id(mount);
+      if (!devices.empty()) return devices;
+    }
     // A superblock of several devices has an anonymous number; its source is one of the devices (btrfs) or all of them
     // with colons in between (bcachefs).
     std::vector<std::string> devices;
@@ -108,8 +108,7 @@ class StackReader {
       const std::string name = name_of_node(std::string(node));
       if (!name.empty()) devices.push_back(name);
     }
-    if (mount.type != "btrfs") return devices;
-    return devices.empty() ? btrfs_devices_by_id(mount) : with_btrfs_siblings(devices.front());
+    return mount.type != "btrfs" || devices.empty() ? devices : with_btrfs_siblings(devices.front());
   }
 
   /// The kernel's name of the block device with a number. Without sysfs only of loop devices, which can be asked.
@@ -121,37 +120,60 @@ class StackReader {
     return major(number) == kLoopMajor && !sysfs_has_devices_ ? "loop" + std::to_string(minor(number)) : "";
   }
 
+  /// Whether the table is of another mount namespace, whose paths lead elsewhere here.
+  [[nodiscard]] bool is_foreign() const { return &here_ != &table_; }
+
   /// The kernel's name of the device that a path leads to, whatever the path is called.
   std::string name_of_node(const std::string& node) const {
-    if (!node.starts_with('/') || may_hang_at(node)) return {};
     constexpr std::string_view kDev = "/dev/";
-    const stdfs::path path =
-        node.starts_with(kDev) ? stdfs::path(roots_.dev) / node.substr(kDev.size()) : stdfs::path(node);
+    const bool is_in_dev = node.starts_with(kDev);
+    if (!node.starts_with('/') || (is_foreign() && !is_in_dev)) return {};
+    const Trail trail = follow(here_, is_in_dev ? roots_.dev + "/" + node.substr(kDev.size()) : node);
     struct stat info {};
-    if (::stat(path.c_str(), &info) == 0 && S_ISBLK(info.st_mode)) return name_of(info.st_rdev);
+    const bool is_found = trail.end == Trail::End::found && ::stat(trail.path.c_str(), &info) == 0;
+    if (is_found && S_ISBLK(info.st_mode)) return name_of(info.st_rdev);
     std::error_code error;
-    const std::string name = target_name(path);
-    const bool is_known = node.starts_with(kDev) && !name.empty() && stdfs::exists(classes_ / name, error);
+    const std::string name = stdfs::path(trail.path).filename();
+    const bool is_known = is_in_dev && !name.empty() && stdfs::exists(classes_ / name, error);
     return is_known ? name : "";
   }
 
   bool may_hang_at(const std::string& path) const {
     const Mount* mount = table_.resolve(path);
-    if (mount == nullptr) return false;
-    const auto above = table_.ancestors(*mount);
-    return may_hang(mount->type) ||
-           std::any_of(above.begin(), above.end(), [](const Mount* ancestor) { return may_hang(ancestor->type); });
+    return mount != nullptr && may_hang(table_, *mount);
+  }
+
+  /// Logs, journals and real-time parts on devices of their own.
+  void describe_other_devices(const Mount& mount, BlockStack& stack) {
+    for (const std::string_view option : {"logdev", "rtdev", "jdev", "journal_path"}) {
+      const auto node = mount.super_option(option);
+      if (!node) continue;
+      const std::string device = name_of_node(*node);
+      stack.ground_unknown = stack.ground_unknown || device.empty();
+      if (!device.empty()) describe(device, stack);
+    }
+    if (!has_journal_elsewhere(mount, stack)) return;
+    // Which of them is its own is not told: it may lie on each.
+    stack.ground_unknown = true;
+    for (const std::string& journal : journals_) {
+      if (is_device(journal)) describe(journal, stack);
+    }
   }
 
   /// ext4 does not show in its options that its journal is on another device. Its own is listed as DEVICE-INODE, and
   /// one that is elsewhere by the name of that device alone.
   bool has_journal_elsewhere(const Mount& mount, const BlockStack& stack) const {
     if ((mount.type != "ext4" && mount.type != "ext3") || stack.devices.empty()) return false;
+    const auto thread = attribute(stdfs::path(roots_.sys) / "fs" / "ext4" / stack.devices.front() / "journal_task");
+    if (thread == "<none>") return false;  // It has no journal at all.
     const auto has_own = [&](const std::string& journal) { return journal.starts_with(stack.devices.front() + "-"); };
-    std::error_code error;
-    const auto is_device = [&](const std::string& journal) { return stdfs::exists(classes_ / journal, error); };
-    return std::any_of(journals_.begin(), journals_.end(), is_device) &&
+    return std::any_of(journals_.begin(), journals_.end(), [&](const auto& journal) { return is_device(journal); }) &&
            std::none_of(journals_.begin(), journals_.end(), has_own);
+  }
+
+  bool is_device(const std::string& name) const {
+    std::error_code error;
+    return stdfs::exists(classes_ / name, error);
   }
 
   void describe(const std::string& device, BlockStack& stack) {
@@ -175,28 +197,46 @@ class StackReader {
     }
   }
 
-  /// Notes what the file of a loop device lies on. False when `device` is no loop device.
-  bool note_backing_file(const std::string& device, BlockStack& stack) const {
+  /// Notes what a loop device lies on: a file, or another device. False when `device` is no loop device.
+  bool note_backing_file(const std::string& device, BlockStack& stack) {
     const auto shown = attribute(classes_ / device / "loop" / "backing_file");
-    const auto number = backing_device_number(device);
-    if (!shown && !number) return false;
-    if (number && superblocks_.contains(*number)) {
-      stack.backing_devices.push_back(*number);
-      return true;
-    }
     constexpr std::string_view kDeleted = " (deleted)";
     std::string file = shown.value_or("");
     if (file.ends_with(kDeleted)) file.resize(file.size() - kDeleted.size());
-    const Mount* below = file.empty() ? nullptr : table_.resolve(file);
-    // The files of a btrfs and of an overlay have other device numbers than their mounts. Elsewhere a path whose number
-    // is not that of its mount leads astray: it is that of another mount namespace, or of a mount that has moved.
-    std::error_code error;
-    const bool is_reachable = stdfs::exists(stdfs::path(roots_.dev) / device, error);
-    const bool is_trusted =
-        is_reachable && (!number || (below != nullptr && (below->type == "btrfs" || layers_of(*below))));
-    if (is_trusted && !file.empty()) stack.backing_files.push_back(file);
-    stack.ground_unknown = stack.ground_unknown || !is_trusted || below == nullptr;
+    // The kernel looks at the file to answer.
+    const auto status = file.empty() || !may_hang_at(file) ? loop_status(device) : std::nullopt;
+    if (!shown && !status) return false;
+    // Older kernels repeat the number of a file's filesystem for that of the device.
+    const bool is_on_device = status && status->lo_rdevice != 0 && status->lo_rdevice != status->lo_device;
+    const std::string below =
+        is_on_device ? name_of(static_cast<dev_t>(status->lo_rdevice)) : (status ? "" : name_of_node(file));
+    if (!below.empty()) {
+      describe(below, stack);
+    } else if (status && !is_on_device && superblocks_.contains(static_cast<dev_t>(status->lo_device))) {
+      stack.backing_devices.push_back(static_cast<dev_t>(status->lo_device));
+    } else if (const auto path = is_on_device ? std::nullopt : true_path(device, file, status)) {
+      stack.backing_files.push_back(*path);
+      stack.ground_unknown = stack.ground_unknown || table_.resolve(*path) == nullptr;
+    } else {
+      stack.ground_unknown = true;
+    }
     return true;
+  }
+
+  /// The path of a loop device's file, if that still leads to it: it may be that of another mount namespace, or of a
+  /// mount that has moved. The files of a btrfs and of an overlay have other device numbers than their mounts, so there
+  /// the path alone tells where they lie.
+  std::optional<std::string> true_path(const std::string& device, const std::string& file,
+                                       const std::optional<loop_info64>& status) const {
+    if (file.empty() || is_foreign()) return std::nullopt;
+    std::error_code error;
+    if (!status && !stdfs::exists(stdfs::path(roots_.dev) / device, error)) return std::nullopt;
+    const Trail trail = follow(here_, file);
+    if (!status) return trail.path;  // It cannot be asked.
+    struct stat info {};
+    const bool is_it = trail.end == Trail::End::found && ::stat(trail.path.c_str(), &info) == 0 &&
+                       info.st_dev == static_cast<dev_t>(status->lo_device) && info.st_ino == status->lo_inode;
+    return is_it ? std::optional(trail.path) : std::nullopt;
   }
 
   std::uint64_t size_of(const std::string& device) const {
@@ -207,29 +247,23 @@ class StackReader {
     return sectors * kSectorBytes;
   }
 
-  /// The device number of the file of a loop device; nothing if it cannot be asked.
-  std::optional<dev_t> backing_device_number(const std::string& loop) const {
+  /// What a loop device says of itself; nothing if it cannot be asked.
+  std::optional<loop_info64> loop_status(const std::string& loop) const {
     if (!loop.starts_with("loop")) return std::nullopt;
     const UniqueFd fd(::open((stdfs::path(roots_.dev) / loop).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     loop_info64 info{};
     if (!fd || ::ioctl(fd.get(), LOOP_GET_STATUS64, &info) != 0) return std::nullopt;
-    return static_cast<dev_t>(info.lo_device);
+    return info;
   }
 
-  /// Asks the filesystem itself for its id, by which sysfs lists its devices.
-  std::vector<std::string> btrfs_devices_by_id(const Mount& mount) const {
-    if (!table_.is_visible(mount) || may_hang_at(mount.mount_point)) return {};
-    const UniqueFd fd(::open(mount.mount_point.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
-    btrfs_ioctl_fs_info_args info{};
-    if (!fd || ::ioctl(fd.get(), BTRFS_IOC_FS_INFO, &info) != 0) return {};
-    std::string id;
-    for (std::size_t i = 0; i < BTRFS_FSID_SIZE; ++i) {
-      constexpr std::string_view kDigits = "0123456789abcdef";
-      if (i == 4 || i == 6 || i == 8 || i == 10) id += '-';
-      id += kDigits[info.fsid[i] >> 4U];
-      id += kDigits[info.fsid[i] & 0xFU];
+  /// Asks the filesystem itself for its id, by which sysfs lists its devices. Its source may be another device by now.
+  std::vector<std::string> btrfs_devices_by_id(const Mount& first) const {
+    if (is_foreign()) return {};
+    for (const Mount& mount : table_.mounts()) {
+      const auto id = mount.device == first.device ? btrfs_id_of(table_, mount) : std::nullopt;
+      if (id) return names_in(stdfs::path(roots_.sys) / "fs" / "btrfs" / *id / "devices");
     }
-    return names_in(stdfs::path(roots_.sys) / "fs" / "btrfs" / id / "devices");
+    return {};
   }
 
   std::vector<std::string> with_btrfs_siblings(const std::string& device) const {
@@ -243,6 +277,7 @@ class StackReader {
   }
 
   const MountTable& table_;
+  const MountTable& here_;
   const DeviceRoots& roots_;
   stdfs::path classes_;
   bool sysfs_has_devices_;
@@ -253,15 +288,35 @@ class StackReader {
 
 }  // namespace
 
-BlockStacks read_block_stacks(const MountTable& table, const DeviceRoots& roots) {
+BlockStacks read_block_stacks(const MountTable& table, const DeviceRoots& roots, const MountTable* here) {
   BlockStacks stacks;
   std::set<dev_t> known;
-  StackReader reader(table, roots);
+  StackReader reader(table, roots, here);
   for (const Mount& mount : table.mounts()) {
     if (!has_volume(mount) || !known.insert(mount.device).second) continue;
     stacks.emplace(mount.device, reader.stack_of(mount));
   }
   return stacks;
+}
+
+std::optional<std::string> btrfs_id_of(int fd) {
+  btrfs_ioctl_fs_info_args info{};
+  if (::ioctl(fd, BTRFS_IOC_FS_INFO, &info) != 0) return std::nullopt;
+  std::string id;
+  for (std::size_t i = 0; i < BTRFS_FSID_SIZE; ++i) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    if (i == 4 || i == 6 || i == 8 || i == 10) id += '-';
+    id += kDigits[info.fsid[i] >> 4U];
+    id += kDigits[info.fsid[i] & 0xFU];
+  }
+  return id;
+}
+
+std::optional<std::string> btrfs_id_of(const MountTable& table, const Mount& mount) {
+  if (!table.is_visible(mount) || may_hang(table, mount)) return std::nullopt;
+  const UniqueFd fd(::open(mount.mount_point.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+  const auto id = fd ? mount_id_of(fd.get()) : Result<int>(0);
+  return id && *id == mount.id ? btrfs_id_of(fd.get()) : std::nullopt;
 }
 
 }  // namespace dlm_freeze

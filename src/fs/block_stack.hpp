@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,11 +41,18 @@ struct DeviceRoots {
 };
 
 /// Looks up the stacks of all superblocks of `table` that have a volume in sysfs: `slaves` of device-mapper and md, the
-/// whole disk of a partition, `loop/backing_file`, the devices of a btrfs, the serial number of an NVMe disk (which for
-/// EBS is the volume's id without its dash, see "Identify NVMe EBS devices" in the EC2 user guide). Nothing mounted is
-/// touched but a btrfs whose source is not the name of a device, to be asked for its id. Loop devices are opened for
-/// reading, to be asked what they lie on, since the path they show is no longer true once a mount on it has moved or
-/// gone.
-[[nodiscard]] BlockStacks read_block_stacks(const MountTable& table, const DeviceRoots& roots = {});
+/// whole disk of a partition, what is below a loop device, the devices of a btrfs, logs and journals on devices of
+/// their own, the serial number of an NVMe disk (which for EBS is the volume's id without its dash, see "Identify NVMe
+/// EBS devices" in the EC2 user guide). A btrfs is asked which it is, and a loop device what it lies on, since the
+/// paths they show are not true for ever; nothing is touched that may hang. Where `table` is of another mount
+/// namespace, `here` is that of this process: of its paths only those of devices in /dev mean anything.
+[[nodiscard]] BlockStacks read_block_stacks(const MountTable& table, const DeviceRoots& roots = {},
+                                            const MountTable* here = nullptr);
+
+/// The id of the btrfs that `fd` lies on; nothing where that is no btrfs.
+[[nodiscard]] std::optional<std::string> btrfs_id_of(int fd);
+
+/// The same for a mount of the table of this process; nothing also where it cannot be opened without risk.
+[[nodiscard]] std::optional<std::string> btrfs_id_of(const MountTable& table, const Mount& mount);
 
 }  // namespace dlm_freeze

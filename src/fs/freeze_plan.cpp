@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "fs/filesystem_type.hpp"
+#include "fs/path_trail.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -36,6 +37,7 @@ struct Superblock {
   bool ground_unknown = false;        ///< It may lie on others as well. Then so may all that it carries.
   std::optional<Judgement> keep_off;  ///< Set when it must never be frozen.
   std::optional<int> height;          ///< How many are stacked on it, at most; it is frozen after all of them.
+  int place = 0;                      ///< Among those of unknown ground.
 
   [[nodiscard]] const Mount& first() const { return *mounts.front(); }
 };
@@ -56,6 +58,7 @@ class Planner {
     keep_off_root_of_the_host();
     keep_off_protected();
     for (const auto& [device, superblock] : superblocks_) measure(device);
+    place_unknown_ground();
     FreezePlan plan;
     for (const auto& [device, superblock] : superblocks_) add(device, superblock, plan);
     number_levels(plan);
@@ -63,6 +66,7 @@ class Planner {
     for (const UnseenFilesystem& unseen : facts_.unseen) add(unseen, plan);
     note_gaps(plan);
     note_writable(plan);
+    if (!plan.filesystems.empty()) plan.problem = problem();
     for (const auto* patterns : {&selection_.include, &selection_.exclude}) {
       for (const std::string& pattern : *patterns) {
         const bool used = std::any_of(table_.mounts().begin(), table_.mounts().end(),
@@ -85,10 +89,15 @@ class Planner {
  private:
   // What lies on what.
 
+  [[nodiscard]] std::optional<Layers> layers(const Mount& mount) const {
+    const auto known = facts_.layers.find(mount.device);
+    return known != facts_.layers.end() ? std::optional(known->second) : layers_of(mount);
+  }
+
   void connect() {
     for (auto& [device, superblock] : superblocks_) {
-      if (const auto layers = layers_of(superblock.first())) {
-        for (const std::string& path : layers->paths) lay(device, table_.resolve(path));
+      if (const auto found = layers(superblock.first())) {
+        for (const std::string& path : found->paths) lay(device, table_.resolve(path));
       }
       const auto stack = stacks_.find(device);
       if (stack == stacks_.end()) continue;
@@ -108,7 +117,7 @@ class Planner {
 
   [[nodiscard]] bool has_unknown_ground(dev_t device, const Superblock& superblock) const {
     const Mount& mount = superblock.first();
-    if (layers_of(mount)) return superblock.lies_on.empty();
+    if (const auto found = layers(mount)) return superblock.lies_on.empty() || !found->told;
     if (!has_volume(mount)) return !is_in_memory(mount.type);
     constexpr std::array<std::string_view, 4> kOtherDevices = {"logdev", "rtdev", "jdev", "journal_path"};
     const auto stack = stacks_.find(device);
@@ -137,6 +146,38 @@ class Planner {
     return below;
   }
 
+  /// Whether what is written to `device` may go anywhere: to an upper layer that cannot be told.
+  [[nodiscard]] bool may_write_anywhere(dev_t device) const {
+    std::set<dev_t> all = all_below(device);
+    all.insert(device);
+    return std::any_of(all.begin(), all.end(), [&](dev_t at) {
+      const Mount& mount = superblocks_.at(at).first();
+      const auto found = layers(mount);
+      return found && !found->told && found->upper.empty() && !mount.is_read_only();
+    });
+  }
+
+  [[nodiscard]] std::string problem() const {
+    constexpr std::string_view kOverlay =
+        " lies on an overlay whose upper layer cannot be told, so that anything that is frozen may hold it up: ";
+    const Mount* root = table_.root();
+    // Where parts of the root are mounted from the filesystem that holds it (see below), these tell.
+    const bool is_root_told = std::any_of(superblocks_.begin(), superblocks_.end(), [](const auto& entry) {
+      const auto& keep_off = entry.second.keep_off;
+      return keep_off && keep_off->reason != Reason::protected_path && has_volume(entry.second.first());
+    });
+    if (root != nullptr && selection_.include.empty() && !is_root_told && may_write_anywhere(root->device)) {
+      return "the root filesystem" + std::string(kOverlay) + "name what is to be frozen in filesystems.include";
+    }
+    for (const std::string& path : selection_.protect) {
+      const Mount* mount = table_.resolve(path);
+      if (mount == nullptr || mount == root || !may_write_anywhere(mount->device)) continue;
+      return path + ", which must not be frozen," + std::string(kOverlay) + "mount " + mount->mount_point +
+             " with layers given as absolute paths";
+    }
+    return {};
+  }
+
   // What is never frozen.
 
   /// Marks a superblock and all that it lies on: freezing one of those would block it as well.
@@ -153,8 +194,8 @@ class Planner {
       if (!is_root && !lies_within(mount.mount_point, "/boot")) continue;
       keep_off(mount.device, {Reason::root_or_boot, "the filesystem of " + mount.mount_point, {}},
                {Reason::holds_root,
-                is_root && layers_of(mount) ? "holds a layer of the root filesystem"
-                                            : "holds the image of " + mount.mount_point,
+                is_root && layers(mount) ? "holds a layer of the root filesystem"
+                                         : "holds the image of " + mount.mount_point,
                 {}});
     }
     keep_off_parts_of_an_image();
@@ -172,7 +213,7 @@ class Planner {
   /// parts that are mounted into it, often all of them on the one filesystem that holds the image.
   void keep_off_parts_of_an_image() {
     const Mount* root = table_.root();
-    if (root == nullptr || (has_volume(*root) && !root->is_read_only() && !layers_of(*root))) return;
+    if (root == nullptr || (has_volume(*root) && !root->is_read_only() && !layers(*root))) return;
     std::vector<std::string> parts = {"/sysroot", "/usr", "/etc"};
     // A /var of its own is data like any other, if the root says what it lies on itself.
     const std::set<dev_t> grounds = all_below(root->device);
@@ -200,7 +241,7 @@ class Planner {
       const Mount* mount = table_.resolve(path);
       if (mount == nullptr) continue;
       const std::string what =
-          layers_of(*mount) ? "holds a layer of the overlay that holds " : "holds the image of the filesystem of ";
+          layers(*mount) ? "holds a layer of the overlay that holds " : "holds the image of the filesystem of ";
       keep_off(mount->device, {Reason::protected_path, "holds " + path, path},
                {Reason::protected_path, what + path, path});
     }
@@ -220,10 +261,30 @@ class Planner {
     return *superblock.height;
   }
 
+  /// Each of unknown ground may lie on any other one, so each has a place of its own: after what it carries, and else
+  /// the latest mount first.
+  void place_unknown_ground() {
+    std::set<dev_t> left;
+    for (const auto& [device, superblock] : superblocks_) {
+      if (superblock.ground_unknown) left.insert(device);
+    }
+    const auto rank = [&](dev_t device) {
+      const Superblock& superblock = superblocks_.at(device);
+      const bool carries = std::any_of(superblock.carries.begin(), superblock.carries.end(),
+                                       [&](dev_t above) { return left.contains(above); });
+      return std::tuple(!carries, !has_volume(superblock.first()), &superblock.first());
+    };
+    for (int place = 0; !left.empty(); ++place) {
+      const auto next = std::max_element(left.begin(), left.end(), [&](dev_t a, dev_t b) { return rank(a) < rank(b); });
+      superblocks_.at(*next).place = place;
+      left.erase(next);
+    }
+  }
+
   /// Where among all a superblock is frozen: one whose ground is unknown, and so what it carries, before every one
   /// whose ground is known.
   [[nodiscard]] int rank(const Superblock& superblock) const {
-    return *superblock.height + (superblock.ground_unknown ? 0 : static_cast<int>(superblocks_.size()));
+    return superblock.ground_unknown ? superblock.place : *superblock.height + static_cast<int>(superblocks_.size());
   }
 
   /// The rules of the contract, in their order.
@@ -280,11 +341,6 @@ class Planner {
     return {};
   }
 
-  bool reached_through_network(const Mount& mount) const {
-    const auto above = table_.ancestors(mount);
-    return std::any_of(above.begin(), above.end(), [](const Mount* ancestor) { return may_hang(ancestor->type); });
-  }
-
   /// The mounts to open a superblock through, best first: whole filesystems before bind mounts and subvolumes.
   std::vector<Mount> ways_in(const Superblock& superblock, Judgement& judgement) const {
     std::vector<Mount> ways;
@@ -292,7 +348,7 @@ class Planner {
     for (const Mount* mount : superblock.mounts) {
       if (!table_.is_visible(*mount) || facts_.file_mounts.contains(mount->id)) continue;
       visible = true;
-      if (!reached_through_network(*mount)) ways.push_back(*mount);
+      if (!may_hang(table_, *mount)) ways.push_back(*mount);
     }
     std::stable_partition(ways.begin(), ways.end(), [](const Mount& mount) { return mount.root == "/"; });
     if (ways.empty()) {
@@ -379,7 +435,10 @@ class Planner {
       const std::set<dev_t> below = all_below(device);
       const bool waits = frozen.contains(device) ||
                          std::any_of(below.begin(), below.end(), [&](dev_t ground) { return frozen.contains(ground); });
-      if (frozen.empty() || (!waits && !superblock.ground_unknown)) plan.writable.insert(device);
+      // The root is never frozen, nor is what is known to hold it.
+      const bool is_root =
+          superblock.keep_off && superblock.keep_off->reason == Reason::root_or_boot && has_volume(superblock.first());
+      if (frozen.empty() || (!waits && (is_root || !superblock.ground_unknown))) plan.writable.insert(device);
     }
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -31,6 +32,7 @@ struct HostFacts {
   std::set<int> file_mounts;        ///< Ids of mounts of a single file.
   std::set<dev_t> roots_of_others;  ///< Superblocks that the root or /boot of the host's init, or this root, lie on.
   std::vector<UnseenFilesystem> unseen;
+  std::map<dev_t, Layers> layers{};  ///< By superblock. Of one that is not in it, the table's text is all there is.
 };
 
 enum class Verdict {
@@ -93,6 +95,9 @@ struct FreezePlan {
   std::vector<PlannedFilesystem> filesystems;  ///< In freeze order.
   std::vector<Gap> gaps;                       ///< In the order of `mounts`.
   std::vector<std::string> unmatched;          ///< Entries of `Selection::include` and `exclude` that match no mount.
+  /// What makes freezing unsafe: the root or a protected path lies on an overlay of which it is not known what takes
+  /// its writes. Empty when nothing is frozen, or nothing does.
+  std::string problem;
   std::set<dev_t> writable;  ///< Superblocks of the table whose writers never wait for anything that is frozen.
 };
 

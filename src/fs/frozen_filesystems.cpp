@@ -28,15 +28,38 @@ Result<UniqueFd> open_mount(const Mount& mount) {
 }
 
 /// Whether an error of open(2) is about that filesystem alone, so that the others can be frozen without it: its mount
-/// is no longer there, or the filesystem is broken.
-bool is_absence(const Error& error) {
+/// is no longer there or lets nobody in, or the filesystem is broken.
+bool is_of_one_filesystem(const Error& error) {
   constexpr std::array kAbsent = {ENOENT, ENOTDIR, ELOOP, ESTALE};
+  constexpr std::array kClosed = {EACCES, EPERM, ENAMETOOLONG, EOVERFLOW};  // idmapped; deeper than PATH_MAX.
   constexpr std::array kBroken = {EIO,     ENXIO, ENODEV,    ESHUTDOWN, EUCLEAN,
                                   EBADMSG, EROFS, EREMOTEIO, ENOMEDIUM, ENODATA};
   const auto is_among = [&](const auto& values) {
     return std::find(values.begin(), values.end(), error.errno_value) != values.end();
   };
-  return is_among(kAbsent) || is_among(kBroken);
+  return is_among(kAbsent) || is_among(kClosed) || is_among(kBroken);
+}
+
+/// The first of the mounts of `planned` that can be opened.
+Result<UniqueFd> open_filesystem(const PlannedFilesystem& planned) {
+  Error last;
+  for (const Mount& mount : planned.mounts) {
+    auto attempt = open_mount(mount);
+    if (attempt) return attempt;
+    // What is wrong with this process as well is the worse news.
+    if (last.message.empty() || is_of_one_filesystem(last)) last = attempt.error();
+  }
+  return tl::unexpected(last);
+}
+
+/// Whether `fd` is on a mount of the filesystem that was planned. The kernel gives the id of a mount that is gone to
+/// the next one, but not while a descriptor holds it: `now` has been read since `fd` was opened.
+bool is_still(const PlannedFilesystem& planned, int fd, const MountTable& now) {
+  const auto id = mount_id_of(fd);
+  const Mount* mount = id ? now.find(*id) : nullptr;
+  return mount != nullptr && std::any_of(planned.mounts.begin(), planned.mounts.end(), [&](const Mount& before) {
+           return before.id == mount->id && before.device == mount->device;
+         });
 }
 
 }  // namespace
@@ -81,24 +104,24 @@ bool is_unsettled(FreezeState state) {
 bool may_be_frozen(FreezeState state) { return is_unsettled(state) || state == FreezeState::thaw_failed; }
 
 Result<FrozenFilesystems::Opening> FrozenFilesystems::open(const FreezePlan& plan, FreezeControl& control) {
-  std::vector<Filesystem> opened;
   std::vector<std::string> warnings;
+  std::vector<UniqueFd> descriptors;
   for (const PlannedFilesystem& planned : plan.filesystems) {
-    Error last;
-    UniqueFd fd;
-    for (const Mount& mount : planned.mounts) {
-      auto attempt = open_mount(mount);
-      if (attempt) {
-        fd = std::move(*attempt);
-        break;
-      }
-      last = attempt.error();
-      if (!is_absence(last)) return tl::unexpected(last);
-    }
-    if (fd) {
-      opened.push_back({planned.mount_point(), planned.device, planned.level, std::move(fd)});
+    auto fd = open_filesystem(planned);
+    if (!fd && !is_of_one_filesystem(fd.error())) return tl::unexpected(fd.error());
+    if (!fd) warnings.push_back(planned.mount_point() + " is not frozen: " + fd.error().message);
+    descriptors.push_back(fd ? std::move(*fd) : UniqueFd());
+  }
+  const auto now = MountTable::read();
+  if (!now) return tl::unexpected(now.error());
+  std::vector<Filesystem> opened;
+  for (std::size_t i = 0; i < descriptors.size(); ++i) {
+    const PlannedFilesystem& planned = plan.filesystems[i];
+    if (!descriptors[i]) continue;
+    if (is_still(planned, descriptors[i].get(), *now)) {
+      opened.push_back({planned.mount_point(), planned.device, planned.level, std::move(descriptors[i])});
     } else {
-      warnings.push_back(planned.mount_point() + " is not frozen: " + last.message);
+      warnings.push_back(planned.mount_point() + " is not frozen: another filesystem is mounted there by now");
     }
   }
   auto filesystems = adopt(std::move(opened), control);

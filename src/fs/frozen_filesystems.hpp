@@ -57,8 +57,9 @@ class FrozenFilesystems {
   struct Opening;
 
   /// Opens the filesystems of `plan`, each through the first of its mounts whose opened directory is the mount that
-  /// the plan was made from (so nothing that was mounted over it in between is taken for it). One of which no mount
-  /// can be found any more is left out with a warning; one that cannot be opened for another reason is an error.
+  /// the plan was made from, of the same filesystem (so nothing that was mounted there in between is taken for it). One
+  /// of which no mount can be found or entered any more is left out with a warning; what goes wrong for reasons that
+  /// are not its own is an error.
   /// `control` must outlive the object.
   [[nodiscard]] static Result<Opening> open(const FreezePlan& plan, FreezeControl& control);
 

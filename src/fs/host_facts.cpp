@@ -24,6 +24,7 @@
 #include "dlm_freeze/base/files.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
 #include "fs/filesystem_type.hpp"
+#include "fs/path_trail.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -49,7 +50,7 @@ class Search {
  public:
   Search(const MountTable& table, const BlockStacks& stacks, std::set<dev_t> known, Deadline deadline,
          const DeviceRoots& roots)
-      : known_(std::move(known)), deadline_(deadline), roots_(roots) {
+      : here_(table), known_(std::move(known)), deadline_(deadline), roots_(roots) {
     for (const Mount& mount : table.mounts()) known_.insert(mount.device);
     note_devices(stacks);
   }
@@ -107,7 +108,7 @@ class Search {
       unseen_.filesystems.push_back(
           {mount, std::atoi(process.c_str()), command ? std::string(trimmed(*command)) : std::string("?")});
     }
-    if (!reported.empty()) note_devices(read_block_stacks(*found, roots_));
+    if (!reported.empty()) note_devices(read_block_stacks(*found, roots_, &here_));
   }
 
   static std::string namespace_of(int proc, const std::string& process) {
@@ -147,6 +148,7 @@ class Search {
     }
   }
 
+  const MountTable& here_;
   std::set<dev_t> known_;
   std::set<std::string> devices_;  ///< Kernel names of those that known filesystems are on.
   std::set<std::string> namespaces_;
@@ -160,14 +162,35 @@ class Search {
 std::set<int> find_file_mounts(const MountTable& table) {
   std::set<int> files;
   for (const Mount& mount : table.mounts()) {
-    if (mount.root == "/" || !has_volume(mount) || may_hang(mount.type) || !table.is_visible(mount)) continue;
-    const auto above = table.ancestors(mount);
-    if (std::any_of(above.begin(), above.end(), [](const Mount* ancestor) { return may_hang(ancestor->type); }))
-      continue;
+    if (mount.root == "/" || !has_volume(mount) || !table.is_visible(mount) || may_hang(table, mount)) continue;
     struct stat info {};
     if (::lstat(mount.mount_point.c_str(), &info) == 0 && !S_ISDIR(info.st_mode)) files.insert(mount.id);
   }
   return files;
+}
+
+std::map<dev_t, Layers> find_layers(const MountTable& table) {
+  std::map<dev_t, Layers> found;
+  for (const Mount& mount : table.mounts()) {
+    const auto printed = found.contains(mount.device) ? std::nullopt : layers_of(mount);
+    if (!printed) continue;
+    Layers real{printed->paths, {}, printed->told, {}};
+    for (const auto& readings : printed->readings) {
+      std::string path;
+      for (const std::string& reading : readings) {
+        const Trail trail = follow(table, reading);
+        const Mount* below = trail.end == Trail::End::found ? table.resolve(trail.path) : nullptr;
+        // What is mounted over its own layers hides them.
+        if (below != nullptr && below->device != mount.device) path = trail.path;
+      }
+      real.told = real.told && !path.empty();
+      if (path.empty()) continue;
+      real.paths.push_back(path);
+      if (std::find(readings.begin(), readings.end(), printed->upper) != readings.end()) real.upper = path;
+    }
+    found.emplace(mount.device, std::move(real));
+  }
+  return found;
 }
 
 Unseen find_unseen(const MountTable& table, const BlockStacks& stacks, const std::set<dev_t>& known,

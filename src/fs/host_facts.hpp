@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <set>
 #include <vector>
 
@@ -14,6 +15,10 @@ namespace dlm_freeze {
 /// The ids of the mounts of `table` that are single files: bind mounts such as a container's /etc/hosts. Looks only at
 /// visible mounts of filesystems that have a volume and are not reached through a network.
 [[nodiscard]] std::set<int> find_file_mounts(const MountTable& table);
+
+/// Where the layers of each overlay (and the like) of `table`, that of this process, really are: symbolic links are
+/// followed, and a path that does not lead to a layer, or only through what may hang, makes it `told == false`.
+[[nodiscard]] std::map<dev_t, Layers> find_layers(const MountTable& table);
 
 /// What is mounted, and not in `table`.
 struct Unseen {

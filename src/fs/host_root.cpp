@@ -2,9 +2,14 @@
 #include "fs/host_root.hpp"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
 
+#include <algorithm>
 #include <charconv>
+#include <cstdint>
 #include <string_view>
 #include <system_error>
 
@@ -35,19 +40,43 @@ std::string describe(const Mount* root) {
   return (root->root == "/" ? "" : root->root + " of ") + root->type + " " + device_number(root->device);
 }
 
+/// Of a root that is no mount point only the filesystem itself can tell which it is.
+void find_own(const MountTable& table, HostRoot& found) {
+  const UniqueFd root(::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  struct stat info {};
+  struct statfs filesystem {};
+  if (!root || ::fstat(root.get(), &info) != 0 || ::fstatfs(root.get(), &filesystem) != 0) {
+    found.ground_unknown = true;
+    return;
+  }
+  found.superblocks.insert(info.st_dev);
+  const auto type = static_cast<std::uint64_t>(filesystem.f_type);
+  if (type == BTRFS_SUPER_MAGIC) {  // The number is that of the subvolume.
+    const auto own = btrfs_id_of(root.get());
+    for (const Mount& mount : table.mounts()) {
+      const auto id = mount.type == "btrfs" ? btrfs_id_of(table, mount) : std::nullopt;
+      if (mount.type == "btrfs" && (!own || !id || *own == *id)) found.superblocks.insert(mount.device);
+    }
+    return;
+  }
+  const bool is_shown = std::any_of(table.mounts().begin(), table.mounts().end(),
+                                    [&](const Mount& mount) { return mount.device == info.st_dev; });
+  found.ground_unknown = major(info.st_dev) == 0 && type != TMPFS_MAGIC && type != RAMFS_MAGIC && !is_shown;
+}
+
 }  // namespace
 
 HostRoot find_host_root(const MountTable& table, const DeviceRoots& roots) {
   HostRoot found;
   const Mount* own = table.root();
-  if (struct stat info{}; own == nullptr && ::stat("/", &info) == 0) found.superblocks.insert(info.st_dev);
+  if (own == nullptr) find_own(table, found);
   const auto second = read_file(roots.proc + "/2/stat");
   if (!second || !is_kernel_thread(*second)) {
     found.difference =
         "process 1 cannot be shown to be the host's init (this is a PID namespace of its own, as in a container)";
     return found;
   }
-  const auto init = MountTable::read(roots.proc + "/1/mountinfo");
+  const auto init = MountTable::read(roots.proc + "/1/mountinfo", mount_id_of(roots.proc + "/1/root"));
   if (!init) {
     found.difference = "the mounts of process 1 cannot be read (" + init.error().message + ")";
     return found;
@@ -57,7 +86,7 @@ HostRoot find_host_root(const MountTable& table, const DeviceRoots& roots) {
     const auto id = mount_id_of(root.get());
     if (const Mount* mount = id ? init->find(*id) : nullptr) found.superblocks.insert(mount->device);
   }
-  found.superblocks.merge(superblocks_of_root(*init, read_block_stacks(*init, roots)));
+  found.superblocks.merge(superblocks_of_root(*init, read_block_stacks(*init, roots, &table)));
   const Mount* of_init = init->root();
   const bool same =
       own != nullptr && of_init != nullptr && own->device == of_init->device && own->root == of_init->root;

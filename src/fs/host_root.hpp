@@ -17,6 +17,9 @@ struct HostRoot {
   std::string difference;
   /// Superblocks of this root and of the host's, its /boot included, as far as they can be told.
   std::set<dev_t> superblocks;
+  /// This root is a directory of an overlay, or of another filesystem without a number of its own, that the table does
+  /// not show: what it lies on may be anything.
+  bool ground_unknown = false;
 };
 
 /// In a container or a chroot, what looks like data is often a part of the host's root filesystem, and nothing in the

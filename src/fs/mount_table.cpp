@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fs/mount_table.hpp"
 
+#include <fcntl.h>
 #include <libmount/libmount.h>
 #include <sys/sysmacros.h>
 
@@ -8,6 +9,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string_view>
@@ -15,6 +17,7 @@
 
 #include "base/text.hpp"
 #include "dlm_freeze/base/files.hpp"
+#include "dlm_freeze/base/unique_fd.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -72,25 +75,30 @@ std::string without_backslashes(std::string_view text) {
   return plain;
 }
 
-/// Adds a path as the table prints it. Some options are printed as they were given, with the backslashes of that, and
-/// others without: both readings count.
-void add_path(std::string_view printed, std::vector<std::string>& paths) {
-  paths.push_back(unescaped(printed));
-  paths.push_back(without_backslashes(paths.back()));
+/// A path as the table prints it. Some options are printed as they were given, with the backslashes of that, and others
+/// without: both readings count.
+std::vector<std::string> readings_of(std::string_view printed) {
+  std::vector<std::string> readings = {unescaped(printed)};
+  readings.push_back(without_backslashes(readings.back()));
+  return readings;
 }
 
 /// Adds the layers of one `lowerdir`. A colon within a path is printed as \072 or, as it was given, as \134 and a
 /// colon.
-void add_lower_layers(std::string_view value, std::vector<std::string>& paths) {
+void add_lower_layers(std::string_view value, std::vector<std::vector<std::string>>& layers) {
   constexpr std::string_view kBackslash = "\\134";
   std::string joined;
+  std::vector<std::string> readings;
   for (const std::string_view piece : split(value, ':')) {
-    add_path(piece, paths);
+    if (piece.empty() && joined.empty()) continue;  // Of "lower::data".
     joined += piece;
+    for (const auto& text : {std::string(piece), joined}) {
+      for (std::string& reading : readings_of(text)) readings.push_back(std::move(reading));
+    }
     if (joined.ends_with(kBackslash)) {
       joined += ':';
     } else {
-      add_path(joined, paths);
+      layers.push_back(std::exchange(readings, {}));
       joined.clear();
     }
   }
@@ -103,12 +111,19 @@ Layers overlay_layers(const Mount& mount) {
     if (equals == std::string_view::npos) continue;
     const std::string_view name = option.substr(0, equals);
     const std::string_view value = option.substr(equals + 1);
-    if (name == "upperdir") layers.upper = without_backslashes(unescaped(value));
+    if (name == "upperdir" && value.starts_with('/')) layers.upper = without_backslashes(unescaped(value));
     if (name == "upperdir" || name == "workdir" || name == "lowerdir+" || name == "datadir+") {
-      add_path(value, layers.paths);
+      layers.readings.push_back(readings_of(value));
     } else if (name == "lowerdir") {
-      add_lower_layers(value, layers.paths);
+      add_lower_layers(value, layers.readings);
     }
+  }
+  layers.told = !layers.readings.empty();
+  for (const auto& readings : layers.readings) {
+    const std::size_t before = layers.paths.size();
+    std::copy_if(readings.begin(), readings.end(), std::back_inserter(layers.paths),
+                 [](const std::string& path) { return path.starts_with('/'); });
+    layers.told = layers.told && layers.paths.size() > before;
   }
   return layers;
 }
@@ -142,10 +157,18 @@ bool Mount::has_super_option(std::string_view name) const {
                      [&](std::string_view option) { return option.substr(0, option.find('=')) == name; });
 }
 
+std::optional<std::string> Mount::super_option(std::string_view name) const {
+  for (const std::string_view option : split(super_options, ',')) {
+    const std::size_t equals = option.find('=');
+    if (equals != std::string_view::npos && option.substr(0, equals) == name)
+      return unescaped(option.substr(equals + 1));
+  }
+  return std::nullopt;
+}
+
 std::optional<Layers> layers_of(const Mount& mount) {
   if (mount.type == "overlay" || mount.type == "overlayfs") {
     Layers layers = overlay_layers(mount);
-    std::erase_if(layers.paths, [](const std::string& path) { return !path.starts_with('/'); });
     std::sort(layers.paths.begin(), layers.paths.end());
     layers.paths.erase(std::unique(layers.paths.begin(), layers.paths.end()), layers.paths.end());
     return layers;
@@ -154,24 +177,28 @@ std::optional<Layers> layers_of(const Mount& mount) {
   const bool on_a_file = mount.type == "erofs" && major(mount.device) == 0;
   if (on_its_source || on_a_file) {
     Layers layers;
-    if (mount.source.starts_with('/')) layers.paths.push_back(mount.source);
+    layers.told = mount.source.starts_with('/');
+    if (layers.told) layers.paths.push_back(mount.source);
+    if (layers.told) layers.readings.push_back({mount.source});
     if (on_its_source && !layers.paths.empty()) layers.upper = mount.source;
     return layers;
   }
-  if (mount.type == "aufs" || mount.type == "unionfs" || mount.type == "wrapfs") return Layers{};
+  if (mount.type == "aufs" || mount.type == "unionfs" || mount.type == "wrapfs") return Layers{{}, {}, false, {}};
   return std::nullopt;
 }
 
-Result<MountTable> MountTable::read(const std::string& path) {
+Result<MountTable> MountTable::read() { return read("/proc/self/mountinfo", mount_id_of("/")); }
+
+Result<MountTable> MountTable::read(const std::string& path, std::optional<int> root) {
   auto text = read_file(path);
   if (!text) return tl::unexpected(text.error().with_context("cannot read the mount table"));
-  auto table = parse(*text);
+  auto table = parse(*text, root);
   if (!table) return tl::unexpected(table.error().with_context(path));
   return table;
 }
 
-Result<MountTable> MountTable::parse(const std::string& text) {
-  if (text.empty()) return MountTable({});
+Result<MountTable> MountTable::parse(const std::string& text, std::optional<int> root) {
+  if (text.empty()) return MountTable({}, root);
   const std::unique_ptr<libmnt_table, TableDeleter> table(mnt_new_table());
   const std::unique_ptr<libmnt_iter, IteratorDeleter> iterator(mnt_new_iter(MNT_ITER_FORWARD));
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): opened for reading, which fmemopen(3) does in place.
@@ -189,10 +216,11 @@ Result<MountTable> MountTable::parse(const std::string& text) {
       mounts.back().super_options = raw->second;
     }
   }
-  return MountTable(std::move(mounts));
+  return MountTable(std::move(mounts), root);
 }
 
-MountTable::MountTable(std::vector<Mount> mounts) : mounts_(std::move(mounts)), children_(mounts_.size()) {
+MountTable::MountTable(std::vector<Mount> mounts, std::optional<int> root)
+    : mounts_(std::move(mounts)), children_(mounts_.size()), root_is_told_(root.has_value()) {
   for (std::size_t i = 0; i < mounts_.size(); ++i) by_id_.push_back(i);
   std::sort(by_id_.begin(), by_id_.end(), [&](std::size_t a, std::size_t b) { return mounts_[a].id < mounts_[b].id; });
   std::vector<const Mount*> roots;
@@ -211,7 +239,11 @@ MountTable::MountTable(std::vector<Mount> mounts) : mounts_(std::move(mounts)), 
   };
   for (auto& siblings : children_) std::sort(siblings.begin(), siblings.end(), by_mount_point);
   std::sort(orphans_.begin(), orphans_.end(), by_mount_point);
-  if (!roots.empty()) root_ = roots.back();
+  if (root) {
+    root_ = find(*root);
+  } else if (!roots.empty()) {
+    root_ = roots.back();
+  }
 }
 
 const Mount* MountTable::find(int id) const {
@@ -227,7 +259,8 @@ const Mount* MountTable::resolve(std::string_view path) const {
   std::size_t end = 1;
   for (;;) {
     const std::string_view prefix = path.substr(0, end);
-    for (bool stepped = true; stepped;) {
+    // Not at the root: the kernel begins on the mount that the process has as its root, whatever is mounted over it.
+    for (bool stepped = end > 1 || !root_is_told_; stepped;) {
       const auto& children = at == nullptr ? orphans_ : children_[static_cast<std::size_t>(at - mounts_.data())];
       const auto child = std::lower_bound(
           children.begin(), children.end(), prefix,
@@ -251,6 +284,12 @@ std::vector<const Mount*> MountTable::ancestors(const Mount& mount) const {
     at = parent;
   }
   return above;
+}
+
+std::optional<int> mount_id_of(const std::string& directory) {
+  const UniqueFd fd(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const auto id = fd ? mount_id_of(fd.get()) : Result<int>(failure("not open"));
+  return id ? std::optional(*id) : std::nullopt;
 }
 
 Result<int> mount_id_of(int fd) {

@@ -30,6 +30,9 @@ struct Mount {
 
   /// Whether the superblock has the option `name`, with or without a value.
   [[nodiscard]] bool has_super_option(std::string_view name) const;
+
+  /// The value of that option, without its escapes; nothing when it has none.
+  [[nodiscard]] std::optional<std::string> super_option(std::string_view name) const;
 };
 
 /// Where the data of a mount lie that has none of its own: an overlay, an ecryptfs, an erofs on a file.
@@ -37,6 +40,8 @@ struct Layers {
   std::vector<std::string>
       paths;          ///< Absolute, in the namespace in which it was mounted. Rather too many than too few.
   std::string upper;  ///< The one that takes what is written; empty where that is not known, or none does.
+  bool told = true;   ///< False: there are layers of which no path in `paths` is known to be theirs.
+  std::vector<std::vector<std::string>> readings;  ///< Each layer in all ways to read what the table prints of it.
 };
 
 /// Nothing for a filesystem that has its own data. No path is looked at.
@@ -45,13 +50,18 @@ struct Layers {
 /// All mounts that a process sees, in the order of the table.
 class MountTable {
  public:
-  explicit MountTable(std::vector<Mount> mounts);
+  /// `root` is the id of the mount that the root directory lies on. Without it that is taken to be the top one at "/",
+  /// which is wrong where something was mounted over the root of a process that runs.
+  explicit MountTable(std::vector<Mount> mounts, std::optional<int> root = std::nullopt);
 
-  /// Reads a table; `path` is /proc/self/mountinfo or a captured one.
-  [[nodiscard]] static Result<MountTable> read(const std::string& path = "/proc/self/mountinfo");
+  /// That of this process.
+  [[nodiscard]] static Result<MountTable> read();
+
+  /// That of another process, or a captured one.
+  [[nodiscard]] static Result<MountTable> read(const std::string& path, std::optional<int> root = std::nullopt);
 
   /// The table of a text in that format.
-  [[nodiscard]] static Result<MountTable> parse(const std::string& text);
+  [[nodiscard]] static Result<MountTable> parse(const std::string& text, std::optional<int> root = std::nullopt);
 
   [[nodiscard]] const std::vector<Mount>& mounts() const noexcept { return mounts_; }
 
@@ -77,7 +87,8 @@ class MountTable {
   std::vector<std::size_t> by_id_;                  ///< Positions in `mounts_`, sorted by id.
   std::vector<std::vector<std::size_t>> children_;  ///< By position of the parent, sorted by mount point.
   std::vector<std::size_t> orphans_;                ///< Those whose parent is not in the table, but for roots.
-  const Mount* root_ = nullptr;                     ///< The mount of "/" that is no other's child.
+  const Mount* root_ = nullptr;                     ///< The mount of "/" that is no other's child, or as it was told.
+  bool root_is_told_;
 };
 
 /// Whether `path` is `directory` or lies below it. Both absolute.
@@ -86,5 +97,8 @@ class MountTable {
 /// The id of the mount that an open descriptor lies on, as in the first field of mountinfo: the `mnt_id` of
 /// /proc/self/fdinfo (proc(5)), which kernels without STATX_MNT_ID have as well.
 [[nodiscard]] Result<int> mount_id_of(int fd);
+
+/// The same for the mount that a directory lies on; nothing where it cannot be opened.
+[[nodiscard]] std::optional<int> mount_id_of(const std::string& directory);
 
 }  // namespace dlm_freeze

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/swap.h>
 #include <unistd.h>
 
@@ -233,6 +234,31 @@ TEST_F(Choosing, NeverTouchesAnAutofsMountThatWouldWaitForItsServer) {
   ASSERT_EQ(::fcntl(requests.get(), F_SETFL, O_NONBLOCK), 0);
   char request = 0;
   EXPECT_EQ(::read(requests.get(), &request, 1), -1) << "the mount point was touched";
+}
+
+TEST_F(Choosing, PassesOverAMountPointThatIsTooDeepForAPathAndSaysSo) {
+  const auto& data = add("ext4", "/srv/data");
+  const auto& deep = add("ext4", "/srv/deep/disk");
+  // Moving what is above it makes its path longer than PATH_MAX.
+  const std::string name(250, 'x');
+  UniqueFd at = open_directory("/srv");
+  for (int i = 0; i < 17; ++i) {
+    check(::mkdirat(at.get(), name.c_str(), 0700), "mkdirat");
+    at = UniqueFd(check(::openat(at.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), "openat"));
+  }
+  check(::renameat(AT_FDCWD, "/srv/deep", at.get(), "deep"), "renameat");
+  const auto pre = expect(0, {"pre-script"});
+  EXPECT_TRUE(frozen(data)) << pre.text();
+  EXPECT_TRUE(writable(deep));
+  EXPECT_THAT(pre.out, HasSubstr("is not frozen: cannot open /srv/xxx"));
+  expect(0, {"post-script"});
+  check(::renameat(at.get(), "deep", AT_FDCWD, "/srv/deep"), "renameat");
+}
+
+TEST_F(Choosing, IsNotDisturbedByWhatIsMountedOverTheRoot) {
+  const auto& data = add("ext4", "/srv/data");
+  check(::mount("/", "/", nullptr, MS_BIND, nullptr), "bind / on /");
+  expect_frozen({&data}, {});
 }
 
 TEST_F(Choosing, HoldsWithFortyFilesystems) {

@@ -198,6 +198,35 @@ TEST_F(ForeignRoots, ThatAreNoMountPointAreNeverFrozen) {
   expect_only_data_frozen_inside(root);
 }
 
+TEST_F(ForeignRoots, ThatAreADirectoryOfABtrfsAreNeverFrozen) {
+  const auto& pool = add("btrfs", "/srv/pool");
+  const std::string root = "/srv/pool/chroot";
+  fill(root);
+  mount_into(root);
+  bind_mount("/srv/pool", root + "/self");
+  configure_inside(root, R"({"include": ["/data", "/self"]})");
+  expect(0, {"pre-script"}, inside(root));
+  EXPECT_TRUE(frozen(*data_));
+  EXPECT_TRUE(writable(pool));
+  expect(0, {"post-script"}, inside(root));
+}
+
+TEST_F(ForeignRoots, ThatAreADirectoryOfAnOverlayAreRefused) {
+  for (const char* name : {"/srv/disk/low", "/srv/disk/up", "/srv/disk/work", "/srv/merged"})
+    fs::create_directories(name);
+  check(
+      ::mount("o", "/srv/merged", "overlay", 0, "lowerdir=/srv/disk/low,upperdir=/srv/disk/up,workdir=/srv/disk/work"),
+      "mount overlay");
+  const std::string root = "/srv/merged/chroot";
+  fill(root);
+  mount_into(root);
+  bind_mount("/srv/disk", root + "/self");
+  configure_inside(root, R"({"include": ["/data", "/self"]})");
+  EXPECT_THAT(expect(201, {"pre-script"}, inside(root)).err,
+              HasSubstr("on a filesystem that the mount table does not show"));
+  EXPECT_TRUE(writable(*disk_));
+}
+
 TEST_F(ForeignRoots, MayFreezeNothingWithoutSayingMore) {
   const std::string root = "/srv/disk/chroot";
   fill(root);

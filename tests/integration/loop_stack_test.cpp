@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Filesystems in image files that lie on other filesystems which are to be frozen too.
+#include <gmock/gmock.h>
 #include <sys/mount.h>
 
 #include <algorithm>
@@ -122,6 +123,40 @@ TEST_F(LoopStack, WhoseImageWasRenamedOrRemovedStillHasItsPlace) {
   EXPECT_TRUE(frozen(outer));
   EXPECT_TRUE(frozen(renamed));
   expect(0, {"post-script"});
+}
+
+TEST_F(LoopStack, ThroughALoopDeviceOnALoopDeviceIsFrozenFromTheInside) {
+  const auto& outer = add("ext4", "/srv/a-outer");
+  const LoopDevice lower("/srv/a-outer/image", std::uint64_t{16} << 20);
+  run_tool({"mkfs.ext4", "-q", "-F", lower.path()});
+  const LoopDevice upper(lower.path(), 0);
+  std::filesystem::create_directories("/srv/b-inner");
+  check(::mount(upper.path().c_str(), "/srv/b-inner", "ext4", 0, nullptr), "mount");
+  write_text("/srv/b-inner/dirty", std::string(std::size_t{4} << 20, 'x'));
+  EXPECT_THAT(expect(0, {"dry-run"}).out, testing::ContainsRegex("\n +1 +/srv/b-inner[^\n]*\n +2 +/srv/a-outer"));
+  const auto pre = expect(0, {"pre-script", "--timeout", "3"});
+  EXPECT_LT(pre.run_time(), std::chrono::seconds(2));
+  EXPECT_TRUE(frozen(outer));
+  expect(0, {"post-script"});
+  configure(R"({"quiescers": [], "filesystems": {"protect": ["/srv/b-inner"]}})");
+  expect(0, {"pre-script"});
+  EXPECT_TRUE(writable(outer)) << "what is protected lies on it";
+  expect(0, {"post-script"});
+  EXPECT_TRUE(all_gone());
+  check(::umount("/srv/b-inner"), "umount");
+}
+
+TEST_F(LoopStack, OnABtrfsWhosePathIsAnothersByNowIsFrozenFirst) {
+  const auto& pool = add("btrfs", "/srv/a");
+  const auto& inner = add({.type = "ext4", .mount_point = "/srv/z-inner", .image_directory = "/srv/a/images"});
+  std::filesystem::create_directories("/srv/b");
+  check(::mount("/srv/a", "/srv/b", nullptr, MS_MOVE, nullptr), "move");
+  const auto& other = add("btrfs", "/srv/a");
+  std::filesystem::create_directories("/srv/a/images");
+  run_tool({"cp", "--sparse=always", "/srv/b" + inner.image().substr(6), inner.image()});
+  stack_ = {&pool, &inner, &other};
+  write_text("/srv/z-inner/dirty", std::string(std::size_t{4} << 20, 'x'));
+  expect_session_holds_all();
 }
 
 }  // namespace

@@ -113,7 +113,7 @@ TEST_F(Outside, ACallerWhoMayWriteNoFileIsToldSo) {
 }
 
 TEST_F(Outside, ACallerWhoseHardLimitsAreTooLowIsToldSo) {
-  for (const char* limit : {"-n 5", "-n 8", "-n 12", "-n 20", "-v 16000", "-d 1000", "-s 32"}) {
+  for (const char* limit : {"-n 5", "-n 8", "-n 12", "-n 20", "-v 16000", "-d 1000", "-s 256"}) {
     const auto pre = run({"pre-script"}, by_shell(std::string("ulimit ") + limit + " && exec \"$@\""));
     if (pre.exit_code == 0) {
       EXPECT_TRUE(frozen(*data_));

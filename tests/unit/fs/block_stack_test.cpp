@@ -120,6 +120,15 @@ TEST_F(ALoopDevice, IsSeenThroughDeviceMapperAndMd) {
   EXPECT_THAT(stack_of("253:0").backing_files, UnorderedElementsAre("/one/image", "/two/image"));
 }
 
+TEST_F(ALoopDevice, MayLieOnAnotherDevice) {
+  devices_.add({.name = "loop1", .number = "7:1", .backing_file = "/data/image"});
+  devices_.add({.name = "dm-0", .number = "253:0", .slaves = {"loop1"}, .dm_name = "luks"});
+  devices_.add({.name = "loop2", .number = "7:2", .backing_file = "/dev/mapper/luks"});
+  devices_.add({.name = "loop3", .number = "7:3", .backing_file = "/dev/loop2"});
+  EXPECT_THAT(stack_of("7:3").backing_files, ElementsAre("/data/image"));
+  EXPECT_FALSE(stack_of("7:3").ground_unknown);
+}
+
 using Lvm = BlockStackTest;
 
 TEST_F(Lvm, HasTheVolumesOfAllItsDisksSortedAndEachOnce) {
@@ -239,6 +248,36 @@ TEST_F(ADisk, WithAnExt4WhoseJournalIsElsewhereLiesOnUnknownGround) {
   devices_.add_journal("loop0");
   EXPECT_FALSE(stack_of("259:1").ground_unknown);
   EXPECT_TRUE(stack_of("259:2").ground_unknown);
+}
+
+TEST_F(ADisk, LiesAlsoOnTheDeviceOfItsLogOrJournal) {
+  devices_.add({.name = "nvme1n1", .number = "259:1"});
+  devices_.add({.name = "loop0", .number = "7:0", .backing_file = "/data/log"});
+  devices_.add({.name = "loop1", .number = "7:1", .backing_file = "/data/realtime"});
+  devices_.add({.name = "dm-0", .number = "253:0", .slaves = {"loop1"}, .dm_name = "r t"});
+  const MountTable table =
+      table_from("9 1 259:1 / /data rw - xfs /dev/x rw,logdev=/dev/loop0,rtdev=/dev/mapper/r\\040t\n");
+  const BlockStacks stacks = read_block_stacks(table, devices_.roots());
+  EXPECT_THAT(stacks.begin()->second.backing_files, ElementsAre("/data/log", "/data/realtime"));
+  EXPECT_FALSE(stacks.begin()->second.ground_unknown);
+  devices_.add_journal("loop0");
+  EXPECT_THAT(stack_of("259:1").backing_files, ElementsAre("/data/log"));
+}
+
+TEST(BlockStacks, OfAnotherMountNamespaceDoNotFollowItsPaths) {
+  FakeDevices devices;
+  devices.add({.name = "sda", .number = "8:0"});
+  devices.add({.name = "loop0", .number = "7:0", .backing_file = "/data/image"});
+  devices.add_btrfs("11111111-1111-4111-8111-111111111111", {"sda"});
+  const MountTable table = table_from(
+      "1 0 8:1 / / rw - ext4 /dev/root rw\n"
+      "2 1 7:0 / /image rw - ext4 /dev/loop0 rw\n"
+      "3 1 0:44 / /data rw - btrfs /dev/sda rw\n");
+  const MountTable here = table_from("1 0 0:50 / / rw - tmpfs x rw\n");
+  const BlockStacks stacks = read_block_stacks(table, devices.roots(), &here);
+  EXPECT_THAT(stacks.at(makedev(7, 0)).backing_files, IsEmpty());
+  EXPECT_TRUE(stacks.at(makedev(7, 0)).ground_unknown);
+  EXPECT_THAT(stacks.at(makedev(0, 44)).devices, ElementsAre("sda")) << "devices have the same names";
 }
 
 TEST(BlockStacks, DescribeASuperblockOnceHoweverOftenItIsMounted) {

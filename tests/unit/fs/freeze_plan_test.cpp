@@ -379,8 +379,8 @@ TEST(FreezePlan, TakesANumberForAVolumeWhateverElseIsKnownOfIt) {
                                              "3 1 0:44 / /pool rw - btrfs /srv/node rw\n"
                                              "4 1 0:45 / /many rw - bcachefs /dev/sdc:/dev/sdd rw\n");
   const FreezePlan p = plan_freeze(table, {}, {});
-  EXPECT_EQ(fate(p, "/data"), "freeze 0");
-  EXPECT_EQ(fate(p, "/pool"), "freeze 0");
+  EXPECT_EQ(fate(p, "/data"), "freeze 2") << "each may lie on any other";
+  EXPECT_EQ(fate(p, "/pool"), "freeze 1");
   EXPECT_EQ(fate(p, "/many"), "freeze 0");
 }
 
@@ -787,6 +787,50 @@ TEST(FreezePlan, FreezesWhatLiesOnUnknownGroundBeforeEverythingElse) {
               ElementsAre("0 /on-unknown", "1 /unknown", "2 /on-data", "3 /data"));
 }
 
+TEST(FreezePlan, GivesEachOfUnknownGroundAPlaceOfItsOwnTheLatestFirst) {
+  const MountTable mounts = fakes::table_from(kRoot +
+                                              "2 1 7:9 / /a rw - ext4 /dev/loop9 rw\n"
+                                              "3 1 7:5 / /b rw - ext4 /dev/loop5 rw\n"
+                                              "4 1 7:7 / /c rw - ext4 /dev/loop7 rw\n"
+                                              "5 1 8:2 / /data rw - ext4 /dev/sdb rw\n");
+  BlockStacks stacks;
+  for (const Mount& mount : mounts.mounts()) stacks[mount.device].ground_unknown = major(mount.device) == 7;
+  EXPECT_THAT(order(plan_freeze(mounts, stacks, {})), ElementsAre("0 /c", "1 /b", "2 /a", "3 /data"));
+  stacks[makedev(7, 9)].backing_files = {"/c/image"};
+  EXPECT_THAT(order(plan_freeze(mounts, stacks, {})), ElementsAre("0 /b", "1 /a", "2 /c", "3 /data"));
+}
+
+// Overlays whose layers cannot be told.
+
+const std::string kUntold =
+    "3 1 0:40 / /ov rw - overlay o rw,lowerdir=l,upperdir=u,workdir=w\n"
+    "4 1 8:2 / /data rw - ext4 /dev/sdb rw\n";
+
+TEST(Problem, IsAProtectedPathOnAnOverlayWhoseWritesMayGoAnywhere) {
+  EXPECT_EQ(plan(kRoot + kUntold).problem, "");
+  EXPECT_THAT(plan(kRoot + kUntold, protecting({"/ov/ssm"})).problem, testing::HasSubstr("/ov/ssm, which must not"));
+  EXPECT_EQ(plan(kRoot + kUntold, protecting({"/data", "/var"})).problem, "");
+  EXPECT_EQ(plan(kRoot + kUntold, selection({}, {"/data"}, {"/ov/ssm"})).problem, "") << "nothing is frozen";
+  const std::string read_only = "3 1 0:40 / /ov ro - overlay o ro,lowerdir=l:m\n4 1 8:2 / /d rw - ext4 /dev/x rw\n";
+  EXPECT_EQ(plan(kRoot + read_only, protecting({"/ov/ssm"})).problem, "") << "nothing can be written there";
+}
+
+TEST(Problem, IsARootOnSuchAnOverlayUnlessItsPartsTell) {
+  const std::string root = "1 0 0:50 / / rw - overlay o rw,lowerdir=l,upperdir=u,workdir=w\n";
+  const std::string data = "4 1 8:2 / /data rw - ext4 /dev/sdb rw\n";
+  EXPECT_THAT(plan(root + data).problem, testing::HasSubstr("the root filesystem lies on an overlay"));
+  EXPECT_EQ(plan(root + data, including({"/data"})).problem, "");
+  EXPECT_EQ(plan(root + data + "5 1 8:3 / /sysroot rw - ext4 /dev/sdc rw\n").problem, "");
+}
+
+TEST(FreezePlan, BelievesWhatWasFoundOfLayersRatherThanTheText) {
+  HostFacts facts;
+  facts.layers[makedev(0, 40)] = {{"/low", "/data/u"}, "/data/u", true, {}};
+  const FreezePlan p = plan(kRoot + kUntold, protecting({"/ov/ssm"}), {}, facts);
+  EXPECT_EQ(p.problem, "");
+  EXPECT_EQ(fate(p, "/data"), "protected_path");
+}
+
 TEST(FreezePlan, DoesNotKnowWhereAnImageOnFuseOrAFilesystemWithSeveralKindsOfDevicesLies) {
   const std::string fuse = "3 1 0:50 / /sshfs rw - fuse.sshfs host:/ rw\n";
   for (const auto& [line, images] : std::vector<std::pair<std::string, Images>>{
@@ -915,6 +959,19 @@ TEST(Writable, IsWhatLiesOnNothingThatIsFrozen) {
   EXPECT_FALSE(writes_at_once("/image")) << "its device waits";
   EXPECT_FALSE(writes_at_once("/net")) << "nobody knows";
   EXPECT_FALSE(writes_at_once("/untold"));
+}
+
+TEST(Writable, IsARootOnADiskWhateverElseIsUnknown) {
+  const MountTable mounts = fakes::table_from(kRoot +
+                                              "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n"
+                                              "3 1 8:3 / /else rw - ext4 /dev/sdc rw\n");
+  BlockStacks stacks;
+  for (const Mount& mount : mounts.mounts()) stacks[mount.device].ground_unknown = true;
+  Selection wanted = including({"/data"});
+  EXPECT_THAT(plan_freeze(mounts, stacks, wanted).writable, ElementsAre(makedev(8, 1)));
+  const FreezePlan untold =
+      plan("1 0 0:50 / / rw - overlay o rw,lowerdir=l,upperdir=u\n2 1 8:2 / /data rw - xfs x rw\n");
+  EXPECT_THAT(untold.writable, IsEmpty());
 }
 
 }  // namespace

@@ -31,6 +31,31 @@ TEST(FileMounts, AreThoseWhoseMountPointIsNoDirectory) {
   EXPECT_THAT(find_file_mounts(table), ElementsAre(2));
 }
 
+TEST(FoundLayers, AreWhereTheirLinksLead) {
+  const fakes::Scratch scratch;
+  for (const char* name : {"disk/l", "disk/u:p", "disk/w", "net", "ov"})
+    std::filesystem::create_directories(scratch / name);
+  std::filesystem::create_directory_symlink(scratch / "disk", scratch / "link");
+  const auto layers = [&](const std::string& options) {
+    std::string table =
+        "1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 8:2 / @/disk rw - ext4 /dev/b rw\n3 1 0:30 / @/net rw - fuse x rw\n"
+        "4 1 0:40 / @/ov rw - overlay o rw," +
+        options + "\n";
+    for (std::size_t at = table.find('@'); at != std::string::npos; at = table.find('@'))
+      table.replace(at, 1, scratch.path());
+    return find_layers(fakes::table_from(table)).at(makedev(0, 40));
+  };
+  const Layers linked = layers("lowerdir=@/link/l::@/disk,upperdir=@/link/u\\134:p,workdir=@/link/w");
+  EXPECT_TRUE(linked.told);
+  EXPECT_EQ(linked.upper, scratch / "disk/u:p");
+  EXPECT_THAT(linked.paths, testing::IsSupersetOf({scratch / "disk/l", scratch / "disk/w", scratch / "disk"}));
+  for (const char* options : {"lowerdir=l,upperdir=@/disk/w", "lowerdir=@/gone,upperdir=@/disk/w", "lowerdir=@/net",
+                              "lowerdir=@/ov", "redirect_dir=on"}) {
+    EXPECT_FALSE(layers(options).told) << options;
+  }
+  EXPECT_EQ(layers("lowerdir=@/disk,upperdir=@/gone").upper, "");
+}
+
 class UnseenFilesystems : public testing::Test {
  protected:
   UnseenFilesystems() {

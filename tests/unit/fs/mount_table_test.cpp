@@ -131,6 +131,21 @@ TEST(SuperOptions, AreFoundWholeAndOfTheSuperblockAlone) {
   EXPECT_TRUE(mount.is_read_only());
 }
 
+TEST(MountTable, BeginsAtTheRootOfTheProcessWhateverIsMountedOverIt) {
+  const std::string text =
+      "1 0 8:1 / / rw - ext4 /dev/a rw\n"
+      "2 1 8:2 / /data rw - ext4 /dev/b rw\n"
+      "3 1 8:1 / / rw - ext4 /dev/a rw\n";
+  const auto table = MountTable::parse(text, 1);
+  ASSERT_TRUE(table);
+  EXPECT_EQ(table->root()->id, 1);
+  EXPECT_EQ(table->resolve("/data/x")->id, 2);
+  EXPECT_EQ(table->resolve("/etc")->id, 1);
+  EXPECT_FALSE(table->is_visible(*table->find(3)));
+  EXPECT_EQ(MountTable::parse(text)->root()->id, 3) << "the best guess of a captured table";
+  EXPECT_EQ(MountTable::parse(text, 99)->root(), nullptr) << "a directory that is no mount point";
+}
+
 /// The layers of an overlay with these options, as the table prints them.
 Layers overlay(const std::string& options) {
   const MountTable table = table_from("1 0 0:40 / / rw - overlay overlay rw," + options + "\n");

@@ -103,7 +103,7 @@ TEST_F(Hostile, NamesThatAUserDefinesAreNeverResolved) {
   EXPECT_EQ(executed(), "");
 }
 
-TEST_F(Hostile, LoginTriggersAreNotRunForASuperuser) {
+TEST_F(Hostile, LoginTriggersAreNotRunForASuperuserOnPostgresql17) {
   if (installation().version < kVersionWithLoginTriggers) GTEST_SKIP() << "there are none before PostgreSQL 17";
   as_mallory(
       "CREATE FUNCTION public.at_login() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO "

@@ -62,7 +62,7 @@ END
 }
 
 # The chroot is not the host, so pre-script has to be told that /data is meant.
-mean_data() { sed -i 's|"include": \[\]|"include": ["/data"]|' $config; }
+mean_data() { sed -i 's|// "filesystems": .*|"filesystems": { "include": ["/data"] }|' $config; }
 
 # Freezes /data and leaves a write to it waiting; what the administrator has changed in the configuration is in it.
 hold() {
@@ -70,7 +70,7 @@ hold() {
   mean_data
   expect 0 dlm-freeze dry-run
   printed '/data .*freeze'
-  sed -i 's|// "auto_thaw_seconds": 60, |"auto_thaw_seconds": 50 //|' $config
+  sed -i 's|// "auto_thaw_seconds": 60, |"auto_thaw_seconds": 50, //|' $config
   expect 0 dlm-freeze pre-script
   expect 0 dlm-freeze status
   printed 'A session is active (held)'

@@ -36,12 +36,11 @@ class Watchdog {
  public:
   /// `missing` is what this process has to do without, for pre-script to say.
   Watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, const std::vector<int>& life_lines,
-           Thawer thawer, const std::vector<std::string>& missing)
+           const std::vector<std::string>& missing)
       : plan_(plan),
         session_(session),
         channel_(std::move(channel)),
         life_lines_(life_lines),
-        thawer_(std::move(thawer)),
         deadline_(Deadline::in(plan.auto_thaw)),
         watched_(plan.quiescers.size(), -1) {
     for (const std::string& what : missing) missing_.push_back({LogLevel::warn, what});
@@ -110,7 +109,7 @@ class Watchdog {
   SessionState& session_;
   UniqueFd channel_;
   const std::vector<int>& life_lines_;
-  Thawer thawer_;
+  std::optional<Thawer> thawer_;  ///< Made after the first sentinel: its threads may hold locks while they start.
   Deadline deadline_;
   UniqueFd timer_;
   UniqueFd signals_;
@@ -149,6 +148,9 @@ Result<void> Watchdog::set_up() {
   }
   // As early as possible: it sets itself up meanwhile.
   if (auto started = start_sentinel(); !started) return started;
+  auto thawer = Thawer::create(plan_.filesystems, life_lines_, Thawer::Role::owner);
+  if (!thawer) return tl::unexpected(thawer.error());
+  thawer_.emplace(std::move(*thawer));
 
   auto timer = new_timer(deadline_);
   if (!timer) return tl::unexpected(timer.error());
@@ -433,10 +435,10 @@ void Watchdog::end(SessionEnd how, const std::string& problem) {
 bool Watchdog::thaw() {
   // One that was stopped goes on: it has to see the end, and to say what became of its calls.
   send_signal(plan_.freezer_life, SIGCONT);
-  bool finished = thawer_.run(Deadline::in(limits::kFreezeHang));
+  bool finished = thawer_->run(Deadline::in(limits::kFreezeHang));
   plan_.rcu.end();  // For a freezer that was killed or hangs.
   const auto freeze_hangs = [](FreezeState state) { return state == FreezeState::freezing; };
-  if (!finished && !plan_.filesystems.any(freeze_hangs)) finished = thawer_.run(Deadline::in(limits::kThawHang));
+  if (!finished && !plan_.filesystems.any(freeze_hangs)) finished = thawer_->run(Deadline::in(limits::kThawHang));
   return finished;
 }
 
@@ -482,11 +484,11 @@ void Watchdog::await_stuck_calls() {
   for (const Caller& caller : callers_) static_cast<void>(send_packet(caller.connection.get(), kStuckAnswer));
   session_.record.phase = Phase::ending;
   static_cast<void>(stuck_record_->commit(session_.text(plan_)));
-  if (!thawer_.run(Deadline::in(limits::kFreezerHang))) {
+  if (!thawer_->run(Deadline::in(limits::kFreezerHang))) {
     send_signal(plan_.freezer_life, SIGKILL);
-    thawer_.take_over();
+    thawer_->take_over();
   }
-  while (!thawer_.run(Deadline::in(limits::kForever), sentinel_.get())) on_sentinel_death();
+  while (!thawer_->run(Deadline::in(limits::kForever), sentinel_.get())) on_sentinel_death();
 }
 
 void Watchdog::finish(SessionEnd how) {
@@ -540,12 +542,7 @@ void run_watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, co
   const std::vector<std::string> missing = become_background("dlm-watchdog", std::move(keep));
   use_small_thread_stacks();
 
-  auto thawer = Thawer::create(plan.filesystems, life_lines, Thawer::Role::owner);
-  if (!thawer) {
-    static_cast<void>(send_message(channel.get(), {.verb = Verb::failed, .error = thawer.error()}));
-    ::_exit(1);
-  }
-  Watchdog watchdog(plan, session, std::move(channel), life_lines, std::move(*thawer), missing);
+  Watchdog watchdog(plan, session, std::move(channel), life_lines, missing);
   if (auto ready = watchdog.set_up(); !ready) {
     watchdog.refuse(ready.error());
     // Nothing is frozen or locked yet, and no sentinel has to see to that.

@@ -3,9 +3,12 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <system_error>
 #include <utility>
+
+#include "base/wait.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -40,7 +43,7 @@ struct Workers::Shared {
   void do_if_due(std::size_t i) noexcept {
     if (!due[i].exchange(false)) return;
     job(i);
-    under_way.fetch_sub(1);
+    if (under_way.fetch_sub(1) == 1) raise_event(idle.get());
   }
 
   void wake(std::size_t thread) noexcept {
@@ -54,11 +57,15 @@ struct Workers::Shared {
   std::vector<std::atomic<bool>> due;             ///< By job.
   std::vector<std::atomic<std::uint32_t>> turns;  ///< By thread: how often it was told to look.
   std::atomic<std::size_t> under_way{0};
+  UniqueFd idle;  ///< An event, raised when nothing is under way any more.
   std::atomic<bool> closing{false};
 };
 
 Result<Workers> Workers::start(std::size_t count, Job job, Shortage shortage, Job enter) {
+  auto idle = new_event();
+  if (!idle) return tl::unexpected(idle.error());
   Workers workers(std::make_shared<Shared>(count, std::move(job), std::move(enter)), {});
+  workers.shared_->idle = std::move(*idle);
   workers.threads_.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
     try {
@@ -79,6 +86,12 @@ Workers::Workers(std::shared_ptr<Shared> shared, std::vector<std::thread> thread
 Workers::~Workers() {
   if (!shared_) return;
   shared_->closing.store(true);
+  // One that has just told of its end is about to be idle.
+  constexpr auto kPatience = std::chrono::seconds(1);
+  const Deadline patience = Deadline::in(kPatience);
+  while (shared_->under_way.load() != 0 && wait_readable(shared_->idle.get(), patience)) {
+    static_cast<void>(take_events(shared_->idle.get()));
+  }
   const bool idle = shared_->under_way.load() == 0;
   for (std::size_t i = 0; i < threads_.size(); ++i) {
     shared_->wake(i);

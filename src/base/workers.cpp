@@ -24,8 +24,8 @@ void touch_stack() noexcept {
 }  // namespace
 
 struct Workers::Shared {
-  Shared(std::size_t jobs, Job job_, Job enter_)
-      : job(std::move(job_)), enter(std::move(enter_)), due(jobs), turns(jobs) {}
+  Shared(std::size_t jobs, Job wanted, Job first)
+      : job(std::move(wanted)), enter(std::move(first)), due(jobs), turns(jobs) {}
 
   void run(std::size_t thread) noexcept {
     touch_stack();

@@ -22,8 +22,8 @@ Result<Thawer> Thawer::create(FrozenFilesystems& filesystems, std::vector<int> l
   auto finished = new_event();
   if (!finished) return tl::unexpected(finished.error());
   life_lines.resize(filesystems.size(), -1);
-  Thawer thawer(filesystems, std::move(life_lines), role, std::move(*finished));
-  const auto thaw = [&filesystems, claimed = thawer.claimed_.get(), event = thawer.finished_.get()](std::size_t i) {
+  Thawer thawer(filesystems, life_lines, role, std::move(*finished));
+  const auto thaw = [&filesystems, claimed = thawer.claimed_.data(), event = thawer.finished_.get()](std::size_t i) {
     filesystems.thaw(i, claimed[i].load());
     raise_event(event);
   };
@@ -34,12 +34,12 @@ Result<Thawer> Thawer::create(FrozenFilesystems& filesystems, std::vector<int> l
   return thawer;
 }
 
-Thawer::Thawer(FrozenFilesystems& filesystems, std::vector<int> life_lines, Role role, UniqueFd finished)
+Thawer::Thawer(FrozenFilesystems& filesystems, const std::vector<int>& life_lines, Role role, UniqueFd finished)
     : filesystems_(&filesystems),
       role_(role),
       finished_(std::move(finished)),
       attempts_(filesystems.size()),
-      claimed_(std::make_unique<std::atomic<FreezeState>[]>(filesystems.size())) {
+      claimed_(filesystems.size()) {
   for (const int life_line : life_lines) events_.push_back({life_line, POLLIN, 0});
   events_.push_back({finished_.get(), POLLIN, 0});
   events_.push_back({-1, POLLIN, 0});

@@ -49,7 +49,7 @@ class Thawer {
     Deadline retry{BootClock::time_point()};  ///< When to try again what has failed.
   };
 
-  Thawer(FrozenFilesystems& filesystems, std::vector<int> life_lines, Role role, UniqueFd finished);
+  Thawer(FrozenFilesystems& filesystems, const std::vector<int>& life_lines, Role role, UniqueFd finished);
 
   [[nodiscard]] bool is_settled(std::size_t i) const noexcept;
   [[nodiscard]] bool is_done() const noexcept;
@@ -59,10 +59,10 @@ class Thawer {
 
   FrozenFilesystems* filesystems_;
   Role role_;
-  UniqueFd finished_;                                    ///< An event for each FITHAW that has returned.
-  std::size_t under_way_ = 0;                            ///< Those that have not.
-  std::vector<Attempt> attempts_;                        ///< By filesystem.
-  std::unique_ptr<std::atomic<FreezeState>[]> claimed_;  ///< The state in which each was claimed, for its thread.
+  UniqueFd finished_;                              ///< An event for each FITHAW that has returned.
+  std::size_t under_way_ = 0;                      ///< Those that have not.
+  std::vector<Attempt> attempts_;                  ///< By filesystem.
+  std::vector<std::atomic<FreezeState>> claimed_;  ///< The state in which each was claimed, for its thread.
   std::vector<pollfd> events_;  ///< The life lines, -1 from their end of file on; `finished_`; the interrupt.
   std::unique_ptr<Workers> workers_;
 };

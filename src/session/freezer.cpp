@@ -71,7 +71,7 @@ class Freezer {
     return events[0].revents != 0;
   }
 
-  bool answer() { return send_message(channel_, {.verb = Verb::done}).has_value(); }
+  bool answer() const { return send_message(channel_, {.verb = Verb::done}).has_value(); }
 
   Freezing freezing_;
   Thawer thawer_;

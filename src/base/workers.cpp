@@ -5,10 +5,9 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <semaphore>
 #include <system_error>
 #include <utility>
-
-#include "base/wait.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -43,7 +42,7 @@ struct Workers::Shared {
   void do_if_due(std::size_t i) noexcept {
     if (!due[i].exchange(false)) return;
     job(i);
-    if (under_way.fetch_sub(1) == 1) raise_event(idle.get());
+    if (under_way.fetch_sub(1) == 1) idle.release();
   }
 
   void wake(std::size_t thread) noexcept {
@@ -57,15 +56,13 @@ struct Workers::Shared {
   std::vector<std::atomic<bool>> due;             ///< By job.
   std::vector<std::atomic<std::uint32_t>> turns;  ///< By thread: how often it was told to look.
   std::atomic<std::size_t> under_way{0};
-  UniqueFd idle;  ///< An event, raised when nothing is under way any more.
+  /// Released when nothing is under way any more. No descriptor: a thread may have given up the process's.
+  std::counting_semaphore<> idle{0};
   std::atomic<bool> closing{false};
 };
 
 Result<Workers> Workers::start(std::size_t count, Job job, Shortage shortage, Job enter) {
-  auto idle = new_event();
-  if (!idle) return tl::unexpected(idle.error());
   Workers workers(std::make_shared<Shared>(count, std::move(job), std::move(enter)), {});
-  workers.shared_->idle = std::move(*idle);
   workers.threads_.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
     try {
@@ -88,9 +85,8 @@ Workers::~Workers() {
   shared_->closing.store(true);
   // One that has just told of its end is about to be idle.
   constexpr auto kPatience = std::chrono::seconds(1);
-  const Deadline patience = Deadline::in(kPatience);
-  while (shared_->under_way.load() != 0 && wait_readable(shared_->idle.get(), patience)) {
-    static_cast<void>(take_events(shared_->idle.get()));
+  const auto patience = std::chrono::steady_clock::now() + kPatience;
+  while (shared_->under_way.load() != 0 && shared_->idle.try_acquire_until(patience)) {
   }
   const bool idle = shared_->under_way.load() == 0;
   for (std::size_t i = 0; i < threads_.size(); ++i) {

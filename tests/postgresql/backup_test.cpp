@@ -130,9 +130,15 @@ TEST_F(Backup, IsRestorableByItselfWhateverTheArchiverDoes) {
       saved = facts().at("backup_files");
       fs::create_directories("/srv/copy");
       copy_while_written("/srv/data/main", "/srv/copy/data");
-      server.sql("CHECKPOINT");
+      // Nobody asks for the WAL of before: the server removes or overwrites what it may.
+      for (int i = 0; i < 4; ++i) {
+        server.sql("SELECT pg_switch_wal()");
+        server.sql("CHECKPOINT");
+      }
+      EXPECT_EQ(server.sql("SELECT count(*) FROM pg_replication_slots WHERE temporary"), "1");
       expect(0, {"post-script"});
     }
+    EXPECT_EQ(server.sql("SELECT count(*) FROM pg_replication_slots"), "0");
     server.kill();
     restore(saved, "/srv/copy/data");
     write_text("/srv/copy/data/recovery.signal", "");
@@ -277,7 +283,12 @@ TEST_F(Backup, NeedsTheRightTo) {
   configure_postgresql(R"("conninfo": "user=limited")");
   EXPECT_THAT(expect(206, {"pre-script"}).err, HasSubstr("GRANT EXECUTE ON FUNCTION pg_backup_start"));
   server.sql("GRANT EXECUTE ON FUNCTION pg_backup_start(text, boolean), pg_backup_stop(boolean) TO limited");
-  expect(0, {"pre-script"});
+  // Without the attribute REPLICATION nothing keeps the server from removing WAL, which the probe says too.
+  for (const auto& command : std::vector<std::vector<std::string>>{{"dry-run", "--probe"}, {"pre-script"}})
+    EXPECT_THAT(expect(0, command).out, HasSubstr("give the login limited the attribute REPLICATION"));
+  expect(0, {"post-script"});
+  server.sql("ALTER ROLE limited REPLICATION");
+  EXPECT_THAT(expect(0, {"pre-script"}).out, Not(HasSubstr("REPLICATION")));
   expect(0, {"post-script"});
 }
 

@@ -40,6 +40,7 @@ std::uint64_t free_space(const std::string& directory) {
 /// Also whether a backup of this server can be restored with what is saved of it.
 Result<void> BackupHold::check(const Server& server, StageContext& context) {
   may_checkpoint_ = server.may_checkpoint;
+  may_keep_wal_ = server.may_keep_wal;
   if (!server.may_back_up) {
     const std::string functions = cluster_.version() >= kVersion15
                                       ? "pg_backup_start(text, boolean), pg_backup_stop(boolean)"
@@ -63,6 +64,11 @@ Result<void> BackupHold::check(const Server& server, StageContext& context) {
                                                               "; " + archive->name +
                                                               "): all WAL that the backup needs is saved with it"));
   }
+  if (!may_keep_wal_ && !archive->is_good()) {
+    context.notes.push_back(cluster_.note(
+        LogLevel::warn, "the server may remove WAL that the backup needs before it is saved: give the login " +
+                            server.user + " the attribute REPLICATION, and the server a free replication slot"));
+  }
   if (cluster_.wal_location() != nullptr || archive->is_good() || server.in_recovery) return {};
   return cluster_.problem(
       "mode backup has to save the WAL that a restore needs, and cannot see it from here, nor is it "
@@ -82,7 +88,21 @@ Result<void> BackupHold::prepare(StageContext& context) {
   return done ? Result<void>() : tl::unexpected(done.error());
 }
 
+/// Has the server keep all WAL from its last checkpoint on for as long as the session lasts: else the next checkpoint may
+/// remove what the backup needs, as soon as an archiver that stores nothing says that it has it.
+void BackupHold::keep_wal(StageContext& context) {
+  const auto reply = cluster_.run_bounded(
+      "SELECT pg_catalog.pg_create_physical_replication_slot("
+      "pg_catalog.concat('dlm_freeze_', pg_catalog.pg_backend_pid())::pg_catalog.name, true, true)",
+      context.deadline.remaining(), patience_of(context));
+  if (reply && reply->ok()) return;
+  context.notes.push_back(
+      cluster_.note(LogLevel::warn, "the server may remove WAL that the backup needs before it is saved: " +
+                                        (reply ? reply->message : reply.error().message)));
+}
+
 Result<void> BackupHold::begin(StageContext& context) {
+  if (may_keep_wal_) keep_wal(context);
   const std::string label = sql_literal("dlm-freeze " + context.execution_id);
   const bool is_15 = cluster_.version() >= kVersion15;
   const std::string statement = is_15 ? "SELECT pg_catalog.pg_backup_start(" + label + ", true)"
@@ -166,7 +186,6 @@ Result<void> BackupHold::finish(StageContext& context) {
   // Asked again: it may have begun to fail meanwhile.
   auto archive = cluster_.ask_archive(patience);
   if (!archive) archive = Archive{false, "", "it cannot be asked"};
-  cluster_.disconnect();
   const std::vector<std::string>& row = reply->rows[0];
   const std::uint64_t segment_size = std::strtoull(row[3].c_str(), nullptr, 10);
   if (auto saved = save_backup({row[1], row[2], "", {}, ""}, row[0], segment_size, *archive, context); !saved) {

@@ -29,12 +29,14 @@ class BackupHold final : public Hold {
   static void clean_up(const std::vector<Fact>& facts);
 
  private:
+  void keep_wal(StageContext& context);
   Result<void> finish(StageContext& context);
   Result<void> save_backup(BackupFiles files, const std::string& end, std::uint64_t segment_size,
                            const Archive& archive, StageContext& context) const;
 
   Cluster& cluster_;
   bool may_checkpoint_ = false;
+  bool may_keep_wal_ = false;
   bool started_ = false;
   std::string saved_to_;  ///< The directory for the files of this backup.
 };

@@ -126,7 +126,10 @@ Result<Server> Cluster::ask_server(const Patience& patience) {
       (is_15 ? "pg_catalog.pg_has_role('pg_checkpoint', 'USAGE'), " + may_execute("pg_backup_start(text,boolean)") +
                    " AND " + may_execute("pg_backup_stop(boolean)")
              : "pg_catalog.current_setting('is_superuser'), " + may_execute("pg_start_backup(text,boolean,boolean)") +
-                   " AND " + may_execute("pg_stop_backup(boolean,boolean)"));
+                   " AND " + may_execute("pg_stop_backup(boolean,boolean)")) +
+      ", (SELECT rolsuper OR rolreplication FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) current_user)"
+      " AND pg_catalog.int8gt(pg_catalog.current_setting('max_replication_slots')::pg_catalog.int8,"
+      " (SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_slots))";
   const auto row = connection_->row(statement, patience);
   if (!row) return tl::unexpected(about(row.error()));
   Server server;
@@ -137,6 +140,7 @@ Result<Server> Cluster::ask_server(const Patience& patience) {
   server.wal_level = (*row)[4];
   server.may_checkpoint = (*row)[5] == "t" || (*row)[5] == "on";
   server.may_back_up = (*row)[6] == "t";
+  server.may_keep_wal = (*row)[7] == "t";
   return server;
 }
 

@@ -29,6 +29,7 @@ struct Server {
   std::string user;
   bool may_checkpoint = false;
   bool may_back_up = false;
+  bool may_keep_wal = false;  ///< Make a replication slot: the login may, and there is one left.
   std::string wal_level;
 };
 

@@ -151,7 +151,7 @@ class Measurer:
                 print(f"    {name:<10} freeze {summary(freeze, floor_freeze)}    thaw {summary(thaw, floor_thaw)}")
             pre, post = zip(*results["dlm-freeze"])
             if count >= 16:
-                self._target("pre-script / floor", median_ratio(pre, floor_freeze), 1.2)
+                self._target("pre-script / floor", median_ratio(pre, floor_freeze), 0.8 if count <= 16 else 1.0)
             else:
                 self._target("pre-script - floor", median_excess_ms(pre, floor_freeze), 15, " ms")
             self._target("post-script - floor", median_excess_ms(post, floor_thaw), 10, " ms")

@@ -12,6 +12,9 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 include(CheckPIESupported)
 check_pie_supported(LANGUAGES CXX)
 
+# Tests are not what is tested: they are compiled quickly, without optimisation, whatever the build type.
+set(is_test $<BOOL:$<TARGET_PROPERTY:DLM_FREEZE_IS_TEST>>)
+
 add_library(dlm_freeze_options INTERFACE)
 target_compile_features(dlm_freeze_options INTERFACE cxx_std_20)
 target_compile_definitions(dlm_freeze_options INTERFACE _GLIBCXX_ASSERTIONS)
@@ -42,7 +45,8 @@ target_compile_options(
     -Wsuggest-override
     -Wno-maybe-uninitialized> # g++ 12 sees it in every moved std::variant; the analyzer and the sanitizers look instead
     $<$<CONFIG:Release>:-ffunction-sections
-    -fdata-sections>)
+    -fdata-sections>
+    $<${is_test}:-O0>)
 target_link_options(dlm_freeze_options INTERFACE -Wl,--as-needed $<$<CONFIG:Release>:-Wl,--gc-sections>)
 
 if(DLM_FREEZE_SANITIZE)
@@ -60,7 +64,7 @@ if(DLM_FREEZE_HARDEN)
   target_compile_options(
     dlm_freeze_options
     INTERFACE -U_FORTIFY_SOURCE
-              -D_FORTIFY_SOURCE=3
+              $<$<NOT:${is_test}>:-D_FORTIFY_SOURCE=3>
               -fstack-protector-strong
               -fstack-clash-protection
               $<$<STREQUAL:${CMAKE_SYSTEM_PROCESSOR},x86_64>:-fcf-protection>

@@ -11,6 +11,12 @@ include(GoogleTest)
 
 add_custom_target(unprivileged_tests)
 
+# The headers that all tests include are read once.
+add_executable(dlm_freeze_test_headers ${PROJECT_SOURCE_DIR}/tests/headers.cpp)
+target_link_libraries(dlm_freeze_test_headers PRIVATE dlm_freeze_options GTest::gmock_main)
+target_precompile_headers(dlm_freeze_test_headers PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
+set_target_properties(dlm_freeze_test_headers PROPERTIES DLM_FREEZE_IS_TEST ON CXX_CLANG_TIDY "")
+
 # dlm_freeze_add_test(NAME <target> SOURCES <file>... LABELS <label>... [TIMEOUT <seconds>] [LIBS <library>...] [LOCK <name>]
 #                     [TIMING <regex>...])
 #
@@ -25,11 +31,12 @@ function(dlm_freeze_add_test)
 
   add_executable(${arg_NAME} ${arg_SOURCES})
   target_link_libraries(${arg_NAME} PRIVATE dlm_freeze_core dlm_freeze_options ${arg_LIBS} GTest::gmock_main)
+  target_precompile_headers(${arg_NAME} REUSE_FROM dlm_freeze_test_headers)
   target_include_directories(${arg_NAME} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(${arg_NAME} PRIVATE DLM_FREEZE_BINARY="$<TARGET_FILE:dlm_freeze_cli>"
                                                  DLM_FREEZE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                                                  DLM_FREEZE_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
-  set_target_properties(${arg_NAME} PROPERTIES CXX_CLANG_TIDY "") # GoogleTest's macros break most of its rules
+  set_target_properties(${arg_NAME} PROPERTIES DLM_FREEZE_IS_TEST ON CXX_CLANG_TIDY "") # GoogleTest's macros break most of its rules
   add_dependencies(${arg_NAME} dlm_freeze_cli)
   if(NOT "root" IN_LIST arg_LABELS)
     add_dependencies(unprivileged_tests ${arg_NAME})

@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: Apache-2.0
+// Nothing: the program that owns the precompiled headers of all tests (cmake/Testing.cmake).

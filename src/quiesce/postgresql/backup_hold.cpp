@@ -88,8 +88,8 @@ Result<void> BackupHold::prepare(StageContext& context) {
   return done ? Result<void>() : tl::unexpected(done.error());
 }
 
-/// Has the server keep all WAL from its last checkpoint on for as long as the session lasts: else the next checkpoint may
-/// remove what the backup needs, as soon as an archiver that stores nothing says that it has it.
+/// Has the server keep all WAL from its last checkpoint on for as long as the session lasts: else the next checkpoint
+/// may remove what the backup needs, as soon as an archiver that stores nothing says that it has it.
 void BackupHold::keep_wal(StageContext& context) {
   const auto reply = cluster_.run_bounded(
       "SELECT pg_catalog.pg_create_physical_replication_slot("

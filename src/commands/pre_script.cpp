@@ -63,30 +63,41 @@ bool caller_has_gone() {
   return ::poll(&event, 1, 0) > 0 && (event.revents & POLLERR) != 0;
 }
 
-Error session_is_active(const StateDirectory& state, bool is_ending) {
-  std::string message = is_ending ? "the session before is still being undone" : "a session is active already";
-  const auto record = state.read_record();
-  if (record && *record && (*record)->phase != Phase::ended) {
-    message += ": execution " + (*record)->execution_id + ", started at " + format_utc((*record)->started_at);
-    if (!is_ending) message += ", ends by itself at " + format_utc((*record)->deadline_at);
-  }
-  message += is_ending ? "; run pre-script again when dlm-freeze status says that it is over"
-                       : "; end it with dlm-freeze post-script";
-  return {ErrorKind::already_frozen, message, 0};
+/// The record of a session that has not ended.
+std::optional<SessionRecord> unended_record(const StateDirectory& state) {
+  auto record = state.read_record();
+  if (!record || !*record || (*record)->phase == Phase::ended) return std::nullopt;
+  return std::move(**record);
 }
 
-/// The session's lock. One that is being undone is waited for, one that is active is not.
+Error is_held(const SessionRecord& record) {
+  return {ErrorKind::already_frozen,
+          "a session is active already: execution " + record.execution_id + ", started at " +
+              format_utc(record.started_at) + ", ends by itself at " + format_utc(record.deadline_at) +
+              "; end it with dlm-freeze post-script",
+          0};
+}
+
+Error is_busy(const std::optional<SessionRecord>& record, bool is_listening) {
+  std::string message = is_listening ? "another pre-script is at work" : "the session before is still being undone";
+  if (record) message += ": execution " + record->execution_id + ", started at " + format_utc(record->started_at);
+  return {ErrorKind::already_frozen, message + "; run pre-script again when dlm-freeze status says that it is over", 0};
+}
+
+/// The session's lock. A session that is held is an error at once. One that is being undone is waited for, and so is
+/// one that is not held yet: its pre-script may have been killed, and its watchdog be about to notice.
 Result<UniqueFd> take_lock(const StateDirectory& state, Deadline budget) {
   for (;;) {
     auto lock = state.try_lock(StateDirectory::Lock::session);
     if (!lock) return tl::unexpected(lock.error());
     if (*lock) return std::move(**lock);
-    if (state.is_listening(budget.or_earlier(Deadline::in(kLockSlice))))
-      return tl::unexpected(session_is_active(state, false));
+    const bool is_listening = state.is_listening(budget.or_earlier(Deadline::in(kLockSlice)));
+    const auto record = unended_record(state);
+    if (is_listening && record && record->phase == Phase::held) return tl::unexpected(is_held(*record));
     lock = state.lock_by(StateDirectory::Lock::session, budget.or_earlier(Deadline::in(kLockSlice)));
     if (!lock) return tl::unexpected(lock.error());
     if (*lock) return std::move(**lock);
-    if (budget.expired()) return tl::unexpected(session_is_active(state, true));
+    if (budget.expired()) return tl::unexpected(is_busy(record, is_listening));
   }
 }
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -84,15 +85,21 @@ class ForeignRoots : public HostTest {
     return pre;
   }
 
-  /// Processes called `name` that this mount namespace has: a program in a chroot goes by another path.
+  /// Processes of this test called `name`: a program in a chroot goes by another path, one in a unit has a mount
+  /// namespace of its own, in which /run is this one's.
   static std::vector<pid_t> processes_here(const std::string& name) {
     const auto here = fs::read_symlink("/proc/self/ns/mnt");
+    struct stat run {};
+    check(::stat("/run", &run), "stat /run");
     std::vector<pid_t> found;
     for (const auto& entry : fs::directory_iterator("/proc")) {
       std::error_code gone;
       std::string comm;
       std::getline(std::ifstream(entry.path() / "comm"), comm);
-      if (comm == name && fs::read_symlink(entry.path() / "ns/mnt", gone) == here)
+      if (comm != name) continue;
+      struct stat other {};
+      const bool shares_run = ::stat((entry.path() / "root/run").c_str(), &other) == 0 && other.st_dev == run.st_dev;
+      if (shares_run || fs::read_symlink(entry.path() / "ns/mnt", gone) == here)
         found.push_back(std::stoi(entry.path().filename()));
     }
     return found;
@@ -291,14 +298,20 @@ TEST_F(ForeignRoots, HoldRandomSessionsToTheirPromisesInAChroot) {
   random_sessions(inside(root));
 }
 
-TEST_F(ForeignRoots, HoldRandomSessionsToTheirPromisesWhereAllMountsAreReadOnly) {
-  // As in a unit with ProtectSystem=strict.
+TEST_F(ForeignRoots, DoNotMatterWhereAllMountsAreReadOnly) {
   for (const char* path : {"/srv/data", "/srv/disk"})
     check(::mount(nullptr, path, nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr), path);
   configure(R"({"quiescers": [], "filesystems": {"exclude": ["/srv/disk"]}})");
   expect(0, {"pre-script", "--auto-thaw", "10"});
   EXPECT_TRUE(data_->thaw()) << "it was frozen through a read-only mount";
   expect(202, {"post-script"});
+}
+
+TEST_F(ForeignRoots, HoldRandomSessionsToTheirPromisesInAUnitWithProtectSystemStrict) {
+  configure(R"({"quiescers": [], "auto_thaw_seconds": 10, "filesystems": {"exclude": ["/srv/disk"]}})");
+  random_sessions(
+      {.wrapper = {"/usr/bin/unshare", "--mount", "--propagation", "private", "/bin/sh", "-ec",
+                   "for at in / /srv/data /srv/disk; do mount -o remount,bind,ro $at; done; exec \"$@\"", "-"}});
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::AllOf;
+using testing::AnyOf;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -121,6 +122,39 @@ TEST_F(Promises, APreScriptSaysThatTheSessionBeforeIsStillBeingUndone) {
   const auto pre = expect(204, {"pre-script", "--timeout", "1"});
   EXPECT_THAT(pre.err, AllOf(HasSubstr("still being undone"), Not(HasSubstr("end it with"))));
   EXPECT_EQ(post->wait().exit_code, 0);
+}
+
+TEST_F(Promises, APreScriptWaitsForOneThatIsAtWorkAndTakesOverWhenThatFails) {
+  add("ext4", "/srv/data");
+  configure(R"({"auto_thaw_seconds": 20, "quiescers": [
+    {"type": "command", "name": "slow", "freeze": ["/bin/sh", "-c", "sleep 1; exit 1"], "thaw": ["/bin/true"]}]})");
+  const auto failing = start({"pre-script"});
+  ASSERT_TRUE(eventually([&] { return agent_process(binary(), "dlm-watchdog").has_value(); }, seconds(2)));
+  configure(R"({"auto_thaw_seconds": 20, "quiescers": []})");
+  const auto short_of_time = expect(204, {"pre-script", "--timeout", "1"});
+  EXPECT_THAT(short_of_time.err, AnyOf(HasSubstr("another pre-script is at work"), HasSubstr("still being undone")));
+  expect(0, {"pre-script"});
+  EXPECT_EQ(failing->wait().exit_code, 201);
+  expect(0, {"post-script"});
+}
+
+TEST_F(Promises, APreScriptWhoseProcessesWereKilledIsNotTakenForASession) {
+  const auto& data = add("ext4", "/srv/data");
+  configure(R"({"auto_thaw_seconds": 20, "quiescers": [
+    {"type": "command", "name": "slow", "freeze": ["/bin/sleep", "5"], "thaw": ["/bin/true"]}]})");
+  const auto killed = start({"pre-script"});
+  ASSERT_TRUE(eventually([&] { return agent_process(binary(), "dlm-watchdog").has_value(); }, seconds(2)));
+  const auto watchdog = process("dlm-watchdog");
+  ASSERT_TRUE(watchdog.signal(SIGSTOP));  // As if it had not been its turn yet.
+  killed->kill_group();
+  static_cast<void>(killed->wait());
+  configure(R"({"auto_thaw_seconds": 20, "quiescers": []})");
+  const auto next = start({"pre-script"});
+  sleep_for(milliseconds(300));
+  ASSERT_TRUE(watchdog.signal(SIGCONT));
+  EXPECT_EQ(next->wait().exit_code, 0);
+  EXPECT_TRUE(frozen(data));
+  expect(0, {"post-script"});
 }
 
 TEST_F(Promises, APreScriptDoesNotWaitForASessionThatIsHeld) {

@@ -111,7 +111,7 @@ class ForeignRoots : public HostTest {
   /// Sessions that end in every way: whatever happens, the data are thawed in time and the root's disk never waits.
   void random_sessions(const RunOptions& options) {
     const char* rounds = std::getenv("DLM_FREEZE_TEST_ROUNDS");
-    const int count = rounds != nullptr ? 10 * std::stoi(rounds) : 15;
+    const int count = rounds != nullptr ? 10 * std::stoi(rounds) : 10;
     std::mt19937 random(20261129);
     for (int round = 0; round < count; ++round) {
       const auto way = random() % 5;
@@ -312,6 +312,47 @@ TEST_F(ForeignRoots, HoldRandomSessionsToTheirPromisesInAUnitWithProtectSystemSt
   random_sessions(
       {.wrapper = {"/usr/bin/unshare", "--mount", "--propagation", "private", "/bin/sh", "-ec",
                    "for at in / /srv/data /srv/disk; do mount -o remount,bind,ro $at; done; exec \"$@\"", "-"}});
+}
+
+/// The first process of a PID namespace, which lives as long as this: what a container is.
+class PidNamespace {
+ public:
+  PidNamespace() {
+    std::istringstream started(
+        run_tool({"/bin/sh", "-c", "unshare --pid --fork --kill-child=KILL sleep 600 >&- 2>&- <&- & echo $!"}));
+    started >> holder_;
+    const std::string holder = std::to_string(holder_);
+    const bool begun = eventually(
+        [&] { return static_cast<bool>(std::ifstream("/proc/" + holder + "/task/" + holder + "/children") >> first_); },
+        std::chrono::seconds(5));
+    if (!begun) throw std::runtime_error("unshare made no PID namespace");
+  }
+  ~PidNamespace() { ::kill(holder_, SIGKILL); }
+  PidNamespace(const PidNamespace&) = delete;
+  PidNamespace& operator=(const PidNamespace&) = delete;
+
+  /// What runs the words after it in there.
+  [[nodiscard]] std::vector<std::string> entry() const {
+    return {"/usr/bin/nsenter", "--target", std::to_string(first_), "--pid"};
+  }
+
+ private:
+  pid_t holder_ = -1;
+  pid_t first_ = -1;
+};
+
+TEST_F(ForeignRoots, HoldRandomSessionsToTheirPromisesInAContainer) {
+  const std::string root = "/srv/disk/container";
+  fill(root);
+  mount_into(root);
+  const PidNamespace pids;
+  auto mount_proc = pids.entry();
+  mount_proc.insert(mount_proc.end(), {"mount", "-t", "proc", "proc", root + "/proc"});
+  run_tool(mount_proc);
+  configure_inside(root, R"({"include": ["/data"]})");
+  auto enter = pids.entry();
+  enter.insert(enter.end(), {"/usr/sbin/chroot", root});
+  random_sessions({.wrapper = enter});
 }
 
 }  // namespace

@@ -244,6 +244,17 @@ class Planner {
           layers(*mount) ? "holds a layer of the overlay that holds " : "holds the image of the filesystem of ";
       keep_off(mount->device, {Reason::protected_path, "holds " + path, path},
                {Reason::protected_path, what + path, path});
+      keep_off_below(path);
+    }
+  }
+
+  /// Who may not wait for `path` may not wait for what is mounted below it.
+  void keep_off_below(const std::string& path) {
+    if (path == "/") return;
+    for (const Mount& mount : table_.mounts()) {
+      if (!lies_within(mount.mount_point, path)) continue;
+      keep_off(mount.device, {Reason::protected_path, "is mounted below " + path, path},
+               {Reason::protected_path, "holds the image of what is mounted below " + path, path});
     }
   }
 

@@ -52,7 +52,8 @@ enum class Reason {
   broken,            ///< Its device is gone, or it went read-only or was shut down after an error.
   read_only,
   cannot_freeze,   ///< A type whose driver has no freeze.
-  protected_path,  ///< Holds a path of `Selection::protect`, or the image of a filesystem that does.
+  protected_path,  ///< Holds a path of `Selection::protect` or is mounted below it, or has the image of such a
+                   ///< filesystem.
   unseen,          ///< Mounted in other mount namespaces only.
   excluded,
   not_included,

@@ -467,6 +467,18 @@ TEST(FreezePlan, PassesOverWhatHoldsAProtectedPath) {
   EXPECT_EQ(fate(plan(table, protecting({"/var/log/audit"})), "/var"), "protected_path");
 }
 
+TEST(FreezePlan, PassesOverWhatIsMountedBelowAProtectedPath) {
+  const FreezePlan p = plan(kRoot +
+                                "2 1 8:2 / /var/lib/amazon/ssm/i-0a1b/document rw - ext4 /dev/sdb rw\n"
+                                "3 1 8:3 / /var/lib/amazon/ssmx rw - ext4 /dev/sdc rw\n"
+                                "4 1 8:4 / /images rw - ext4 /dev/sdd rw\n"
+                                "5 1 7:0 / /var/lib/amazon/ssm/logs rw - ext4 /dev/loop0 rw\n",
+                            protecting({"/var/lib/amazon/ssm"}), {{"7:0", {"/images/logs.img"}}});
+  for (const char* mount_point : {"/var/lib/amazon/ssm/i-0a1b/document", "/images", "/var/lib/amazon/ssm/logs"})
+    EXPECT_EQ(fate(p, mount_point), "protected_path") << mount_point;
+  EXPECT_EQ(fate(p, "/var/lib/amazon/ssmx"), "freeze 0");
+}
+
 TEST(FreezePlan, PassesOverOtherMountsOfAProtectedFilesystem) {
   const FreezePlan p = plan(kRoot +
                                 "2 1 8:2 / /state rw - ext4 /dev/sdb rw\n"

@@ -1,25 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fcntl.h>
 #include <poll.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <optional>
-#include <set>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include "base/process.hpp"
-#include "base/wait.hpp"
 #include "commands/command_context.hpp"
 #include "commands/host_plan.hpp"
+#include "commands/mount_watch.hpp"
+#include "commands/planning_guard.hpp"
 #include "commands/report.hpp"
 #include "commands/state_check.hpp"
-#include "fs/mount_table.hpp"
 #include "session/client.hpp"
 #include "session/limits.hpp"
 #include "session/recovery.hpp"
@@ -155,73 +149,6 @@ Result<std::vector<PlannedQuiescer>> choose_quiescers(HostPlan& plan, CommandCon
   }
   return chosen;
 }
-
-/// Ends the program with 201 where looking at the host takes longer than the budget: a look-up in a dead network
-/// filesystem or name service never returns, and no signal that is handled interrupts it. Nothing has begun by then.
-/// For a process without threads, which is again without threads afterwards.
-class PlanningGuard {
- public:
-  explicit PlanningGuard(Deadline budget) {
-    auto over = new_event();
-    if (!over) return;
-    over_ = std::move(*over);
-    try {
-      thread_ = std::thread([this, budget] {
-        constexpr std::string_view kMessage =
-            "ERROR: the time budget ran out while looking at the host: a filesystem, a device or a name service does "
-            "not "
-            "answer. Return Error Code: 201\n";
-        constexpr int kFailed = 201;
-        sigset_t all;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
-        if (wait_readable(over_.get(), budget)) return;
-        pollfd reader = {STDERR_FILENO, POLLOUT, 0};
-        if (::poll(&reader, 1, 0) > 0) static_cast<void>(!::write(STDERR_FILENO, kMessage.data(), kMessage.size()));
-        ::_exit(kFailed);
-      });
-    } catch (const std::system_error&) {
-      return;  // The budget is looked at by everything that comes later.
-    }
-  }
-  ~PlanningGuard() {
-    raise_event(over_.get());
-    if (thread_.joinable()) thread_.join();
-  }
-  PlanningGuard(const PlanningGuard&) = delete;
-  PlanningGuard& operator=(const PlanningGuard&) = delete;
-
- private:
-  UniqueFd over_;
-  std::thread thread_;
-};
-
-/// Tells of mounts that have come since the plan was made. The kernel marks a descriptor of mountinfo when the table
-/// changes (proc(5)), so that nothing has to be read where it did not.
-class MountWatch {
- public:
-  MountWatch() : table_(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)) {}
-
-  /// A WARN for each filesystem with a volume that was mounted, or made writable, since `before`.
-  void warn_of_changes(const MountTable& before, Log& log) const {
-    pollfd event = {table_.get(), POLLPRI, 0};
-    if (!table_ || ::poll(&event, 1, 0) <= 0) return;
-    const auto now = MountTable::read();
-    if (!now) return log.warn("the mount table has changed and cannot be read: " + now.error().message);
-    std::set<dev_t> writable;
-    for (const Mount& mount : before.mounts()) {
-      if (!mount.is_read_only()) writable.insert(mount.device);
-    }
-    for (const Mount& mount : now->mounts()) {
-      const bool may_have_volume = major(mount.device) != 0 || mount.type == "btrfs" || mount.type == "bcachefs";
-      if (!may_have_volume || mount.is_read_only() || !writable.insert(mount.device).second) continue;
-      log.warn(mount.mount_point + " is not frozen: mounted, or made writable, while pre-script ran");
-    }
-  }
-
- private:
-  UniqueFd table_;
-};
 
 class PreScript {
  public:

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fs/freezing.hpp"
 
-#include <chrono>
 #include <utility>
 
 #include "base/wait.hpp"
@@ -27,11 +26,6 @@ Result<Freezing> Freezing::create(FrozenFilesystems& filesystems, const Enter& e
 
 Freezing::Freezing(FrozenFilesystems& filesystems, std::unique_ptr<Calls> calls, Workers workers)
     : filesystems_(&filesystems), calls_(std::move(calls)), workers_(std::move(workers)) {}
-
-void Freezing::wait() const noexcept {
-  while (!wait_readable(fd(), Deadline::in(std::chrono::hours(1)))) {
-  }
-}
 
 template <typename Predicate>
 void Freezing::begin_where(Predicate predicate) noexcept {

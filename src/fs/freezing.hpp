@@ -26,9 +26,6 @@ class Freezing {
   /// Readable when all calls that were begun have returned.
   [[nodiscard]] int fd() const noexcept { return calls_->returned.get(); }
 
-  /// Waits for that.
-  void wait() const noexcept;
-
   /// Begins to write back all of them.
   void begin_sync() noexcept;
 

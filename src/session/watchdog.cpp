@@ -126,7 +126,8 @@ class Watchdog {
   std::optional<AtomicFile> final_record_;
   std::optional<AtomicFile> sentinel_record_;  ///< Committed by the sentinel, if at all.
   std::vector<LogLine> lines_;                 ///< For the host's log, after the thaw.
-  std::vector<LogLine> missing_;
+  std::vector<LogLine>
+      missing_;               ///< Protection that the system refused: memory lock, OOM score. For pre-script to say.
   std::vector<int> watched_;  ///< What tells that a database was lost, or -1; by quiescer.
   std::vector<pollfd> events_;
 };

@@ -11,12 +11,14 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <optional>
 #include <ostream>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/wait.hpp"
 #include "fakes/fake_kernel.hpp"
 #include "fakes/processes.hpp"
 #include "fakes/scratch.hpp"
@@ -54,9 +56,14 @@ LifeLine new_life_line() {
   return {UniqueFd(ends[1]), UniqueFd(ends[0])};
 }
 
+/// Until all calls that were begun have returned.
+void wait_for(const Freezing& freezing) {
+  ASSERT_TRUE(wait_readable(freezing.fd(), Deadline::in(std::chrono::minutes(1))));
+}
+
 void freeze(FrozenFilesystems& filesystems, const Freezing::Enter& enter = {}) {
   Freezing freezing = std::move(Freezing::create(filesystems, enter).value());
-  while (freezing.begin_level()) freezing.wait();
+  while (freezing.begin_level()) wait_for(freezing);
 }
 
 class Filesystems : public testing::Test {
@@ -75,7 +82,7 @@ class Filesystems : public testing::Test {
   void sync_all() {
     Freezing freezing = std::move(Freezing::create(*filesystems_).value());
     freezing.begin_sync();
-    freezing.wait();
+    wait_for(freezing);
   }
 
   void freeze_all(const Freezing::Enter& enter = {}) { freeze(*filesystems_, enter); }

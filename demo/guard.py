@@ -65,23 +65,19 @@ class Watch:
 
     def keep(self):
         """Returns when the scene is over and nothing of it is left."""
-        sources = [self.life, self.channel]
-        while self.life in sources:
+        scene_lives = True
+        while scene_lives:
             left = None if self.deadline is None else max(0, self.deadline - time.monotonic())
-            ready, _, _ = select.select(sources, [], [], left)
+            ready, _, _ = select.select([self.life, self.channel], [], [], left)
             if not ready:
                 print("demo: the safety thaw had to step in: this host is too slow, or the agent failed", file=sys.stderr)
-                break
-            if self.life in ready:
-                break
-            if self.channel in ready and not self._listen():
-                sources.remove(self.channel)
-        # What was said before the end counts.
-        while self.channel in sources and select.select([self.channel], [], [], 0)[0] and self._listen():
-            pass
+            # What was said before the end counts, so the channel comes first.
+            scene_lives = self._listen() if self.channel in ready else False
         self._end()
 
     def _listen(self):
+        """Takes one message; whether there was one. There is none when all who could send one have gone: process 1 of the
+        scene closes its end before it waits for its children, and these may wait for a thaw."""
         message, descriptors, _, _ = socket.recv_fds(self.channel, 65536, 16)
         if not message:
             return False

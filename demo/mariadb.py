@@ -28,9 +28,9 @@ class MariaDB(Database):
     product = "MariaDB"
     account = "nobody"
     volumes = (
-        Volume("data", "xfs", 400, "the data of a MariaDB: InnoDB, and a journal table in MyISAM"),
-        Volume("binlog", "ext4", 128, "its binary log"),
-        Volume("files", "ext4", 128, "a file that an application appends to, without fsync"),
+        Volume("data", "xfs", 400, "MariaDB: tables in InnoDB, a journal in MyISAM"),
+        Volume("binlog", "ext4", 128, "MariaDB: the binary log"),
+        Volume("files", "ext4", 128, "a file that is appended to without fsync"),
     )
     writers_are_held = True
     engine, journal_engine = "ENGINE=InnoDB", "ENGINE=MyISAM CHECKSUM=1"

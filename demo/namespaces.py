@@ -10,8 +10,8 @@ CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
-# What the demo cannot do without: its programs.
-KEPT = ("/", "/usr")
+# What the demo cannot do without: its programs, and the kernel's own filesystems.
+KEPT = ("/", "/usr", "/proc", "/sys", "/dev", "/dev/pts")
 # Whatever a program of the scene writes there ends with the scene.
 HIDDEN = ("/run", "/tmp", "/var/lib", "/dev/shm")
 
@@ -39,10 +39,10 @@ def unescape(field):
 
 
 def foreign_mounts():
-    """The mount points on block devices that the demo can do without."""
+    """(mount point, whether it is on a block device) of what the demo can do without."""
     with open("/proc/filesystems") as table:
         on_devices = {line.strip() for line in table if not line.startswith("nodev")}
-    return [point for point, kind, _ in mounts() if kind in on_devices and point not in KEPT]
+    return [(point, kind in on_devices) for point, kind, _ in mounts() if point not in KEPT]
 
 
 def leave_the_host():
@@ -51,9 +51,9 @@ def leave_the_host():
     unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC)
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     os.chdir("/")
-    for point in reversed(foreign_mounts()):
-        subprocess.run(["umount", "--no-canonicalize", "--internal-only", "--lazy", "--", point])
-    left = foreign_mounts()
+    for point, _ in reversed(foreign_mounts()):
+        subprocess.run(["umount", "--no-canonicalize", "--internal-only", "--lazy", "--", point], stderr=subprocess.DEVNULL)
+    left = [point for point, is_on_device in foreign_mounts() if is_on_device]
     if left:
         raise SystemExit(f"demo: {left[0]} cannot be unmounted in the demo's namespace; nothing was done")
     for directory in filter(os.path.isdir, HIDDEN):

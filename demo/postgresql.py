@@ -23,9 +23,9 @@ class PostgreSQL(Database):
     product = "PostgreSQL"
     account = "postgres"
     volumes = (
-        Volume("data", "xfs", 400, "the data of a PostgreSQL"),
-        Volume("wal", "ext4", 256, "its WAL"),
-        Volume("files", "ext4", 128, "a file that an application appends to, without fsync"),
+        Volume("data", "xfs", 400, "PostgreSQL: the data directory"),
+        Volume("wal", "ext4", 256, "PostgreSQL: the WAL"),
+        Volume("files", "ext4", 128, "a file that is appended to without fsync"),
     )
     # Nothing holds them but the freeze: what is durable in that moment and not acknowledged yet is in the snapshot.
     writers_are_held = False

@@ -18,11 +18,11 @@ and the watchdog alone held them. Each writer was stopped inside one write: no e
 the disks in that time is what a snapshot should see. post-script had the watchdog thaw them, and the same write went on.
 Had nobody called post-script, the watchdog would have thawed them after {agent.AUTO_THAW} seconds."""
 EXIT_CODES = """
-  Exit codes:    0  done                                   1  usage
-               201  pre-script failed, all is undone     204  frozen already, or a session
-               202  post-script failed, or not held           is active
-               203  the deadline was faster              205  no session to end
-                                                         206  a database is not ready
+  Exit codes:
+      0  done                                  1  usage
+    201  pre-script failed, all is undone    204  frozen, or a session is active
+    202  post-script failed, or not held     205  no session to end
+    203  the deadline was faster             206  a database is not ready
 """
 
 

@@ -45,7 +45,7 @@ def side_by_side(name, rows, other_name, other_rows):
     left, right = by_place(rows), by_place(other_rows)
     longer, shorter = (left, right) if len(left) >= len(right) else (right, left)
     places = [*longer, *(place for place in shorter if place not in longer)]
-    table(["", name, other_name], [[(place[1], None), cell(left.get(place)), cell(right.get(place))] for place in places], (32, 22, 22))
+    table(["", name, other_name], [[(place[1], None), cell(left.get(place)), cell(right.get(place))] for place in places], (34, 21, 21))
 
 
 def by_place(rows):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a person sees: headings, commands with their output, tables. 80 columns; colours on a terminal only."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -50,16 +51,31 @@ def fold(line, width=WIDTH):
     return textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
+def close_gaps(lines):
+    """A table of which grep has taken rows away may be wider than it need be: no more than two blanks in all of its lines."""
+    length = max(map(len, lines), default=0)
+    padded = [line.ljust(length) for line in lines]
+    kept = [at for at in range(length)
+            if at < 2 or any(line[at] != " " or line[at - 1] != " " or line[at - 2] != " " for line in padded)]
+    return ["".join(line[at] for at in kept).rstrip() for line in padded]
+
+
+def show(output):
+    """What a command printed, by paragraphs."""
+    for has_text, lines in itertools.groupby(output.splitlines(), key=bool):
+        lines = list(lines)
+        if has_text and max(map(len, lines)) > WIDTH:
+            lines = [part for line in close_gaps(lines) for part in fold(line)]
+        print("\n".join(lines), flush=True)
+
+
 def run(command, expected=0):
     """Runs a command as a person would type it, in the scene's directory, and shows it and what it prints."""
     print(bold(f"$ {command}"), flush=True)
     ran = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, errors="replace")
-    for line in ran.stdout.splitlines():
-        for part in fold(line):
-            print(part)
-    sys.stdout.flush()
+    show(ran.stdout)
     if ran.returncode != expected:
         raise Failed(f"demo: that command ended with exit code {ran.returncode}, not {expected}")
     return ran.stdout

@@ -41,6 +41,7 @@ class Story:
         stage.make_volumes(self.database.volumes)
         self.guard.protect([volume.mount_point for volume in self.database.volumes], stage.loops())
         server = self.database.create()
+        stage.write_back(self.database.volumes)
         for volume in self.database.volumes:
             print(f"  {str(volume.mount_point):<18}{volume.type:<6}{volume.holds}")
         heading("2. What would be frozen, and why")

@@ -122,8 +122,8 @@ def postgresql(enter):
 
 def interrupted(enter):
     """Ctrl-C goes to the process group of the terminal, and so does SIGHUP when that is closed."""
-    for number, seconds in (signal.SIGINT, 2), (signal.SIGHUP, 4), (signal.SIGINT, 6), (signal.SIGTERM, 5):
-        demo = Demo(enter)
+    for number, seconds in (signal.SIGINT, 2), (signal.SIGHUP, 4), (signal.SIGINT, 6), (signal.SIGTERM, 8):
+        demo = Demo(enter, pace="1")
         time.sleep(seconds)
         os.killpg(demo.process.pid, number)
         demo.ends_with(128 + number)

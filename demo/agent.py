@@ -25,7 +25,8 @@ def dry_run(mount_points):
     plan = json.loads(quietly("dlm-freeze", "--config", "demo.json", "dry-run", "--json"))
     chosen = {mount["mount_point"] for mount in plan["mounts"] if mount["verdict"] == "freeze"}
     if chosen != {str(point) for point in mount_points}:
-        raise Failed(f"demo: {', '.join(sorted(chosen)) or 'nothing'} would be frozen, which is not what the demo made; nothing was done")
+        names = ", ".join(sorted(chosen)) or "nothing"
+        raise Failed(f"demo: {names} would be frozen, which is not what the demo made; nothing was done")
 
 
 def pre_script(guard):

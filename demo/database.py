@@ -25,8 +25,8 @@ class Database:
     account = ""  # of the operating system, that its servers run as
     volumes = ()
     writers_are_held = False  # before the freeze, so that nothing is in a snapshot that was not acknowledged
-    with_log = ""  # the volume of its log
     engine, journal_engine = "", ""  # clauses of CREATE TABLE
+    notes = ("A freeze leaves a record in the journal of an xfs, on purpose; the next mount replays it.",)
     kinds = {"transfer": "transfers", "journal": "journal rows"}
 
     def create(self):
@@ -54,10 +54,11 @@ class Database:
         raise NotImplementedError
 
     def examine(self, name, position, is_exact):
-        """Rows about a copy that no server has touched yet. `is_exact`: the log has to end at the position, not only reach it."""
+        """Rows about a copy that no server has touched yet. `is_exact`: the position is the agent's, so the log has to end
+        there, not only to reach it."""
         raise NotImplementedError
 
-    def check(self, server, position):
+    def check(self, server, position, is_exact):
         """Rows about a copy by its server."""
         raise NotImplementedError
 
@@ -81,7 +82,8 @@ class Database:
         os.chown(path, entry.pw_uid, entry.pw_gid)
 
     def as_account(self, *words):
-        return ["setpriv", f"--reuid={self.account}", "--regid", str(pwd.getpwnam(self.account).pw_gid), "--clear-groups", *words]
+        group = pwd.getpwnam(self.account).pw_gid
+        return ["setpriv", f"--reuid={self.account}", f"--regid={group}", "--clear-groups", *words]
 
     def schema(self):
         accounts = ", ".join(f"({number}, {BALANCE})" for number in range(1, ACCOUNTS + 1))
@@ -104,7 +106,8 @@ class Server:
         self.seconds = None  # until the first query was answered
         words = database.as_account(*database.server(instance))
         if instance != LIVE:
-            binds = " && ".join(f"mount --bind {STAGE}/{instance}/{volume.name} {volume.mount_point}" for volume in database.volumes)
+            binds = " && ".join(
+                f"mount --bind {STAGE}/{instance}/{volume.name} {volume.mount_point}" for volume in database.volumes)
             words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", f'{binds} && exec "$@"', "sh", *words]
         output = open(database.directory(instance) / "output", "w")
         self.began = time.monotonic()

@@ -33,6 +33,7 @@ class MariaDB(Database):
         Volume("files", "ext4", 128, "a file that is appended to without fsync"),
     )
     writers_are_held = True
+    notes = Database.notes + ("The position of A is what the server said just before, that of B what pre-script recorded.",)
     engine, journal_engine = "ENGINE=InnoDB", "ENGINE=MyISAM CHECKSUM=1"
     kinds = {"transfer": "transfers (InnoDB)", "journal": "journal rows (MyISAM)"}
 
@@ -75,7 +76,8 @@ class MariaDB(Database):
         files = sorted((STAGE / name / "binlog/mariadb").glob("bin.0*"))
         end, problem = end_of_binary_log(files[-1].read_bytes()) if files else (0, "there is no file")
         if "binary_log_position" not in position:
-            return [Row("binary log ends at", f"{end:,}", problem), Row("  position on record", "none", "no position on record")]
+            return [Row("binary log ends at", f"{end:,}", problem),
+                    Row("  position on record", "none", "no position of the binary log is on record")]
         wanted = int(position["binary_log_position"])
         if not problem and files[-1].name != position["binary_log_file"]:
             problem = f"its last file is {files[-1].name}, not {position['binary_log_file']}"
@@ -84,12 +86,13 @@ class MariaDB(Database):
         fault = problem and f"the binary log: {problem}"
         return [Row("binary log ends at", f"{end:,}", fault), Row("  position on record", f"{wanted:,}")]
 
-    def check(self, server, position):
+    def check(self, server, position, is_exact):
         try:
             answers = server.query("CHECK TABLE account, transfer, journal EXTENDED")
         except QueryFailed as error:
             return [Row("CHECK TABLE", str(error), "CHECK TABLE fails")]
-        wrong = [f"{table.partition('.')[2]}: {text}" for table, _, kind, text in answers if (kind, text) != ("status", "OK")]
+        answers = [(table.partition(".")[2], kind, text) for table, _, kind, text in answers]
+        wrong = [f"{table}: {text}" for table, kind, text in answers if (kind, text) != ("status", "OK")]
         return [Row("CHECK TABLE", wrong[0] if wrong else "OK", "; ".join(wrong))]
 
 

@@ -52,7 +52,8 @@ def leave_the_host():
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     os.chdir("/")
     for point, _ in reversed(foreign_mounts()):
-        subprocess.run(["umount", "--no-canonicalize", "--internal-only", "--lazy", "--", point], stderr=subprocess.DEVNULL)
+        subprocess.run(
+            ["umount", "--no-canonicalize", "--internal-only", "--lazy", "--", point], stderr=subprocess.DEVNULL)
     left = [point for point, is_on_device in foreign_mounts() if is_on_device]
     if left:
         raise SystemExit(f"demo: {left[0]} cannot be unmounted in the demo's namespace; nothing was done")

@@ -59,13 +59,15 @@ def judge(timeline, pre, post):
 def tell(guard, options, picture):
     heading("Three scratch filesystems, with a writer on each")
     for volume in VOLUMES:
-        stage.make_filesystem(stage.STAGE / f"{volume.name}.img", volume.type, volume.megabytes, volume.mount_point)
+        image = stage.STAGE / f"{volume.name}.img"
+        stage.make_filesystem(image, volume.type, volume.megabytes, volume.mount_point)
     mount_points = [volume.mount_point for volume in VOLUMES]
     guard.protect(mount_points, stage.loops())
     agent.configure(mount_points, [])
     heading("What would be frozen, and why")
     agent.dry_run(mount_points)
-    writers = Writers([Writer(volume.name, ["append", str(volume.mount_point / "data")], lines(volume.name)) for volume in VOLUMES])
+    writers = Writers([
+        Writer(volume.name, ["append", str(volume.mount_point / "data")], lines(volume.name)) for volume in VOLUMES])
     writers.start()
     writers.go_on(AROUND)
     pre, post = freeze_for_a_while(guard)

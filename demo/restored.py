@@ -51,7 +51,7 @@ class Restored:
         self.rows += compare_bytes(b"".join(writers.acknowledged("line", self.moment)), content, self.is_held)
         self.rows += self.log_rows
         if not self.problem:
-            self.rows += self.database.check(self.server, self.position)
+            self.rows += self.database.check(self.server, self.position, self.is_held)
             self.rows.append(Row("first query after", f"{self.server.seconds:.2f} s"))
 
     def _tables(self, writers):

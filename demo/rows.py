@@ -20,7 +20,7 @@ def compare(what, acknowledged, present, exact):
     return [
         Row(f"{what} acknowledged", f"{len(acknowledged):,}", "" if acknowledged else "nothing was written"),
         Row("  present", f"{len(acknowledged & present):,}"),
-        Row("  lost", f"{lost:,}", f"{lost:,} {what} lost" if lost else ""),
+        Row("  lost", f"{lost:,}", f"{lost:,} of {len(acknowledged):,} {what} lost" if lost else ""),
         Row("  present, not acknowledged", f"{others:,}",
             f"{others:,} {what} that were not acknowledged" if others and exact else ""),
     ]
@@ -31,7 +31,7 @@ def compare_bytes(acknowledged, present, exact):
     right = len(os.path.commonprefix([acknowledged, present]))
     fault = ""
     if right < len(acknowledged):
-        fault = f"{len(acknowledged) - right:,} bytes of the file lost"
+        fault = f"{len(acknowledged) - right:,} of {len(acknowledged):,} bytes of the file lost"
     elif present != acknowledged and exact:
         fault = f"{len(present) - right:,} bytes of the file that were not acknowledged"
     return [
@@ -45,7 +45,8 @@ def side_by_side(name, rows, other_name, other_rows):
     left, right = by_place(rows), by_place(other_rows)
     longer, shorter = (left, right) if len(left) >= len(right) else (right, left)
     places = [*longer, *(place for place in shorter if place not in longer)]
-    table(["", name, other_name], [[(place[1], None), cell(left.get(place)), cell(right.get(place))] for place in places], (34, 21, 21))
+    cells = [[(place[1], None), cell(left.get(place)), cell(right.get(place))] for place in places]
+    table(["", name, other_name], cells, (34, 21, 21))
 
 
 def by_place(rows):

@@ -52,7 +52,8 @@ def fold(line, width=WIDTH):
 
 
 def close_gaps(lines):
-    """A table of which grep has taken rows away may be wider than it need be: no more than two blanks in all of its lines."""
+    """A table of which grep has taken rows away may be wider than it need be: leaves no more than two blanks that all of
+    its lines have."""
     length = max(map(len, lines), default=0)
     padded = [line.ljust(length) for line in lines]
     kept = [at for at in range(length)
@@ -81,9 +82,10 @@ def run(command, expected=0):
     return ran.stdout
 
 
-def quietly(*words, **more):
+def quietly(*words):
     """Runs a command of the scenery and gives what it prints; shown only where it fails."""
-    ran = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
+    ran = subprocess.run(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     if ran.returncode != 0:
         raise Failed(f"demo: {' '.join(map(str, words))}: exit code {ran.returncode}\n{ran.stdout}")
     return ran.stdout

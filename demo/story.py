@@ -35,9 +35,9 @@ class Story:
         product = self.database.product
         heading(f"1. A host with a {product}")
         self.sabotage.announce()
-        say(f"A scratch btrfs plays EBS: a snapshot of it is one point in time across all volumes. The host has three, each in an"
-            f" image file there. Four clients move money between {product}'s accounts and write a journal; an application"
-            " appends to a file. All that is acknowledged to them is noted outside of the volumes.")
+        say(f"""A scratch btrfs plays EBS: a snapshot of it is one point in time across all volumes. The host has three, each
+            in an image file there. Four clients move money between {product}'s accounts and write a journal; an application
+            appends to a file. All that is acknowledged to them is noted outside of the volumes.""")
         stage.make_volumes(self.database.volumes)
         self.guard.protect([volume.mount_point for volume in self.database.volumes], stage.loops())
         server = self.database.create()
@@ -53,7 +53,8 @@ class Story:
         return [volume.mount_point for volume in self.database.volumes]
 
     def hire_writers(self):
-        clients = [Writer(f"client {number}", self.database.client(LIVE), money(number)) for number in range(1, CLIENTS + 1)]
+        clients = [
+            Writer(f"client {number}", self.database.client(LIVE), money(number)) for number in range(1, CLIENTS + 1)]
         application = Writer("appender", ["append", str(STAGE / FILE)], lines("orders"))
         self.writers = Writers([*clients, application])
 
@@ -105,6 +106,9 @@ class Story:
         heading("6. What was in them")
         print()
         side_by_side("A: without the agent", a.rows, "B: with dlm-freeze", b.rows)
+        print()
+        for note in self.database.notes:
+            say(note)
 
     def show_the_timeline(self, picture):
         heading("7. What the writers saw")
@@ -158,7 +162,8 @@ def tell(guard, options, picture):
 def keep():
     """A shell in the scene."""
     heading("The scene stands until you leave this shell: exit")
-    subprocess.run(["bash", "--norc"], env={**os.environ, "PS1": "demo \\w # ", "HISTFILE": ""}, preexec_fn=take_interrupts)
+    environment = {**os.environ, "PS1": "demo \\w # ", "HISTFILE": ""}
+    subprocess.run(["bash", "--norc"], env=environment, preexec_fn=take_interrupts)
 
 
 def take_interrupts():

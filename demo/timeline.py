@@ -97,13 +97,14 @@ class Timeline:
         for number, (name, writes) in enumerate(self.rows.items()):
             y = top + row * number
             out.append(f'<text x="{left - 10}" y="{y + 14}" text-anchor="end">{name}</text>')
-            for begin, end in writes:
-                colour = "#2b6cb0" if end - begin > LONG else "#38a169"
+            for begin, end, has_waited in spans(writes, 2 / scale):
+                colour = "#2b6cb0" if has_waited else "#38a169"
                 out.append(f'<rect x="{x(begin):.1f}" y="{y}" width="{max(1, (end - begin) * scale):.1f}" height="18"'
                            f' fill="{colour}"/>')
         bottom = top + row * len(self.rows)
         for second in range(int(self.ended - self.began) + 1):
-            out.append(f'<text x="{x(self.began + second):.1f}" y="{bottom + 14}" fill="#666" text-anchor="middle">{second} s</text>')
+            out.append(f'<text x="{x(self.began + second):.1f}" y="{bottom + 14}" fill="#666" text-anchor="middle">'
+                       f'{second} s</text>')
         for number, (time, label) in enumerate(self.marks):
             y = bottom + 36 + 16 * (number % 2)
             out.append(f'<line x1="{x(time):.1f}" x2="{x(time):.1f}" y1="{top - 8}" y2="{y - 12}" stroke="#c53030"/>'
@@ -113,3 +114,14 @@ class Timeline:
                    f'<rect x="{left + 80}" y="{top - 20}" width="10" height="10" fill="#2b6cb0"/>'
                    f'<text x="{left + 95}" y="{top - 11}">waiting in one write</text></svg>')
         return "\n".join(out) + "\n"
+
+
+def spans(writes, gap):
+    """(begin, end, whether it is one write that has waited): short writes that follow each other within `gap` are one."""
+    joined = []
+    for begin, end in writes:
+        has_waited = end - begin > LONG
+        if joined and not has_waited and not joined[-1][2] and begin - joined[-1][1] < gap:
+            begin = joined.pop()[0]
+        joined.append((begin, end, has_waited))
+    return joined

@@ -4,27 +4,31 @@
 that nothing of it is left: no process, no loop device, and so nothing mounted or frozen. Exits with 77 where it cannot be
 played."""
 
+import fcntl
 import os
 import pathlib
+import pty
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import uuid
 import xml.dom.minidom
 
 PACE = "0.3"
 MOMENTS = 20
-PATIENCE = 20  # seconds: until what was killed has gone
+PATIENCE = 4  # seconds: until what was killed has gone; less than most of it would have gone on
 IMAGES = {"ebs.img", "data.img", "binlog.img", "wal.img", "files.img", "ext4.img", "xfs.img", "btrfs.img"}
 
 
 class Demo:
     """A run of the demo. Its processes are known by a variable of their environment."""
 
-    def __init__(self, enter, *options, sabotage="", pace=PACE, stdin=subprocess.DEVNULL):
+    def __init__(self, enter, *options, sabotage="", pace=PACE, stdin=subprocess.DEVNULL, stdout=None):
         self.mark = f"DLM_FREEZE_DEMO_TEST={uuid.uuid4()}"
         name, _, value = self.mark.partition("=")
         self.loops = loops()
@@ -32,7 +36,17 @@ class Demo:
         self.process = subprocess.Popen(
             ["/usr/bin/python3", "-B", enter, os.environ["DLM_FREEZE_BINARY"], *options],
             env={**os.environ, name: value, "DLM_FREEZE_DEMO_SABOTAGE": sabotage, "DLM_FREEZE_DEMO_PACE": pace},
-            stdin=stdin, stdout=self.output, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+            stdin=stdin, stdout=stdout or self.output, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            preexec_fn=take_the_terminal if stdout else None)
+
+    @classmethod
+    def on_a_terminal(cls, enter, *options):
+        """Gives it, and the descriptor that is the person's side of its terminal; it is the session's leader, as a shell
+        would be."""
+        ours, its = pty.openpty()
+        demo = cls(enter, *options, pace="1", stdin=its, stdout=its)
+        os.close(its)
+        return demo, ours
 
     def ends_with(self, code, *texts):
         """Waits for its end; its output has all of these."""
@@ -66,6 +80,23 @@ class Demo:
                     yield f"process {directory.name} ({(directory / 'comm').read_text().strip()})"
             except OSError:
                 continue
+
+
+def take_the_terminal():
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def read_until(terminal, text, seconds=30):
+    """What is on the terminal until the text comes, or all of it."""
+    shown, end = b"", time.monotonic() + seconds
+    while text.encode() not in shown and time.monotonic() < end:
+        if not select.select([terminal], [], [], 0.1)[0]:
+            continue
+        try:
+            shown += os.read(terminal, 65536)
+        except OSError:  # it has been closed by the last process of the demo
+            break
+    return shown.decode(errors="replace")
 
 
 def loops():
@@ -120,13 +151,38 @@ def postgresql(enter):
     Demo(enter, "--postgresql").ends_with(0, "B is perfect", "pg_amcheck", "recovery starts at")
 
 
-def interrupted(enter):
-    """Ctrl-C goes to the process group of the terminal, and so does SIGHUP when that is closed."""
-    for number, seconds in (signal.SIGINT, 2), (signal.SIGHUP, 4), (signal.SIGINT, 6), (signal.SIGTERM, 8):
-        demo = Demo(enter, pace="1")
-        time.sleep(seconds)
-        os.killpg(demo.process.pid, number)
-        demo.ends_with(128 + number)
+def terminal(enter):
+    """With colours; Ctrl-C, or that it is closed, ends all at once, also while everything is frozen."""
+    for text, interrupt in ("Snapshot A", b"\x03"), ("FROZEN FOR", b"\x03"), ("FROZEN FOR", None), ("side by side", None):
+        demo, person = Demo.on_a_terminal(enter)
+        shown = read_until(person, text)
+        expect(text in shown and "\x1b[1m" in shown, f"'{text}' or colours are not on the terminal:\n{shown}")
+        if interrupt is None:
+            os.close(person)
+        else:
+            os.write(person, interrupt)
+        expect(demo.process.wait(PATIENCE) == 128 + (signal.SIGHUP if interrupt is None else signal.SIGINT), "exit code")
+        demo.leaves_nothing(patience=0)
+        if interrupt is not None:
+            os.close(person)
+
+
+def shell(enter):
+    """Ctrl-C in the shell of --keep is the shell's; to leave it ends all."""
+    demo, person = Demo.on_a_terminal(enter, "--keep")
+    shown = read_until(person, "leave this shell") + read_until(person, " # ")
+    os.write(person, b"sleep 100\n")
+    time.sleep(0.5)
+    os.write(person, b"\x03")
+    shown += read_until(person, " # ")
+    os.write(person, b"dlm-freeze status\n")
+    shown += read_until(person, "No session is active")
+    expect("No session is active" in shown, f"the shell does not answer after Ctrl-C:\n{shown}")
+    os.write(person, b"exit\n")
+    shown += read_until(person, "no such text")
+    expect(demo.process.wait(PATIENCE) == 0, f"the shell was not left:\n{shown}")
+    demo.leaves_nothing(patience=0)
+    os.close(person)
 
 
 def killed(enter):
@@ -153,7 +209,7 @@ def spoilt(way):
     return play
 
 
-CASES = {case.__name__: case for case in (quick, whole, picture, keep, postgresql, interrupted, killed)}
+CASES = {case.__name__: case for case in (quick, whole, picture, keep, postgresql, terminal, shell, killed)}
 CASES |= {way: spoilt(way) for way in ("quiesce", "thaw", "byte-file", "byte-table", "byte-log")}
 
 

@@ -23,6 +23,7 @@ import traceback
 import guard
 import namespaces
 import quick
+import shell
 import story
 from stage import STAGE
 
@@ -46,7 +47,10 @@ def parse(arguments):
 def open_picture(path):
     """A descriptor, since the path means something else in the scene. The file belongs to the caller of sudo."""
     is_new = not path.exists()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise SystemExit(f"demo: the picture cannot be written to {path}: {error.strerror}") from None
     if is_new and "SUDO_UID" in os.environ:
         os.fchown(descriptor, int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"]))
     return descriptor
@@ -135,6 +139,13 @@ def play(tell):
     return code if code >= 0 else 128 - code
 
 
+def tell(scene, guardian, options, picture):
+    code = scene.tell(guardian, options, picture)
+    if options.keep:
+        shell.keep()
+    return code
+
+
 def interrupt(number, _frame):
     raise Interrupted(number)
 
@@ -152,7 +163,7 @@ def main():
         namespaces.leave_the_host()
         install(files)
         os.chdir(STAGE)
-        code = play(lambda guardian: scene.tell(guardian, options, picture))
+        code = play(lambda guardian: tell(scene, guardian, options, picture))
     except Interrupted as interrupted:
         code = 128 + interrupted.args[0]
     sys.exit(code)

@@ -81,5 +81,5 @@ def tell(guard, options, picture):
     heading("What happened")
     say(EXPLANATION)
     print(EXIT_CODES)
-    say('The scratch filesystems are gone again. To freeze one of your own, see "By hand" in README.md.')
+    say('The scratch filesystems go when the demo ends. To freeze one of your own, see "By hand" in README.md.')
     return code

@@ -40,7 +40,7 @@ def heading(text):
 
 def say(text):
     """A paragraph."""
-    print(textwrap.fill(" ".join(text.split()), WIDTH), flush=True)
+    print(textwrap.fill(" ".join(text.split()), WIDTH, break_on_hyphens=False), flush=True)
 
 
 def fold(line, width=WIDTH):

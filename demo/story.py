@@ -2,9 +2,6 @@
 """The whole story: a database at work, a snapshot without the agent and one with it, both restored and compared."""
 
 import concurrent.futures
-import os
-import signal
-import subprocess
 import time
 
 import agent
@@ -153,19 +150,4 @@ def tell(guard, options, picture):
     story.restore(snapshots)
     story.compare(*snapshots)
     story.show_the_timeline(picture)
-    code = story.judge(*snapshots)
-    if options.keep:
-        keep()
-    return code
-
-
-def keep():
-    """A shell in the scene."""
-    heading("The scene stands until you leave this shell: exit")
-    environment = {**os.environ, "PS1": "demo \\w # ", "HISTFILE": ""}
-    subprocess.run(["bash", "--norc"], env=environment, preexec_fn=take_interrupts)
-
-
-def take_interrupts():
-    for number in (signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_DFL)
+    return story.judge(*snapshots)

@@ -20,7 +20,7 @@ import uuid
 import xml.dom.minidom
 
 PACE = "0.3"
-MOMENTS = 20
+MOMENTS = 20 if "DLM_FREEZE_TEST_ROUNDS" in os.environ else 5
 PATIENCE = 4  # seconds: until what was killed has gone; less than most of it would have gone on
 IMAGES = {"ebs.img", "data.img", "binlog.img", "wal.img", "files.img", "ext4.img", "xfs.img", "btrfs.img"}
 

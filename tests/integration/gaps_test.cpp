@@ -162,7 +162,8 @@ TEST_F(Gaps, AreFilesystemsThatAnotherMountNamespaceHas) {
   const auto warning = HasSubstr("WARN: /srv/pod/volume (" + volume.device() +
                                  ") is not frozen: mounted only in another mount namespace: that of " + process);
   EXPECT_THAT(expect_frozen({&data}, {&volume}), AllOf(warning, Not(HasSubstr("/srv/pod/archive"))));
-  EXPECT_THAT(expect(0, {"dry-run"}).out, HasSubstr("mounted only in another mount namespace: that of " + process));
+  EXPECT_THAT(expect(0, {"dry-run", "--all"}).out,
+              HasSubstr("mounted only in another mount namespace: that of " + process));
   configure(R"({"quiescers": [], "filesystems": {"exclude": ["/srv/pod/*"]}})");
   EXPECT_THAT(expect_frozen({&data}, {&volume}), Not(HasSubstr("WARN: /srv/pod")));
   EXPECT_FALSE(archive.thaw());

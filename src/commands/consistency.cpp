@@ -127,6 +127,7 @@ Consistency judge_consistency(const HostPlan& plan, const Settings& settings, co
   if (judged.databases > 0 && !settings.probe)
     judged.conditions.emplace_back("the databases can be quiesced, which --probe asks them");
   if (!late.empty()) judged.conditions.push_back(late);
+  if (!readiness.sees_all) judged.conditions.emplace_back("root, as which this was not run, sees nothing more");
 
   const bool holds_something = judged.failure.empty() && (!judged.covered.empty() || judged.databases > 0);
   if (holds_something) {

@@ -118,6 +118,7 @@ FreezeEstimate estimate_freeze(const FreezePlan& plan, const AttachedDisks& disk
                                std::chrono::seconds budget, const DeviceRoots& roots) {
   FreezeEstimate estimate;
   estimate.budget = budget;
+  estimate.basis = given ? "as given" : "as the kernel measures it";
   if (plan.filesystems.empty()) {
     estimate.seconds = 0;
     return estimate;
@@ -130,7 +131,6 @@ FreezeEstimate estimate_freeze(const FreezePlan& plan, const AttachedDisks& disk
     estimate.dirty_bytes += static_cast<std::uint64_t>(load.dirty_bytes);
     if (!estimate.bytes_per_second || speed < *estimate.bytes_per_second) estimate.bytes_per_second = speed;
   }
-  estimate.basis = given ? "as given" : "as the kernel measures it";
   if (loads) {
     estimate.seconds = seconds;
     return estimate;

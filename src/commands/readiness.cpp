@@ -75,11 +75,12 @@ Readiness check_readiness(HostPlan& plan, const Settings& settings, CommandConte
   Readiness readiness;
   std::vector<Finding>& findings = readiness.findings;
   const Result<void> privilege = check_privilege();
+  readiness.sees_all = privilege.has_value();
   if (settings.probe) findings.push_back({"privilege", privilege});
   findings.push_back({"host", plan.on_host});
   if (!plan.databases_known) findings.push_back({"databases", plan.databases_known});
   check_absent(plan, findings);
-  if (!settings.probe && !privilege) return readiness;  // It may look at less.
+  if (!settings.probe && !privilege) return readiness;
   check_state(settings, plan.table, findings);
   check_filesystems(plan, context, readiness);
   if (settings.probe) probe_databases(plan, settings, context, findings);

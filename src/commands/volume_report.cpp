@@ -77,12 +77,12 @@ class Reporter {
   }
 
  private:
-  /// Which databases that run have data on which superblock, of what must not be written while it is held.
+  /// Which databases that run have data on which superblock.
   void note_data() {
     for (const FoundQuiescer& found : plan_.quiescers) {
       if (!found.presence.running) continue;
       for (const DataLocation& location : found.presence.locations) {
-        if (!location.may_be_frozen || location.role != DataRole::data) continue;
+        if (location.role != DataRole::data) continue;
         const Mount* mount = plan_.taker_of(location.path);
         if (mount != nullptr) data_[mount->device].insert(found.planned.config.name);
       }
@@ -97,7 +97,7 @@ class Reporter {
     const auto gap = gaps_.find(at);
     if (gap == gaps_.end()) return {&planned, VolumeState::read_only, planned.why};
     const auto data = data_.find(planned.mount.device);
-    if (data != data_.end() && planned.reason != Reason::protected_path) {
+    if (data != data_.end()) {
       const std::vector<std::string> names(data->second.begin(), data->second.end());
       return {&planned, VolumeState::quiesced_only,
               planned.why + "; only the data of " + list_of(names) + " on it is held, by quiescing"};

@@ -135,6 +135,11 @@ TEST_F(Consistencies, DependOnTheWriteBack) {
               HasSubstr("; provided that the write-back ends in time: it needs about 9 s, and has 8."));
 }
 
+TEST_F(Consistencies, DependOnWhatOnlyRootSees) {
+  readiness_.sees_all = false;
+  EXPECT_THAT(judged().text(), HasSubstr("; provided that root, as which this was not run, sees nothing more."));
+}
+
 TEST_F(Consistencies, AreSaidInFewWordsOfManyVolumes) {
   std::string devices;
   std::string mounts = "1 0 259:0 / / rw - ext4 /dev/nvme0n1 rw\n";

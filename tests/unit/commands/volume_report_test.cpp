@@ -87,6 +87,17 @@ TEST(VolumeReport, SaysThatADatabaseOnTheRootIsQuiescedOnly) {
   EXPECT_THAT(report.advice[0].text, HasSubstr("a volume of their own"));
 }
 
+TEST(VolumeReport, SaysTheSameOfADatabaseThatMustGoOnWriting) {
+  PlannedHost host(kDevices, std::string(kRoot) + kData);
+  host.settings.filesystems.protect = {"/nowhere/data/journal"};
+  host.replan(std::string(kRoot) + kData);
+  host.add_database("iris", {{"journal", "/nowhere/data/journal", false}});
+  EXPECT_THAT(rows_of(host.report()),
+              testing::Contains("vol-00bb quiesced only [/nowhere/data] holds "
+                                "/nowhere/data/journal; only the data of iris on it is held, by "
+                                "quiescing"));
+}
+
 TEST(VolumeReport, DoesNotCountADatabaseThatDoesNotRunNorItsLogs) {
   PlannedHost host(kDevices, std::string(kRoot) + kData);
   host.add_database("shop", {{"server log", "/nowhere/else/log", true, DataRole::log}});

@@ -131,7 +131,7 @@ Consistency judge_consistency(const HostPlan& plan, const Settings& settings, co
 
   const bool holds_something = judged.failure.empty() && (!judged.covered.empty() || judged.databases > 0);
   if (holds_something) {
-    const bool is_whole = judged.causes.empty() && judged.untold.empty();
+    const bool is_whole = judged.causes.empty() && judged.untold.empty() && late.empty();
     judged.answer = is_whole ? Consistency::Answer::yes : Consistency::Answer::partly;
   }
   return judged;

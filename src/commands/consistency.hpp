@@ -14,7 +14,7 @@ namespace dlm_freeze {
 struct Consistency {
   enum class Answer {
     yes,     ///< For all that can be written, but / and /boot.
-    partly,  ///< There are causes in `causes`, or volumes of which it cannot be told.
+    partly,  ///< There are causes in `causes`, or volumes of which it cannot be told, or too little time.
     no,      ///< For nothing.
   };
   Answer answer = Answer::no;

@@ -163,11 +163,11 @@ std::string location_table(const DryRunReport& report) {
 
 /// What only `--all` shows, in the places of what is short.
 std::string details(const DryRunReport& report) {
-  std::string text = mount_table(report.plan) + location_table(report) + "\n";
+  std::string probes;
   for (const Finding& finding : report.readiness.findings) {
-    if (finding.result && report.settings.probe) text += text_line("probe of " + finding.name + ": ready");
+    if (finding.result && report.settings.probe) probes += text_line("probe of " + finding.name + ": ready");
   }
-  return text;
+  return mount_table(report.plan) + location_table(report) + (probes.empty() ? "" : "\n" + probes);
 }
 
 std::vector<LogLine> lines_of(const DryRunReport& report, const Detail& detail) {

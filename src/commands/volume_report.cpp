@@ -108,7 +108,7 @@ class Reporter {
   }
 
   /// Puts a filesystem onto all that it lies on.
-  void place(Filesystem filesystem) {
+  void place(const Filesystem& filesystem) {
     const Mount& mount = filesystem.planned->mount;
     std::set<std::size_t> below;
     const auto stack = plan_.stacks.find(mount.device);
@@ -125,6 +125,7 @@ class Reporter {
     if (filesystem.state == VolumeState::not_covered || filesystem.state == VolumeState::quiesced_only)
       advise(filesystem);
     std::vector<std::string> labels;
+    labels.reserve(below.size());
     for (const std::size_t disk : below) labels.push_back(disks_.disks()[disk].label());
     report_.volumes[mount.device] = labels.empty() ? mount.source : join(labels, ", ");
     if (below.empty()) others_[mount.source].push_back(filesystem);

@@ -46,7 +46,7 @@ TEST_F(Reports, DryRunSaysWhatPreScriptWouldDoAndChangesNothing) {
   EXPECT_THAT(dry_run.out, AllOf(HasSubstr("/srv/data"), HasSubstr("/srv/with"), HasSubstr(data.device())));
   const auto json = documented({"dry-run", "--json"}, "dry-run");
   EXPECT_THAT(json.dump(), AllOf(HasSubstr("\"/srv/data\""), HasSubstr("\"/srv/with blank\"")));
-  expect(0, {"dry-run", "--probe"});
+  EXPECT_THAT(documented({"dry-run", "--probe", "--json"}, "dry-run")["probes"].dump(), HasSubstr("\"privilege\""));
 
   EXPECT_EQ(read_text("/proc/self/mountinfo"), table);
   EXPECT_FALSE(fs::exists("/run/dlm-freeze"));

@@ -24,6 +24,7 @@ std::string rest_of(const std::vector<VolumeRow>& rows, std::size_t shown) {
   std::map<VolumeState, std::size_t> counts;
   for (std::size_t i = shown; i < rows.size(); ++i) ++counts[rows[i].state];
   std::vector<std::string> words;
+  words.reserve(counts.size());
   for (const auto& [state, count] : counts) words.push_back(std::to_string(count) + " " + std::string(words_of(state)));
   return "  and " + std::to_string(rows.size() - shown) + " more: " + join(words, ", ") + " (--all)\n";
 }

@@ -96,15 +96,15 @@ class Reporter {
     if (planned.verdict != Verdict::pass_over) return {&planned, VolumeState::frozen, ""};
     const auto gap = gaps_.find(at);
     if (gap == gaps_.end()) return {&planned, VolumeState::read_only, planned.why};
+    const std::string why = planned.reason == Reason::root_or_boot ? "/ and /boot are never frozen" : planned.why;
     const auto data = data_.find(planned.mount.device);
     if (data != data_.end()) {
       const std::vector<std::string> names(data->second.begin(), data->second.end());
       return {&planned, VolumeState::quiesced_only,
-              planned.why + "; only the data of " + list_of(names) + " on it is held, by quiescing"};
+              why + "; only the data of " + list_of(names) + " on it is held, by quiescing"};
     }
     const bool is_boot = gap->second->expected && planned.reason == Reason::root_or_boot;
-    return {&planned, is_boot ? VolumeState::boot : VolumeState::not_covered,
-            is_boot ? "/ and /boot are never frozen" : planned.why};
+    return {&planned, is_boot ? VolumeState::boot : VolumeState::not_covered, why};
   }
 
   /// Puts a filesystem onto all that it lies on.

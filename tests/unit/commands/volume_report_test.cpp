@@ -80,9 +80,10 @@ TEST(VolumeReport, SaysThatADatabaseOnTheRootIsQuiescedOnly) {
   PlannedHost host(kDevices, std::string(kRoot) + kData);
   host.add_database("shop", {{"data", "/nowhere/else/shop"}});
   const VolumeReport report = host.report();
-  EXPECT_THAT(rows_of(report),
-              testing::Contains("vol-00aa quiesced only [/] the filesystem of /; only the data of shop on it is held, "
-                                "by quiescing"));
+  EXPECT_THAT(
+      rows_of(report),
+      testing::Contains("vol-00aa quiesced only [/] / and /boot are never frozen; only the data of shop on it is held, "
+                        "by quiescing"));
   ASSERT_EQ(report.advice.size(), 1U);
   EXPECT_THAT(report.advice[0].text, HasSubstr("a volume of their own"));
 }

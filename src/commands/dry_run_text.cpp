@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <set>
 
 #include "base/text.hpp"
 #include "commands/dry_run_report.hpp"
@@ -19,14 +20,39 @@ struct Detail {
   std::size_t line = kUnlimited;  ///< Bytes of a line; the answer may have twice as many.
 };
 
+/// The rows to show where not all of them fit, in their order: of each state some, and then the worst.
+std::vector<bool> choose(const std::vector<VolumeRow>& rows, std::size_t most) {
+  std::set<VolumeState> states;
+  for (const VolumeRow& row : rows) states.insert(row.state);
+  std::vector<bool> chosen(rows.size());
+  std::size_t left = most;
+  std::map<VolumeState, std::size_t> count;
+  for (std::size_t i = 0; i < rows.size() && left > 0; ++i) {
+    if (count[rows[i].state]++ >= std::max<std::size_t>(1, most / states.size())) continue;
+    chosen[i] = true;
+    --left;
+  }
+  for (std::size_t i = 0; i < rows.size() && left > 0; ++i) {
+    if (!chosen[i]) --left;
+    chosen[i] = true;
+  }
+  return chosen;
+}
+
 /// "  and 18 more: 17 frozen, 1 not mounted (--all)", for the rows of a table that are left out.
-std::string rest_of(const std::vector<VolumeRow>& rows, std::size_t shown) {
+std::string rest_of(const std::vector<VolumeRow>& rows, const std::vector<bool>& shown) {
   std::map<VolumeState, std::size_t> counts;
-  for (std::size_t i = shown; i < rows.size(); ++i) ++counts[rows[i].state];
+  std::size_t left = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (shown[i]) continue;
+    ++left;
+    ++counts[rows[i].state];
+  }
+  if (left == 0) return "";
   std::vector<std::string> words;
   words.reserve(counts.size());
   for (const auto& [state, count] : counts) words.push_back(std::to_string(count) + " " + std::string(words_of(state)));
-  return "  and " + std::to_string(rows.size() - shown) + " more: " + join(words, ", ") + " (--all)\n";
+  return "  and " + std::to_string(left) + " more: " + join(words, ", ") + " (--all)\n";
 }
 
 std::string filesystems_cell(const VolumeRow& row, const Detail& detail) {
@@ -43,8 +69,9 @@ std::string volume_table(const DryRunReport& report, const Detail& detail) {
   const auto& rows = report.volumes.rows;
   if (rows.empty()) return "";
   TextTable table({"VOLUME", "SIZE", "STATE", "FILESYSTEMS", "WHY"});
-  const std::size_t shown = std::min(rows.size(), detail.rows);
-  for (std::size_t i = 0; i < shown; ++i) {
+  const std::vector<bool> shown = choose(rows, detail.rows);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (!shown[i]) continue;
     const VolumeRow& row = rows[i];
     const bool has_device = report.settings.all && !row.device.empty() && row.device != row.name;
     table.add({without_middle(has_device ? row.name + " (" + row.device + ")" : row.name, detail.cell),
@@ -52,7 +79,7 @@ std::string volume_table(const DryRunReport& report, const Detail& detail) {
                without_middle(filesystems_cell(row, report.settings.all ? Detail() : detail), detail.cell),
                without_middle(row.why, 2 * detail.cell)});
   }
-  return "\n" + table.text() + (shown < rows.size() ? rest_of(rows, shown) : "");
+  return "\n" + table.text() + rest_of(rows, shown);
 }
 
 std::string state_of(const DryRunReport& report, const FoundQuiescer& found) {

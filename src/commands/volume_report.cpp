@@ -161,16 +161,18 @@ class Reporter {
       add_row(unknown, filesystems);
       report_.rows.back().device.clear();
     }
-    std::stable_sort(report_.rows.begin(), report_.rows.end(),
-                     [](const VolumeRow& a, const VolumeRow& b) { return a.state < b.state; });
+    std::stable_sort(report_.rows.begin(), report_.rows.end(), [](const VolumeRow& a, const VolumeRow& b) {
+      return std::pair(a.state, a.is_elsewhere) < std::pair(b.state, b.is_elsewhere);
+    });
   }
 
   void add_row(const Disk& disk, std::vector<Filesystem>& filesystems) {
     std::stable_sort(filesystems.begin(), filesystems.end(),
                      [](const Filesystem& a, const Filesystem& b) { return a.state < b.state; });
-    VolumeRow row{disk.label(), disk.name, disk.size_bytes, filesystems.front().state, {}, {}, {}};
+    VolumeRow row{disk.label(), disk.name, disk.size_bytes, filesystems.front().state, {}, {}, false, {}};
     for (const Filesystem& filesystem : filesystems) row.filesystems.push_back(filesystem.name());
     row.why = why_of(filesystems);
+    row.is_elsewhere = filesystems.front().planned->reason == Reason::unseen;
     row.cause = filesystems.front().name() + " is not frozen: " + filesystems.front().why;
     if (disk.is_instance_store && row.state != VolumeState::read_only) {
       row.state = VolumeState::not_covered;
@@ -207,6 +209,7 @@ class Reporter {
                             is_swap ? VolumeState::swap : VolumeState::not_mounted,
                             {},
                             std::move(why),
+                            false,
                             {}});
   }
 

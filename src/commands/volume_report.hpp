@@ -37,6 +37,7 @@ struct VolumeRow {
   VolumeState state = VolumeState::not_mounted;
   std::vector<std::string> filesystems;  ///< Mount points, of each filesystem one, those in the worst state first.
   std::string why;                       ///< For a person, in a table; empty where it is frozen.
+  bool is_elsewhere = false;             ///< The worst of them is mounted in other mount namespaces only.
   std::string cause;                     ///< The same of the worst one, as a clause: "/x is not frozen: hidden by...".
 };
 
@@ -47,7 +48,7 @@ struct Advice {
 };
 
 struct VolumeReport {
-  std::vector<VolumeRow> rows;           ///< Worst state first.
+  std::vector<VolumeRow> rows;           ///< Worst state first, and what is mounted here first.
   std::vector<Advice> advice;            ///< A filesystem each.
   std::size_t without_device = 0;        ///< Mounts that have no block device and are no gap.
   std::map<dev_t, std::string> volumes;  ///< By superblock, what its volumes are called.

@@ -108,10 +108,10 @@ TEST_F(Gaps, AreNotMadeByABtrfsWhoseNodeHasAnotherName) {
   const auto& pool = add({.type = "btrfs", .mount_point = "/srv/pool", .node = "/srv/nodes/disk"});
   ASSERT_EQ(mount_at("/srv/pool")->source, "/srv/nodes/disk");
   expect_frozen({&pool});
-  EXPECT_THAT(expect(0, {"dry-run"}).out, HasSubstr("128.0 MiB"));
+  EXPECT_THAT(expect(0, {"dry-run", "--all"}).out, HasSubstr("128.0 MiB"));
   fs::remove("/srv/nodes/disk");  // Now only the filesystem itself can say where it lies.
   expect_frozen({&pool});
-  EXPECT_THAT(expect(0, {"dry-run"}).out, HasSubstr("128.0 MiB"));
+  EXPECT_THAT(expect(0, {"dry-run", "--all"}).out, HasSubstr("128.0 MiB"));
 }
 
 TEST_F(Gaps, AreNotMadeByALackOfSysfs) {

@@ -127,6 +127,21 @@ TEST(VolumeReport, HasWhatIsMountedElsewhereOnly) {
                                 "namespace: that of process 12 (pod)"));
 }
 
+TEST(VolumeReport, HasWhatIsMountedHereFirst) {
+  PlannedHost host(kDevices, kRoot);
+  Mount mount;
+  mount.device = makedev(259, 2);
+  mount.mount_point = "/pod/data";
+  mount.type = "ext4";
+  mount.source = "/dev/nvme1n1";
+  host.facts.unseen = {{mount, 12, "pod"}};
+  host.replan(std::string(kRoot) + "2 1 259:3 / /nowhere/usb rw - vfat /dev/nvme2n1 rw\n");
+  const auto rows = rows_of(host.report());
+  ASSERT_GE(rows.size(), 2U);
+  EXPECT_THAT(rows[0], testing::StartsWith("vol-00cc NOT covered [/nowhere/usb]"));
+  EXPECT_THAT(rows[1], testing::StartsWith("vol-00bb NOT covered [/pod/data]"));
+}
+
 TEST(VolumeReport, KnowsThatInstanceStoreIsInNoSnapshot) {
   PlannedHost host(kDevices, kRoot);
   host.devices.add({.name = "nvme3n1", .number = "259:6", .model = "Amazon EC2 NVMe Instance Storage"});

@@ -79,7 +79,7 @@ std::string without_backslashes(std::string_view text) {
 /// without: both readings count.
 std::vector<std::string> readings_of(std::string_view printed) {
   std::vector<std::string> readings = {unescaped(printed)};
-  readings.push_back(without_backslashes(readings.back()));
+  if (readings.back().find('\\') != std::string::npos) readings.push_back(without_backslashes(readings.back()));
   return readings;
 }
 
@@ -128,6 +128,12 @@ Layers overlay_layers(const Mount& mount) {
   return layers;
 }
 
+/// The super options without the name that ends those of a btrfs, in which many kernels leave a comma as it is.
+std::string_view without_subvolume(const Mount& mount) {
+  const std::string_view options = mount.super_options;
+  return mount.type == "btrfs" ? options.substr(0, options.find(",subvol=")) : options;
+}
+
 /// The super options as they stand in the table, by the id of the mount: libmount undoes their escapes, after which a
 /// comma or a colon in a path cannot be told from one that separates.
 std::map<int, std::string> raw_super_options(std::string_view text) {
@@ -151,14 +157,19 @@ bool lies_within(std::string_view path, std::string_view directory) {
   return path.starts_with(directory) && (path.size() == directory.size() || path[directory.size()] == '/');
 }
 
+// The kernel prints ro or rw first (show_mountinfo in fs/proc_namespace.c); what follows may contain names of any kind.
+bool Mount::is_read_only() const { return split(super_options, ',').front() == "ro"; }
+
+bool Mount::is_meant_for_writing() const { return split(options, ',').front() == "rw"; }
+
 bool Mount::has_super_option(std::string_view name) const {
-  const auto options_of_it = split(super_options, ',');
+  const auto options_of_it = split(without_subvolume(*this), ',');
   return std::any_of(options_of_it.begin(), options_of_it.end(),
                      [&](std::string_view option) { return option.substr(0, option.find('=')) == name; });
 }
 
 std::optional<std::string> Mount::super_option(std::string_view name) const {
-  for (const std::string_view option : split(super_options, ',')) {
+  for (const std::string_view option : split(without_subvolume(*this), ',')) {
     const std::size_t equals = option.find('=');
     if (equals != std::string_view::npos && option.substr(0, equals) == name)
       return unescaped(option.substr(equals + 1));

@@ -26,7 +26,10 @@ struct Mount {
   std::string super_options;  ///< Of the superblock, with its escapes: \054 is a comma within a value.
 
   /// Whether nobody can write to the superblock, whichever mount of it he uses.
-  [[nodiscard]] bool is_read_only() const { return has_super_option("ro"); }
+  [[nodiscard]] bool is_read_only() const;
+
+  /// Whether this mount itself may be written through, as far as the superblock allows.
+  [[nodiscard]] bool is_meant_for_writing() const;
 
   /// Whether the superblock has the option `name`, with or without a value.
   [[nodiscard]] bool has_super_option(std::string_view name) const;

@@ -322,5 +322,25 @@ TEST(MountIdentity, IsTheIdInTheTable) {
 
 TEST(MountIdentity, NeedsAnOpenDescriptor) { EXPECT_FALSE(mount_id_of(1'000'000)); }
 
+TEST(SuperOptions, BeginWithTheStateAndEndWithANameThatMayHoldAnything) {
+  const MountTable table = fakes::table_from(
+      "1 0 0:30 / / rw,relatime - btrfs /dev/a rw,ssd,subvolid=256,subvol=/x,ro,shutdown,logdev=/dev/b\n"
+      "2 1 0:31 / /b rw - btrfs /dev/b ro,emergency_ro,subvolid=5,subvol=/\n"
+      "3 1 8:1 / /c ro - ext4 /dev/c rw,ro_named\n"
+      "4 1 8:2 / /d rw - ext4 /dev/d ro\n");
+  const auto& mounts = table.mounts();
+  EXPECT_FALSE(mounts[0].is_read_only());
+  EXPECT_FALSE(mounts[0].has_super_option("shutdown"));
+  EXPECT_TRUE(mounts[0].has_super_option("ssd"));
+  EXPECT_EQ(mounts[0].super_option("logdev"), std::nullopt);
+  EXPECT_EQ(mounts[0].super_option("subvolid"), "256");
+  EXPECT_TRUE(mounts[1].is_read_only());
+  EXPECT_TRUE(mounts[1].has_super_option("emergency_ro"));
+  EXPECT_FALSE(mounts[2].is_read_only());
+  EXPECT_FALSE(mounts[2].is_meant_for_writing());
+  EXPECT_TRUE(mounts[3].is_read_only());
+  EXPECT_TRUE(mounts[3].is_meant_for_writing());
+}
+
 }  // namespace
 }  // namespace dlm_freeze

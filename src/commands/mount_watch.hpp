@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sys/types.h>
+
+#include <set>
+
 #include "dlm_freeze/base/log.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
 #include "fs/mount_table.hpp"
@@ -13,11 +17,13 @@ class MountWatch {
  public:
   MountWatch();
 
-  /// A WARN for each filesystem with a volume that was mounted, or made writable, since `before`.
-  void warn_of_changes(const MountTable& before, Log& log) const;
+  /// A WARN for each filesystem with a volume that was mounted, or made writable, since `before`, and was not told of
+  /// by an earlier call. Opens nothing: it may be called while filesystems are frozen.
+  void warn_of_changes(const MountTable& before, Log& log);
 
  private:
   UniqueFd table_;
+  std::set<dev_t> told_;
 };
 
 }  // namespace dlm_freeze

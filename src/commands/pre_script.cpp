@@ -256,6 +256,7 @@ class PreScript {
     if (auto frozen = client.freeze(budget_); !frozen) return frozen;
     clock_.finish_stage();
     log_notes(client);
+    mounts_.warn_of_changes(planned, context_.log);
     std::size_t frozen_count = 0;
     for (std::size_t i = 0; i < session.filesystems.size(); ++i) {
       if (session.filesystems.state(i) == FreezeState::frozen) ++frozen_count;

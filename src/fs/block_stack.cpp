@@ -41,6 +41,9 @@ bool is_served_by_a_program(const stdfs::path& directory) {
   return path.find("/session") != std::string::npos || path.find("/tcm_loop") != std::string::npos;
 }
 
+/// Whether that program most likely is one of this host; that of iSCSI most often is not, and a zvol is on disks.
+bool is_served_here(std::string_view name) { return name.starts_with("nbd") || name.starts_with("ublkb"); }
+
 class StackReader {
  public:
   StackReader(const MountTable& table, const DeviceRoots& roots, const MountTable* here)
@@ -170,6 +173,7 @@ class StackReader {
       describe(real.parent_path().filename(), stack);
     } else if (!is_loop && slaves.empty() && is_served_by_a_program(real)) {
       stack.ground_unknown = true;
+      stack.writes_untold = stack.writes_untold || is_served_here(device);
     }
     if (const auto volume = volume_id_of(directory)) stack.volume_ids.push_back(*volume);
   }
@@ -196,6 +200,7 @@ class StackReader {
       stack.ground_unknown = stack.ground_unknown || table_.resolve(*path) == nullptr;
     } else {
       stack.ground_unknown = true;
+      stack.writes_untold = true;
     }
     return true;
   }

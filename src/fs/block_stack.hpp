@@ -25,6 +25,9 @@ struct BlockStack {
   /// Not everything that it lies on can be told: the file of a loop device is on a filesystem that no mount here shows,
   /// its journal is on another device, its device is served by a program (nbd, iSCSI to this host...) or not found.
   bool ground_unknown = false;
+  /// A part of that: what is written to it goes to a file or a program of this host, and where those write cannot be
+  /// told.
+  bool writes_untold = false;
   bool device_gone = false;      ///< sysfs knows other devices, but no longer this one's number.
   bool has_had_errors = false;   ///< An ext4 with errors on record.
   std::uint64_t size_bytes = 0;  ///< Of the devices together; 0 when unknown.

@@ -58,4 +58,8 @@ bool cannot_freeze(std::string_view type) {
   return is_fuse(type) || is_among(kTypes, type);
 }
 
+bool was_made_read_only(const Mount& mount) {
+  return has_volume(mount) && !cannot_freeze(mount.type) && mount.is_read_only() && mount.is_meant_for_writing();
+}
+
 }  // namespace dlm_freeze

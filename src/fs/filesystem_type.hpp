@@ -28,4 +28,8 @@ namespace dlm_freeze {
 /// Types whose drivers have no freeze: FIFREEZE answers EOPNOTSUPP.
 [[nodiscard]] bool cannot_freeze(std::string_view type);
 
+/// Whether a superblock that could be frozen is read-only below a mount that is meant for writing: most often the
+/// kernel has made it so after an error.
+[[nodiscard]] bool was_made_read_only(const Mount& mount);
+
 }  // namespace dlm_freeze

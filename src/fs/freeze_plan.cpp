@@ -13,6 +13,7 @@
 
 #include "fs/filesystem_type.hpp"
 #include "fs/path_trail.hpp"
+#include "fs/writes.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -22,6 +23,9 @@ bool matches(const std::string& mount_point, const std::vector<std::string>& pat
     return pattern == mount_point || ::fnmatch(pattern.c_str(), mount_point.c_str(), FNM_PATHNAME) == 0;
   });
 }
+
+/// Most often after an error; ext4 keeps a record of those, others do not.
+const std::string kMadeReadOnly = "broken: the filesystem is read-only, although ";
 
 struct Judgement {
   Reason reason = Reason::data;
@@ -146,34 +150,32 @@ class Planner {
     return below;
   }
 
-  /// Whether what is written to `device` may go anywhere: to an upper layer that cannot be told.
-  [[nodiscard]] bool may_write_anywhere(dev_t device) const {
+  /// Why what is written to `device` may go anywhere, through whatever it lies on.
+  [[nodiscard]] std::optional<UntoldWrites> untold(dev_t device) const {
     std::set<dev_t> all = all_below(device);
     all.insert(device);
-    return std::any_of(all.begin(), all.end(), [&](dev_t at) {
+    for (const dev_t at : all) {
       const Mount& mount = superblocks_.at(at).first();
-      const auto found = layers(mount);
-      return found && !found->told && found->upper.empty() && !mount.is_read_only();
-    });
+      const auto stack = stacks_.find(at);
+      auto found = untold_writes(mount, layers(mount), stack != stacks_.end() ? &stack->second : nullptr);
+      if (found) return found;
+    }
+    return std::nullopt;
   }
 
   [[nodiscard]] std::string problem() const {
-    constexpr std::string_view kOverlay =
-        " lies on an overlay whose upper layer cannot be told, so that anything that is frozen may hold it up: ";
+    constexpr std::string_view kSoThat = ", so that anything that is frozen may hold it up: ";
     const Mount* root = table_.root();
-    // Where parts of the root are mounted from the filesystem that holds it (see below), these tell.
-    const bool is_root_told = std::any_of(superblocks_.begin(), superblocks_.end(), [](const auto& entry) {
-      const auto& keep_off = entry.second.keep_off;
-      return keep_off && keep_off->reason != Reason::protected_path && has_volume(entry.second.first());
-    });
-    if (root != nullptr && selection_.include.empty() && !is_root_told && may_write_anywhere(root->device)) {
-      return "the root filesystem" + std::string(kOverlay) + "name what is to be frozen in filesystems.include";
+    const auto of_root = root != nullptr && selection_.include.empty() ? untold(root->device) : std::nullopt;
+    if (of_root) {
+      return "the root filesystem lies on " + of_root->cause + std::string(kSoThat) +
+             "name what is to be frozen in filesystems.include";
     }
     for (const std::string& path : selection_.protect) {
       const Mount* mount = table_.resolve(path);
-      if (mount == nullptr || mount == root || !may_write_anywhere(mount->device)) continue;
-      return path + ", which must not be frozen," + std::string(kOverlay) + "mount " + mount->mount_point +
-             " with layers given as absolute paths";
+      const auto found = mount != nullptr && mount != root ? untold(mount->device) : std::nullopt;
+      if (found)
+        return path + ", which must not be frozen, lies on " + found->cause + std::string(kSoThat) + found->remedy;
     }
     return {};
   }
@@ -315,7 +317,7 @@ class Planner {
                     [&](const Mount* mount) { return facts_.file_mounts.contains(mount->id); })) {
       return {Reason::only_files, "mounted for single files only", {}};
     }
-    if (auto broken = judge_health(device, first)) return *broken;
+    if (auto broken = judge_health(device, superblock)) return *broken;
     if (first.is_read_only()) return {Reason::read_only, "read-only", {}};
     if (cannot_freeze(first.type)) return {Reason::cannot_freeze, first.type + " cannot be frozen", {}};
     if (superblock.keep_off) return *superblock.keep_off;
@@ -323,7 +325,8 @@ class Planner {
   }
 
   /// A filesystem after which somebody has to look.
-  std::optional<Judgement> judge_health(dev_t device, const Mount& mount) const {
+  std::optional<Judgement> judge_health(dev_t device, const Superblock& superblock) const {
+    const Mount& mount = superblock.first();
     for (const std::string_view state : {"emergency_ro", "shutdown"}) {
       if (mount.has_super_option(state)) {
         return Judgement{
@@ -331,10 +334,16 @@ class Planner {
       }
     }
     const auto stack = stacks_.find(device);
-    if (stack == stacks_.end()) return std::nullopt;
-    if (stack->second.device_gone) return Judgement{Reason::broken, "broken: its device is gone", {}};
-    if (stack->second.has_had_errors && mount.is_read_only()) {
+    if (stack != stacks_.end() && stack->second.device_gone) {
+      return Judgement{Reason::broken, "broken: its device is gone", {}};
+    }
+    if (stack != stacks_.end() && stack->second.has_had_errors && mount.is_read_only()) {
       return Judgement{Reason::broken, "broken: read-only, with errors on record", {}};
+    }
+    const auto writer = std::find_if(superblock.mounts.begin(), superblock.mounts.end(),
+                                     [](const Mount* one) { return was_made_read_only(*one); });
+    if (writer != superblock.mounts.end()) {
+      return Judgement{Reason::broken, kMadeReadOnly + (*writer)->mount_point + " is mounted for writing", {}};
     }
     return std::nullopt;
   }
@@ -395,7 +404,12 @@ class Planner {
 
   void add(const UnseenFilesystem& unseen, FreezePlan& plan) const {
     Judgement judgement = judge_by_configuration({&unseen.mount});
-    if (judgement.reason == Reason::data) {
+    if (judgement.reason == Reason::data && was_made_read_only(unseen.mount)) {
+      judgement = {Reason::broken,
+                   kMadeReadOnly + "process " + std::to_string(unseen.process) + " (" + unseen.command +
+                       ") has it mounted for writing",
+                   {}};
+    } else if (judgement.reason == Reason::data) {
       judgement = {Reason::unseen,
                    unseen.process == 0 ? "mounted, but in no mount namespace with a process that can be looked into"
                                        : "mounted only in another mount namespace: that of process " +
@@ -413,6 +427,9 @@ class Planner {
       if (planned.verdict != Verdict::pass_over) continue;
       switch (planned.reason) {
         case Reason::not_block_backed:
+          if (!is_named_in_vain(planned.mount, plan)) continue;
+          plan.mounts[i].why = why_in_vain(planned.mount);
+          break;
         case Reason::read_only:
           continue;
         case Reason::unknown_type:
@@ -426,8 +443,30 @@ class Planner {
         continue;
       }
       gap_of[planned.mount.device] = plan.gaps.size();
-      plan.gaps.push_back({i, 0, is_expected(planned)});
+      plan.gaps.push_back({i, 0, planned.reason != Reason::not_block_backed && is_expected(planned)});
     }
+  }
+
+  /// Whether `include` names what has no volume of its own, so that it can only be frozen through what takes its
+  /// writes, and that is not. A glob means no more than it can match: of it, only overlays count.
+  bool is_named_in_vain(const Mount& mount, const FreezePlan& plan) const {
+    const std::vector<std::string>& include = selection_.include;
+    const bool is_meant = layers(mount) ? matches(mount.mount_point, include)
+                                        : std::find(include.begin(), include.end(), mount.mount_point) != include.end();
+    if (!is_meant || mount.is_read_only() || !selection_.freeze || matches(mount.mount_point, selection_.exclude)) {
+      return false;
+    }
+    const Mount* taker = taker_of_writes(table_, facts_.layers, &mount);
+    return std::none_of(plan.filesystems.begin(), plan.filesystems.end(), [&](const PlannedFilesystem& filesystem) {
+      return taker != nullptr && taker->device == filesystem.device;
+    });
+  }
+
+  [[nodiscard]] std::string why_in_vain(const Mount& mount) const {
+    const Mount* taker = taker_of_writes(table_, facts_.layers, &mount);
+    if (taker == nullptr) return mount.type + ", and what takes its writes cannot be told";
+    if (taker->device == mount.device) return mount.type + ", no block device of its own";
+    return mount.type + ", whose writes go to " + taker->mount_point + ", which is not frozen: include that as well";
   }
 
   bool is_expected(const PlannedMount& planned) const {

@@ -96,8 +96,8 @@ struct FreezePlan {
   std::vector<PlannedFilesystem> filesystems;  ///< In freeze order.
   std::vector<Gap> gaps;                       ///< In the order of `mounts`.
   std::vector<std::string> unmatched;          ///< Entries of `Selection::include` and `exclude` that match no mount.
-  /// What makes freezing unsafe: the root or a protected path lies on an overlay of which it is not known what takes
-  /// its writes. Empty when nothing is frozen, or nothing does.
+  /// What makes freezing unsafe: the root or a protected path lies on what cannot be shown to write elsewhere (an
+  /// overlay, an image...; writes.hpp). Empty when nothing is frozen, or nothing does.
   std::string problem;
   std::set<dev_t> writable;  ///< Superblocks of the table whose writers never wait for anything that is frozen.
 };

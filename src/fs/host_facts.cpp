@@ -25,6 +25,7 @@
 #include "dlm_freeze/base/unique_fd.hpp"
 #include "fs/filesystem_type.hpp"
 #include "fs/path_trail.hpp"
+#include "fs/upper_layers.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -103,7 +104,7 @@ class Search {
     for (const Mount& mount : found->mounts()) {
       if (!known_.insert(mount.device).second || !has_volume(mount)) continue;
       reported.insert(mount.device);
-      if (mount.is_read_only()) continue;
+      if (mount.is_read_only() && !was_made_read_only(mount)) continue;
       const auto command = read_file_at(proc, process + "/comm");
       unseen_.filesystems.push_back(
           {mount, std::atoi(process.c_str()), command ? std::string(trimmed(*command)) : std::string("?")});
@@ -171,6 +172,8 @@ std::set<int> find_file_mounts(const MountTable& table) {
 
 std::map<dev_t, Layers> find_layers(const MountTable& table) {
   std::map<dev_t, Layers> found;
+  const UpperLayers upper_layers(table);
+  std::map<std::string, Trail> trails;  // Many overlays have the same layers.
   for (const Mount& mount : table.mounts()) {
     const auto printed = found.contains(mount.device) ? std::nullopt : layers_of(mount);
     if (!printed) continue;
@@ -178,15 +181,19 @@ std::map<dev_t, Layers> find_layers(const MountTable& table) {
     for (const auto& readings : printed->readings) {
       std::string path;
       for (const std::string& reading : readings) {
-        const Trail trail = follow(table, reading);
+        auto known = trails.find(reading);
+        if (known == trails.end()) known = trails.emplace(reading, follow(table, reading)).first;
+        const Trail& trail = known->second;
         const Mount* below = trail.end == Trail::End::found ? table.resolve(trail.path) : nullptr;
         // What is mounted over its own layers hides them.
         if (below != nullptr && below->device != mount.device) path = trail.path;
       }
+      const bool is_upper = std::find(readings.begin(), readings.end(), printed->upper) != readings.end();
+      if (is_upper && !path.empty() && !upper_layers.is_of(mount.device, path)) path.clear();
       real.told = real.told && !path.empty();
       if (path.empty()) continue;
       real.paths.push_back(path);
-      if (std::find(readings.begin(), readings.end(), printed->upper) != readings.end()) real.upper = path;
+      if (is_upper) real.upper = path;
     }
     found.emplace(mount.device, std::move(real));
   }

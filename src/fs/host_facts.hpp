@@ -17,7 +17,8 @@ namespace dlm_freeze {
 [[nodiscard]] std::set<int> find_file_mounts(const MountTable& table);
 
 /// Where the layers of each overlay (and the like) of `table`, that of this process, really are: symbolic links are
-/// followed, and a path that does not lead to a layer, or only through what may hang, makes it `told == false`.
+/// followed, and a path that does not lead to a layer, or only through what may hang, makes it `told == false`. So does
+/// the path of an upper layer that cannot be shown to lead to it (upper_layers.hpp).
 [[nodiscard]] std::map<dev_t, Layers> find_layers(const MountTable& table);
 
 /// What is mounted, and not in `table`.

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <random>
 #include <sstream>
 
@@ -40,6 +41,8 @@ class ForeignRoots : public HostTest {
       fs::create_directories(directory + "/" + name);
     }
     fs::copy_file(binary(), directory + binary());
+    fs::create_directories(directory + "/usr/bin");
+    fs::copy_file("/usr/bin/sleep", directory + "/usr/bin/sleep");
     fs::copy_file(config(), directory + config());
     std::istringstream libraries(run_tool({"ldd", binary()}));
     for (std::string word; libraries >> word;) {
@@ -314,18 +317,29 @@ TEST_F(ForeignRoots, HoldRandomSessionsToTheirPromisesInAUnitWithProtectSystemSt
                    "for at in / /srv/data /srv/disk; do mount -o remount,bind,ro $at; done; exec \"$@\"", "-"}});
 }
 
+/// The child that the program of a shell's command, run in the background, forks.
+pid_t child_of(pid_t parent) {
+  const std::string name = std::to_string(parent);
+  pid_t child = -1;
+  const bool has_one = eventually(
+      [&] { return static_cast<bool>(std::ifstream("/proc/" + name + "/task/" + name + "/children") >> child); },
+      std::chrono::seconds(5));
+  if (!has_one) throw std::runtime_error("process " + name + " has no child");
+  return child;
+}
+
 /// The first process of a PID namespace, which lives as long as this: what a container is.
 class PidNamespace {
  public:
-  PidNamespace() {
-    std::istringstream started(
-        run_tool({"/bin/sh", "-c", "unshare --pid --fork --kill-child=KILL sleep 600 >&- 2>&- <&- & echo $!"}));
+  /// `root` is the root directory of that process.
+  explicit PidNamespace(const std::string& root = "/") {
+    const std::string first = "chroot " + root + " /usr/bin/sleep 600 >&- 2>&- <&- & echo $!";
+    std::istringstream started(run_tool({"/bin/sh", "-c", "unshare --pid --fork --kill-child=KILL " + first}));
     started >> holder_;
-    const std::string holder = std::to_string(holder_);
-    const bool begun = eventually(
-        [&] { return static_cast<bool>(std::ifstream("/proc/" + holder + "/task/" + holder + "/children") >> first_); },
-        std::chrono::seconds(5));
-    if (!begun) throw std::runtime_error("unshare made no PID namespace");
+    first_ = child_of(holder_);
+    const bool begun = eventually([&] { return fs::read_symlink("/proc/" + std::to_string(first_) + "/root") == root; },
+                                  std::chrono::seconds(5));
+    if (!begun) throw std::runtime_error("no process with the root " + root);
   }
   ~PidNamespace() { ::kill(holder_, SIGKILL); }
   PidNamespace(const PidNamespace&) = delete;
@@ -353,6 +367,141 @@ TEST_F(ForeignRoots, HoldRandomSessionsToTheirPromisesInAContainer) {
   auto enter = pids.entry();
   enter.insert(enter.end(), {"/usr/sbin/chroot", root});
   random_sessions({.wrapper = enter});
+}
+
+/// A root that is the host's for all that the program can see: the one of process 1, beside which there is a thread of
+/// the kernel.
+class RootsOfAHost : public ForeignRoots {
+ protected:
+  void boot(const std::string& root) {
+    mount_into(root);
+    pids_.emplace(root);
+    auto second = pids_->entry();
+    second.insert(second.begin(), {"/bin/sh", "-c", "\"$@\" >&- 2>&- <&- & echo $!", "-"});
+    second.insert(second.end(), {"/usr/bin/sleep", "600"});
+    pid_t starter = -1;
+    std::istringstream(run_tool(second)) >> starter;
+    child_of(starter);
+    auto mount_proc = pids_->entry();
+    mount_proc.insert(mount_proc.end(), {"mount", "-t", "proc", "proc", root + "/proc"});
+    run_tool(mount_proc);
+    write_text("/srv/kthreadd", "2 (kthreadd) S 0 0 0 0 -1 2129984 0\n");
+    check(::mount("/srv/kthreadd", (root + "/proc/2/stat").c_str(), nullptr, MS_BIND, nullptr), "bind /proc/2/stat");
+    configure_inside(root, "{}");
+    within_.wrapper = pids_->entry();
+    within_.wrapper.insert(within_.wrapper.end(), {"/usr/sbin/chroot", root});
+  }
+
+  /// pre-script says why, and neither the data nor what may hold the root is frozen.
+  void expect_refusal(const std::string& why) {
+    const auto pre = expect(201, {"pre-script"}, within_);
+    EXPECT_THAT(pre.err, HasSubstr(why)) << pre.text();
+    EXPECT_TRUE(writable(*data_));
+    EXPECT_TRUE(writable(*disk_));
+    EXPECT_THAT(expect(0, {"dry-run"}, within_).out, HasSubstr("pre-script would fail: "));
+  }
+
+  /// An overlay at `root` whose upper layer is a relative path on the disk.
+  void mount_root_with_untold_upper(const std::string& root, const std::string& lower) {
+    fill("/srv/disk/low");
+    for (const std::string& name : {std::string("/srv/disk/u"), std::string("/srv/disk/w"), root})
+      fs::create_directories(name);
+    const auto before = fs::current_path();
+    fs::current_path("/srv/disk");
+    const int mounted =
+        ::mount("o", root.c_str(), "overlay", 0, ("lowerdir=" + lower + ",upperdir=u,workdir=w").c_str());
+    fs::current_path(before);
+    check(mounted, "mount overlay");
+  }
+
+  RunOptions within_;
+
+ private:
+  std::optional<PidNamespace> pids_;
+};
+
+constexpr const char* kUntoldUpper = "the root filesystem lies on an overlay whose upper layer cannot be told";
+
+TEST_F(RootsOfAHost, AreTakenForItsOwn) {
+  fill("/srv/disk");
+  boot("/srv/disk");
+  expect(0, {"pre-script"}, within_);
+  EXPECT_TRUE(frozen(*data_));
+  EXPECT_TRUE(writable(*disk_));
+  expect(0, {"post-script"}, within_);
+}
+
+TEST_F(RootsOfAHost, WhoseUpperLayerCannotBeToldAreNotToldByBoot) {
+  add("ext4", "/srv/boot");
+  mount_root_with_untold_upper("/srv/root", "low");
+  boot("/srv/root");
+  bind_mount("/srv/disk", "/srv/root/self");
+  bind_mount("/srv/boot", "/srv/root/boot");
+  expect_refusal(kUntoldUpper);
+}
+
+TEST_F(RootsOfAHost, WhoseUpperLayerCannotBeToldAreNotToldByALowerOne) {
+  add("ext4", "/srv/lower");
+  mount_root_with_untold_upper("/srv/root", "/srv/disk/low:/srv/lower");
+  boot("/srv/root");
+  bind_mount("/srv/disk", "/srv/root/self");
+  bind_mount("/srv/lower", "/srv/root/srv/lower");
+  expect_refusal(kUntoldUpper);
+  bind_mount("/srv/lower", "/srv/root/sysroot");
+  expect_refusal(kUntoldUpper);
+  configure_inside("/srv/root", R"({"include": ["/data"]})");
+  expect(0, {"pre-script"}, within_);
+  EXPECT_TRUE(frozen(*data_));
+  EXPECT_TRUE(writable(*disk_));
+  expect(0, {"post-script"}, within_);
+}
+
+TEST_F(RootsOfAHost, WhoseUpperLayersPathLeadsElsewhereByNow) {
+  const auto& twin = add({.type = "ext4", .mount_point = "/srv/twin", .size = std::uint64_t{96} << 20});
+  fill("/srv/disk/low");
+  for (const std::string on : {"/srv/disk/", "/srv/twin/"}) {
+    for (const char* name : {"low", "u", "w"}) fs::create_directories(on + name);
+  }
+  fs::create_directories("/srv/root");
+  check(::mount("o", "/srv/root", "overlay", 0, "lowerdir=/srv/disk/low,upperdir=/srv/disk/u,workdir=/srv/disk/w"),
+        "mount overlay");
+  boot("/srv/root");
+  bind_mount("/srv/disk", "/srv/root/self");
+  bind_mount("/srv/twin", "/srv/root/srv/disk");
+  expect_refusal(kUntoldUpper);
+  EXPECT_TRUE(writable(twin));
+  bind_mount("/srv/disk", "/srv/root/srv/disk");
+  expect(0, {"pre-script"}, within_);
+  EXPECT_TRUE(writable(*disk_));
+  EXPECT_TRUE(frozen(*data_));
+  expect(0, {"post-script"}, within_);
+}
+
+TEST_F(RootsOfAHost, OnAnImageWhosePathHasGone) {
+  add({.type = "ext4", .mount_point = "/srv/root", .image_directory = "/srv/disk/images", .size = 64 << 20});
+  fill("/srv/root");
+  bind_mount("/srv/disk", "/srv/again");
+  unmount_lazily("/srv/disk");
+  boot("/srv/root");
+  bind_mount("/srv/again", "/srv/root/self");
+  expect(0, {"pre-script"}, within_);
+  EXPECT_TRUE(frozen(*data_));
+  EXPECT_TRUE(writable(*disk_)) << "its loop device tells what it lies on";
+  expect(0, {"post-script"}, within_);
+  mount_tmpfs("/srv/root/dev");
+  expect_refusal("the root filesystem lies on an image of which it cannot be told where it lies");
+}
+
+TEST_F(RootsOfAHost, OnAnImageInABtrfsWhosePathHasGone) {
+  const auto& pool = add({.type = "btrfs", .mount_point = "/srv/pool", .size = std::uint64_t{256} << 20});
+  add({.type = "ext4", .mount_point = "/srv/root", .image_directory = "/srv/pool/images", .size = 64 << 20});
+  fill("/srv/root");
+  bind_mount("/srv/pool", "/srv/again");
+  unmount_lazily("/srv/pool");
+  boot("/srv/root");
+  bind_mount("/srv/again", "/srv/root/self");
+  expect_refusal("the root filesystem lies on an image of which it cannot be told where it lies");
+  EXPECT_TRUE(writable(pool));
 }
 
 }  // namespace

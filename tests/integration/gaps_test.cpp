@@ -283,5 +283,138 @@ TEST_F(Gaps, OrderAFilesystemWithAJournalOrALogElsewhereBeforeAll) {
   for (const char* mount_point : {"/srv/ext4", "/srv/xfs"}) check(::umount(mount_point), "umount");
 }
 
+// What a path says is not what it led to.
+
+TEST_F(Gaps, AreNotMadeForAnOverlayWhoseUpperLayerIsHidden) {
+  const auto& data = add("ext4", "/srv/data");
+  const auto& upper = add("ext4", "/srv/upper");
+  mount_overlay("/srv/merged", "/srv/low", "/srv/upper");
+  fs::create_directories("/srv/merged/ssm");
+  configure(R"({"quiescers": [], "filesystems": {"protect": ["/srv/merged/ssm"]}})");
+  bind_mount("/srv/upper", "/srv/again");
+  expect_frozen({&data}, {&upper});
+  upper.sync();
+  run_tool({"cp", "--sparse=always", upper.image(), "/srv/images/copy"});
+  const LoopDevice copy("/srv/images/copy", 0);
+  fs::create_directories("/srv/copy");
+  check(::mount(copy.path().c_str(), "/srv/copy", "ext4", 0, nullptr), "mount the copy");
+  EXPECT_THAT(expect(201, {"pre-script"}).err, HasSubstr("upper layer cannot be told")) << "either may be the one";
+  check(::umount("/srv/copy"), "umount");
+  const auto& other = add("ext4", "/srv/other");
+  for (const char* name : {"/srv/other/u", "/srv/other/w"}) fs::create_directories(name);
+  bind_mount("/srv/other", "/srv/upper");
+  EXPECT_THAT(
+      expect(201, {"pre-script"}).err,
+      HasSubstr("/srv/merged/ssm, which must not be frozen, lies on an overlay whose upper layer cannot be told"));
+  for (const auto* filesystem : {&data, &upper, &other}) EXPECT_TRUE(writable(*filesystem));
+}
+
+TEST_F(Gaps, AreNotMadeForAnOverlayThatIsWrittenToAllTheTime) {
+  const auto& data = add("ext4", "/srv/data");
+  const auto& upper = add("xfs", "/srv/upper");
+  mount_overlay("/srv/merged", "/srv/low", "/srv/upper");
+  configure(R"({"quiescers": [], "filesystems": {"protect": ["/srv/merged"]}})");
+  const Writer writer(upper);
+  const pid_t parent = ::getpid();
+  const pid_t busy = check(::fork(), "fork");
+  if (busy == 0) {
+    die_with_parent(parent);
+    for (;;) {
+      fs::create_directory("/srv/merged/x");
+      fs::remove("/srv/merged/x");
+    }
+  }
+  for (int i = 0; i < 20; ++i) expect_frozen({&data}, {&upper});
+  ::kill(busy, SIGKILL);
+  EXPECT_TRUE(reap(busy, std::chrono::seconds(5)));
+}
+
+TEST_F(Gaps, AreNotMadeForTheUpperLayersOfContainersOnAnyFilesystem) {
+  const auto& data = add("ext4", "/srv/data");
+  std::vector<const Filesystem*> uppers;
+  std::string protect;
+  for (const std::string type : {"ext4", "xfs", "btrfs"}) {
+    uppers.push_back(&add(type, "/srv/" + type));
+    mount_overlay("/srv/" + type + "/merged", "/srv/" + type + "/low", "/srv/" + type, ",metacopy=on");
+    protect += (protect.empty() ? "\"" : ", \"") + std::string("/srv/") + type + "/merged\"";
+  }
+  configure(R"({"quiescers": [], "filesystems": {"protect": [)" + protect + "]}}");
+  expect_frozen({&data}, uppers);
+}
+
+TEST_F(Gaps, AreProtectedPathsOnAnImageOfWhichItCannotBeToldWhereItLies) {
+  const auto& pool = add({.type = "btrfs", .mount_point = "/srv/pool", .size = std::uint64_t{256} << 20});
+  const auto& image = add({.type = "ext4", .mount_point = "/srv/image", .image_directory = "/srv/pool/images"});
+  bind_mount("/srv/pool", "/srv/again");
+  unmount_lazily("/srv/pool");
+  expect_frozen({&pool, &image});
+  configure(R"({"quiescers": [], "filesystems": {"protect": ["/srv/image"]}})");
+  EXPECT_THAT(expect(201, {"pre-script"}).err, HasSubstr("mount what holds the image of /srv/image where it was"));
+  EXPECT_TRUE(writable(pool));
+}
+
+TEST_F(Gaps, AreBtrfsThatTheKernelMadeReadOnly) {
+  const auto& sick = add("btrfs", "/srv/sick");
+  const auto& well = add("ext4", "/srv/well");
+  // The superblock alone, as an error does it.
+  sick.mount_also("/srv/also");
+  check(::mount(nullptr, "/srv/also", nullptr, MS_REMOUNT | MS_RDONLY, nullptr), "remount read-only");
+  check(::umount("/srv/also"), "umount");
+  ASSERT_THAT(mount_at("/srv/sick")->options, testing::StartsWith("rw"));
+  ASSERT_THAT(mount_at("/srv/sick")->super_options, testing::StartsWith("ro"));
+  EXPECT_THAT(expect_frozen({&well}), HasSubstr("WARN: /srv/sick is not frozen: broken: the filesystem is read-only"));
+  const Keeper keeper;
+  unmount_lazily("/srv/sick");
+  EXPECT_THAT(expect_frozen({&well}), HasSubstr("WARN: /srv/sick is not frozen: broken: the filesystem is read-only, "
+                                                "although process " +
+                                                std::to_string(keeper.pid())));
+}
+
+TEST_F(Gaps, AreNotMadeByTheNameOfASubvolume) {
+  const auto& pool = add("btrfs", "/srv/pool");
+  for (const std::string name : {"x,ro", "y,shutdown", "z,emergency_ro"}) {
+    run_tool({"btrfs", "subvolume", "create", "/srv/pool/" + name});
+    bind_mount("/srv/pool/" + name, "/srv/" + name);
+  }
+  unmount_lazily("/srv/pool");
+  expect_frozen({&pool});
+}
+
+TEST_F(Gaps, AreOverlaysThatAreNamedWithoutWhatTheyWriteTo) {
+  const auto& data = add("ext4", "/srv/data");
+  const auto& upper = add("ext4", "/srv/upper");
+  mount_overlay("/srv/merged", "/srv/low", "/srv/upper");
+  configure(R"({"quiescers": [], "filesystems": {"include": ["/srv/merged", "/srv/data"]}})");
+  EXPECT_THAT(
+      expect_frozen({&data}, {&upper}),
+      HasSubstr("WARN: /srv/merged is not frozen: overlay, whose writes go to /srv/upper, which is not frozen"));
+  configure(R"({"quiescers": [], "filesystems": {"include": ["/srv/merged", "/srv/upper"]}})");
+  EXPECT_THAT(expect_frozen({&upper}, {&data}), Not(HasSubstr("WARN: /srv/merged")));
+}
+
+TEST_F(Gaps, AreFilesystemsThatAreMountedWhileOthersAreBeingFrozen) {
+  const auto& backing = add("ext4", "/srv/backing");
+  const auto& slow = add({.type = "ext4", .mount_point = "/srv/slow", .image_directory = "/srv/backing/images"});
+  const LoopDevice disk("/srv/images/late", std::uint64_t{64} << 20);
+  run_tool({"mkfs.ext4", "-q", disk.path()});
+  fs::create_directories("/srv/late");
+  configure(R"({"quiescers": [], "filesystems": {"exclude": ["/srv/backing"]}})");
+  slow.sync();
+  backing.sync();
+  backing.freeze();
+  const auto pre = start({"pre-script", "--timeout", "8"});
+  ASSERT_TRUE(eventually([&] { return agent_process(binary(), "dlm-freezer").has_value(); }, std::chrono::seconds(3)));
+  sleep_for(Milliseconds(300));
+  check(::mount(disk.path().c_str(), "/srv/late", "ext4", 0, nullptr), "mount");
+  EXPECT_TRUE(backing.thaw());
+  const auto result = pre->wait();
+  EXPECT_EQ(result.exit_code, 0) << result.text();
+  EXPECT_THAT(result.out, HasSubstr("WARN: /srv/late is not frozen: mounted, or made writable, while pre-script ran"));
+  EXPECT_TRUE(frozen(slow));
+  expect(0, {"post-script"});
+  EXPECT_TRUE(all_gone());
+  check(::umount("/srv/late"), "umount");
+}
+
 }  // namespace
 }  // namespace dlm_freeze::integration

@@ -827,12 +827,46 @@ TEST(Problem, IsAProtectedPathOnAnOverlayWhoseWritesMayGoAnywhere) {
   EXPECT_EQ(plan(kRoot + read_only, protecting({"/ov/ssm"})).problem, "") << "nothing can be written there";
 }
 
-TEST(Problem, IsARootOnSuchAnOverlayUnlessItsPartsTell) {
+TEST(Problem, IsARootOnSuchAnOverlayWhateverElseIsKnownToHoldAPartOfIt) {
   const std::string root = "1 0 0:50 / / rw - overlay o rw,lowerdir=l,upperdir=u,workdir=w\n";
   const std::string data = "4 1 8:2 / /data rw - ext4 /dev/sdb rw\n";
   EXPECT_THAT(plan(root + data).problem, testing::HasSubstr("the root filesystem lies on an overlay"));
   EXPECT_EQ(plan(root + data, including({"/data"})).problem, "");
-  EXPECT_EQ(plan(root + data + "5 1 8:3 / /sysroot rw - ext4 /dev/sdc rw\n").problem, "");
+  const std::string with_lower =
+      "1 0 0:50 / / rw - overlay o rw,lowerdir=/low,upperdir=u,workdir=w\n5 1 8:3 / /low rw - ext4 /dev/sdc rw\n";
+  for (const std::string& table :
+       {root + "5 1 8:3 / /sysroot rw - ext4 /dev/sdc rw\n", root + "5 1 8:3 / /boot rw - ext4 /dev/sdc rw\n",
+        root + "5 1 8:3 / /etc rw - ext4 /dev/sdc rw\n", root + "5 1 8:3 /x /etc/hosts rw - ext4 /dev/sdc rw\n",
+        with_lower}) {
+    EXPECT_NE(plan(table + data).problem, "") << table;
+  }
+  EXPECT_EQ(plan(image_mode("lowerdir=l:m")).problem, "") << "nothing can be written there";
+}
+
+TEST(Problem, IsARootOrAProtectedPathOnAnImageOfWhichItCannotBeToldWhereItLies) {
+  const std::string data = "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n";
+  const auto problem = [&](const std::string& table, const Selection& wanted) {
+    const MountTable mounts = fakes::table_from(table + data);
+    BlockStacks stacks;
+    for (const Mount& mount : mounts.mounts()) stacks[mount.device].writes_untold = major(mount.device) == 7;
+    return plan_freeze(mounts, stacks, wanted).problem;
+  };
+  const std::string image = "1 0 7:0 / / rw - ext4 /dev/loop0 rw\n";
+  EXPECT_THAT(problem(image, {}),
+              testing::HasSubstr("the root filesystem lies on an image of which it cannot be told"));
+  EXPECT_EQ(problem(image, including({"/data"})), "");
+  EXPECT_EQ(problem("1 0 7:0 / / ro - squashfs /dev/loop0 ro\n", {}), "");
+  EXPECT_NE(problem("1 0 0:50 / / rw - overlay o rw,lowerdir=/l,upperdir=/up/u\n3 1 7:0 / /up rw - ext4 l rw\n", {}),
+            "");
+  const std::string mounted = kRoot + "3 1 7:0 / /ssm rw - ext4 /dev/loop0 rw\n";
+  EXPECT_EQ(problem(mounted, {}), "");
+  EXPECT_THAT(problem(mounted, protecting({"/ssm/x"})), testing::HasSubstr("mount what holds the image of /ssm"));
+}
+
+TEST(Problem, IsAProtectedPathOnFuse) {
+  const std::string table = kRoot + "2 1 0:50 / /vault rw - fuse.gocryptfs vault rw\n3 1 8:2 / /data rw - ext4 x rw\n";
+  EXPECT_EQ(plan(table).problem, "");
+  EXPECT_THAT(plan(table, protecting({"/vault/ssm"})).problem, testing::HasSubstr("a FUSE filesystem"));
 }
 
 TEST(FreezePlan, BelievesWhatWasFoundOfLayersRatherThanTheText) {
@@ -945,6 +979,41 @@ TEST(Gaps, AreFilesystemsThatOtherMountNamespacesHave) {
   EXPECT_EQ(fate(plan(kRoot, excluding({"/pod/*"}), {}, facts), "/pod/data"), "excluded");
   EXPECT_THAT(warnings(plan(kRoot, excluding({"/pod/*"}), {}, facts)), IsEmpty());
   EXPECT_THAT(warnings(plan(kRoot, including({"/data"}), {}, facts)), IsEmpty());
+}
+
+TEST(Gaps, AreFilesystemsThatTheKernelMadeReadOnly) {
+  const std::string table = kRoot +
+                            "2 1 0:40 / /sick rw,relatime - btrfs /dev/sdb ro,space_cache=v2,subvolid=5,subvol=/\n"
+                            "3 1 0:40 /x /bind ro,relatime - btrfs /dev/sdb ro,space_cache=v2,subvolid=5,subvol=/\n"
+                            "4 1 8:3 / /archive ro - ext4 /dev/sdc ro\n"
+                            "5 1 7:0 / /snap rw - squashfs /dev/loop0 ro\n";
+  const FreezePlan p = plan(table);
+  EXPECT_EQ(fate(p, "/sick"), "broken");
+  EXPECT_EQ(at(p, "/sick").why, "broken: the filesystem is read-only, although /sick is mounted for writing");
+  EXPECT_EQ(fate(p, "/archive"), "read_only");
+  EXPECT_EQ(fate(p, "/snap"), "read_only");
+  EXPECT_THAT(warnings(p), ElementsAre("/sick"));
+  EXPECT_THAT(warnings(plan(table, excluding({"/sick"}))), IsEmpty());
+  const FreezePlan pod = plan(kRoot, {}, {}, unseen("9 1 8:9 / /pod/data rw - xfs /dev/sdz ro\n"));
+  EXPECT_EQ(fate(pod, "/pod/data"), "broken");
+  EXPECT_THAT(warnings(pod), ElementsAre("/pod/data"));
+}
+
+TEST(Gaps, AreOverlaysThatAreNamedWithoutWhatTakesTheirWrites) {
+  const std::string table = kRoot +
+                            "2 1 8:2 / /a rw - ext4 /dev/sdb rw\n"
+                            "3 1 8:3 / /b rw - ext4 /dev/sdc rw\n"
+                            "4 1 0:40 / /ov rw - overlay o rw,lowerdir=/a/l,upperdir=/a/u,workdir=/a/w\n"
+                            "5 1 0:41 / /untold rw - overlay o rw,lowerdir=l,upperdir=u,workdir=w\n"
+                            "6 1 0:42 / /ro ro - overlay o ro,lowerdir=/a:/b\n"
+                            "7 1 0:43 / /memory rw - tmpfs t rw\n";
+  const FreezePlan p = plan(table, including({"/ov", "/b"}));
+  EXPECT_THAT(warnings(p), ElementsAre("/ov"));
+  EXPECT_EQ(at(p, "/ov").why, "overlay, whose writes go to /a, which is not frozen: include that as well");
+  EXPECT_THAT(warnings(plan(table, including({"/ov", "/a"}))), IsEmpty());
+  EXPECT_THAT(warnings(plan(table, including({"/untold", "/memory", "/ro"}))), ElementsAre("/untold", "/memory"));
+  EXPECT_THAT(warnings(plan(table, including({"/[bmo]*"}))), ElementsAre("/ov")) << "a glob did not name /memory";
+  EXPECT_THAT(warnings(plan(table, selection({"/ov", "/b"}, {"/ov"}, {}))), IsEmpty());
 }
 
 // Who has to wait.

@@ -38,22 +38,60 @@ TEST(FoundLayers, AreWhereTheirLinksLead) {
   std::filesystem::create_directory_symlink(scratch / "disk", scratch / "link");
   const auto layers = [&](const std::string& options) {
     std::string table =
-        "1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 8:2 / @/disk rw - ext4 /dev/b rw\n3 1 0:30 / @/net rw - fuse x rw\n"
+        "1 0 8:1 / / rw - xfs /dev/a rw\n2 1 8:2 / @/disk rw - ext4 /dev/b rw\n3 1 0:30 / @/net rw - fuse x rw\n"
         "4 1 0:40 / @/ov rw - overlay o rw," +
         options + "\n";
     for (std::size_t at = table.find('@'); at != std::string::npos; at = table.find('@'))
       table.replace(at, 1, scratch.path());
     return find_layers(fakes::table_from(table)).at(makedev(0, 40));
   };
-  const Layers linked = layers("lowerdir=@/link/l::@/disk,upperdir=@/link/u\\134:p,workdir=@/link/w");
-  EXPECT_TRUE(linked.told);
-  EXPECT_EQ(linked.upper, scratch / "disk/u:p");
-  EXPECT_THAT(linked.paths, testing::IsSupersetOf({scratch / "disk/l", scratch / "disk/w", scratch / "disk"}));
   for (const char* options : {"lowerdir=l,upperdir=@/disk/w", "lowerdir=@/gone,upperdir=@/disk/w", "lowerdir=@/net",
                               "lowerdir=@/ov", "redirect_dir=on"}) {
     EXPECT_FALSE(layers(options).told) << options;
   }
   EXPECT_EQ(layers("lowerdir=@/disk,upperdir=@/gone").upper, "");
+  // An overlay's root directory has the times of its upper layer's.
+  std::filesystem::remove(scratch / "ov");
+  std::filesystem::create_directory_symlink(scratch / "disk/u:p", scratch / "ov");
+  const Layers linked = layers("lowerdir=@/link/l::@/disk,upperdir=@/link/u\\134:p,workdir=@/link/w");
+  EXPECT_TRUE(linked.told);
+  EXPECT_EQ(linked.upper, scratch / "disk/u:p");
+  EXPECT_THAT(linked.paths, testing::IsSupersetOf({scratch / "disk/l", scratch / "disk/w", scratch / "disk"}));
+}
+
+class AnUpperLayer : public testing::Test {
+ protected:
+  AnUpperLayer() {
+    for (const char* name : {"disk/u", "disk/v"}) std::filesystem::create_directories(scratch_ / name);
+    std::filesystem::last_write_time(scratch_ / "disk/v", std::filesystem::file_time_type::clock::now());
+    // As an overlay on disk/u shows it.
+    std::filesystem::create_directory_symlink(scratch_ / "disk/u", scratch_ / "ov");
+  }
+
+  [[nodiscard]] bool is_told(const std::string& upper, const std::string& overlay_root = "/",
+                             const std::string& type_of_root = "xfs") const {
+    const std::string at = scratch_.path();
+    const MountTable table = fakes::table_from("1 0 8:1 / / rw - " + type_of_root + " /dev/a rw\n2 1 8:2 / " + at +
+                                               "/disk rw - ext4 /dev/b rw\n3 1 0:40 " + overlay_root + " " + at +
+                                               "/ov rw - overlay o rw,lowerdir=" + at + "/disk,upperdir=" + at + upper +
+                                               ",workdir=" + at + "/disk\n");
+    const Layers layers = find_layers(table).at(makedev(0, 40));
+    EXPECT_EQ(layers.told, !layers.upper.empty());
+    return layers.told;
+  }
+
+  fakes::Scratch scratch_;
+};
+
+TEST_F(AnUpperLayer, IsToldByWhatTheOverlayShowsOfIt) {
+  EXPECT_TRUE(is_told("/disk/u"));
+  EXPECT_FALSE(is_told("/disk/v")) << "another filesystem is mounted on its path";
+}
+
+TEST_F(AnUpperLayer, IsNotToldWhereOnlyAPartOfTheOverlayIsMounted) { EXPECT_FALSE(is_told("/disk/u", "/etc")); }
+
+TEST_F(AnUpperLayer, IsNotToldWhereAnotherFilesystemLooksTheSame) {
+  EXPECT_FALSE(is_told("/disk/u", "/", "ext4")) << "both are the one that the scratch directory is on";
 }
 
 class UnseenFilesystems : public testing::Test {
@@ -98,6 +136,7 @@ class UnseenFilesystems : public testing::Test {
       "12 10 8:16 /y /again rw - ext4 /dev/sdb rw\n"
       "13 10 0:30 / /tmp rw - tmpfs tmpfs rw\n"
       "14 10 8:32 / /archive ro - ext4 /dev/sdc ro\n";
+  const std::string kSickPod = "11 10 8:16 / /sick rw - xfs /dev/sdb ro\n";
   fakes::FakeDevices devices_;
   fakes::Scratch proc_;
 };
@@ -111,6 +150,11 @@ TEST_F(UnseenFilesystems, AreWritableOnesOfOtherNamespacesEachOnce) {
   ASSERT_EQ(unseen.filesystems.size(), 1U);
   EXPECT_EQ(unseen.filesystems[0].mount.mount_point, "/pod data");
   EXPECT_EQ(unseen.filesystems[0].mount.device, makedev(8, 16));
+}
+
+TEST_F(UnseenFilesystems, AreThoseThatTheKernelMadeReadOnly) {
+  add_process("77", "mnt:[2]", kSickPod);
+  EXPECT_THAT(described(find()), ElementsAre("/sick of command-77"));
 }
 
 TEST_F(UnseenFilesystems, AreFoundWhereTheNamespaceMayNotBeAskedFor) {

@@ -2,6 +2,7 @@
 #include "commands/host_plan.hpp"
 
 #include <linux/capability.h>
+#include <malloc.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #include "fs/host_facts.hpp"
 #include "fs/host_root.hpp"
 #include "fs/path_trail.hpp"
+#include "fs/writes.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -111,18 +113,6 @@ Result<void> check_root(const HostRoot& root, const Selection& selection) {
   return failure("this is not the host, so it cannot be told which filesystems hold its root: " + root.difference +
                  "; run it on the host (from a container that shares the host's processes: nsenter -t 1 -m dlm-freeze "
                  "pre-script), or name what is to be frozen in filesystems.include");
-}
-
-/// The mount that takes what is written to `mount`: itself, or that of the upper layer of an overlay. Null if unknown.
-const Mount* taker_of_writes(const MountTable& table, const std::map<dev_t, Layers>& known, const Mount* mount) {
-  constexpr int kMostLayers = 8;  // The kernel stacks two.
-  for (int i = 0; mount != nullptr && i < kMostLayers; ++i) {
-    const auto found = known.find(mount->device);
-    const auto layers = found != known.end() ? std::optional(found->second) : layers_of(*mount);
-    if (!layers) return mount;
-    mount = layers->upper.starts_with('/') ? table.resolve(layers->upper) : nullptr;
-  }
-  return nullptr;
 }
 
 /// "/data", "/data (and 2 more mounts of it)", "/data (/dev/nvme1n1)" in another mount namespace.
@@ -254,6 +244,8 @@ Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {
   explain(freeze, quiescers);
   Result<void> on_host = check_root(root, selection);
   if (on_host && !freeze.problem.empty()) on_host = failure(freeze.problem);
+  // What is left of the planning would be copied into each process of the session, whose memory is locked.
+  ::malloc_trim(0);
   return HostPlan{std::move(*table),  std::move(freeze), std::move(quiescers),    std::move(databases_known),
                   std::move(on_host), unseen.complete,   std::move(facts.layers), std::move(stacks)};
 }

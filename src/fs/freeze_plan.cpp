@@ -4,7 +4,6 @@
 #include <fnmatch.h>
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <optional>
 #include <set>
@@ -12,6 +11,7 @@
 #include <utility>
 
 #include "fs/filesystem_type.hpp"
+#include "fs/ground.hpp"
 #include "fs/path_trail.hpp"
 #include "fs/writes.hpp"
 
@@ -33,38 +33,18 @@ struct Judgement {
   std::string holds;  ///< As in PlannedMount.
 };
 
-/// All that is known of one superblock while the plan is made.
-struct Superblock {
-  std::vector<const Mount*> mounts;   ///< In the order of the table.
-  std::set<dev_t> lies_on;            ///< Superblocks that hold a file this one's device is made of, or its layers.
-  std::set<dev_t> carries;            ///< Those that lie on it.
-  bool ground_unknown = false;        ///< It may lie on others as well. Then so may all that it carries.
-  std::optional<Judgement> keep_off;  ///< Set when it must never be frozen.
-  std::optional<int> height;          ///< How many are stacked on it, at most; it is frozen after all of them.
-  int place = 0;                      ///< Among those of unknown ground.
-
-  [[nodiscard]] const Mount& first() const { return *mounts.front(); }
-};
-
 class Planner {
  public:
   Planner(const MountTable& table, const BlockStacks& stacks, const Selection& selection, const HostFacts& facts)
-      : table_(table), stacks_(stacks), selection_(selection), facts_(facts) {
-    for (const Mount& mount : table_.mounts()) superblocks_[mount.device].mounts.push_back(&mount);
-    connect();
-    for (const auto& [device, superblock] : superblocks_) {
-      if (has_unknown_ground(device, superblock)) spread_unknown_ground(device);
-    }
-  }
+      : table_(table), stacks_(stacks), selection_(selection), facts_(facts), ground_(table, stacks, facts.layers) {}
 
   FreezePlan plan() {
     keep_off_root();
     keep_off_root_of_the_host();
     keep_off_protected();
-    for (const auto& [device, superblock] : superblocks_) measure(device);
-    place_unknown_ground();
+    ground_.order();
     FreezePlan plan;
-    for (const auto& [device, superblock] : superblocks_) add(device, superblock, plan);
+    for (const auto& [device, superblock] : ground_.superblocks()) add(device, superblock, plan);
     number_levels(plan);
     sort(plan);
     for (const UnseenFilesystem& unseen : facts_.unseen) add(unseen, plan);
@@ -84,96 +64,24 @@ class Planner {
   std::set<dev_t> superblocks_of_root() {
     keep_off_root();
     std::set<dev_t> kept_off;
-    for (const auto& [device, superblock] : superblocks_) {
-      if (superblock.keep_off && has_volume(superblock.first())) kept_off.insert(device);
+    for (const auto& [device, judgement] : kept_off_) {
+      if (has_volume(ground_.at(device).first())) kept_off.insert(device);
     }
     return kept_off;
   }
 
  private:
-  // What lies on what.
-
-  [[nodiscard]] std::optional<Layers> layers(const Mount& mount) const {
-    const auto known = facts_.layers.find(mount.device);
-    return known != facts_.layers.end() ? std::optional(known->second) : layers_of(mount);
-  }
-
-  void connect() {
-    for (auto& [device, superblock] : superblocks_) {
-      if (const auto found = layers(superblock.first())) {
-        for (const std::string& path : found->paths) lay(device, table_.resolve(path));
-      }
-      const auto stack = stacks_.find(device);
-      if (stack == stacks_.end()) continue;
-      for (const dev_t below : stack->second.backing_devices) {
-        const auto found = superblocks_.find(below);
-        if (found != superblocks_.end()) lay(device, &found->second.first());
-      }
-      for (const std::string& file : stack->second.backing_files) lay(device, table_.resolve(file));
-    }
-  }
-
-  void lay(dev_t device, const Mount* below) {
-    if (below == nullptr || below->device == device) return;
-    superblocks_[device].lies_on.insert(below->device);
-    superblocks_[below->device].carries.insert(device);
-  }
-
-  [[nodiscard]] bool has_unknown_ground(dev_t device, const Superblock& superblock) const {
-    const Mount& mount = superblock.first();
-    if (const auto found = layers(mount)) return superblock.lies_on.empty() || !found->told;
-    if (!has_volume(mount)) return !is_in_memory(mount.type);
-    constexpr std::array<std::string_view, 4> kOtherDevices = {"logdev", "rtdev", "jdev", "journal_path"};
-    const auto stack = stacks_.find(device);
-    return stack == stacks_.end() || stack->second.ground_unknown ||
-           std::any_of(kOtherDevices.begin(), kOtherDevices.end(),
-                       [&](std::string_view option) { return mount.has_super_option(option); });
-  }
-
-  void spread_unknown_ground(dev_t device) {
-    Superblock& superblock = superblocks_[device];
-    if (std::exchange(superblock.ground_unknown, true)) return;
-    for (const dev_t above : superblock.carries) spread_unknown_ground(above);
-  }
-
-  /// Every superblock that `device` lies on, however far below; without itself.
-  [[nodiscard]] std::set<dev_t> all_below(dev_t device) const {
-    std::set<dev_t> below;
-    std::vector<dev_t> next = {device};
-    while (!next.empty()) {
-      const dev_t at = next.back();
-      next.pop_back();
-      for (const dev_t under : superblocks_.at(at).lies_on) {
-        if (under != device && below.insert(under).second) next.push_back(under);
-      }
-    }
-    return below;
-  }
-
-  /// Why what is written to `device` may go anywhere, through whatever it lies on.
-  [[nodiscard]] std::optional<UntoldWrites> untold(dev_t device) const {
-    std::set<dev_t> all = all_below(device);
-    all.insert(device);
-    for (const dev_t at : all) {
-      const Mount& mount = superblocks_.at(at).first();
-      const auto stack = stacks_.find(at);
-      auto found = untold_writes(mount, layers(mount), stack != stacks_.end() ? &stack->second : nullptr);
-      if (found) return found;
-    }
-    return std::nullopt;
-  }
-
   [[nodiscard]] std::string problem() const {
     constexpr std::string_view kSoThat = ", so that anything that is frozen may hold it up: ";
     const Mount* root = table_.root();
-    const auto of_root = root != nullptr && selection_.include.empty() ? untold(root->device) : std::nullopt;
+    const auto of_root = root != nullptr && selection_.include.empty() ? ground_.untold(root->device) : std::nullopt;
     if (of_root) {
       return "the root filesystem lies on " + of_root->cause + std::string(kSoThat) +
              "name what is to be frozen in filesystems.include";
     }
     for (const std::string& path : selection_.protect) {
       const Mount* mount = table_.resolve(path);
-      const auto found = mount != nullptr && mount != root ? untold(mount->device) : std::nullopt;
+      const auto found = mount != nullptr && mount != root ? ground_.untold(mount->device) : std::nullopt;
       if (found)
         return path + ", which must not be frozen, lies on " + found->cause + std::string(kSoThat) + found->remedy;
     }
@@ -184,10 +92,14 @@ class Planner {
 
   /// Marks a superblock and all that it lies on: freezing one of those would block it as well.
   void keep_off(dev_t device, Judgement own, const Judgement& below) {
-    Superblock& superblock = superblocks_[device];
-    if (superblock.keep_off) return;
-    superblock.keep_off = std::move(own);
-    for (const dev_t next : superblock.lies_on) keep_off(next, below, below);
+    if (!kept_off_.try_emplace(device, std::move(own)).second) return;
+    for (const dev_t next : ground_.at(device).lies_on) keep_off(next, below, below);
+  }
+
+  /// Null when nothing speaks against freezing it.
+  [[nodiscard]] const Judgement* kept_off(dev_t device) const {
+    const auto found = kept_off_.find(device);
+    return found != kept_off_.end() ? &found->second : nullptr;
   }
 
   void keep_off_root() {
@@ -196,8 +108,8 @@ class Planner {
       if (!is_root && !lies_within(mount.mount_point, "/boot")) continue;
       keep_off(mount.device, {Reason::root_or_boot, "the filesystem of " + mount.mount_point, {}},
                {Reason::holds_root,
-                is_root && layers(mount) ? "holds a layer of the root filesystem"
-                                         : "holds the image of " + mount.mount_point,
+                is_root && ground_.layers(mount) ? "holds a layer of the root filesystem"
+                                                 : "holds the image of " + mount.mount_point,
                 {}});
     }
     keep_off_parts_of_an_image();
@@ -215,12 +127,12 @@ class Planner {
   /// parts that are mounted into it, often all of them on the one filesystem that holds the image.
   void keep_off_parts_of_an_image() {
     const Mount* root = table_.root();
-    if (root == nullptr || (has_volume(*root) && !root->is_read_only() && !layers(*root))) return;
+    if (root == nullptr || (has_volume(*root) && !root->is_read_only() && !ground_.layers(*root))) return;
     std::vector<std::string> parts = {"/sysroot", "/usr", "/etc"};
     // A /var of its own is data like any other, if the root says what it lies on itself.
-    const std::set<dev_t> grounds = all_below(root->device);
+    const std::set<dev_t> grounds = ground_.all_below(root->device);
     const bool is_ground_told = std::any_of(grounds.begin(), grounds.end(),
-                                            [&](dev_t device) { return has_volume(superblocks_.at(device).first()); });
+                                            [&](dev_t device) { return has_volume(ground_.at(device).first()); });
     if (!is_ground_told) parts.emplace_back("/var");
     for (const std::string& part : parts) {
       const Mount* mount = table_.resolve(part);
@@ -232,7 +144,7 @@ class Planner {
 
   void keep_off_root_of_the_host() {
     for (const dev_t device : facts_.roots_of_others) {
-      if (!superblocks_.contains(device)) continue;
+      if (!ground_.superblocks().contains(device)) continue;
       const Judgement judgement = {Reason::holds_root, "holds the root filesystem or /boot of the host", {}};
       keep_off(device, judgement, judgement);
     }
@@ -243,7 +155,7 @@ class Planner {
       const Mount* mount = table_.resolve(path);
       if (mount == nullptr) continue;
       const std::string what =
-          layers(*mount) ? "holds a layer of the overlay that holds " : "holds the image of the filesystem of ";
+          ground_.layers(*mount) ? "holds a layer of the overlay that holds " : "holds the image of the filesystem of ";
       keep_off(mount->device, {Reason::protected_path, "holds " + path, path},
                {Reason::protected_path, what + path, path});
       keep_off_below(path);
@@ -260,52 +172,12 @@ class Planner {
     }
   }
 
-  int measure(dev_t device) {
-    Superblock& superblock = superblocks_[device];
-    if (!superblock.height) {
-      superblock.height = 0;  // Also ends the recursion, should a table ever be circular.
-      int highest = 0;
-      for (const dev_t above : superblock.carries) {
-        const int step = has_volume(superblocks_[above].first()) ? 1 : 0;  // An overlay is not frozen itself.
-        highest = std::max(highest, measure(above) + step);
-      }
-      superblock.height = highest;
-    }
-    return *superblock.height;
-  }
-
-  /// Each of unknown ground may lie on any other one, so each has a place of its own: after what it carries, and else
-  /// the latest mount first.
-  void place_unknown_ground() {
-    std::set<dev_t> left;
-    for (const auto& [device, superblock] : superblocks_) {
-      if (superblock.ground_unknown) left.insert(device);
-    }
-    const auto rank = [&](dev_t device) {
-      const Superblock& superblock = superblocks_.at(device);
-      const bool carries = std::any_of(superblock.carries.begin(), superblock.carries.end(),
-                                       [&](dev_t above) { return left.contains(above); });
-      return std::tuple(!carries, !has_volume(superblock.first()), &superblock.first());
-    };
-    for (int place = 0; !left.empty(); ++place) {
-      const auto next = std::max_element(left.begin(), left.end(), [&](dev_t a, dev_t b) { return rank(a) < rank(b); });
-      superblocks_.at(*next).place = place;
-      left.erase(next);
-    }
-  }
-
-  /// Where among all a superblock is frozen: one whose ground is unknown, and so what it carries, before every one
-  /// whose ground is known.
-  [[nodiscard]] int rank(const Superblock& superblock) const {
-    return superblock.ground_unknown ? superblock.place : *superblock.height + static_cast<int>(superblocks_.size());
-  }
-
   /// The rules of the contract, in their order.
   Judgement judge(dev_t device, const Superblock& superblock) const {
     const Mount& first = superblock.first();
     const auto& mounts = superblock.mounts;
-    const bool kept_off_as_root = superblock.keep_off && superblock.keep_off->reason != Reason::protected_path;
-    if (kept_off_as_root) return *superblock.keep_off;
+    const Judgement* kept = kept_off(device);
+    if (kept != nullptr && kept->reason != Reason::protected_path) return *kept;
     if (!has_volume(first)) {
       if (is_known_without_volume(first.type)) {
         return {Reason::not_block_backed, first.type + ", no block device of its own", {}};
@@ -320,7 +192,7 @@ class Planner {
     if (auto broken = judge_health(device, superblock)) return *broken;
     if (first.is_read_only()) return {Reason::read_only, "read-only", {}};
     if (cannot_freeze(first.type)) return {Reason::cannot_freeze, first.type + " cannot be frozen", {}};
-    if (superblock.keep_off) return *superblock.keep_off;
+    if (kept != nullptr) return *kept;
     return judge_by_configuration(mounts);
   }
 
@@ -395,11 +267,11 @@ class Planner {
                              Reason::data,
                              through ? "data" : "same filesystem as " + ways.front().mount_point,
                              {},
-                             rank(superblock)});
+                             ground_.rank(superblock)});
     }
     const auto stack = stacks_.find(device);
     plan.filesystems.push_back(
-        {device, rank(superblock), std::move(ways), stack == stacks_.end() ? BlockStack() : stack->second});
+        {device, ground_.rank(superblock), std::move(ways), stack == stacks_.end() ? BlockStack() : stack->second});
   }
 
   void add(const UnseenFilesystem& unseen, FreezePlan& plan) const {
@@ -451,8 +323,9 @@ class Planner {
   /// writes, and that is not. A glob means no more than it can match: of it, only overlays count.
   bool is_named_in_vain(const Mount& mount, const FreezePlan& plan) const {
     const std::vector<std::string>& include = selection_.include;
-    const bool is_meant = layers(mount) ? matches(mount.mount_point, include)
-                                        : std::find(include.begin(), include.end(), mount.mount_point) != include.end();
+    const bool is_meant = ground_.layers(mount)
+                              ? matches(mount.mount_point, include)
+                              : std::find(include.begin(), include.end(), mount.mount_point) != include.end();
     if (!is_meant || mount.is_read_only() || !selection_.freeze || matches(mount.mount_point, selection_.exclude)) {
       return false;
     }
@@ -471,9 +344,10 @@ class Planner {
 
   bool is_expected(const PlannedMount& planned) const {
     if (planned.reason == Reason::root_or_boot) return true;
-    const auto superblock = superblocks_.find(planned.mount.device);
-    const Reason by_configuration =
-        superblock == superblocks_.end() ? planned.reason : judge_by_configuration(superblock->second.mounts).reason;
+    const auto superblock = ground_.superblocks().find(planned.mount.device);
+    const Reason by_configuration = superblock == ground_.superblocks().end()
+                                        ? planned.reason
+                                        : judge_by_configuration(superblock->second.mounts).reason;
     return by_configuration == Reason::excluded || by_configuration == Reason::not_included ||
            by_configuration == Reason::freezing_disabled;
   }
@@ -481,13 +355,13 @@ class Planner {
   void note_writable(FreezePlan& plan) const {
     std::set<dev_t> frozen;
     for (const PlannedFilesystem& filesystem : plan.filesystems) frozen.insert(filesystem.device);
-    for (const auto& [device, superblock] : superblocks_) {
-      const std::set<dev_t> below = all_below(device);
+    for (const auto& [device, superblock] : ground_.superblocks()) {
+      const std::set<dev_t> below = ground_.all_below(device);
       const bool waits = frozen.contains(device) ||
                          std::any_of(below.begin(), below.end(), [&](dev_t ground) { return frozen.contains(ground); });
       // The root is never frozen, nor is what is known to hold it.
-      const bool is_root =
-          superblock.keep_off && superblock.keep_off->reason == Reason::root_or_boot && has_volume(superblock.first());
+      const Judgement* kept = kept_off(device);
+      const bool is_root = kept != nullptr && kept->reason == Reason::root_or_boot && has_volume(superblock.first());
       if (frozen.empty() || (!waits && (is_root || !superblock.ground_unknown))) plan.writable.insert(device);
     }
   }
@@ -521,7 +395,8 @@ class Planner {
   const BlockStacks& stacks_;
   const Selection& selection_;
   const HostFacts& facts_;
-  std::map<dev_t, Superblock> superblocks_;
+  Ground ground_;
+  std::map<dev_t, Judgement> kept_off_;  ///< Those that must never be frozen.
 };
 
 }  // namespace
@@ -533,56 +408,6 @@ FreezePlan plan_freeze(const MountTable& table, const BlockStacks& stacks, const
 
 std::set<dev_t> superblocks_of_root(const MountTable& table, const BlockStacks& stacks) {
   return Planner(table, stacks, {}, {}).superblocks_of_root();
-}
-
-std::string_view to_string(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::freeze:
-      return "freeze";
-    case Verdict::same_filesystem:
-      return "same";
-    case Verdict::pass_over:
-      return "pass over";
-  }
-  return "";
-}
-
-std::string_view to_string(Reason reason) {
-  switch (reason) {
-    case Reason::data:
-      return "data";
-    case Reason::root_or_boot:
-      return "root_or_boot";
-    case Reason::holds_root:
-      return "holds_root";
-    case Reason::only_files:
-      return "only_files";
-    case Reason::not_block_backed:
-      return "not_block_backed";
-    case Reason::unknown_type:
-      return "unknown_type";
-    case Reason::broken:
-      return "broken";
-    case Reason::read_only:
-      return "read_only";
-    case Reason::cannot_freeze:
-      return "cannot_freeze";
-    case Reason::protected_path:
-      return "protected_path";
-    case Reason::unseen:
-      return "unseen";
-    case Reason::excluded:
-      return "excluded";
-    case Reason::not_included:
-      return "not_included";
-    case Reason::freezing_disabled:
-      return "freezing_disabled";
-    case Reason::hidden:
-      return "hidden";
-    case Reason::behind_network:
-      return "behind_network";
-  }
-  return "";
 }
 
 }  // namespace dlm_freeze

@@ -395,6 +395,7 @@ TEST_F(Gaps, AreOverlaysThatAreNamedWithoutWhatTheyWriteTo) {
 TEST_F(Gaps, AreFilesystemsThatAreMountedWhileOthersAreBeingFrozen) {
   const auto& backing = add("ext4", "/srv/backing");
   const auto& slow = add({.type = "ext4", .mount_point = "/srv/slow", .image_directory = "/srv/backing/images"});
+  add({.type = "ext4", .mount_point = "/srv/archive", .flags = MS_RDONLY});
   const LoopDevice disk("/srv/images/late", std::uint64_t{64} << 20);
   run_tool({"mkfs.ext4", "-q", disk.path()});
   fs::create_directories("/srv/late");
@@ -406,10 +407,14 @@ TEST_F(Gaps, AreFilesystemsThatAreMountedWhileOthersAreBeingFrozen) {
   ASSERT_TRUE(eventually([&] { return agent_process(binary(), "dlm-freezer").has_value(); }, std::chrono::seconds(3)));
   sleep_for(Milliseconds(300));
   check(::mount(disk.path().c_str(), "/srv/late", "ext4", 0, nullptr), "mount");
+  check(::mount(nullptr, "/srv/archive", nullptr, MS_REMOUNT, nullptr), "remount for writing");
   EXPECT_TRUE(backing.thaw());
   const auto result = pre->wait();
   EXPECT_EQ(result.exit_code, 0) << result.text();
-  EXPECT_THAT(result.out, HasSubstr("WARN: /srv/late is not frozen: mounted, or made writable, while pre-script ran"));
+  for (const std::string at : {"/srv/late", "/srv/archive"}) {
+    EXPECT_THAT(result.out,
+                HasSubstr("WARN: " + at + " is not frozen: mounted, or made writable, while pre-script ran"));
+  }
   EXPECT_TRUE(frozen(slow));
   expect(0, {"post-script"});
   EXPECT_TRUE(all_gone());

@@ -129,6 +129,18 @@ TEST_F(ALoopDevice, MayLieOnAnotherDevice) {
   EXPECT_FALSE(stack_of("7:3").ground_unknown);
 }
 
+TEST_F(ALoopDevice, WritesNobodyKnowsWhereOnceItsFileCannotBeFound) {
+  devices_.add({.name = "sda", .number = "8:0"});
+  devices_.add({.name = "nbd0", .number = "43:0"});
+  devices_.add({.name = "loop3", .number = "7:3", .backing_file = "/data/image"});
+  devices_.add_partition("loop3", "loop3p1", "259:9");
+  devices_.add({.name = "dm-0", .number = "253:0", .slaves = {"sda", "loop3p1"}, .dm_name = "crypt"});
+  for (const char* number : {"8:0", "7:3", "253:0"}) EXPECT_FALSE(stack_of(number).writes_untold) << number;
+  EXPECT_TRUE(stack_of("43:0").writes_untold) << "a program has it";
+  devices_.remove_node("loop3");
+  for (const char* number : {"7:3", "259:9", "253:0"}) EXPECT_TRUE(stack_of(number).writes_untold) << number;
+}
+
 using Lvm = BlockStackTest;
 
 TEST_F(Lvm, HasTheVolumesOfAllItsDisksSortedAndEachOnce) {

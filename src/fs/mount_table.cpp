@@ -215,7 +215,8 @@ Result<MountTable> MountTable::parse(const std::string& text, std::optional<int>
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): opened for reading, which fmemopen(3) does in place.
   const std::unique_ptr<FILE, FileCloser> stream(::fmemopen(const_cast<char*>(text.data()), text.size(), "r"));
   if (!table || !iterator || !stream) return system_failure("cannot read a mount table", ENOMEM);
-  if (const int error = mnt_table_parse_stream(table.get(), stream.get(), "mountinfo"); error != 0) {
+  // A name would be looked up, in the working directory.
+  if (const int error = mnt_table_parse_stream(table.get(), stream.get(), ""); error != 0) {
     return system_failure("cannot read the mount table", error < 0 ? -error : EINVAL);
   }
   const auto super_options = raw_super_options(text);

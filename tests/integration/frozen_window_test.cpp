@@ -2,6 +2,7 @@
 // What the agent's processes do between the first FIFREEZE and the last FITHAW, as strace sees it.
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/mount.h>
 
 #include <algorithm>
 #include <cctype>
@@ -229,6 +230,27 @@ TEST_F(FrozenWindow, WithAQuiescerHoldsNoOpenExecConnectOrWrite) {
   expect(0, {"post-script"});
   const auto result = pre->wait();
   EXPECT_EQ(result.exit_code, 0) << result.text();
+  EXPECT_THAT(offenders(), IsEmpty());
+}
+
+TEST_F(FrozenWindow, InWhichSomethingIsMountedHoldsNoOpenExecConnectOrWrite) {
+  const auto& backing = add("ext4", "/srv/backing");
+  const auto& slow = add({.type = "ext4", .mount_point = "/srv/slow", .image_directory = "/srv/backing/images"});
+  const auto& late = add({.type = "ext4", .mount_point = "/srv/late", .flags = MS_RDONLY});
+  configure(R"({"quiescers": [], "auto_thaw_seconds": 20, "filesystems": {"exclude": ["/srv/backing"]}})");
+  slow.sync();
+  backing.sync();
+  backing.freeze();
+  const auto pre = start_traced({"pre-script"});
+  ASSERT_TRUE(eventually([&] { return agent_process(binary(), "dlm-freezer").has_value(); }, std::chrono::seconds(5)));
+  sleep_for(Milliseconds(500));
+  check(::mount(nullptr, "/srv/late", nullptr, MS_REMOUNT, nullptr), "remount for writing");
+  EXPECT_TRUE(backing.thaw());
+  ASSERT_TRUE(held_within(std::chrono::seconds(10)));
+  expect(0, {"post-script"});
+  const auto result = pre->wait();
+  EXPECT_EQ(result.exit_code, 0) << result.text();
+  EXPECT_THAT(result.out, testing::HasSubstr("WARN: " + late.mount_point() + " is not frozen: mounted, or made"));
   EXPECT_THAT(offenders(), IsEmpty());
 }
 

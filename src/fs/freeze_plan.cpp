@@ -44,6 +44,7 @@ class Planner {
     keep_off_protected();
     ground_.order();
     FreezePlan plan;
+    plan.mounts.reserve(table_.mounts().size() + facts_.unseen.size());
     for (const auto& [device, superblock] : ground_.superblocks()) add(device, superblock, plan);
     number_levels(plan);
     sort(plan);

@@ -221,6 +221,7 @@ Result<MountTable> MountTable::parse(const std::string& text, std::optional<int>
   }
   const auto super_options = raw_super_options(text);
   std::vector<Mount> mounts;
+  mounts.reserve(super_options.size());
   libmnt_fs* entry = nullptr;
   while (mnt_table_next_fs(table.get(), iterator.get(), &entry) == 0) {
     mounts.push_back(to_mount(entry));

@@ -70,6 +70,9 @@ struct StageContext {
   std::function<Coverage(const std::string& path)> coverage{};  ///< Callable while no filesystem is frozen.
   std::vector<LogLine> notes{};                ///< Lines for the log; written by the caller when that is allowed.
   std::optional<Deadline> session_deadline{};  ///< When the session ends by itself; for `prepare` and `quiesce`.
+
+  /// How long to wait for anything in this stage.
+  [[nodiscard]] Patience patience() const { return {deadline, cancel_fd}; }
 };
 
 /// One database, or anything else that can be brought to a state worth a snapshot. Its stages are called in the order

@@ -71,8 +71,8 @@ class CommandQuiescer final : public Quiescer {
     return program;
   }
 
-  [[nodiscard]] Deadline deadline(const StageContext& context) const {
-    return context.deadline.or_earlier(Deadline::in(timeout_));
+  [[nodiscard]] Patience patience(const StageContext& context) const {
+    return {context.deadline.or_earlier(Deadline::in(timeout_)), context.cancel_fd};
   }
 
   Result<void> run(std::string_view stage, const std::vector<std::string>& argv, const StageContext& context,
@@ -81,7 +81,7 @@ class CommandQuiescer final : public Quiescer {
     Program to_run = program(stage, argv, context);
     if (!outcome.empty()) to_run.environment.push_back("DLM_FREEZE_OUTCOME=" + std::string(outcome));
     const std::string what = name_ + ": " + std::string(stage) + " command";
-    const auto result = run_program(to_run, deadline(context), context.cancel_fd);
+    const auto result = run_program(to_run, patience(context));
     if (!result) return tl::unexpected(result.error().with_context(what));
     if (result->exit_status == 0) return {};
     return failure(what + " " + argv[0] + exited(result->exit_status, last_line(result->output)));
@@ -96,15 +96,15 @@ class CommandQuiescer final : public Quiescer {
     auto started = RunningProgram::start(program("session", session_, context), ProgramInput::pipe, timeout_);
     if (!started) return tl::unexpected(started.error().with_context(name_ + ": session command"));
     running_.emplace(std::move(*started));
-    const Deadline by = deadline(context);
+    const Patience by = patience(context);
     for (std::string said;;) {
-      const auto line = running_->next_line(by, context.cancel_fd);
-      if (!line && by.expired()) {
+      const auto line = running_->next_line(by);
+      if (!line && by.deadline.expired()) {
         return failure(session_command() + " did not say READY in time" + (said.empty() ? "" : " (" + said + ")"));
       }
       if (!line) return tl::unexpected(line.error().with_context(name_ + ": session command"));
       if (!*line) {
-        const auto ended = running_->finish(by, context.cancel_fd);
+        const auto ended = running_->finish(by);
         running_.reset();
         if (!ended) return tl::unexpected(ended.error().with_context(name_ + ": session command"));
         if (const std::string last = last_line(ended->output); !last.empty()) said = last;
@@ -122,7 +122,7 @@ class CommandQuiescer final : public Quiescer {
     if (!running_) return {};
     const bool lost = holds_ && running_->has_ended();
     running_->send_last("THAW " + std::string(to_string(outcome)) + "\n");
-    const auto ended = running_->finish(deadline(context), context.cancel_fd);
+    const auto ended = running_->finish(patience(context));
     running_.reset();
     if (!ended) return tl::unexpected(ended.error().with_context(name_ + ": session command, told THAW"));
     const std::string how = session_command() + exited(ended->exit_status, last_line(ended->output));

@@ -8,12 +8,12 @@
 #include <optional>
 #include <utility>
 
+#include "base/wait.hpp"
 #include "dlm_freeze/base/files.hpp"
 #include "dlm_freeze/quiesce/program.hpp"
 #include "quiesce/coverage.hpp"
 #include "quiesce/hana/statements.hpp"
 #include "quiesce/hana/systems.hpp"
-#include "quiesce/pause.hpp"
 
 namespace dlm_freeze::hana {
 namespace {
@@ -143,7 +143,7 @@ Result<Answer> HanaQuiescer::run(const std::string& statement, const StageContex
   program.argv.push_back(statement);
   program.os_user = os_user_;
   program.login = true;
-  const auto ran = run_program(program, context.deadline, context.cancel_fd);
+  const auto ran = run_program(program, context.patience());
   if (!ran) return tl::unexpected(ran.error().with_context(name_));
   Answer answer{ran->output, parse_error(ran->output)};
   if (ran->exit_status != 0 && !answer.error) {
@@ -230,7 +230,7 @@ Result<std::string> HanaQuiescer::await_prepared(const StageContext& context) co
       seen = snapshot.state;
       if (snapshot.state == "prepared") return snapshot.backup_id;
     }
-  } while (pause_for(kPause, context));
+  } while (pause_for(kPause, context.patience()));
   return problem("its snapshot has not become prepared in time: it is " + seen);
 }
 
@@ -247,7 +247,7 @@ Result<std::string> HanaQuiescer::find_left(const StageContext& context, bool ma
       if (snapshot.state == "prepared") return snapshot.backup_id;
     }
     if (open.empty() && (!may_still_come || patience.expired())) return std::string();
-    if (!pause_for(kPause, context)) {
+    if (!pause_for(kPause, context.patience())) {
       if (open.empty()) return std::string();
       return problem("its snapshot " + open[0].backup_id + " is still " + open[0].state +
                      ", and has to be closed when it is prepared: " +
@@ -261,7 +261,7 @@ Result<void> HanaQuiescer::close(const std::string& backup_id, bool successful, 
                                  const StageContext& context) const {
   std::string why;
   for (int attempt = 0; attempt < kCloseAttempts; ++attempt) {
-    if (attempt > 0 && !pause_for(kClosePause, context)) break;
+    if (attempt > 0 && !pause_for(kClosePause, context.patience())) break;
     StageContext share = context;  // What is left is for finding out, and for another attempt.
     share.deadline = Deadline::in(context.deadline.remaining() / 2);
     const auto closed = run(close_snapshot_statement(*version_, backup_id, successful, text), share);

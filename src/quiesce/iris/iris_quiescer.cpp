@@ -9,13 +9,13 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "base/wait.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "quiesce/coverage.hpp"
 #include "quiesce/iris/backup_general.hpp"
 #include "quiesce/iris/locations.hpp"
 #include "quiesce/iris/log_files.hpp"
 #include "quiesce/iris/tools.hpp"
-#include "quiesce/pause.hpp"
 
 namespace dlm_freeze::iris {
 namespace {
@@ -313,7 +313,7 @@ Result<void> IrisQuiescer::thaw_straggler(const Target& target, const StageConte
     const auto suspended = is_suspended(target, context);
     if (!suspended && is_down(target, context)) return {};
     if (!suspended || *suspended) return thaw(target, context);
-  } while (!until.expired() && pause_for(kStragglerPause, context));
+  } while (!until.expired() && pause_for(kStragglerPause, context.patience()));
   return {};
 }
 

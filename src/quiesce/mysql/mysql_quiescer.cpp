@@ -2,7 +2,6 @@
 #include "quiesce/mysql/mysql_quiescer.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include <string>
 #include <utility>
 
+#include "base/wait.hpp"
 #include "dlm_freeze/base/files.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
@@ -45,7 +45,7 @@ Result<std::string> read_password(const std::string& path) {
 
 /// Makes what was written to these directories' filesystems durable. Calls that do not return in
 /// time are left alone.
-Result<void> sync_directories(const std::vector<std::string>& directories, Deadline deadline, int cancel_fd) {
+Result<void> sync_directories(const std::vector<std::string>& directories, const Patience& patience) {
   for (const std::string& directory : directories) {
     auto fd = std::make_shared<UniqueFd>(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!*fd) return system_failure("cannot open " + directory, errno);
@@ -59,8 +59,7 @@ Result<void> sync_directories(const std::vector<std::string>& directories, Deadl
       finished->reset();
     });
     finished.reset();
-    std::array<pollfd, 2> events = {pollfd{done.get(), POLLIN, 0}, pollfd{cancel_fd, POLLIN, 0}};
-    if (::poll(events.data(), events.size(), deadline.poll_timeout()) <= 0 || events[0].revents == 0) {
+    if (!wait_readable(done.get(), patience)) {
       return failure("writing back the filesystem of " + directory + " takes too long", ErrorKind::not_ready);
     }
     if (const int error = failed->load(); error != 0) {
@@ -107,7 +106,7 @@ Result<Connection> MysqlQuiescer::connect(const StageContext& context) const {
     address.password = std::move(*password);
   }
   if (auto trusted = check_socket(); !trusted) return tl::unexpected(trusted.error().with_context(diagnosis_.what()));
-  auto connection = Connection::open(address, context.deadline, context.cancel_fd);
+  auto connection = Connection::open(address, context.patience());
   const std::string login = address.user.empty() ? "" : " as " + address.user;
   if (!connection) return diagnosis_.from("cannot log in" + login, connection.error());
   if (auto prepared = prepare_session(*connection, context); !prepared) return tl::unexpected(prepared.error());
@@ -117,7 +116,7 @@ Result<Connection> MysqlQuiescer::connect(const StageContext& context) const {
 /// The first statements of a session. Nothing of it is changed before it is known to be ours.
 Result<void> MysqlQuiescer::prepare_session(Connection& connection, const StageContext& context) const {
   // More than one column, so that no proxy answers it by itself.
-  const auto id = connection.query("SELECT CONNECTION_ID(), 1", context.deadline, context.cancel_fd);
+  const auto id = connection.query("SELECT CONNECTION_ID(), 1", context.patience());
   // wsrep_sync_wait lets even this one wait, in vain where the node is cut off.
   if (!id && id.error().code == kLockWaitTimeout) return diagnosis_.cluster_not_ready(id.error().message);
   if (!id) return diagnosis_.from("cannot prepare a session", id.error());
@@ -127,7 +126,7 @@ Result<void> MysqlQuiescer::prepare_session(Connection& connection, const StageC
         "port");
   }
   for (const SessionSetting& setting : session_settings(settings_.lock_wait)) {
-    const auto set = connection.query(setting.statement, context.deadline, context.cancel_fd);
+    const auto set = connection.query(setting.statement, context.patience());
     if (set || (setting.is_optional && !is_lost(set.error()))) continue;
     return diagnosis_.from("cannot prepare a session", set.error());
   }
@@ -209,7 +208,7 @@ Result<void> MysqlQuiescer::warn_of_unlocked_tables(StageContext& context) {
       "('MyISAM', 'Aria', 'CSV', 'ARCHIVE', 'MRG_MyISAM') AND table_schema NOT IN ('mysql', 'sys', "
       "'information_schema', "
       "'performance_schema') LIMIT 1",
-      context.deadline, context.cancel_fd);
+      context.patience());
   if (!table) return diagnosis_.from("cannot look for tables that need a lock", table.error());
   if (!table->rows.empty()) {
     const auto& row = table->rows[0];
@@ -227,14 +226,14 @@ Result<void> MysqlQuiescer::probe(StageContext& context) {
   auto monitor = connect(context);
   if (!monitor) return tl::unexpected(monitor.error());
   monitor_.emplace(std::move(*monitor));
-  auto server = ServerInfo::read(*monitor_, context.deadline, context.cancel_fd);
+  auto server = ServerInfo::read(*monitor_, context.patience());
   if (!server) return diagnosis_.from("cannot read its settings", server.error());
   if (!server->cluster_problem().empty()) {
     return diagnosis_.cluster_not_ready(server->cluster_problem());
   }
   server_.emplace(std::move(*server));
   diagnosis_.set_account(server_->version().maker, server_->account());
-  const auto id = holder->query("SELECT CONNECTION_ID()", context.deadline, context.cancel_fd);
+  const auto id = holder->query("SELECT CONNECTION_ID()", context.patience());
   if (!id) return diagnosis_.from("cannot read its settings", id.error());
   const LockKind lock = choose_lock(settings_.lock, server_->version());
   if (auto checked = check_lock(lock); !checked) return checked;
@@ -252,7 +251,7 @@ Result<void> MysqlQuiescer::prepare(StageContext& context) {
   if (settings_.stop_applier) {
     if (auto found = appliers_.find(*monitor_, server_->version(), context); !found) return found;
   }
-  auto synced = sync_directories(unfrozen_, context.deadline, context.cancel_fd);
+  auto synced = sync_directories(unfrozen_, context.patience());
   return synced ? synced : tl::unexpected(synced.error().with_context(diagnosis_.what()));
 }
 
@@ -272,7 +271,7 @@ Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {
   std::vector<std::string> missing;
   // By the monitor: a statement that hangs must not keep the holder from releasing. MySQL's replica status can wait for
   // a receiver thread that waits for this very lock.
-  auto facts = read_positions(*monitor_, *server_, context.deadline, context.cancel_fd, missing);
+  auto facts = read_positions(*monitor_, *server_, context.patience(), missing);
   if (!facts) return diagnosis_.from("cannot read its position", facts.error());
   for (const std::string& privilege : missing) {
     context.notes.push_back({LogLevel::warn, diagnosis_.what() +
@@ -286,7 +285,7 @@ Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {
     if (told.insert(location.what).second) facts->push_back({"directory of " + location.what, location.path});
   }
   // A freeze would write back what lies on other filesystems.
-  if (auto synced = sync_directories(unfrozen_, context.deadline, context.cancel_fd); !synced) {
+  if (auto synced = sync_directories(unfrozen_, context.patience()); !synced) {
     return tl::unexpected(synced.error().with_context(diagnosis_.what()));
   }
 
@@ -317,12 +316,12 @@ Result<void> MysqlQuiescer::recover(StageContext& context, const std::vector<Fac
   if (!settings_.address.socket.empty() && !find_listener(settings_.address.socket).listening) return {};
   auto connection = connect(context);
   if (!connection) return tl::unexpected(connection.error());
-  const auto server = ServerInfo::read(*connection, context.deadline, context.cancel_fd);
+  const auto server = ServerInfo::read(*connection, context.patience());
   if (!server) return diagnosis_.from("cannot read its settings", server.error());
 
   // A lock that was granted has ended with its connection. MySQL does not notice the end of one
   // that still waits.
-  const auto statements = read_statements(*connection, context.deadline, context.cancel_fd);
+  const auto statements = read_statements(*connection, context.patience());
   if (!statements) return diagnosis_.from("cannot list its statements", statements.error());
   Result<void> result;
   for (const Statement& statement : *statements) {

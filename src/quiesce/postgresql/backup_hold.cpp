@@ -56,7 +56,7 @@ Result<void> BackupHold::check(const Server& server, StageContext& context) {
   if (auto checked = check_private_directory(cluster_.settings().backup_directory); !checked) {
     return tl::unexpected(cluster_.about(checked.error().with_context("backup_directory")));
   }
-  const auto archive = cluster_.ask_archive(patience_of(context));
+  const auto archive = cluster_.ask_archive(context.patience());
   if (!archive) return tl::unexpected(archive.error());
   if (archive->on && !archive->is_good()) {
     context.notes.push_back(cluster_.note(LogLevel::warn, "its archiver is not to be relied on (" + archive->problem +
@@ -87,7 +87,7 @@ Result<void> BackupHold::begin(StageContext& context) {
   const bool is_15 = cluster_.version() >= kVersion15;
   const std::string statement = is_15 ? "SELECT pg_catalog.pg_backup_start(" + label + ", true)"
                                       : "SELECT pg_catalog.pg_start_backup(" + label + ", true, false)";
-  const auto reply = cluster_.run_bounded(statement, context.deadline.remaining(), patience_of(context));
+  const auto reply = cluster_.run_bounded(statement, context.deadline.remaining(), context.patience());
   if (!reply) return tl::unexpected(cluster_.about(reply.error()));
   if (reply->ok()) {
     started_ = true;
@@ -148,7 +148,7 @@ Result<void> BackupHold::save_backup(BackupFiles files, const std::string& end, 
 }
 
 Result<void> BackupHold::finish(StageContext& context) {
-  const Patience patience = patience_of(context);
+  const Patience patience = context.patience();
   const auto lost = [&](const std::string& why) {
     return cluster_.problem(
         "the backup did not last until post-script (" + why + "): this snapshot is not to be restored with it",

@@ -205,7 +205,7 @@ Result<Reply> Cluster::run_bounded(const std::string& statement, BootClock::dura
 }
 
 Result<bool> Cluster::checkpoint(StageContext& context, BootClock::duration limit, bool required) {
-  const auto reply = run_bounded("CHECKPOINT", limit, patience_of(context));
+  const auto reply = run_bounded("CHECKPOINT", limit, context.patience());
   if (reply && reply->ok()) return true;
   if (reply && reply->sql_state != kCancelled) return problem("CHECKPOINT failed: " + reply->message);
   if (!reply) {

@@ -41,8 +41,6 @@ struct Archive {
   [[nodiscard]] bool is_good() const { return on && problem.empty(); }
 };
 
-inline Patience patience_of(const StageContext& context) { return {context.deadline, context.cancel_fd}; }
-
 /// One PostgreSQL cluster: the session with its server, where it lies, and what it says of itself. Errors and notes
 /// name it.
 class Cluster {

@@ -35,7 +35,7 @@ PostgresqlMode PostgresqlQuiescer::choose_mode(bool all_frozen, std::vector<LogL
 }
 
 Result<void> PostgresqlQuiescer::probe(StageContext& context) {
-  const Patience patience = patience_of(context);
+  const Patience patience = context.patience();
   if (auto connected = cluster_.connect(patience); !connected) return connected;
   const auto server = cluster_.ask_server(patience);
   if (!server) return tl::unexpected(server.error());
@@ -45,7 +45,7 @@ Result<void> PostgresqlQuiescer::probe(StageContext& context) {
 }
 
 Result<std::vector<Fact>> PostgresqlQuiescer::quiesce(StageContext& context) {
-  const Patience patience = patience_of(context);
+  const Patience patience = context.patience();
   if (auto connected = cluster_.connect(patience); !connected) return tl::unexpected(connected.error());
   if (auto begun = hold_->begin(context); !begun) return tl::unexpected(begun.error());
   auto given = cluster_.facts(patience);

@@ -17,7 +17,7 @@ namespace {
 using Stage = FakeDatabases::Stage;
 using Behaviour = FakeDatabases::Behaviour;
 
-constexpr const char* kIntent = "intent";
+constexpr const char* kPrepared = "prepared";  ///< A fact.
 
 FakeDatabases* current = nullptr;
 
@@ -42,9 +42,10 @@ class FakeQuiescer final : public Quiescer {
     return Presence{};
   }
   Result<void> probe(StageContext& context) override { return act(Stage::probe, context); }
-  Result<void> prepare(StageContext& context) override { return act(Stage::prepare, context); }
-
-  std::vector<Fact> intent() const override { return {{kIntent, name_}}; }
+  Result<std::vector<Fact>> prepare(StageContext& context) override {
+    if (auto done = act(Stage::prepare, context); !done) return tl::unexpected(done.error());
+    return std::vector<Fact>{{kPrepared, name_}};
+  }
 
   Result<std::vector<Fact>> quiesce(StageContext& context) override {
     const auto take_lock = [&] {
@@ -74,7 +75,7 @@ class FakeQuiescer final : public Quiescer {
   }
 
   Result<void> recover(StageContext& context, const std::vector<Fact>& facts) override {
-    database_.intent_known.store(facts.size() == 1 && facts[0].key == kIntent && facts[0].value == name_ ? 1 : 0);
+    database_.prepared_known.store(facts.size() == 1 && facts[0].key == kPrepared && facts[0].value == name_ ? 1 : 0);
     if (auto done = act(Stage::recover, context); !done) return done;
     database_.left.store(0);
     return {};

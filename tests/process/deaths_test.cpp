@@ -424,7 +424,7 @@ TEST_F(Orphans, OfASessionThatWasQuiescingAreRecoveredByTheirIntent) {
   EXPECT_TRUE(databases_.has_leftovers(database));
   recover();
   expect_recovered();
-  EXPECT_TRUE(databases_.was_recovered_by_intent(database));
+  EXPECT_TRUE(databases_.was_recovered_as_prepared(database));
   EXPECT_FALSE(databases_.has_leftovers(database));
 }
 

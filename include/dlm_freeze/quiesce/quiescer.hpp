@@ -93,12 +93,9 @@ class Quiescer {
   /// Whether it could be quiesced now: connects and reads, changes nothing. Also for `dry-run --probe`.
   [[nodiscard]] virtual Result<void> probe(StageContext& context) = 0;
 
-  /// What is slow and blocks nobody.
-  [[nodiscard]] virtual Result<void> prepare(StageContext& context);
-
-  /// What `recover` has to know if the process dies in the middle of `quiesce`, before there are its facts. Recorded
-  /// before `quiesce` is called; makes no connection.
-  [[nodiscard]] virtual std::vector<Fact> intent() const;
+  /// What is slow and blocks nobody. Gives what `recover` has to know if the process dies in the middle of `quiesce`,
+  /// before there are the facts of that; recorded before `quiesce` is called.
+  [[nodiscard]] virtual Result<std::vector<Fact>> prepare(StageContext& context);
 
   /// Takes the lock and says where the database stands. From here on it holds until `release`.
   [[nodiscard]] virtual Result<std::vector<Fact>> quiesce(StageContext& context) = 0;
@@ -111,7 +108,7 @@ class Quiescer {
   [[nodiscard]] virtual Result<void> release(StageContext& context, Outcome outcome) = 0;
 
   /// Undoes what outlives a process that died after `quiesce` was called, or just before, on another object made from
-  /// the same configuration in another process. `facts` is what `quiesce` gave, or `intent` if it did not come that
+  /// the same configuration in another process. `facts` is what `quiesce` gave, or `prepare` if it did not come that
   /// far. A hold that ends with its connection needs nothing.
   [[nodiscard]] virtual Result<void> recover(StageContext& context, const std::vector<Fact>& facts);
 };

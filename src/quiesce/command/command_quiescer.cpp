@@ -39,7 +39,10 @@ class CommandQuiescer final : public Quiescer {
     return ran;
   }
 
-  Result<void> prepare(StageContext& context) override { return run("prepare", prepare_, context, ""); }
+  Result<std::vector<Fact>> prepare(StageContext& context) override {
+    if (auto ran = run("prepare", prepare_, context, ""); !ran) return tl::unexpected(ran.error());
+    return std::vector<Fact>();
+  }
 
   Result<std::vector<Fact>> quiesce(StageContext& context) override {
     const auto held = session_.empty() ? run("freeze", freeze_, context, "") : start_session(context);

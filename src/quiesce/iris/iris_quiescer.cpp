@@ -74,7 +74,7 @@ class IrisQuiescer final : public Quiescer {
 
   Result<Presence> locate(StageContext& context) override;
   Result<void> probe(StageContext& context) override;
-  Result<void> prepare(StageContext& context) override;
+  Result<std::vector<Fact>> prepare(StageContext& context) override;
   Result<std::vector<Fact>> quiesce(StageContext& context) override;
   Result<void> release(StageContext& context, Outcome outcome) override;
   Result<void> recover(StageContext& context, const std::vector<Fact>& facts) override;
@@ -225,8 +225,8 @@ Result<void> IrisQuiescer::check(const Target& target, const StageContext& conte
   return {};
 }
 
-Result<void> IrisQuiescer::prepare(StageContext& context) {
-  return each(context, [this](Target& target, const StageContext&) -> Result<void> {
+Result<std::vector<Fact>> IrisQuiescer::prepare(StageContext& context) {
+  auto prepared = each(context, [this](Target& target, const StageContext&) -> Result<void> {
     if (!log_directory_.empty()) {
       target.log_file = log_directory_ + "/dlm-freeze-" + target.instance.name + ".log";
     } else if (tools_.in_container()) {
@@ -241,6 +241,8 @@ Result<void> IrisQuiescer::prepare(StageContext& context) {
     }
     return {};
   });
+  if (!prepared) return tl::unexpected(prepared.error());
+  return std::vector<Fact>();
 }
 
 Result<std::vector<Fact>> IrisQuiescer::quiesce(StageContext& context) {

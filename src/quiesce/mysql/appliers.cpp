@@ -54,7 +54,7 @@ Result<void> Appliers::start(Connection& session, const ServerVersion& version, 
   return {};
 }
 
-std::vector<Fact> Appliers::intent() const { return facts_of(running_); }
+std::vector<Fact> Appliers::to_stop() const { return facts_of(running_); }
 
 std::vector<Fact> Appliers::facts() const { return facts_of(stopped_); }
 

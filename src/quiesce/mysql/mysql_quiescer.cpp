@@ -243,16 +243,20 @@ Result<void> MysqlQuiescer::probe(StageContext& context) {
   return warn_of_unlocked_tables(context);
 }
 
-Result<void> MysqlQuiescer::prepare(StageContext& context) {
+Result<std::vector<Fact>> MysqlQuiescer::prepare(StageContext& context) {
   const LibraryThread thread;
   if (lock_->kind() == LockKind::backup_stage) {
-    if (auto started = lock_->start_stage(context); !started) return started;
+    if (auto started = lock_->start_stage(context); !started) return tl::unexpected(started.error());
   }
   if (settings_.stop_applier) {
-    if (auto found = appliers_.find(*monitor_, server_->version(), context); !found) return found;
+    if (auto found = appliers_.find(*monitor_, server_->version(), context); !found) {
+      return tl::unexpected(found.error());
+    }
   }
-  auto synced = sync_directories(unfrozen_, context.patience());
-  return synced ? synced : tl::unexpected(synced.error().with_context(diagnosis_.what()));
+  if (auto synced = sync_directories(unfrozen_, context.patience()); !synced) {
+    return tl::unexpected(synced.error().with_context(diagnosis_.what()));
+  }
+  return appliers_.to_stop();
 }
 
 Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {

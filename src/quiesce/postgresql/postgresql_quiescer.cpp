@@ -44,6 +44,11 @@ Result<void> PostgresqlQuiescer::probe(StageContext& context) {
   return hold_->check(*server, context);
 }
 
+Result<std::vector<Fact>> PostgresqlQuiescer::prepare(StageContext& context) {
+  if (auto prepared = hold_->prepare(context); !prepared) return tl::unexpected(prepared.error());
+  return hold_->facts();
+}
+
 Result<std::vector<Fact>> PostgresqlQuiescer::quiesce(StageContext& context) {
   const Patience patience = context.patience();
   if (auto connected = cluster_.connect(patience); !connected) return tl::unexpected(connected.error());

@@ -23,7 +23,7 @@ std::string listed(const Uncovered& found) {
 
 }  // namespace
 
-CoverageReport report_coverage(const std::string& database, const std::vector<DataLocation>& locations,
+CoverageReport report_coverage(const std::vector<DataLocation>& locations,
                                const std::function<Coverage(const std::string& path)>& coverage,
                                const std::string& protection) {
   CoverageReport report;
@@ -33,7 +33,7 @@ CoverageReport report_coverage(const std::string& database, const std::vector<Da
     const Coverage covered = coverage(location.path);
     if (location.role == DataRole::log) {
       if (!covered.frozen) continue;
-      report.lines.push_back({LogLevel::warn, database + ": its " + location.what + " (" + location.path +
+      report.lines.push_back({LogLevel::warn, "its " + location.what + " (" + location.path +
                                                   ") lies on a filesystem that is frozen: whoever logs then waits for "
                                                   "the thaw"});
       continue;
@@ -49,7 +49,7 @@ CoverageReport report_coverage(const std::string& database, const std::vector<Da
     }
   }
   for (const auto& [mount_point, found] : uncovered) {
-    report.lines.push_back({LogLevel::warn, database + ": not frozen: " + listed(found) + " on " +
+    report.lines.push_back({LogLevel::warn, "not frozen: " + listed(found) + " on " +
                                                 (mount_point.empty() ? "no mount" : mount_point) + " (" + found.why +
                                                 ")" + (protection.empty() ? "" : "; " + protection)});
   }

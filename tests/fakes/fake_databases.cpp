@@ -57,7 +57,7 @@ class FakeQuiescer final : public Quiescer {
     if (auto done = act(Stage::quiesce, context); !done) return tl::unexpected(done.error());
     take_lock();
     if (!watch_.empty()) fifo_ = UniqueFd(::open(watch_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
-    context.notes.push_back({LogLevel::info, name_ + " is quiesced"});
+    context.notes.push_back({LogLevel::info, "is quiesced"});
     return std::vector<Fact>{{"position", "154"}};
   }
 
@@ -69,7 +69,7 @@ class FakeQuiescer final : public Quiescer {
     const bool held = database_.holder.exchange(0) == ::getpid();
     database_.left.store(0);
     if (!held && outcome == Outcome::completed) {
-      return failure(name_ + ": the lock was lost", ErrorKind::protection_lost);
+      return failure("the lock was lost", ErrorKind::protection_lost);
     }
     return {};
   }
@@ -95,15 +95,15 @@ class FakeQuiescer final : public Quiescer {
         return {};
       case Behaviour::failed:
       case Behaviour::half_way:
-        return failure(name_ + " failed");
+        return failure("failed");
       case Behaviour::not_ready:
-        return failure(name_ + " is not ready", ErrorKind::not_ready);
+        return failure("is not ready", ErrorKind::not_ready);
       case Behaviour::already_frozen:
-        return failure(name_ + " is frozen", ErrorKind::already_frozen);
+        return failure("is frozen", ErrorKind::already_frozen);
       case Behaviour::patient: {
         pollfd cancelled = {context.cancel_fd, POLLIN, 0};
         const bool given_up = ::poll(&cancelled, 1, context.deadline.poll_timeout()) > 0;
-        return failure(name_ + (given_up ? " was cancelled" : " ran out of time"), ErrorKind::not_ready);
+        return failure(given_up ? "was cancelled" : "ran out of time", ErrorKind::not_ready);
       }
       case Behaviour::deaf:
         while (state.deaf.load() != 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -48,12 +48,16 @@ struct QuiescerType {
   std::string_view description;
   std::vector<OptionSpec> options;
 
-  /// Makes a quiescer without touching the database. Errors: what the specification cannot say of the options.
+  /// Makes a quiescer without touching the database. Errors: what the specification cannot say of the options. Called
+  /// by make_quiescer alone.
   Result<std::unique_ptr<Quiescer>> (*create)(const QuiescerConfig& config);
 
   /// The databases of this kind that are on the host, by their standard sockets and commands. Null: never detected.
   std::vector<QuiescerConfig> (*detect)();
 };
+
+/// The quiescer of an entry, for all who run its stages. What it says, its errors and notes, begins with its name.
+[[nodiscard]] Result<std::unique_ptr<Quiescer>> make_quiescer(const QuiescerType& type, const QuiescerConfig& config);
 
 /// A type that lives in a loadable module, so that the program itself does not need its client library.
 struct ModuleType {

@@ -24,8 +24,7 @@ std::string exited(int status, const std::string& said) {
 class CommandQuiescer final : public Quiescer {
  public:
   explicit CommandQuiescer(const QuiescerConfig& config)
-      : name_(config.name),
-        probe_(config.text_list("probe")),
+      : probe_(config.text_list("probe")),
         prepare_(config.text_list("prepare")),
         freeze_(config.text_list("freeze")),
         thaw_(config.text_list("thaw")),
@@ -83,21 +82,21 @@ class CommandQuiescer final : public Quiescer {
     if (argv.empty()) return {};
     Program to_run = program(stage, argv, context);
     if (!outcome.empty()) to_run.environment.push_back("DLM_FREEZE_OUTCOME=" + std::string(outcome));
-    const std::string what = name_ + ": " + std::string(stage) + " command";
+    const std::string what = std::string(stage) + " command";
     const auto result = run_program(to_run, patience(context));
     if (!result) return tl::unexpected(result.error().with_context(what));
     if (result->exit_status == 0) return {};
     return failure(what + " " + argv[0] + exited(result->exit_status, last_line(result->output)));
   }
 
-  /// "mongodb: session command /usr/local/sbin/hold".
-  [[nodiscard]] std::string session_command() const { return name_ + ": session command " + session_[0]; }
+  /// "session command /usr/local/sbin/hold".
+  [[nodiscard]] std::string session_command() const { return "session command " + session_[0]; }
 
   /// Returns as soon as it says that it holds. One that does not say so is left running: `release` ends it, in order
   /// that it can undo what it was about to do.
   Result<void> start_session(const StageContext& context) {
     auto started = RunningProgram::start(program("session", session_, context), ProgramInput::pipe, timeout_);
-    if (!started) return tl::unexpected(started.error().with_context(name_ + ": session command"));
+    if (!started) return tl::unexpected(started.error().with_context("session command"));
     running_.emplace(std::move(*started));
     const Patience by = patience(context);
     for (std::string said;;) {
@@ -105,11 +104,11 @@ class CommandQuiescer final : public Quiescer {
       if (!line && by.deadline.expired()) {
         return failure(session_command() + " did not say READY in time" + (said.empty() ? "" : " (" + said + ")"));
       }
-      if (!line) return tl::unexpected(line.error().with_context(name_ + ": session command"));
+      if (!line) return tl::unexpected(line.error().with_context("session command"));
       if (!*line) {
         const auto ended = running_->finish(by);
         running_.reset();
-        if (!ended) return tl::unexpected(ended.error().with_context(name_ + ": session command"));
+        if (!ended) return tl::unexpected(ended.error().with_context("session command"));
         if (const std::string last = last_line(ended->output); !last.empty()) said = last;
         return failure(session_command() + exited(ended->exit_status, said) + " before it said READY");
       }
@@ -127,14 +126,13 @@ class CommandQuiescer final : public Quiescer {
     running_->send_last("THAW " + std::string(to_string(outcome)) + "\n");
     const auto ended = running_->finish(patience(context));
     running_.reset();
-    if (!ended) return tl::unexpected(ended.error().with_context(name_ + ": session command, told THAW"));
+    if (!ended) return tl::unexpected(ended.error().with_context("session command, told THAW"));
     const std::string how = session_command() + exited(ended->exit_status, last_line(ended->output));
     if (lost) return failure(how + " while it was to hold", ErrorKind::protection_lost);
     if (ended->exit_status != 0) return failure(how + " when it was told THAW");
     return {};
   }
 
-  std::string name_;
   std::vector<std::string> probe_;
   std::vector<std::string> prepare_;
   std::vector<std::string> freeze_;
@@ -149,10 +147,10 @@ class CommandQuiescer final : public Quiescer {
 /// What the specification of the options cannot say.
 Result<void> check_combination(const QuiescerConfig& config) {
   const bool pair = config.has("freeze") || config.has("thaw");
-  if (pair && config.has("session")) return failure(config.name + ": 'session' takes the place of 'freeze' and 'thaw'");
-  if (config.has("freeze") != config.has("thaw")) return failure(config.name + ": 'freeze' and 'thaw' need each other");
+  if (pair && config.has("session")) return failure("'session' takes the place of 'freeze' and 'thaw'");
+  if (config.has("freeze") != config.has("thaw")) return failure("'freeze' and 'thaw' need each other");
   if (!pair && !config.has("session") && !config.has("prepare")) {
-    return failure(config.name + ": nothing to run: give 'freeze' and 'thaw', or 'session', or 'prepare'");
+    return failure("nothing to run: give 'freeze' and 'thaw', or 'session', or 'prepare'");
   }
   return {};
 }
@@ -162,14 +160,13 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
   for (const char* key : {"probe", "prepare", "freeze", "thaw", "session"}) {
     const std::vector<std::string> argv = config.text_list(key);
     if (argv.empty()) continue;
-    const std::string where = config.name + "." + key;
     if (!argv[0].starts_with('/'))
-      return failure(where + ": the program must be given by its absolute path, not '" + argv[0] + "'");
-    if (auto trusted = check_trusted(argv[0]); !trusted) return tl::unexpected(trusted.error().with_context(where));
+      return failure(std::string(key) + ": the program must be given by its absolute path, not '" + argv[0] + "'");
+    if (auto trusted = check_trusted(argv[0]); !trusted) return tl::unexpected(trusted.error().with_context(key));
   }
   if (config.has("os_user")) {
     const auto account = account_named(config.text("os_user"));
-    if (!account) return tl::unexpected(account.error().with_context(config.name + ".os_user"));
+    if (!account) return tl::unexpected(account.error().with_context("os_user"));
   }
   return std::make_unique<CommandQuiescer>(config);
 }

@@ -40,8 +40,7 @@ struct Answer {
 class HanaQuiescer final : public Quiescer {
  public:
   explicit HanaQuiescer(const QuiescerConfig& config)
-      : name_(config.name),
-        key_(config.text("user_store_key", kDefaultKey)),
+      : key_(config.text("user_store_key", kDefaultKey)),
         os_user_(config.text("os_user")),
         database_(config.text("database")),
         hdbsql_(config.text("hdbsql")),
@@ -69,12 +68,8 @@ class HanaQuiescer final : public Quiescer {
                                    const StageContext& context) const;
 
   [[nodiscard]] std::string comment(const StageContext& context) const { return "dlm-freeze " + context.execution_id; }
-  [[nodiscard]] Failure problem(const std::string& what, ErrorKind kind = ErrorKind::failed) const {
-    return failure(name_ + ": " + what, kind);
-  }
   [[nodiscard]] std::string how_to_log_in() const;
 
-  std::string name_;
   std::string key_;
   std::string os_user_;
   std::string database_;
@@ -94,7 +89,7 @@ class HanaQuiescer final : public Quiescer {
 Result<std::string> HanaQuiescer::find_system() {
   const std::vector<HanaSystem> systems = find_hana_systems();
   if (os_user_.empty() && systems.size() > 1) {
-    return problem("there are several systems below /usr/sap: say with os_user whose, " + systems[0].administrator() +
+    return failure("there are several systems below /usr/sap: say with os_user whose, " + systems[0].administrator() +
                    " for one");
   }
   if (os_user_.empty() && systems.empty()) return std::string("there is no SAP HANA below /usr/sap");
@@ -109,12 +104,10 @@ Result<std::string> HanaQuiescer::find_system() {
 Result<void> HanaQuiescer::find_program() {
   if (hdbsql_.empty() && system_) hdbsql_ = find_hdbsql(*system_);
   if (hdbsql_.empty())
-    return problem("there is no hdbsql in the standard places: say with hdbsql where it is", ErrorKind::not_ready);
-  if (::access(hdbsql_.c_str(), X_OK) != 0) return problem("there is no program " + hdbsql_, ErrorKind::not_ready);
+    return failure("there is no hdbsql in the standard places: say with hdbsql where it is", ErrorKind::not_ready);
+  if (::access(hdbsql_.c_str(), X_OK) != 0) return failure("there is no program " + hdbsql_, ErrorKind::not_ready);
   if (os_user_ != "root") return {};
-  auto trusted = check_trusted(hdbsql_);
-  if (!trusted) return tl::unexpected(trusted.error().with_context(name_));
-  return {};
+  return check_trusted(hdbsql_);
 }
 
 Result<Presence> HanaQuiescer::locate(StageContext& /*context*/) {
@@ -144,7 +137,7 @@ Result<Answer> HanaQuiescer::run(const std::string& statement, const StageContex
   program.os_user = os_user_;
   program.login = true;
   const auto ran = run_program(program, context.patience());
-  if (!ran) return tl::unexpected(ran.error().with_context(name_));
+  if (!ran) return tl::unexpected(ran.error());
   Answer answer{ran->output, parse_error(ran->output)};
   if (ran->exit_status != 0 && !answer.error) {
     const std::string said = last_line(ran->output);
@@ -157,7 +150,7 @@ Result<Answer> HanaQuiescer::run(const std::string& statement, const StageContex
 Result<std::string> HanaQuiescer::ask(const std::string& query, const StageContext& context) const {
   auto answer = run(query, context);
   if (!answer) return tl::unexpected(answer.error());
-  if (answer->error) return problem(answer->error->text);
+  if (answer->error) return failure(answer->error->text);
   return std::move(answer->output);
 }
 
@@ -171,7 +164,7 @@ Result<void> HanaQuiescer::ask_version(const StageContext& context) {
   const auto output = ask(version_query(), context);
   if (!output) return tl::unexpected(output.error());
   version_ = parse_version(*output);
-  if (!version_) return problem("hdbsql says nothing that is a version: '" + last_line(*output) + "'");
+  if (!version_) return failure("hdbsql says nothing that is a version: '" + last_line(*output) + "'");
   return {};
 }
 
@@ -184,10 +177,10 @@ Result<void> HanaQuiescer::probe(StageContext& context) {
     // Not everybody may look; then CREATE SNAPSHOT tells.
     const auto unready = ask(unready_databases_query(), context);
     const std::vector<std::string> names = unready ? parse_names(*unready) : std::vector<std::string>();
-    if (!names.empty()) return problem("its database " + names[0] + " is starting or stopping", ErrorKind::not_ready);
+    if (!names.empty()) return failure("its database " + names[0] + " is starting or stopping", ErrorKind::not_ready);
   }
   if (system_ && context.coverage) {
-    const CoverageReport report = report_coverage(name_, locations(), context.coverage,
+    const CoverageReport report = report_coverage(locations(), context.coverage,
                                                   "HANA's own snapshot keeps it consistent, on its own volume only");
     context.notes.insert(context.notes.end(), report.lines.begin(), report.lines.end());
   }
@@ -195,7 +188,7 @@ Result<void> HanaQuiescer::probe(StageContext& context) {
   if (!output) return tl::unexpected(Error{ErrorKind::not_ready, output.error().message, 0});
   const std::vector<HanaSnapshot> open = parse_snapshots(*output);
   if (open.empty()) return {};
-  return problem("another data snapshot, BACKUP_ID " + open[0].backup_id + ", is " + open[0].state +
+  return failure("another data snapshot, BACKUP_ID " + open[0].backup_id + ", is " + open[0].state +
                      ", and there can be one at a time; whoever made it has to close it: " +
                      close_snapshot_statement(*version_, open[0].backup_id, false, "abandoned"),
                  ErrorKind::not_ready);
@@ -208,7 +201,7 @@ Result<std::vector<Fact>> HanaQuiescer::quiesce(StageContext& context) {
   const auto created = run(create_snapshot_statement(*version_, comment(context)), context);
   if (!created) return tl::unexpected(created.error());
   uncertain_ = created->error && !created->refused_by_server();
-  if (created->error) return problem("CREATE SNAPSHOT: " + created->error->text);
+  if (created->error) return failure("CREATE SNAPSHOT: " + created->error->text);
   uncertain_ = true;  // Until it is there.
   auto prepared = await_prepared(context);
   if (!prepared) return tl::unexpected(prepared.error());
@@ -231,7 +224,7 @@ Result<std::string> HanaQuiescer::await_prepared(const StageContext& context) co
       if (snapshot.state == "prepared") return snapshot.backup_id;
     }
   } while (pause_for(kPause, context.patience()));
-  return problem("its snapshot has not become prepared in time: it is " + seen);
+  return failure("its snapshot has not become prepared in time: it is " + seen);
 }
 
 /// The id of our snapshot that waits to be closed; empty when there is none. One that is being made is waited for, and
@@ -249,7 +242,7 @@ Result<std::string> HanaQuiescer::find_left(const StageContext& context, bool ma
     if (open.empty() && (!may_still_come || patience.expired())) return std::string();
     if (!pause_for(kPause, context.patience())) {
       if (open.empty()) return std::string();
-      return problem("its snapshot " + open[0].backup_id + " is still " + open[0].state +
+      return failure("its snapshot " + open[0].backup_id + " is still " + open[0].state +
                      ", and has to be closed when it is prepared: " +
                      close_snapshot_statement(*version_, open[0].backup_id, false, "abandoned"));
     }
@@ -272,12 +265,12 @@ Result<void> HanaQuiescer::close(const std::string& backup_id, bool successful, 
     const std::vector<HanaSnapshot> left = parse_snapshots(*output);
     const auto is_prepared = [](const HanaSnapshot& snapshot) { return snapshot.state == "prepared"; };
     if (std::any_of(left.begin(), left.end(), is_prepared)) continue;
-    return problem("its snapshot " + backup_id + " was not prepared any more when it was to be closed (" +
+    return failure("its snapshot " + backup_id + " was not prepared any more when it was to be closed (" +
                        (left.empty() ? "it is not in the backup catalog" : "it is " + left[0].state) +
                        "): HANA was restarted, or somebody else closed it",
                    ErrorKind::protection_lost);
   }
-  return problem("its snapshot " + backup_id + " could not be closed (" + why + "); HANA's data grows until it is: " +
+  return failure("its snapshot " + backup_id + " could not be closed (" + why + "); HANA's data grows until it is: " +
                  close_snapshot_statement(*version_, backup_id, false, "abandoned"));
 }
 
@@ -302,7 +295,7 @@ Result<void> HanaQuiescer::release(StageContext& context, Outcome outcome) {
 Result<void> HanaQuiescer::recover(StageContext& context, const std::vector<Fact>& facts) {
   const auto missing = find_system();
   if (!missing) return tl::unexpected(missing.error());
-  if (!missing->empty()) return problem(*missing);
+  if (!missing->empty()) return failure(*missing);
   if (auto found = find_program(); !found) return found;
   if (auto asked = ask_version(context); !asked) return asked;
   asked_ = true;
@@ -316,11 +309,10 @@ Result<void> HanaQuiescer::recover(StageContext& context, const std::vector<Fact
 Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
   for (const char* key : {"user_store_key", "os_user", "database"}) {
     const std::string text = config.text(key);
-    if (text.starts_with('-'))
-      return failure(config.name + "." + key + ": '" + text + "' would be taken for an option");
+    if (text.starts_with('-')) return failure(std::string(key) + ": '" + text + "' would be taken for an option");
   }
   if (config.has("hdbsql") && !config.text("hdbsql").starts_with('/'))
-    return failure(config.name + ".hdbsql: '" + config.text("hdbsql") + "' is no absolute path");
+    return failure("hdbsql: '" + config.text("hdbsql") + "' is no absolute path");
   return std::make_unique<HanaQuiescer>(config);
 }
 

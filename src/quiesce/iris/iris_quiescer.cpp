@@ -61,8 +61,7 @@ struct Target {
 class IrisQuiescer final : public Quiescer {
  public:
   explicit IrisQuiescer(const QuiescerConfig& config)
-      : name_(config.name),
-        instance_(config.text("instance")),
+      : instance_(config.text("instance")),
         log_directory_(config.text("log_directory")),
         freeze_filesystems_(config.boolean("freeze_filesystems", false)),
         set_history_(config.boolean("external_set_history", false)),
@@ -92,12 +91,6 @@ class IrisQuiescer final : public Quiescer {
   [[nodiscard]] Result<bool> is_suspended(const Target& target, const StageContext& context) const;
   [[nodiscard]] bool is_down(const Target& target, const StageContext& context) const;
 
-  [[nodiscard]] Error about(const Error& error) const { return error.with_context(name_); }
-  [[nodiscard]] Error about(const Target& target, const Error& error) const {
-    return error.with_context(name_ + ": instance " + target.instance.name);
-  }
-
-  std::string name_;
   std::string instance_;
   std::string log_directory_;
   bool freeze_filesystems_;
@@ -123,7 +116,7 @@ Result<void> IrisQuiescer::each(StageContext& context, const Step& step) {
   for (std::size_t i = 0; i < targets_.size(); ++i) {
     for (LogLine& note : contexts[i].notes) context.notes.push_back(std::move(note));
     if (results[i]) continue;
-    const Error error = about(targets_[i], results[i].error());
+    const Error error = results[i].error().with_context("instance " + targets_[i].instance.name);
     if (first) {
       first = tl::unexpected(error);
     } else {
@@ -135,12 +128,12 @@ Result<void> IrisQuiescer::each(StageContext& context, const Step& step) {
 
 Result<Presence> IrisQuiescer::locate(StageContext& context) {
   const auto missing = tools_.find();
-  if (!missing) return tl::unexpected(about(missing.error()));
+  if (!missing) return tl::unexpected(missing.error());
   if (!missing->empty()) return Presence{false, *missing, {}};
   std::vector<DataLocation> locations;
   if (tools_.in_container()) {
     auto container = tools_.inspect(context);
-    if (!container) return tl::unexpected(not_ready(about(container.error())));
+    if (!container) return tl::unexpected(not_ready(container.error()));
     if (!container->running)
       return Presence{false, "the container " + tools_.settings().container + " does not run", {}};
     for (DataLocation& volume : container->volumes) {
@@ -171,7 +164,7 @@ Result<Presence> IrisQuiescer::locate(StageContext& context) {
 /// Fills `targets_` and `down_`.
 Result<Presence> IrisQuiescer::find_instances(const StageContext& context) {
   auto instances = tools_.list(context);
-  if (!instances && instances.error().kind == ErrorKind::not_ready) return tl::unexpected(about(instances.error()));
+  if (!instances && instances.error().kind == ErrorKind::not_ready) return tl::unexpected(instances.error());
   if (!instances) return Presence{false, instances.error().message, {}};
   targets_.clear();
   down_.clear();
@@ -194,17 +187,17 @@ Result<Presence> IrisQuiescer::find_instances(const StageContext& context) {
 }
 
 Result<void> IrisQuiescer::probe(StageContext& context) {
-  for (const std::string& down : down_) context.notes.push_back({LogLevel::info, name_ + ": " + down + ": skipped"});
+  for (const std::string& down : down_) context.notes.push_back({LogLevel::info, down + ": skipped"});
   if (!log_directory_.empty() && !tools_.in_container() && context.coverage) {
     const Coverage coverage = context.coverage(log_directory_);
     if (coverage.frozen) {
-      return failure(name_ + ": log_directory " + log_directory_ + " lies on " + coverage.mount_point +
+      return failure("log_directory " + log_directory_ + " lies on " + coverage.mount_point +
                      ", which is going to be frozen: take another one");
     }
   }
   if (context.coverage) {
     const CoverageReport report =
-        report_coverage(name_, locations_, context.coverage, "IRIS writes nothing to databases while it is suspended");
+        report_coverage(locations_, context.coverage, "IRIS writes nothing to databases while it is suspended");
     context.notes.insert(context.notes.end(), report.lines.begin(), report.lines.end());
   }
   return each(context, [this](const Target& target, const StageContext& stage) { return check(target, stage); });
@@ -340,7 +333,7 @@ Result<void> IrisQuiescer::finish(const Target& target, StageContext& context, O
     const auto ran =
         tools_.call(target.instance, set_history_call(target.log_file, "dlm-freeze " + context.execution_id), context);
     if (!ran || ran->exit_status == kIrisNo) {
-      context.notes.push_back({LogLevel::warn, name_ + ": instance " + target.instance.name + ": ExternalSetHistory " +
+      context.notes.push_back({LogLevel::warn, "instance " + target.instance.name + ": ExternalSetHistory " +
                                                    (ran ? ending_of(*ran) : ran.error().message)});
     }
   }
@@ -367,7 +360,7 @@ Result<void> IrisQuiescer::recover(StageContext& context, const std::vector<Fact
 
 Result<void> check_name(const QuiescerConfig& config, std::string_view key, bool valid, const std::string& what) {
   if (!config.has(key) || valid) return {};
-  return failure(config.name + "." + std::string(key) + ": '" + config.text(key) + "' is no " + what);
+  return failure(std::string(key) + ": '" + config.text(key) + "' is no " + what);
 }
 
 bool is_command_word(const std::string& text) { return !text.starts_with('-') && text.find('/') == std::string::npos; }
@@ -390,7 +383,7 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
     if (!checked) return tl::unexpected(checked.error());
   }
   if (!in_container && config.has("container_command"))
-    return failure(config.name + ".container_command means nothing without docker_container");
+    return failure("container_command means nothing without docker_container");
   return std::make_unique<IrisQuiescer>(config);
 }
 

@@ -47,8 +47,8 @@ Result<void> Appliers::start(Connection& session, const ServerVersion& version, 
     // A STOP that was given up, or whose sender died, may not have taken effect yet. Another one ends after it.
     static_cast<void>(session.query(applier_statement(version, false, channel), context.patience()));
     if (auto started = session.query(statement, context.patience()); !started) {
-      return failure(diagnosis_.what() + ": the replica's applier was stopped and cannot be started again (" +
-                     started.error().message + "): say " + statement);
+      return failure("the replica's applier was stopped and cannot be started again (" + started.error().message +
+                     "): say " + statement);
     }
   }
   return {};

@@ -116,13 +116,12 @@ Result<void> LockSession::release(const StageContext& context, Outcome outcome) 
     const auto killed = kill_session(monitor_, id_, Deadline::in(kUndoPatience));
     connection_.reset();
     if (!killed)
-      return failure(diagnosis_.what() + ": " + std::string(unlock_statement(kind_)) + " does not return, and " +
-                     killed.error().message);
+      return failure(std::string(unlock_statement(kind_)) + " does not return, and " + killed.error().message);
     return {};
   }
   connection_.reset();
   if (outcome != Outcome::completed) return {};
-  return failure(diagnosis_.what() + ": the lock was lost while it was held (" + unlocked.error().message +
+  return failure("the lock was lost while it was held (" + unlocked.error().message +
                      "): the server was restarted, or session " + std::to_string(id_) +
                      " was killed; the snapshot is not consistent",
                  ErrorKind::protection_lost);

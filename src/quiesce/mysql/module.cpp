@@ -34,7 +34,6 @@ void provide_home() {
 
 Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
   MysqlSettings settings;
-  settings.name = config.name;
   settings.address.socket = config.text("socket");
   settings.address.host = config.text("host");
   settings.address.port = static_cast<unsigned>(config.integer("port", 0));
@@ -52,16 +51,16 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
   settings.required = config.required;
 
   if (settings.address.socket.empty() == settings.address.host.empty()) {
-    return failure(config.name + ": give either socket or host");
+    return failure("give either socket or host");
   }
   for (const char* key : {"socket", "defaults_file", "password_file", "tls_ca"}) {
     if (config.has(key) && !config.text(key).starts_with('/'))
-      return failure(config.name + "." + key + " must be an absolute path");
+      return failure(std::string(key) + " must be an absolute path");
   }
   for (const char* key : {"defaults_file", "password_file"}) {
     if (!config.has(key)) continue;
     if (auto trusted = check_trusted(config.text(key)); !trusted)
-      return tl::unexpected(trusted.error().with_context(config.name + "." + key));
+      return tl::unexpected(trusted.error().with_context(key));
   }
   provide_home();
   prepare_library();

@@ -102,12 +102,12 @@ Result<Connection> MysqlQuiescer::connect(const StageContext& context) const {
   ServerAddress address = settings_.address;
   if (!settings_.password_file.empty()) {
     auto password = read_password(settings_.password_file);
-    if (!password) return tl::unexpected(password.error().with_context(diagnosis_.what()));
+    if (!password) return tl::unexpected(password.error());
     address.password = std::move(*password);
   }
-  if (auto trusted = check_socket(); !trusted) return tl::unexpected(trusted.error().with_context(diagnosis_.what()));
+  if (auto trusted = check_socket(); !trusted) return tl::unexpected(trusted.error());
   auto connection = Connection::open(address, context.patience());
-  const std::string login = address.user.empty() ? "" : " as " + address.user;
+  const std::string login = (address.user.empty() ? "" : " as " + address.user) + " at " + address.text();
   if (!connection) return diagnosis_.from("cannot log in" + login, connection.error());
   if (auto prepared = prepare_session(*connection, context); !prepared) return tl::unexpected(prepared.error());
   return std::move(*connection);
@@ -142,8 +142,7 @@ Result<void> MysqlQuiescer::check_socket() const {
 Result<void> MysqlQuiescer::check_lock(LockKind lock) const {
   const ServerVersion& version = server_->version();
   if (!supports(lock, version)) {
-    return failure(diagnosis_.what() + ": " + version.text +
-                   " does not know BACKUP STAGE: set lock to auto or flush_tables");
+    return failure(version.text + " does not know BACKUP STAGE: set lock to auto or flush_tables");
   }
   if (lock == LockKind::none) return {};
   std::vector<std::string_view> privileges = {"RELOAD"};
@@ -166,13 +165,13 @@ Result<void> MysqlQuiescer::check_lock(LockKind lock) const {
 void MysqlQuiescer::note_coverage(StageContext& context) {
   if (!context.coverage) return;
   if (!server_->locations_known()) {
-    context.notes.push_back(
-        {LogLevel::warn, diagnosis_.what() + ": it runs in a container or on another host: whether its directories are "
-                                             "going to be frozen cannot be told from here"});
+    context.notes.push_back({LogLevel::warn,
+                             "it runs in a container or on another host: whether its directories are "
+                             "going to be frozen cannot be told from here"});
     return;
   }
   CoverageReport report =
-      report_coverage(diagnosis_.what(), server_->locations(), context.coverage,
+      report_coverage(server_->locations(), context.coverage,
                       lock_->kind() == LockKind::none ? "lock is none: nothing protects it"
                                                       : "the lock protects it, and it is written back");
   unfrozen_ = std::move(report.unfrozen);
@@ -187,14 +186,14 @@ void MysqlQuiescer::warn_of_logs(StageContext& context, const ServerInfo& server
   const bool general_log_to_file =
       server.is_on("general_log") && server.variable("log_output").find("FILE") != std::string::npos;
   if (general_log_to_file && frozen(server.variable("general_log_file"))) {
-    context.notes.push_back(
-        {LogLevel::warn, diagnosis_.what() + ": general_log is ON and lies on a filesystem that is going to be frozen: "
-                                             "every statement, also one that only reads, waits until it is thawed"});
+    context.notes.push_back({LogLevel::warn,
+                             "general_log is ON and lies on a filesystem that is going to be frozen: "
+                             "every statement, also one that only reads, waits until it is thawed"});
   }
   const std::string error_log = server.variable("log_error");
   if (error_log != "stderr" && frozen(error_log)) {
     context.notes.push_back(
-        {LogLevel::warn, diagnosis_.what() + ": log_error (" + server.resolve(error_log) +
+        {LogLevel::warn, "log_error (" + server.resolve(error_log) +
                              ") lies on a filesystem that is "
                              "going to be frozen: a session that ends badly is not ended before it is thawed"});
   }
@@ -212,8 +211,8 @@ Result<void> MysqlQuiescer::warn_of_unlocked_tables(StageContext& context) {
   if (!table) return diagnosis_.from("cannot look for tables that need a lock", table.error());
   if (!table->rows.empty()) {
     const auto& row = table->rows[0];
-    context.notes.push_back({LogLevel::warn, diagnosis_.what() + ": lock is none, and table " + row.at(0) + "." +
-                                                 row.at(1) + " is " + row.at(2) +
+    context.notes.push_back({LogLevel::warn, "lock is none, and table " + row.at(0) + "." + row.at(1) + " is " +
+                                                 row.at(2) +
                                                  ": tables without transactions may be corrupt in the snapshot"});
   }
   return {};
@@ -254,7 +253,7 @@ Result<std::vector<Fact>> MysqlQuiescer::prepare(StageContext& context) {
     }
   }
   if (auto synced = sync_directories(unfrozen_, context.patience()); !synced) {
-    return tl::unexpected(synced.error().with_context(diagnosis_.what()));
+    return tl::unexpected(synced.error());
   }
   return appliers_.to_stop();
 }
@@ -278,9 +277,8 @@ Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {
   auto facts = read_positions(*monitor_, *server_, context.patience(), missing);
   if (!facts) return diagnosis_.from("cannot read its position", facts.error());
   for (const std::string& privilege : missing) {
-    context.notes.push_back({LogLevel::warn, diagnosis_.what() +
-                                                 ": its position is not recorded in full: the account " +
-                                                 server_->account() + " lacks " + privilege});
+    context.notes.push_back({LogLevel::warn, "its position is not recorded in full: the account " + server_->account() +
+                                                 " lacks " + privilege});
   }
   facts->push_back({"lock", std::string(name_of(lock_->kind()))});
   for (Fact& stopped : appliers_.facts()) facts->push_back(std::move(stopped));
@@ -290,10 +288,10 @@ Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {
   }
   // A freeze would write back what lies on other filesystems.
   if (auto synced = sync_directories(unfrozen_, context.patience()); !synced) {
-    return tl::unexpected(synced.error().with_context(diagnosis_.what()));
+    return tl::unexpected(synced.error());
   }
 
-  std::string line = diagnosis_.what() + ": " + server_->version().text + ", " +
+  std::string line = server_->version().text + ", " +
                      (lock_->kind() == LockKind::none ? "not locked" : "locked in " + format_seconds(span) + " s");
   for (const Fact& fact : *facts) {
     const bool is_told = fact.key.starts_with("binary_log") || fact.key.starts_with("gtid_executed") ||
@@ -332,7 +330,7 @@ Result<void> MysqlQuiescer::recover(StageContext& context, const std::vector<Fac
     if (statement.text.find(statement_tag(context.execution_id)) == std::string::npos) continue;
     auto killed =
         kill_session(*connection, statement.session, context.deadline.or_earlier(Deadline::in(kUndoPatience)));
-    if (!killed) result = tl::unexpected(killed.error().with_context(diagnosis_.what()));
+    if (!killed) result = tl::unexpected(killed.error());
   }
   appliers_.recall(facts);
   auto started = appliers_.start(*connection, server->version(), context);

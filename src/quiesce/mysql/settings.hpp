@@ -9,7 +9,6 @@
 namespace dlm_freeze::mysql {
 
 struct MysqlSettings {
-  std::string name;
   ServerAddress address;
   std::string password_file;
   std::string lock;                   ///< The option of that name; see choose_lock.

@@ -17,10 +17,10 @@ constexpr std::uint64_t kLittleWal = std::uint64_t{64} << 20;
 
 Result<void> CheckpointHold::check(const Server& server, StageContext& /*context*/) {
   if (server.may_checkpoint) return {};
-  return cluster_.problem("the login " + server.user + " may not run CHECKPOINT: " +
-                              (cluster_.version() >= kVersion15 ? "GRANT pg_checkpoint TO " + server.user
-                                                                : "it must be a superuser before PostgreSQL 15"),
-                          ErrorKind::not_ready);
+  return failure("the login " + server.user + " may not run CHECKPOINT: " +
+                     (cluster_.version() >= kVersion15 ? "GRANT pg_checkpoint TO " + server.user
+                                                       : "it must be a superuser before PostgreSQL 15"),
+                 ErrorKind::not_ready);
 }
 
 Result<void> CheckpointHold::prepare(StageContext& context) {

@@ -31,7 +31,7 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
   PostgresqlSettings settings;
   settings.name = config.name;
   auto options = ConnectionOptions::parse(config.text("conninfo"));
-  if (!options) return tl::unexpected(options.error().with_context(config.name));
+  if (!options) return tl::unexpected(options.error());
   settings.options = std::move(*options);
   if (!settings.options.has("service")) {
     // There is no database of every login's name, and "postgres" is there unless somebody removed it.
@@ -46,14 +46,13 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
 
   if (const std::string user = config.text("os_user"); !user.empty()) {
     const auto account = account_named(user);
-    if (!account) return tl::unexpected(account.error().with_context(config.name + ".os_user"));
+    if (!account) return tl::unexpected(account.error().with_context("os_user"));
     settings.account = *account;
   }
   settings.mode = mode_of(config.text("mode"));
   settings.require_checkpoint = config.boolean("require_checkpoint", false);
   settings.backup_directory = config.text("backup_directory", kBackupDirectory);
-  if (!settings.backup_directory.starts_with('/'))
-    return failure(config.name + ".backup_directory must be an absolute path");
+  if (!settings.backup_directory.starts_with('/')) return failure("backup_directory must be an absolute path");
   return std::make_unique<PostgresqlQuiescer>(std::move(settings));
 }
 

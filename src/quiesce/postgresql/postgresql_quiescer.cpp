@@ -14,7 +14,7 @@ namespace dlm_freeze::postgresql {
 bool PostgresqlQuiescer::check_coverage(StageContext& context) const {
   const auto& files = cluster_.files();
   if (!files) return false;
-  CoverageReport report = report_coverage(cluster_.settings().name, files->locations, context.coverage, "");
+  CoverageReport report = report_coverage(files->locations, context.coverage, "");
   std::move(report.lines.begin(), report.lines.end(), std::back_inserter(context.notes));
   return report.all_frozen() && files->problems.empty();
 }
@@ -23,13 +23,12 @@ PostgresqlMode PostgresqlQuiescer::choose_mode(bool all_frozen, std::vector<LogL
   const PostgresqlMode mode = cluster_.settings().mode;
   if (mode == PostgresqlMode::automatic) {
     if (all_frozen) return PostgresqlMode::checkpoint;
-    notes.push_back(cluster_.note(LogLevel::info, "mode backup, since not all of it is known to be frozen"));
+    notes.push_back({LogLevel::info, "mode backup, since not all of it is known to be frozen"});
     return PostgresqlMode::backup;
   }
   if (!all_frozen && mode != PostgresqlMode::backup) {
-    notes.push_back(cluster_.note(LogLevel::warn, std::string("mode ") +
-                                                      (mode == PostgresqlMode::none ? "none" : "checkpoint") +
-                                                      " protects only what is frozen: mode backup is for the rest"));
+    notes.push_back({LogLevel::warn, std::string("mode ") + (mode == PostgresqlMode::none ? "none" : "checkpoint") +
+                                         " protects only what is frozen: mode backup is for the rest"});
   }
   return mode;
 }

@@ -19,7 +19,7 @@ enum class PostgresqlMode {
 };
 
 struct PostgresqlSettings {
-  std::string name;
+  std::string name;  ///< Also that of the directory of its backups.
   ConnectionOptions options;
   std::optional<Account> account;  ///< None: the owner of the socket.
   PostgresqlMode mode = PostgresqlMode::automatic;

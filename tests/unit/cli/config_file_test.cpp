@@ -91,7 +91,7 @@ TEST(ConfigCorpus, IsRefusedByTheTypeWhereItsOptionsAreBadTogether) {
     QuiescerRegistry registry(builtin_quiescer_types(), {}, "/nowhere");
     const auto type = registry.find(settings.quiescers->at(0).type);
     ASSERT_TRUE(type) << path;
-    const auto quiescer = (*type)->create(settings.quiescers->at(0));
+    const auto quiescer = make_quiescer(**type, settings.quiescers->at(0));
     ASSERT_FALSE(quiescer) << path;
     EXPECT_EQ(quiescer.error().message, expected_message(text)) << path;
   }

@@ -41,7 +41,7 @@ class HanaQuiescer : public testing::Test {
   [[nodiscard]] std::unique_ptr<Quiescer> made(Json::Object more = {}) const {
     more.emplace_back("hdbsql", hana_->program("hdbsql"));
     more.emplace_back("os_user", Standins::kUser);
-    auto quiescer = quiescer_type().create({"hana", "hana", true, Json(std::move(more))});
+    auto quiescer = make_quiescer(quiescer_type(), {"hana", "hana", true, Json(std::move(more))});
     if (!quiescer) throw std::runtime_error(quiescer.error().message);
     StageContext stage = context();
     const auto presence = (*quiescer)->locate(stage);
@@ -270,8 +270,8 @@ TEST_F(HanaQuiescer, LeavesTheSnapshotsOfOthersAlone) {
 }
 
 TEST_F(HanaQuiescer, IsNotReadyWithoutItsProgram) {
-  const auto quiescer = quiescer_type().create(
-      {"hana", "hana", true, Json::Object{{"os_user", "daemon"}, {"hdbsql", "/nowhere/hdbsql"}}});
+  const auto quiescer = make_quiescer(
+      quiescer_type(), {"hana", "hana", true, Json::Object{{"os_user", "daemon"}, {"hdbsql", "/nowhere/hdbsql"}}});
   ASSERT_TRUE(quiescer);
   StageContext stage = context();
   const auto presence = (*quiescer)->locate(stage);
@@ -282,12 +282,13 @@ TEST_F(HanaQuiescer, IsNotReadyWithoutItsProgram) {
 
 TEST_F(HanaQuiescer, RefusesOptionsThatWouldBeTakenForOthers) {
   const auto make = [](Json::Object options) {
-    return quiescer_type().create({"hana", "hana", true, Json(std::move(options))});
+    return make_quiescer(quiescer_type(), {"hana", "hana", true, Json(std::move(options))});
   };
-  EXPECT_EQ(make({{"user_store_key", "-u"}}).error().message, "hana.user_store_key: '-u' would be taken for an option");
+  EXPECT_EQ(make({{"user_store_key", "-u"}}).error().message,
+            "hana: user_store_key: '-u' would be taken for an option");
   EXPECT_FALSE(make({{"database", "-x"}}));
   EXPECT_FALSE(make({{"os_user", "-"}}));
-  EXPECT_EQ(make({{"hdbsql", "hdbsql"}}).error().message, "hana.hdbsql: 'hdbsql' is no absolute path");
+  EXPECT_EQ(make({{"hdbsql", "hdbsql"}}).error().message, "hana: hdbsql: 'hdbsql' is no absolute path");
 }
 
 TEST_F(HanaQuiescer, PassesTheOptionsThatAreConfigured) {

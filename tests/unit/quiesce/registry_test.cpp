@@ -105,7 +105,7 @@ TEST_F(RegistryWithASample, FindsAModuleItHasNotHeardOf) {
   const std::string flag = scratch_ / "flag";
   const QuiescerConfig config{"flag_file", "app", true, Json::Object{{"path", flag}}};
   ASSERT_TRUE(check_options(**type, config.options, "quiescers[0]"));
-  auto quiescer = (*type)->create(config);
+  auto quiescer = make_quiescer(**type, config);
   ASSERT_TRUE(quiescer) << quiescer.error().message;
   StageContext context{
       Deadline::in(std::chrono::seconds(5)), -1, "None", [](const std::string&) { return Coverage(); }, {}};

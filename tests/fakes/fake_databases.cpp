@@ -27,15 +27,21 @@ bool is_alive(pid_t pid) {
   return end != std::string::npos && stat[end + 2] != 'Z' && stat[end + 2] != 'X';
 }
 
+struct FakeOptions {
+  FakeDatabases::Id database = 0;
+  bool outlives = false;
+  std::string watch;
+};
+
 }  // namespace
 
 class FakeQuiescer final : public Quiescer {
  public:
-  explicit FakeQuiescer(const QuiescerConfig& config)
-      : name_(config.name),
-        database_(current->of(config.integer("database", 0))),
-        outlives_(config.boolean("outlives", false)),
-        watch_(config.text("watch")) {}
+  FakeQuiescer(std::string name, FakeOptions options)
+      : name_(std::move(name)),
+        database_(current->of(options.database)),
+        outlives_(options.outlives),
+        watch_(std::move(options.watch)) {}
 
   Result<Presence> locate(StageContext& context) override {
     if (auto done = act(Stage::locate, context); !done) return Presence{false, done.error().message, {}};
@@ -130,14 +136,17 @@ FakeDatabases::FakeDatabases(const FakeKernel* kernel)
 FakeDatabases::~FakeDatabases() { current = nullptr; }
 
 const QuiescerType& FakeDatabases::type() {
+  static const OptionTable<FakeOptions> kTable = {
+      {"database", &FakeOptions::database, "Which.", Range{0, kMost - 1}},
+      {"outlives", &FakeOptions::outlives, "What it leaves."},
+      {"watch", &FakeOptions::watch, "A FIFO."},
+  };
   static const QuiescerType kType = {
       .name = "fake",
-      .description = "a database that there is only in tests",
-      .options = {{.name = "database", .type = OptionType::integer, .description = "which", .maximum = kMost - 1},
-                  {.name = "outlives", .type = OptionType::boolean, .description = "what it leaves"},
-                  {.name = "watch", .type = OptionType::text, .description = "a FIFO"}},
+      .description = "A database that there is only in tests.",
+      .options = kTable.specs(),
       .create = [](const QuiescerConfig& config) -> Result<std::unique_ptr<Quiescer>> {
-        return std::make_unique<FakeQuiescer>(config);
+        return std::make_unique<FakeQuiescer>(config.name, kTable.read(config.options));
       },
       .detect = nullptr,
   };

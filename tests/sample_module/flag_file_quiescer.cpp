@@ -16,10 +16,21 @@
 namespace dlm_freeze {
 namespace {
 
+struct FlagFileOptions {
+  std::string path;
+};
+
+const OptionTable<FlagFileOptions>& option_table() {
+  static const OptionTable<FlagFileOptions> kTable = {
+      {"path", &FlagFileOptions::path, "The file.", kAbsolutePath, Need::mandatory},
+  };
+  return kTable;
+}
+
 class FlagFileQuiescer final : public Quiescer {
  public:
-  explicit FlagFileQuiescer(const QuiescerConfig& config)
-      : path_(config.text("path")), directory_(path_.substr(0, path_.rfind('/') + 1)) {}
+  explicit FlagFileQuiescer(FlagFileOptions options)
+      : path_(std::move(options.path)), directory_(path_.substr(0, path_.rfind('/') + 1)) {}
 
   Result<Presence> locate(StageContext& /*context*/) override {
     Presence presence;
@@ -76,8 +87,7 @@ class FlagFileQuiescer final : public Quiescer {
 };
 
 Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
-  if (!config.text("path").starts_with('/')) return failure("path must be absolute");
-  return std::make_unique<FlagFileQuiescer>(config);
+  return std::make_unique<FlagFileQuiescer>(option_table().read(config.options));
 }
 
 }  // namespace
@@ -85,8 +95,8 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
 const QuiescerType& flag_file_quiescer_type() {
   static const QuiescerType kType = {
       .name = "flag_file",
-      .description = "a program that stops writing as long as a file exists",
-      .options = {{.name = "path", .description = "the file", .mandatory = true}},
+      .description = "A program that stops writing as long as a file exists.",
+      .options = option_table().specs(),
       .create = create,
       .detect = nullptr,
   };

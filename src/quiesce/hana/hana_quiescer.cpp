@@ -12,13 +12,13 @@
 #include "dlm_freeze/base/files.hpp"
 #include "dlm_freeze/quiesce/program.hpp"
 #include "quiesce/coverage.hpp"
+#include "quiesce/hana/options.hpp"
 #include "quiesce/hana/statements.hpp"
 #include "quiesce/hana/systems.hpp"
 
 namespace dlm_freeze::hana {
 namespace {
 
-constexpr const char* kDefaultKey = "DLMFREEZE";
 constexpr const char* kSystemDatabase = "SYSTEMDB";
 constexpr const char* kBackupIdFact = "backup_id";
 
@@ -39,14 +39,7 @@ struct Answer {
 
 class HanaQuiescer final : public Quiescer {
  public:
-  explicit HanaQuiescer(const QuiescerConfig& config)
-      : key_(config.text("user_store_key", kDefaultKey)),
-        os_user_(config.text("os_user")),
-        database_(config.text("database")),
-        hdbsql_(config.text("hdbsql")),
-        hdbsql_options_(config.text_list("hdbsql_options")),
-        freeze_log_(config.boolean("freeze_log", false)),
-        close_successful_(config.boolean("close_successful", true)) {}
+  explicit HanaQuiescer(HanaOptions options) : options_(std::move(options)) {}
 
   Result<Presence> locate(StageContext& context) override;
   Result<void> probe(StageContext& context) override;
@@ -70,13 +63,7 @@ class HanaQuiescer final : public Quiescer {
   [[nodiscard]] std::string comment(const StageContext& context) const { return "dlm-freeze " + context.execution_id; }
   [[nodiscard]] std::string how_to_log_in() const;
 
-  std::string key_;
-  std::string os_user_;
-  std::string database_;
-  std::string hdbsql_;
-  std::vector<std::string> hdbsql_options_;
-  bool freeze_log_;
-  bool close_successful_;
+  HanaOptions options_;  ///< With what was found instead of what was not given.
 
   std::optional<HanaSystem> system_;
   std::optional<HanaVersion> version_;
@@ -88,26 +75,27 @@ class HanaQuiescer final : public Quiescer {
 /// Which system, and whom to be. Gives what is missing; empty when all is there.
 Result<std::string> HanaQuiescer::find_system() {
   const std::vector<HanaSystem> systems = find_hana_systems();
-  if (os_user_.empty() && systems.size() > 1) {
+  if (options_.os_user.empty() && systems.size() > 1) {
     return failure("there are several systems below /usr/sap: say with os_user whose, " + systems[0].administrator() +
                    " for one");
   }
-  if (os_user_.empty() && systems.empty()) return std::string("there is no SAP HANA below /usr/sap");
+  if (options_.os_user.empty() && systems.empty()) return std::string("there is no SAP HANA below /usr/sap");
   for (const HanaSystem& system : systems) {
-    if (os_user_.empty() || system.administrator() == os_user_) system_ = system;
+    if (options_.os_user.empty() || system.administrator() == options_.os_user) system_ = system;
   }
-  if (os_user_.empty()) os_user_ = system_->administrator();
+  if (options_.os_user.empty()) options_.os_user = system_->administrator();
   return std::string();
 }
 
 /// What to run.
 Result<void> HanaQuiescer::find_program() {
-  if (hdbsql_.empty() && system_) hdbsql_ = find_hdbsql(*system_);
-  if (hdbsql_.empty())
+  if (options_.hdbsql.empty() && system_) options_.hdbsql = find_hdbsql(*system_);
+  if (options_.hdbsql.empty())
     return failure("there is no hdbsql in the standard places: say with hdbsql where it is", ErrorKind::not_ready);
-  if (::access(hdbsql_.c_str(), X_OK) != 0) return failure("there is no program " + hdbsql_, ErrorKind::not_ready);
-  if (os_user_ != "root") return {};
-  return check_trusted(hdbsql_);
+  if (::access(options_.hdbsql.c_str(), X_OK) != 0)
+    return failure("there is no program " + options_.hdbsql, ErrorKind::not_ready);
+  if (options_.os_user != "root") return {};
+  return check_trusted(options_.hdbsql);
 }
 
 Result<Presence> HanaQuiescer::locate(StageContext& /*context*/) {
@@ -122,19 +110,19 @@ Result<Presence> HanaQuiescer::locate(StageContext& /*context*/) {
 
 std::vector<DataLocation> HanaQuiescer::locations() const {
   std::vector<DataLocation> locations = locations_of(*system_);
-  for (DataLocation& location : locations) location.may_be_frozen = location.may_be_frozen || freeze_log_;
+  for (DataLocation& location : locations) location.may_be_frozen = location.may_be_frozen || options_.freeze_log;
   return locations;
 }
 
 Result<Answer> HanaQuiescer::run(const std::string& statement, const StageContext& context) const {
   Program program;
-  program.argv = {hdbsql_, "-U", key_, "-a", "-x", "-j"};
+  program.argv = {options_.hdbsql, "-U", options_.key, "-a", "-x", "-j"};
   const std::string& database =
-      database_.empty() && version_ && version_->has_system_database() ? kSystemDatabase : database_;
+      options_.database.empty() && version_ && version_->has_system_database() ? kSystemDatabase : options_.database;
   if (!database.empty()) program.argv.insert(program.argv.end(), {"-d", database});
-  program.argv.insert(program.argv.end(), hdbsql_options_.begin(), hdbsql_options_.end());
+  program.argv.insert(program.argv.end(), options_.hdbsql_options.begin(), options_.hdbsql_options.end());
   program.argv.push_back(statement);
-  program.os_user = os_user_;
+  program.os_user = options_.os_user;
   program.login = true;
   const auto ran = run_program(program, context.patience());
   if (!ran) return tl::unexpected(ran.error());
@@ -156,7 +144,8 @@ Result<std::string> HanaQuiescer::ask(const std::string& query, const StageConte
 
 std::string HanaQuiescer::how_to_log_in() const {
   const std::string port = system_ ? "3" + system_->number + "13" : "3<NN>13";
-  return "as " + os_user_ + ": hdbuserstore SET " + key_ + " <host>:" + port + " <USER> <PASSWORD> (docs/hana.md)";
+  return "as " + options_.os_user + ": hdbuserstore SET " + options_.key + " <host>:" + port +
+         " <USER> <PASSWORD> (docs/hana.md)";
 }
 
 Result<void> HanaQuiescer::ask_version(const StageContext& context) {
@@ -170,8 +159,9 @@ Result<void> HanaQuiescer::ask_version(const StageContext& context) {
 
 Result<void> HanaQuiescer::probe(StageContext& context) {
   if (const auto asked = ask_version(context); !asked) {
-    return failure(asked.error().message + "; it has to be up, and the key " + key_ + " to be made " + how_to_log_in(),
-                   ErrorKind::not_ready);
+    return failure(
+        asked.error().message + "; it has to be up, and the key " + options_.key + " to be made " + how_to_log_in(),
+        ErrorKind::not_ready);
   }
   if (version_->has_system_database()) {
     // Not everybody may look; then CREATE SNAPSHOT tells.
@@ -283,7 +273,7 @@ Result<void> HanaQuiescer::release(StageContext& context, Outcome outcome) {
     backup_id_ = std::move(*left);
   }
   if (outcome == Outcome::completed) {
-    if (close_successful_) return close(backup_id_, true, context.execution_id, context);
+    if (options_.close_successful) return close(backup_id_, true, context.execution_id, context);
     return close(backup_id_, false, comment(context) + ": thawed", context);
   }
   auto closed = close(backup_id_, false, comment(context) + ": " + std::string(to_string(outcome)), context);
@@ -307,13 +297,7 @@ Result<void> HanaQuiescer::recover(StageContext& context, const std::vector<Fact
 }
 
 Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
-  for (const char* key : {"user_store_key", "os_user", "database"}) {
-    const std::string text = config.text(key);
-    if (text.starts_with('-')) return failure(std::string(key) + ": '" + text + "' would be taken for an option");
-  }
-  if (config.has("hdbsql") && !config.text("hdbsql").starts_with('/'))
-    return failure("hdbsql: '" + config.text("hdbsql") + "' is no absolute path");
-  return std::make_unique<HanaQuiescer>(config);
+  return std::make_unique<HanaQuiescer>(option_table().read(config.options));
 }
 
 std::vector<QuiescerConfig> detect() {
@@ -332,25 +316,8 @@ std::vector<QuiescerConfig> detect() {
 const QuiescerType& quiescer_type() {
   static const QuiescerType kType = {
       .name = "hana",
-      .description = "SAP HANA, by a data snapshot of its own",
-      .options =
-          {
-              {.name = "user_store_key",
-               .description = "the key in hdbuserstore to log in with; DLMFREEZE when absent"},
-              {.name = "os_user",
-               .description = "the account that has the key; <sid>adm of the only system when absent"},
-              {.name = "database", .description = "the database to log in to; SYSTEMDB where there is one"},
-              {.name = "hdbsql", .description = "the program, when it is not in a standard place"},
-              {.name = "hdbsql_options",
-               .type = OptionType::text_list,
-               .description = "more options for it, such as those for TLS"},
-              {.name = "freeze_log",
-               .type = OptionType::boolean,
-               .description = "freeze the filesystem of the log volume too: commits wait for the thaw"},
-              {.name = "close_successful",
-               .type = OptionType::boolean,
-               .description = "whether post-script reports the snapshot as a backup; true when absent"},
-          },
+      .description = "SAP HANA, by a data snapshot of its own: docs/hana.md.",
+      .options = option_table().specs(),
       .create = create,
       .detect = detect,
   };

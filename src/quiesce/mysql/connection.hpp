@@ -62,13 +62,13 @@ struct Table {
 
 /// Where a server is and who logs in.
 struct ServerAddress {
-  std::string socket;         ///< Empty: by TCP.
-  std::string host;           ///< For TCP.
-  unsigned port = 0;          ///< For TCP; 0 is the library's default.
-  std::string user;           ///< Empty: the option files', else the operating system's name.
-  std::string password;       ///< Empty: the option files', else none.
-  std::string defaults_file;  ///< Read instead of the standard option files.
-  std::string tls;            ///< For TCP: off, required or verify.
+  std::string socket;            ///< Empty: by TCP.
+  std::string host;              ///< For TCP.
+  unsigned port = 0;             ///< For TCP; 0 is the library's default.
+  std::string user;              ///< Empty: the option files', else the operating system's name.
+  std::string password;          ///< Empty: the option files', else none.
+  std::string defaults_file;     ///< Read instead of the standard option files.
+  std::string tls = "required";  ///< For TCP: off, required or verify.
   std::string tls_ca;
 
   /// For people: the socket, or host and port.

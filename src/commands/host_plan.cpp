@@ -51,7 +51,7 @@ Result<void> find_quiescers(const Settings& settings, CommandContext& context, s
   for (QuiescerConfig& config : configs) {
     const auto type = context.registry.find(config.type);
     if (!type) return tl::unexpected(type.error());
-    auto quiescer = (*type)->create(config);
+    auto quiescer = make_quiescer(**type, config);
     if (!quiescer) return tl::unexpected(quiescer.error());
     StageContext stage{Deadline::in(kLocateTimeout).or_earlier(Deadline(context.started + settings.timeout)),
                        -1,

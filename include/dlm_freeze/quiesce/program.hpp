@@ -38,10 +38,10 @@ struct ProgramResult {
   std::string output;   ///< stdout and stderr as they came; of more than 16 KiB the first 4 and the last 12.
 };
 
-/// Runs a program that reads from /dev/null and waits for its end. When the deadline comes, `cancel_fd` becomes
-/// readable or this process ends first, its whole process group is killed. An exit status other than 0 is no error
+/// Runs a program that reads from /dev/null and waits for its end. When the patience or this process
+/// ends first, its whole process group is killed. An exit status other than 0 is no error
 /// here. Errors: it was killed, cannot be started, its exit status cannot be known, or there is no such account.
-[[nodiscard]] Result<ProgramResult> run_program(const Program& program, Deadline deadline, int cancel_fd);
+[[nodiscard]] Result<ProgramResult> run_program(const Program& program, const Patience& patience);
 
 enum class ProgramInput { nothing, pipe };
 
@@ -66,8 +66,8 @@ class RunningProgram {
   [[nodiscard]] bool has_ended() const noexcept;
 
   /// The next line of what it prints on stdout and stderr, without its end; nothing when it has ended and no line is
-  /// left. Errors: the deadline came or `cancel_fd` became readable first; the program goes on.
-  [[nodiscard]] Result<std::optional<std::string>> next_line(Deadline deadline, int cancel_fd);
+  /// left. Errors: the patience was at an end first; the program goes on.
+  [[nodiscard]] Result<std::optional<std::string>> next_line(const Patience& patience);
 
   /// Writes to its input and closes that. A program that does not read any more is no error: it is about to end. At
   /// most as much as a pipe holds (pipe(7): 4096 bytes at least).
@@ -75,7 +75,7 @@ class RunningProgram {
 
   /// Waits for its end, and kills it with its process group if that does not come by then; as run_program. The output
   /// is what next_line has not given.
-  [[nodiscard]] Result<ProgramResult> finish(Deadline deadline, int cancel_fd);
+  [[nodiscard]] Result<ProgramResult> finish(const Patience& patience);
 
   /// Kills it with its process group at once, also where the process that keeps it was stopped. False when it does not
   /// end, since it waits in the kernel; true when it has ended before.
@@ -86,7 +86,7 @@ class RunningProgram {
 
   /// Waits for something to read, the end or a reason to give up, and reads.
   enum class Event { output, ended, given_up };
-  [[nodiscard]] Event wait(Deadline deadline, int cancel_fd);
+  [[nodiscard]] Event wait(const Patience& patience);
   [[nodiscard]] bool read_output();
   [[nodiscard]] Failure given_up(const Deadline& deadline, std::string_view and_then) const;
   [[nodiscard]] std::optional<int> reap() noexcept;  ///< Its exit status, if that can be known.

@@ -70,13 +70,17 @@ struct StageContext {
   std::function<Coverage(const std::string& path)> coverage{};  ///< Callable while no filesystem is frozen.
   std::vector<LogLine> notes{};                ///< Lines for the log; written by the caller when that is allowed.
   std::optional<Deadline> session_deadline{};  ///< When the session ends by itself; for `prepare` and `quiesce`.
+
+  /// How long to wait for anything in this stage.
+  [[nodiscard]] Patience patience() const { return {deadline, cancel_fd}; }
 };
 
 /// One database, or anything else that can be brought to a state worth a snapshot. Its stages are called in the order
 /// below, each at most once, none while a filesystem is frozen. Each runs in a thread of its own, beside the stages of
 /// the other quiescers; no two at the same time on one object. An error of kind `not_ready` is the database's state
 /// (starting, refusing the login, a lock not granted in time), of kind `already_frozen` somebody else's freeze, of
-/// kind `failed` anything else. A message names the database, the cause and what to do.
+/// kind `failed` anything else. A message says the cause and what to do; who calls puts the
+/// database's name before it, and before notes.
 class Quiescer {
  public:
   Quiescer() = default;
@@ -90,12 +94,9 @@ class Quiescer {
   /// Whether it could be quiesced now: connects and reads, changes nothing. Also for `dry-run --probe`.
   [[nodiscard]] virtual Result<void> probe(StageContext& context) = 0;
 
-  /// What is slow and blocks nobody.
-  [[nodiscard]] virtual Result<void> prepare(StageContext& context);
-
-  /// What `recover` has to know if the process dies in the middle of `quiesce`, before there are its facts. Recorded
-  /// before `quiesce` is called; makes no connection.
-  [[nodiscard]] virtual std::vector<Fact> intent() const;
+  /// What is slow and blocks nobody. Gives what `recover` has to know if the process dies in the middle of `quiesce`,
+  /// before there are the facts of that; recorded before `quiesce` is called.
+  [[nodiscard]] virtual Result<std::vector<Fact>> prepare(StageContext& context);
 
   /// Takes the lock and says where the database stands. From here on it holds until `release`.
   [[nodiscard]] virtual Result<std::vector<Fact>> quiesce(StageContext& context) = 0;
@@ -108,7 +109,7 @@ class Quiescer {
   [[nodiscard]] virtual Result<void> release(StageContext& context, Outcome outcome) = 0;
 
   /// Undoes what outlives a process that died after `quiesce` was called, or just before, on another object made from
-  /// the same configuration in another process. `facts` is what `quiesce` gave, or `intent` if it did not come that
+  /// the same configuration in another process. `facts` is what `quiesce` gave, or `prepare` if it did not come that
   /// far. A hold that ends with its connection needs nothing.
   [[nodiscard]] virtual Result<void> recover(StageContext& context, const std::vector<Fact>& facts);
 };

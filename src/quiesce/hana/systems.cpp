@@ -14,6 +14,7 @@
 #include "base/text.hpp"
 #include "dlm_freeze/base/files.hpp"
 #include "quiesce/ini_file.hpp"
+#include "quiesce/resolved_path.hpp"
 
 namespace dlm_freeze::hana {
 namespace {
@@ -59,9 +60,7 @@ std::string base_path(const std::vector<IniEntry>& global_ini, std::string_view 
 }
 
 void add(std::vector<DataLocation>& locations, const char* what, const std::string& path, bool may_be_frozen) {
-  std::error_code error;
-  const auto resolved = fs::canonical(path, error);
-  if (!error) locations.push_back({what, resolved, may_be_frozen});
+  if (auto resolved = existing_path(path)) locations.push_back({what, std::move(*resolved), may_be_frozen});
 }
 
 }  // namespace

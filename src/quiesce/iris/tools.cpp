@@ -111,14 +111,14 @@ Result<ProgramResult> IrisTools::run(std::vector<std::string> argv, const std::s
     program.environment = roots_environment();
   }
   program.argv.insert(program.argv.end(), std::make_move_iterator(argv.begin()), std::make_move_iterator(argv.end()));
-  return run_program(program, context.deadline, context.cancel_fd);
+  return run_program(program, context.patience());
 }
 
 Result<ContainerState> IrisTools::inspect(const StageContext& context) const {
   const Program program{
       {container_program_, "container", "inspect", "--format", std::string(kInspectFormat), settings_.container},
       roots_environment()};
-  const auto ran = run_program(program, context.deadline, context.cancel_fd);
+  const auto ran = run_program(program, context.patience());
   if (!ran) return tl::unexpected(ran.error());
   if (ran->exit_status != 0) return ContainerState{};
   auto state = parse_container(ran->output);

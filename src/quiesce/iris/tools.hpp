@@ -13,11 +13,11 @@ namespace dlm_freeze::iris {
 
 /// Which programs reach the instances, as configured.
 struct IrisToolSettings {
-  std::string container;          ///< Empty: on the host.
-  std::string container_command;  ///< A name or an absolute path.
-  std::string os_user;            ///< Empty: the owner of the instance's files; in a container its own user.
-  std::string iris_command;       ///< Empty: found.
-  std::string session_command;    ///< Empty: irissession beside it, else `iris session`.
+  std::string container;                     ///< Empty: on the host.
+  std::string container_command = "docker";  ///< A name or an absolute path.
+  std::string os_user;                       ///< Empty: the owner of the instance's files; in a container its own user.
+  std::string iris_command;                  ///< Empty: found.
+  std::string session_command;               ///< Empty: irissession beside it, else `iris session`.
 };
 
 /// Runs the tools of InterSystems IRIS, on the host or in a container.

@@ -2,7 +2,6 @@
 #include "quiesce/mysql/mysql_quiescer.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include <string>
 #include <utility>
 
+#include "base/wait.hpp"
 #include "dlm_freeze/base/files.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
@@ -45,7 +45,7 @@ Result<std::string> read_password(const std::string& path) {
 
 /// Makes what was written to these directories' filesystems durable. Calls that do not return in
 /// time are left alone.
-Result<void> sync_directories(const std::vector<std::string>& directories, Deadline deadline, int cancel_fd) {
+Result<void> sync_directories(const std::vector<std::string>& directories, const Patience& patience) {
   for (const std::string& directory : directories) {
     auto fd = std::make_shared<UniqueFd>(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!*fd) return system_failure("cannot open " + directory, errno);
@@ -59,8 +59,7 @@ Result<void> sync_directories(const std::vector<std::string>& directories, Deadl
       finished->reset();
     });
     finished.reset();
-    std::array<pollfd, 2> events = {pollfd{done.get(), POLLIN, 0}, pollfd{cancel_fd, POLLIN, 0}};
-    if (::poll(events.data(), events.size(), deadline.poll_timeout()) <= 0 || events[0].revents == 0) {
+    if (!wait_readable(done.get(), patience)) {
       return failure("writing back the filesystem of " + directory + " takes too long", ErrorKind::not_ready);
     }
     if (const int error = failed->load(); error != 0) {
@@ -103,12 +102,12 @@ Result<Connection> MysqlQuiescer::connect(const StageContext& context) const {
   ServerAddress address = settings_.address;
   if (!settings_.password_file.empty()) {
     auto password = read_password(settings_.password_file);
-    if (!password) return tl::unexpected(password.error().with_context(diagnosis_.what()));
+    if (!password) return tl::unexpected(password.error());
     address.password = std::move(*password);
   }
-  if (auto trusted = check_socket(); !trusted) return tl::unexpected(trusted.error().with_context(diagnosis_.what()));
-  auto connection = Connection::open(address, context.deadline, context.cancel_fd);
-  const std::string login = address.user.empty() ? "" : " as " + address.user;
+  if (auto trusted = check_socket(); !trusted) return tl::unexpected(trusted.error());
+  auto connection = Connection::open(address, context.patience());
+  const std::string login = (address.user.empty() ? "" : " as " + address.user) + " at " + address.text();
   if (!connection) return diagnosis_.from("cannot log in" + login, connection.error());
   if (auto prepared = prepare_session(*connection, context); !prepared) return tl::unexpected(prepared.error());
   return std::move(*connection);
@@ -117,7 +116,7 @@ Result<Connection> MysqlQuiescer::connect(const StageContext& context) const {
 /// The first statements of a session. Nothing of it is changed before it is known to be ours.
 Result<void> MysqlQuiescer::prepare_session(Connection& connection, const StageContext& context) const {
   // More than one column, so that no proxy answers it by itself.
-  const auto id = connection.query("SELECT CONNECTION_ID(), 1", context.deadline, context.cancel_fd);
+  const auto id = connection.query("SELECT CONNECTION_ID(), 1", context.patience());
   // wsrep_sync_wait lets even this one wait, in vain where the node is cut off.
   if (!id && id.error().code == kLockWaitTimeout) return diagnosis_.cluster_not_ready(id.error().message);
   if (!id) return diagnosis_.from("cannot prepare a session", id.error());
@@ -127,7 +126,7 @@ Result<void> MysqlQuiescer::prepare_session(Connection& connection, const StageC
         "port");
   }
   for (const SessionSetting& setting : session_settings(settings_.lock_wait)) {
-    const auto set = connection.query(setting.statement, context.deadline, context.cancel_fd);
+    const auto set = connection.query(setting.statement, context.patience());
     if (set || (setting.is_optional && !is_lost(set.error()))) continue;
     return diagnosis_.from("cannot prepare a session", set.error());
   }
@@ -143,8 +142,7 @@ Result<void> MysqlQuiescer::check_socket() const {
 Result<void> MysqlQuiescer::check_lock(LockKind lock) const {
   const ServerVersion& version = server_->version();
   if (!supports(lock, version)) {
-    return failure(diagnosis_.what() + ": " + version.text +
-                   " does not know BACKUP STAGE: set lock to auto or flush_tables");
+    return failure(version.text + " does not know BACKUP STAGE: set lock to auto or flush_tables");
   }
   if (lock == LockKind::none) return {};
   std::vector<std::string_view> privileges = {"RELOAD"};
@@ -167,13 +165,13 @@ Result<void> MysqlQuiescer::check_lock(LockKind lock) const {
 void MysqlQuiescer::note_coverage(StageContext& context) {
   if (!context.coverage) return;
   if (!server_->locations_known()) {
-    context.notes.push_back(
-        {LogLevel::warn, diagnosis_.what() + ": it runs in a container or on another host: whether its directories are "
-                                             "going to be frozen cannot be told from here"});
+    context.notes.push_back({LogLevel::warn,
+                             "it runs in a container or on another host: whether its directories are "
+                             "going to be frozen cannot be told from here"});
     return;
   }
   CoverageReport report =
-      report_coverage(diagnosis_.what(), server_->locations(), context.coverage,
+      report_coverage(server_->locations(), context.coverage,
                       lock_->kind() == LockKind::none ? "lock is none: nothing protects it"
                                                       : "the lock protects it, and it is written back");
   unfrozen_ = std::move(report.unfrozen);
@@ -189,17 +187,16 @@ void MysqlQuiescer::warn_of_logs(StageContext& context, const ServerInfo& server
       server.is_on("general_log") && server.variable("log_output").find("FILE") != std::string::npos;
   if (general_log_to_file && frozen(server.variable("general_log_file"))) {
     context.notes.push_back({LogLevel::warn,
-                             diagnosis_.what() +
-                                 ": general_log is ON and lies on a filesystem that is going to be frozen: "
-                                 "every statement, also one that only reads, waits until it is thawed",
+                             "general_log is ON and lies on a filesystem that is going to be frozen: every statement, "
+                             "also one that only reads, waits until it is thawed",
                              false});
   }
   const std::string error_log = server.variable("log_error");
   if (error_log != "stderr" && frozen(error_log)) {
     context.notes.push_back({LogLevel::warn,
-                             diagnosis_.what() + ": log_error (" + server.resolve(error_log) +
-                                 ") lies on a filesystem that is "
-                                 "going to be frozen: a session that ends badly is not ended before it is thawed",
+                             "log_error (" + server.resolve(error_log) +
+                                 ") lies on a filesystem that is going to be frozen: aborted connections block until "
+                                 "the thaw",
                              false});
   }
 }
@@ -212,12 +209,12 @@ Result<void> MysqlQuiescer::warn_of_unlocked_tables(StageContext& context) {
       "('MyISAM', 'Aria', 'CSV', 'ARCHIVE', 'MRG_MyISAM') AND table_schema NOT IN ('mysql', 'sys', "
       "'information_schema', "
       "'performance_schema') LIMIT 1",
-      context.deadline, context.cancel_fd);
+      context.patience());
   if (!table) return diagnosis_.from("cannot look for tables that need a lock", table.error());
   if (!table->rows.empty()) {
     const auto& row = table->rows[0];
-    context.notes.push_back({LogLevel::warn, diagnosis_.what() + ": lock is none, and table " + row.at(0) + "." +
-                                                 row.at(1) + " is " + row.at(2) +
+    context.notes.push_back({LogLevel::warn, "lock is none, and table " + row.at(0) + "." + row.at(1) + " is " +
+                                                 row.at(2) +
                                                  ": tables without transactions may be corrupt in the snapshot"});
   }
   return {};
@@ -230,14 +227,14 @@ Result<void> MysqlQuiescer::probe(StageContext& context) {
   auto monitor = connect(context);
   if (!monitor) return tl::unexpected(monitor.error());
   monitor_.emplace(std::move(*monitor));
-  auto server = ServerInfo::read(*monitor_, context.deadline, context.cancel_fd);
+  auto server = ServerInfo::read(*monitor_, context.patience());
   if (!server) return diagnosis_.from("cannot read its settings", server.error());
   if (!server->cluster_problem().empty()) {
     return diagnosis_.cluster_not_ready(server->cluster_problem());
   }
   server_.emplace(std::move(*server));
   diagnosis_.set_account(server_->version().maker, server_->account());
-  const auto id = holder->query("SELECT CONNECTION_ID()", context.deadline, context.cancel_fd);
+  const auto id = holder->query("SELECT CONNECTION_ID()", context.patience());
   if (!id) return diagnosis_.from("cannot read its settings", id.error());
   const LockKind lock = choose_lock(settings_.lock, server_->version());
   if (auto checked = check_lock(lock); !checked) return checked;
@@ -247,16 +244,20 @@ Result<void> MysqlQuiescer::probe(StageContext& context) {
   return warn_of_unlocked_tables(context);
 }
 
-Result<void> MysqlQuiescer::prepare(StageContext& context) {
+Result<std::vector<Fact>> MysqlQuiescer::prepare(StageContext& context) {
   const LibraryThread thread;
   if (lock_->kind() == LockKind::backup_stage) {
-    if (auto started = lock_->start_stage(context); !started) return started;
+    if (auto started = lock_->start_stage(context); !started) return tl::unexpected(started.error());
   }
   if (settings_.stop_applier) {
-    if (auto found = appliers_.find(*monitor_, server_->version(), context); !found) return found;
+    if (auto found = appliers_.find(*monitor_, server_->version(), context); !found) {
+      return tl::unexpected(found.error());
+    }
   }
-  auto synced = sync_directories(unfrozen_, context.deadline, context.cancel_fd);
-  return synced ? synced : tl::unexpected(synced.error().with_context(diagnosis_.what()));
+  if (auto synced = sync_directories(unfrozen_, context.patience()); !synced) {
+    return tl::unexpected(synced.error());
+  }
+  return appliers_.to_stop();
 }
 
 Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {
@@ -275,12 +276,11 @@ Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {
   std::vector<std::string> missing;
   // By the monitor: a statement that hangs must not keep the holder from releasing. MySQL's replica status can wait for
   // a receiver thread that waits for this very lock.
-  auto facts = read_positions(*monitor_, *server_, context.deadline, context.cancel_fd, missing);
+  auto facts = read_positions(*monitor_, *server_, context.patience(), missing);
   if (!facts) return diagnosis_.from("cannot read its position", facts.error());
   for (const std::string& privilege : missing) {
-    context.notes.push_back({LogLevel::warn, diagnosis_.what() +
-                                                 ": its position is not recorded in full: the account " +
-                                                 server_->account() + " lacks " + privilege});
+    context.notes.push_back({LogLevel::warn, "its position is not recorded in full: the account " + server_->account() +
+                                                 " lacks " + privilege});
   }
   facts->push_back({"lock", std::string(name_of(lock_->kind()))});
   for (Fact& stopped : appliers_.facts()) facts->push_back(std::move(stopped));
@@ -289,11 +289,11 @@ Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {
     if (told.insert(location.what).second) facts->push_back({"directory of " + location.what, location.path});
   }
   // A freeze would write back what lies on other filesystems.
-  if (auto synced = sync_directories(unfrozen_, context.deadline, context.cancel_fd); !synced) {
-    return tl::unexpected(synced.error().with_context(diagnosis_.what()));
+  if (auto synced = sync_directories(unfrozen_, context.patience()); !synced) {
+    return tl::unexpected(synced.error());
   }
 
-  std::string line = diagnosis_.what() + ": " + server_->version().text + ", " +
+  std::string line = server_->version().text + ", " +
                      (lock_->kind() == LockKind::none ? "not locked" : "locked in " + format_seconds(span) + " s");
   for (const Fact& fact : *facts) {
     const bool is_told = fact.key.starts_with("binary_log") || fact.key.starts_with("gtid_executed") ||
@@ -320,19 +320,19 @@ Result<void> MysqlQuiescer::recover(StageContext& context, const std::vector<Fac
   if (!settings_.address.socket.empty() && !find_listener(settings_.address.socket).listening) return {};
   auto connection = connect(context);
   if (!connection) return tl::unexpected(connection.error());
-  const auto server = ServerInfo::read(*connection, context.deadline, context.cancel_fd);
+  const auto server = ServerInfo::read(*connection, context.patience());
   if (!server) return diagnosis_.from("cannot read its settings", server.error());
 
   // A lock that was granted has ended with its connection. MySQL does not notice the end of one
   // that still waits.
-  const auto statements = read_statements(*connection, context.deadline, context.cancel_fd);
+  const auto statements = read_statements(*connection, context.patience());
   if (!statements) return diagnosis_.from("cannot list its statements", statements.error());
   Result<void> result;
   for (const Statement& statement : *statements) {
     if (statement.text.find(statement_tag(context.execution_id)) == std::string::npos) continue;
     auto killed =
         kill_session(*connection, statement.session, context.deadline.or_earlier(Deadline::in(kUndoPatience)));
-    if (!killed) result = tl::unexpected(killed.error().with_context(diagnosis_.what()));
+    if (!killed) result = tl::unexpected(killed.error());
   }
   appliers_.recall(facts);
   auto started = appliers_.start(*connection, server->version(), context);

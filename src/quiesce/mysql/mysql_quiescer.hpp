@@ -26,8 +26,7 @@ class MysqlQuiescer final : public Quiescer {
 
   Result<Presence> locate(StageContext& context) override;
   Result<void> probe(StageContext& context) override;
-  Result<void> prepare(StageContext& context) override;
-  [[nodiscard]] std::vector<Fact> intent() const override { return appliers_.intent(); }
+  Result<std::vector<Fact>> prepare(StageContext& context) override;
   Result<std::vector<Fact>> quiesce(StageContext& context) override;
   [[nodiscard]] int watch_fd() const override { return lock_ ? lock_->watch_fd() : -1; }
   Result<void> release(StageContext& context, Outcome outcome) override;

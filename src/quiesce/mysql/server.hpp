@@ -15,7 +15,7 @@ namespace dlm_freeze::mysql {
 /// What a server says of itself: its version, its variables, and where it keeps its files.
 class ServerInfo {
  public:
-  [[nodiscard]] static SqlResult<ServerInfo> read(Connection& connection, Deadline deadline, int cancel_fd);
+  [[nodiscard]] static SqlResult<ServerInfo> read(Connection& connection, const Patience& patience);
 
   [[nodiscard]] const ServerVersion& version() const { return version_; }
   [[nodiscard]] const std::string& account() const { return account_; }  ///< "dlm-freeze@localhost"
@@ -40,9 +40,9 @@ class ServerInfo {
   [[nodiscard]] std::string resolve(const std::string& path) const;
 
  private:
-  [[nodiscard]] SqlResult<void> read_grants(Connection& connection, Deadline deadline, int cancel_fd);
-  [[nodiscard]] SqlResult<void> read_cluster(Connection& connection, Deadline deadline, int cancel_fd);
-  void find_locations(Connection& connection, Deadline deadline, int cancel_fd);
+  [[nodiscard]] SqlResult<void> read_grants(Connection& connection, const Patience& patience);
+  [[nodiscard]] SqlResult<void> read_cluster(Connection& connection, const Patience& patience);
+  void find_locations(Connection& connection, const Patience& patience);
   void add_location(DataLocation location);
   void add_setting(const std::string& what, const std::string& path, DataRole role = DataRole::data);
   [[nodiscard]] std::string absolute(const std::string& path) const;
@@ -72,16 +72,14 @@ struct Channel {
 
 /// The channels of a replica; none when it is not one.
 [[nodiscard]] SqlResult<std::vector<Channel>> read_channels(Connection& connection, const ServerVersion& version,
-                                                            Deadline deadline, int cancel_fd);
+                                                            const Patience& patience);
 
 /// Where the server stands: versions, identity, binary log, GTIDs, replica coordinates. What the
 /// account may not ask is left out and named in `missing`.
 [[nodiscard]] SqlResult<std::vector<Fact>> read_positions(Connection& connection, const ServerInfo& server,
-                                                          Deadline deadline, int cancel_fd,
-                                                          std::vector<std::string>& missing);
+                                                          const Patience& patience, std::vector<std::string>& missing);
 
 /// The statements that other sessions run.
-[[nodiscard]] SqlResult<std::vector<Statement>> read_statements(Connection& connection, Deadline deadline,
-                                                                int cancel_fd);
+[[nodiscard]] SqlResult<std::vector<Statement>> read_statements(Connection& connection, const Patience& patience);
 
 }  // namespace dlm_freeze::mysql

@@ -19,12 +19,14 @@ enum class PostgresqlMode {
 };
 
 struct PostgresqlSettings {
-  std::string name;
+  std::string name;      ///< Also that of the directory of its backups.
+  std::string conninfo;  ///< As configured, and so is the account: `options` and `account` are what was made of them.
+  std::string os_user;
   ConnectionOptions options;
   std::optional<Account> account;  ///< None: the owner of the socket.
   PostgresqlMode mode = PostgresqlMode::automatic;
   bool require_checkpoint = false;
-  std::string backup_directory;  ///< Where the files of finished backups are kept.
+  std::string backup_directory = "/var/lib/dlm-freeze/postgresql";  ///< Where the files of finished backups are kept.
 };
 
 }  // namespace dlm_freeze::postgresql

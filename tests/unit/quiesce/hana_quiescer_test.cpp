@@ -41,7 +41,7 @@ class HanaQuiescer : public testing::Test {
   [[nodiscard]] std::unique_ptr<Quiescer> made(Json::Object more = {}) const {
     more.emplace_back("hdbsql", hana_->program("hdbsql"));
     more.emplace_back("os_user", Standins::kUser);
-    auto quiescer = quiescer_type().create({"hana", "hana", true, Json(std::move(more))});
+    auto quiescer = make_quiescer(quiescer_type(), {"hana", "hana", true, Json(std::move(more))});
     if (!quiescer) throw std::runtime_error(quiescer.error().message);
     StageContext stage = context();
     const auto presence = (*quiescer)->locate(stage);
@@ -270,8 +270,8 @@ TEST_F(HanaQuiescer, LeavesTheSnapshotsOfOthersAlone) {
 }
 
 TEST_F(HanaQuiescer, IsNotReadyWithoutItsProgram) {
-  const auto quiescer = quiescer_type().create(
-      {"hana", "hana", true, Json::Object{{"os_user", "daemon"}, {"hdbsql", "/nowhere/hdbsql"}}});
+  const auto quiescer = make_quiescer(
+      quiescer_type(), {"hana", "hana", true, Json::Object{{"os_user", "daemon"}, {"hdbsql", "/nowhere/hdbsql"}}});
   ASSERT_TRUE(quiescer);
   StageContext stage = context();
   const auto presence = (*quiescer)->locate(stage);
@@ -281,13 +281,14 @@ TEST_F(HanaQuiescer, IsNotReadyWithoutItsProgram) {
 }
 
 TEST_F(HanaQuiescer, RefusesOptionsThatWouldBeTakenForOthers) {
-  const auto make = [](Json::Object options) {
-    return quiescer_type().create({"hana", "hana", true, Json(std::move(options))});
+  const auto complaint = [](Json::Object options) {
+    const auto checked = check_options(quiescer_type(), Json(std::move(options)), "hana");
+    return checked ? "" : checked.error().message;
   };
-  EXPECT_EQ(make({{"user_store_key", "-u"}}).error().message, "hana.user_store_key: '-u' would be taken for an option");
-  EXPECT_FALSE(make({{"database", "-x"}}));
-  EXPECT_FALSE(make({{"os_user", "-"}}));
-  EXPECT_EQ(make({{"hdbsql", "hdbsql"}}).error().message, "hana.hdbsql: 'hdbsql' is no absolute path");
+  EXPECT_EQ(complaint({{"user_store_key", "-u"}}), "hana.user_store_key must be a string that does not begin with '-'");
+  EXPECT_EQ(complaint({{"database", "-x"}}), "hana.database must be a string that does not begin with '-'");
+  EXPECT_EQ(complaint({{"os_user", "-"}}), "hana.os_user must be a string that does not begin with '-'");
+  EXPECT_EQ(complaint({{"hdbsql", "hdbsql"}}), "hana.hdbsql must be an absolute path");
 }
 
 TEST_F(HanaQuiescer, PassesTheOptionsThatAreConfigured) {

@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "dlm_freeze/quiesce/registry.hpp"
+#include "quiesce/postgresql/patroni.hpp"
 #include "quiesce/postgresql/postgresql_quiescer.hpp"
 #include "quiesce/server_socket.hpp"
 
@@ -54,6 +55,13 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
   settings.backup_directory = config.text("backup_directory", kBackupDirectory);
   if (!settings.backup_directory.starts_with('/'))
     return failure(config.name + ".backup_directory must be an absolute path");
+  const std::string patroni = config.text("patroni");
+  settings.ignores_patroni = patroni == "none";
+  if (!patroni.empty() && !settings.ignores_patroni) {
+    auto place = parse_http_place(patroni, kPatroniPort);
+    if (!place) return tl::unexpected(place.error().with_context(config.name + ".patroni"));
+    settings.patroni = std::move(*place);
+  }
   return std::make_unique<PostgresqlQuiescer>(std::move(settings));
 }
 
@@ -108,6 +116,9 @@ const QuiescerType& quiescer_type() {
               {.name = "backup_directory",
                .description =
                    "where mode backup keeps what a restore needs; /var/lib/dlm-freeze/postgresql when absent"},
+              {.name = "patroni",
+               .description = "the address of Patroni's REST API, or none; http://127.0.0.1:8008 when absent, where "
+                              "Patroni has run the cluster"},
           },
       .create = create,
       .detect = detect,

@@ -6,6 +6,7 @@
 
 #include "dlm_freeze/quiesce/account.hpp"
 #include "quiesce/postgresql/connection_options.hpp"
+#include "quiesce/postgresql/http_get.hpp"
 
 namespace dlm_freeze::postgresql {
 
@@ -25,6 +26,8 @@ struct PostgresqlSettings {
   PostgresqlMode mode = PostgresqlMode::automatic;
   bool require_checkpoint = false;
   std::string backup_directory;  ///< Where the files of finished backups are kept.
+  std::optional<HttpPlace> patroni;  ///< Its REST API; none: at its usual place, where there are signs of it.
+  bool ignores_patroni = false;
 };
 
 }  // namespace dlm_freeze::postgresql

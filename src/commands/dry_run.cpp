@@ -161,13 +161,12 @@ std::vector<Finding> probe_all(HostPlan& plan, const Settings& settings, Command
   for (FoundQuiescer& found : plan.quiescers) {
     const QuiescerConfig& config = found.planned.config;
     if (!found.presence.running) continue;
-    StageContext stage{
-        deadline,
-        -1,
-        settings.execution_id,
-        [&plan](const std::string& path) { return plan.coverage(path); },
-        {},
-        Deadline::in(plan.longest_session(settings.auto_thaw))};
+    StageContext stage{deadline,
+                       -1,
+                       settings.execution_id,
+                       [&plan](const std::string& path) { return plan.coverage(path); },
+                       {},
+                       Deadline::in(plan.longest_session(settings.auto_thaw))};
     findings.push_back({config.name, found.planned.quiescer->probe(stage)});
     for (const LogLine& note : stage.notes) context.log.write(note.level, note.text);
   }

@@ -44,9 +44,8 @@ const FoundQuiescer* strictest_of(const HostPlan& plan) {
   const FoundQuiescer* strictest = nullptr;
   for (const FoundQuiescer& found : plan.quiescers) {
     const Presence& presence = found.presence;
-    const bool is_frozen = std::any_of(presence.locations.begin(), presence.locations.end(), [&](const auto& location) {
-      return plan.coverage(location.path).frozen;
-    });
+    const bool is_frozen = std::any_of(presence.locations.begin(), presence.locations.end(),
+                                       [&](const auto& location) { return plan.coverage(location.path).frozen; });
     if (!presence.running || !is_frozen || !presence.longest_freeze) continue;
     if (strictest == nullptr || *presence.longest_freeze < *strictest->presence.longest_freeze) strictest = &found;
   }

@@ -23,8 +23,9 @@ ClusterState galera(ClusterState::Values status, const std::string& desync = "OF
 
 TEST(MysqlClusterState, OfAServerAloneIsNothing) {
   for (const ClusterState& state :
-       {ClusterState(), ClusterState({{"wsrep_ready", "OFF"}, {"wsrep_local_state_comment", ""}},
-                                     {{"wsrep_on", "ON"}, {"wsrep_provider", "none"}}, std::nullopt),
+       {ClusterState(),
+        ClusterState({{"wsrep_ready", "OFF"}, {"wsrep_local_state_comment", ""}},
+                     {{"wsrep_on", "ON"}, {"wsrep_provider", "none"}}, std::nullopt),
         ClusterState({{"wsrep_ready", "OFF"}}, {{"wsrep_on", "OFF"}, {"wsrep_provider", "none"}}, std::nullopt)}) {
     EXPECT_FALSE(state.is_galera_node());
     EXPECT_EQ(state.problem(), "");

@@ -65,9 +65,9 @@ TEST_F(MysqlGalera, IsDesyncedWhileItIsHeld) {
 
   // Also where nothing comes of it.
   auto failing = entry(*node_, "db1");
-  configure(nlohmann::json{{"quiescers",
-                            {failing,
-                             {{"type", "command"}, {"name", "no"}, {"freeze", {"/bin/false"}}, {"thaw", {"/bin/true"}}}}}}
+  configure(nlohmann::json{
+      {"quiescers",
+       {failing, {{"type", "command"}, {"name", "no"}, {"freeze", {"/bin/false"}}, {"thaw", {"/bin/true"}}}}}}
                 .dump());
   expect(201, {"pre-script"});
   EXPECT_FALSE(is_desynced());

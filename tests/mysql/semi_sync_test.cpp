@@ -20,9 +20,9 @@ class MysqlSemiSync : public MysqlTest {
 
   /// A source whose commits wait for a replica that there is not, for that long.
   Server& start_source(const std::string& wait_point, seconds timeout) {
-    Server& source = start_server({.options = {"--rpl-semi-sync-master-enabled=ON",
-                                               "--rpl-semi-sync-master-wait-point=" + wait_point,
-                                               "--rpl-semi-sync-master-timeout=1"}});
+    Server& source = start_server(
+        {.options = {"--rpl-semi-sync-master-enabled=ON", "--rpl-semi-sync-master-wait-point=" + wait_point,
+                     "--rpl-semi-sync-master-timeout=1"}});
     make_tables(source);
     Client client = source.connect();
     client.query("SET GLOBAL rpl_semi_sync_master_enabled = OFF");

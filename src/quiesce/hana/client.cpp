@@ -35,8 +35,8 @@ Answer answer_from(std::string output, int exit_status) {
   answer.error = parse_error(answer.output);
   if (exit_status != 0 && !answer.error) {
     const std::string said = last_line(answer.output);
-    answer.error =
-        HanaError{0, "hdbsql exited with status " + std::to_string(exit_status) + (said.empty() ? "" : " (" + said + ")")};
+    answer.error = HanaError{
+        0, "hdbsql exited with status " + std::to_string(exit_status) + (said.empty() ? "" : " (" + said + ")")};
   }
   return answer;
 }
@@ -48,8 +48,8 @@ std::vector<Answer> parse_answers(std::string_view output) {
   std::vector<Answer> answers;
   std::string text;
   for (const std::string_view line : split(output, '\n')) {
-    const auto status = line.starts_with(kMark) ? parse_decimal(trimmed(line.substr(kMark.size())), 0, kHighestStatus)
-                                                : std::nullopt;
+    const auto status =
+        line.starts_with(kMark) ? parse_decimal(trimmed(line.substr(kMark.size())), 0, kHighestStatus) : std::nullopt;
     if (status) {
       answers.push_back(answer_from(std::exchange(text, {}), static_cast<int>(*status)));
     } else {
@@ -74,9 +74,8 @@ Result<std::vector<Answer>> ask_all(const ClientSettings& settings, const std::v
   const auto ran = run_program(program, context.deadline, context.cancel_fd);
   if (!ran) return tl::unexpected(ran.error());
   std::vector<Answer> answers = parse_answers(ran->output);
-  const bool is_complete =
-      answers.size() == questions.size() ||
-      (!answers.empty() && answers.back().error && questions[answers.size() - 1].is_needed);
+  const bool is_complete = answers.size() == questions.size() ||
+                           (!answers.empty() && answers.back().error && questions[answers.size() - 1].is_needed);
   if (is_complete) return answers;
   const std::string said = last_line(ran->output);
   return failure("the login shell of " + settings.os_user + " has not run " + settings.hdbsql + " to its end" +

@@ -26,7 +26,7 @@ std::string DataSnapshots::database() const {
 }
 
 Result<std::vector<Answer>> DataSnapshots::run_all(const std::vector<Question>& questions,
-                                                  const StageContext& context) const {
+                                                   const StageContext& context) const {
   auto answers = ask_all(client_, questions, context);
   if (!answers) return tl::unexpected(answers.error().with_context(name_));
   return answers;

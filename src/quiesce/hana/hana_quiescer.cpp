@@ -215,7 +215,8 @@ Result<void> HanaQuiescer::release(StageContext& context, Outcome outcome) {
     if (close_successful_ && !is_part_) return snapshots_->close(backup_id_, true, context.execution_id, context);
     return snapshots_->close(backup_id_, false, comment(context) + ": thawed", context);
   }
-  auto closed = snapshots_->close(backup_id_, false, comment(context) + ": " + std::string(to_string(outcome)), context);
+  auto closed =
+      snapshots_->close(backup_id_, false, comment(context) + ": " + std::string(to_string(outcome)), context);
   // That it has gone by itself is as good.
   if (!closed && closed.error().kind == ErrorKind::protection_lost) return {};
   return closed;

@@ -20,7 +20,8 @@ inline constexpr int kIrisNo = 3;   ///< Failed, or not suspended.
 [[nodiscard]] std::string is_suspended_call();
 
 /// `log_file`: for what the method has to say; `marker`: goes into the journal. After `block_after` processes that
-/// update are made to wait; after `suspend_limit` the write daemon resumes by itself, which older versions do not know: nothing, then.
+/// update are made to wait; after `suspend_limit` the write daemon resumes by itself, which older versions do not know:
+/// nothing, then.
 [[nodiscard]] std::string freeze_call(const std::string& log_file, const std::string& marker,
                                       std::chrono::seconds block_after,
                                       std::optional<std::chrono::seconds> suspend_limit);

@@ -33,7 +33,8 @@ class IrisTools {
   /// there is not does not run.
   [[nodiscard]] Result<ContainerState> inspect(const StageContext& context) const;
 
-  /// All instances, by `iris qlist`, else `iris qall`, else `iris list`. Errors: none gives any; kind not_ready: no answer in time.
+  /// All instances, by `iris qlist`, else `iris qall`, else `iris list`. Errors: none gives any; kind not_ready: no
+  /// answer in time.
   [[nodiscard]] Result<std::vector<IrisInstance>> list(const StageContext& context) const;
 
   /// Calls a method in the namespace %SYS of an instance, as the instance's OS user.

@@ -85,11 +85,11 @@ std::vector<LogLine> ClusterState::notes(std::optional<seconds> session) const {
   }
   const auto limit = expelled_after();
   if (limit && session && *session > *limit) {
-    notes.push_back({LogLevel::warn,
-                     "this member of Group Replication may be expelled while it is frozen: that happens after " +
-                         std::to_string(limit->count()) + " s without an answer, and the session can last " +
-                         std::to_string(session->count()) +
-                         " s; lower auto_thaw_seconds, or raise group_replication_member_expel_timeout"});
+    notes.push_back(
+        {LogLevel::warn, "this member of Group Replication may be expelled while it is frozen: that happens after " +
+                             std::to_string(limit->count()) + " s without an answer, and the session can last " +
+                             std::to_string(session->count()) +
+                             " s; lower auto_thaw_seconds, or raise group_replication_member_expel_timeout"});
   }
   if (acknowledges_commits()) {
     notes.push_back({LogLevel::info,

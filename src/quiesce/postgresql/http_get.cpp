@@ -158,8 +158,8 @@ Result<HttpPlace> parse_http_place(std::string_view text, std::string_view defau
 Result<HttpAnswer> http_get(const HttpPlace& place, std::string_view path, const Patience& patience) {
   const auto fd = connect_to(place, patience);
   if (!fd) return tl::unexpected(fd.error());
-  const std::string request = "GET " + std::string(path) + " HTTP/1.0\r\nHost: " +
-                              place.text().substr(kScheme.size()) + "\r\nConnection: close\r\n\r\n";
+  const std::string request = "GET " + std::string(path) + " HTTP/1.0\r\nHost: " + place.text().substr(kScheme.size()) +
+                              "\r\nConnection: close\r\n\r\n";
   if (auto sent = send_all(fd->get(), request, patience); !sent) return tl::unexpected(sent.error());
   const auto text = receive(fd->get(), patience);
   if (!text) return tl::unexpected(text.error());

@@ -25,7 +25,7 @@ struct PostgresqlSettings {
   std::optional<Account> account;  ///< None: the owner of the socket.
   PostgresqlMode mode = PostgresqlMode::automatic;
   bool require_checkpoint = false;
-  std::string backup_directory;  ///< Where the files of finished backups are kept.
+  std::string backup_directory;      ///< Where the files of finished backups are kept.
   std::optional<HttpPlace> patroni;  ///< Its REST API; none: at its usual place, where there are signs of it.
   bool ignores_patroni = false;
 };

@@ -64,7 +64,8 @@ TEST(HanaSnapshots, AreFoundBelowWhatALoginPrints) {
 }
 
 TEST(HanaParts, AreRowsOfTwoQuotedTexts) {
-  const auto parts = parse_parts("hello, world\n\"HDB\",\"NO\"\n\"A,B\" , \"STARTING\"\r\n\"\",\"NO\"\n\"X\"\n17,\"NO\"\n");
+  const auto parts =
+      parse_parts("hello, world\n\"HDB\",\"NO\"\n\"A,B\" , \"STARTING\"\r\n\"\",\"NO\"\n\"X\"\n17,\"NO\"\n");
   ASSERT_EQ(parts.size(), 2U);
   EXPECT_EQ(parts[0].name, "HDB");
   EXPECT_EQ(parts[0].state, "NO");
@@ -155,11 +156,11 @@ TEST_F(HanaSystems, KeepTheirDataWhereGlobalIniSays) {
 TEST_F(HanaSystems, AreSecondariesWhereGlobalIniSays) {
   std::filesystem::create_directories(scratch_ / "sap/HDB/HDB00");
   EXPECT_EQ(replication_mode(system()), "") << "there is none";
-  for (const auto& [lines, mode] : {std::pair("mode = primary\nactual_mode = primary\nsite_id = 1\n", ""),
-                                    std::pair("mode = syncmem\noperation_mode = logreplay\nsite_id = 2\n", "syncmem"),
-                                    std::pair("mode = sync\nactual_mode=async\n", "async"),
-                                    std::pair("mode = sync\nactual_mode=primary\n", ""),
-                                    std::pair("mode = none\n", ""), std::pair("[other]\nmode = sync\n", "")}) {
+  for (const auto& [lines, mode] :
+       {std::pair("mode = primary\nactual_mode = primary\nsite_id = 1\n", ""),
+        std::pair("mode = syncmem\noperation_mode = logreplay\nsite_id = 2\n", "syncmem"),
+        std::pair("mode = sync\nactual_mode=async\n", "async"), std::pair("mode = sync\nactual_mode=primary\n", ""),
+        std::pair("mode = none\n", ""), std::pair("[other]\nmode = sync\n", "")}) {
     scratch_.write("sap/HDB/SYS/global/hdb/custom/config/global.ini",
                    std::string("[persistence]\nmode = sync\n[system_replication]\n") + lines);
     EXPECT_EQ(replication_mode(system()), mode) << lines;

@@ -295,7 +295,8 @@ TEST_F(IrisQuiescer, WhoseExternalFreezeIsOlderIsFrozenWithoutALimitAndWithAWarn
 TEST_F(IrisQuiescer, OfAMirrorsPrimaryWarnsOfSessionsThatMayCauseAFailover) {
   iris_->add_instance("A");
   iris_->set("iris/A/mirror", "Failover^Primary");
-  for (const auto& [session, warnings] : {std::pair(std::chrono::minutes(1), 0U), std::pair(std::chrono::minutes(21), 1U)}) {
+  for (const auto& [session, warnings] :
+       {std::pair(std::chrono::minutes(1), 0U), std::pair(std::chrono::minutes(21), 1U)}) {
     const auto quiescer = made(options());
     static_cast<void>(located(*quiescer));
     StageContext stage = context();

@@ -78,10 +78,9 @@ std::string LockSession::what_is_in_the_way() {
   const auto cluster = read_cluster_state(monitor_, Deadline::in(kUndoPatience), -1);
   if (!cluster || cluster->unacknowledged_commits() == 0)
     return "long statements or open schema changes are in its way";
-  return count_of(cluster->unacknowledged_commits(), "commit") +
-         " wait for a semi-synchronous replica to acknowledge, each for " +
-         count_of(static_cast<std::size_t>(cluster->acknowledgement_timeout().count()), "second") +
-         " at most: look after the replica";
+  return "no semi-synchronous replica acknowledges (" + count_of(cluster->unacknowledged_commits(), "commit") +
+         " waiting, each for " +
+         count_of(static_cast<std::size_t>(cluster->acknowledgement_timeout().count()), "second") + " at most)";
 }
 
 /// Ends a lock statement that was not granted, and what it holds all the same: MySQL keeps the

@@ -10,6 +10,12 @@ constexpr const char* kDesynced = "galera_desynced";  ///< The fact's key.
 constexpr const char* kOn = "SET GLOBAL wsrep_desync = ON";
 constexpr const char* kOff = "SET GLOBAL wsrep_desync = OFF";
 
+std::vector<Fact> facts_if(bool is_desynced) {
+  std::vector<Fact> facts;
+  if (is_desynced) facts.push_back({kDesynced, "true"});
+  return facts;
+}
+
 }  // namespace
 
 void Desync::find(const ClusterState& cluster, bool is_allowed, StageContext& context) {
@@ -37,13 +43,9 @@ Result<void> Desync::end(Connection& session, const StageContext& context) const
                  set.error().message + "): say " + kOff);
 }
 
-std::vector<Fact> Desync::intent() const {
-  return wanted_ ? std::vector<Fact>{{kDesynced, "true"}} : std::vector<Fact>();
-}
+std::vector<Fact> Desync::intent() const { return facts_if(wanted_); }
 
-std::vector<Fact> Desync::facts() const {
-  return begun_ ? std::vector<Fact>{{kDesynced, "true"}} : std::vector<Fact>();
-}
+std::vector<Fact> Desync::facts() const { return facts_if(begun_); }
 
 void Desync::recall(const std::vector<Fact>& facts) {
   begun_ = std::any_of(facts.begin(), facts.end(), [](const Fact& fact) { return fact.key == kDesynced; });

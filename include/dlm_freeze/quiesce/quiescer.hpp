@@ -69,7 +69,7 @@ struct StageContext {
   std::string execution_id{};
   std::function<Coverage(const std::string& path)> coverage{};  ///< Callable while no filesystem is frozen.
   std::vector<LogLine> notes{};                ///< Lines for the log; written by the caller when that is allowed.
-  std::optional<Deadline> session_deadline{};  ///< When the session ends by itself; for `prepare` and `quiesce`.
+  std::optional<Deadline> session_deadline{};  ///< When the session ends by itself, or would; up to `quiesce`.
 
   /// How long to wait for anything in this stage.
   [[nodiscard]] Patience patience() const { return {deadline, cancel_fd}; }

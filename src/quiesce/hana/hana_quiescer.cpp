@@ -4,14 +4,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
 #include <utility>
 
-#include "base/wait.hpp"
+#include "base/text.hpp"
 #include "dlm_freeze/base/files.hpp"
-#include "dlm_freeze/quiesce/program.hpp"
 #include "quiesce/coverage.hpp"
+#include "quiesce/hana/data_snapshots.hpp"
 #include "quiesce/hana/options.hpp"
 #include "quiesce/hana/statements.hpp"
 #include "quiesce/hana/systems.hpp"
@@ -19,23 +18,8 @@
 namespace dlm_freeze::hana {
 namespace {
 
-constexpr const char* kSystemDatabase = "SYSTEMDB";
 constexpr const char* kBackupIdFact = "backup_id";
-
-constexpr auto kPause = std::chrono::milliseconds(200);
-/// How long at most a snapshot is looked for whose CREATE was cut off: the server may be at it still.
-constexpr auto kStragglerPatience = std::chrono::seconds(2);
-constexpr int kCloseAttempts = 3;
-constexpr auto kClosePause = std::chrono::seconds(1);
-
-/// The answer of hdbsql: rows, or an error.
-struct Answer {
-  std::string output;
-  std::optional<HanaError> error;
-
-  /// Whether the server itself has said no: then it does nothing more about the statement.
-  [[nodiscard]] bool refused_by_server() const { return error && error->code > 0; }
-};
+constexpr const char* kSecondaryFact = "secondary";
 
 class HanaQuiescer final : public Quiescer {
  public:
@@ -51,14 +35,10 @@ class HanaQuiescer final : public Quiescer {
   Result<std::string> find_system();
   Result<void> find_program();
   [[nodiscard]] std::vector<DataLocation> locations() const;
-  [[nodiscard]] Result<Answer> run(const std::string& statement, const StageContext& context) const;
-  [[nodiscard]] Result<std::string> ask(const std::string& query, const StageContext& context) const;
-  Result<void> ask_version(const StageContext& context);
-
-  [[nodiscard]] Result<std::string> await_prepared(const StageContext& context) const;
-  [[nodiscard]] Result<std::string> find_left(const StageContext& context, bool may_still_come) const;
-  [[nodiscard]] Result<void> close(const std::string& backup_id, bool successful, const std::string& text,
-                                   const StageContext& context) const;
+  Result<void> check_databases(const std::vector<HanaPart>& databases, StageContext& context);
+  void check_hosts(const std::vector<HanaPart>& hosts, StageContext& context);
+  [[nodiscard]] Result<void> check_snapshots(const std::vector<HanaSnapshot>& open) const;
+  void note_secondary(StageContext& context) const;
 
   [[nodiscard]] std::string comment(const StageContext& context) const { return "dlm-freeze " + context.execution_id; }
   [[nodiscard]] std::string how_to_log_in() const;
@@ -66,7 +46,10 @@ class HanaQuiescer final : public Quiescer {
   HanaOptions options_;  ///< With what was found instead of what was not given.
 
   std::optional<HanaSystem> system_;
-  std::optional<HanaVersion> version_;
+  std::optional<DataSnapshots> snapshots_;
+  std::string secondary_;   ///< Its mode of replication, where it is a secondary; empty: it is none.
+  std::string stopped_;     ///< A database of it that is stopped; empty when none is.
+  bool is_part_ = false;    ///< Other hosts have a part of its data.
   bool asked_ = false;      ///< CREATE SNAPSHOT was said.
   bool uncertain_ = false;  ///< And its end was not seen.
   std::string backup_id_;
@@ -87,15 +70,19 @@ Result<std::string> HanaQuiescer::find_system() {
   return std::string();
 }
 
-/// What to run.
+/// What to run, and so what to ask.
 Result<void> HanaQuiescer::find_program() {
   if (options_.hdbsql.empty() && system_) options_.hdbsql = find_hdbsql(*system_);
   if (options_.hdbsql.empty())
     return failure("there is no hdbsql in the standard places: say with hdbsql where it is", ErrorKind::not_ready);
   if (::access(options_.hdbsql.c_str(), X_OK) != 0)
     return failure("there is no program " + options_.hdbsql, ErrorKind::not_ready);
-  if (options_.os_user != "root") return {};
-  return check_trusted(options_.hdbsql);
+  if (options_.os_user == "root") {
+    if (auto trusted = check_trusted(options_.hdbsql); !trusted) return trusted;
+  }
+  snapshots_.emplace(ClientSettings{options_.hdbsql, options_.key, options_.os_user, options_.hdbsql_options},
+                     options_.database);
+  return {};
 }
 
 Result<Presence> HanaQuiescer::locate(StageContext& /*context*/) {
@@ -103,6 +90,9 @@ Result<Presence> HanaQuiescer::locate(StageContext& /*context*/) {
   if (!missing) return tl::unexpected(missing.error());
   if (!missing->empty()) return Presence{false, *missing, {}};
   if (system_ && !is_running(*system_)) return Presence{false, "system " + system_->sid + " does not run", {}};
+  secondary_ = system_ ? replication_mode(*system_) : "";
+  if (!secondary_.empty())
+    return Presence{true, "system " + system_->sid + " runs as a secondary, " + secondary_, locations()};
   if (auto found = find_program(); !found) return tl::unexpected(found.error());
   if (!system_) return Presence{true, "it is none of the systems below /usr/sap: where its data lies is not known", {}};
   return Presence{true, "system " + system_->sid + " runs", locations()};
@@ -114,169 +104,106 @@ std::vector<DataLocation> HanaQuiescer::locations() const {
   return locations;
 }
 
-Result<Answer> HanaQuiescer::run(const std::string& statement, const StageContext& context) const {
-  Program program;
-  program.argv = {options_.hdbsql, "-U", options_.key, "-a", "-x", "-j"};
-  const std::string& database =
-      options_.database.empty() && version_ && version_->has_system_database() ? kSystemDatabase : options_.database;
-  if (!database.empty()) program.argv.insert(program.argv.end(), {"-d", database});
-  program.argv.insert(program.argv.end(), options_.hdbsql_options.begin(), options_.hdbsql_options.end());
-  program.argv.push_back(statement);
-  program.os_user = options_.os_user;
-  program.login = true;
-  const auto ran = run_program(program, context.patience());
-  if (!ran) return tl::unexpected(ran.error());
-  Answer answer{ran->output, parse_error(ran->output)};
-  if (ran->exit_status != 0 && !answer.error) {
-    const std::string said = last_line(ran->output);
-    answer.error = HanaError{
-        0, "hdbsql exited with status " + std::to_string(ran->exit_status) + (said.empty() ? "" : " (" + said + ")")};
-  }
-  return answer;
-}
-
-Result<std::string> HanaQuiescer::ask(const std::string& query, const StageContext& context) const {
-  auto answer = run(query, context);
-  if (!answer) return tl::unexpected(answer.error());
-  if (answer->error) return failure(answer->error->text);
-  return std::move(answer->output);
-}
-
 std::string HanaQuiescer::how_to_log_in() const {
   const std::string port = system_ ? "3" + system_->number + "13" : "3<NN>13";
   return "as " + options_.os_user + ": hdbuserstore SET " + options_.key + " <host>:" + port +
          " <USER> <PASSWORD> (docs/hana.md)";
 }
 
-Result<void> HanaQuiescer::ask_version(const StageContext& context) {
-  if (version_) return {};
-  const auto output = ask(version_query(), context);
-  if (!output) return tl::unexpected(output.error());
-  version_ = parse_version(*output);
-  if (!version_) return failure("hdbsql says nothing that is a version: '" + last_line(*output) + "'");
-  return {};
-}
-
 Result<void> HanaQuiescer::probe(StageContext& context) {
-  if (const auto asked = ask_version(context); !asked) {
-    return failure(
-        asked.error().message + "; it has to be up, and the key " + options_.key + " to be made " + how_to_log_in(),
-        ErrorKind::not_ready);
+  if (!secondary_.empty()) {
+    note_secondary(context);
+    return {};
   }
-  if (version_->has_system_database()) {
-    // Not everybody may look; then CREATE SNAPSHOT tells.
-    const auto unready = ask(unready_databases_query(), context);
-    const std::vector<std::string> names = unready ? parse_names(*unready) : std::vector<std::string>();
-    if (!names.empty()) return failure("its database " + names[0] + " is starting or stopping", ErrorKind::not_ready);
+  const auto state = snapshots_->look(context);
+  if (!state) {
+    const std::string advice =
+        snapshots_->version() ? ""
+                              : "; it has to be up, and the key " + options_.key + " to be made " + how_to_log_in();
+    return failure(state.error().message + advice, ErrorKind::not_ready);
   }
+  if (auto ready = check_databases(state->databases, context); !ready) return ready;
+  check_hosts(state->hosts, context);
   if (system_ && context.coverage) {
     const CoverageReport report = report_coverage(locations(), context.coverage,
                                                   "HANA's own snapshot keeps it consistent, on its own volume only");
     context.notes.insert(context.notes.end(), report.lines.begin(), report.lines.end());
   }
-  const auto output = ask(open_snapshots_query(std::nullopt), context);
-  if (!output) return tl::unexpected(Error{ErrorKind::not_ready, output.error().message, 0});
-  const std::vector<HanaSnapshot> open = parse_snapshots(*output);
+  return check_snapshots(state->open);
+}
+
+void HanaQuiescer::note_secondary(StageContext& context) const {
+  context.notes.push_back(
+      {LogLevel::warn, "by its global.ini it is a secondary of system replication (" + secondary_ +
+                           "), which makes no data snapshots: nothing of it is held, and this snapshot is no backup of "
+                           "it; take those of the primary"});
+}
+
+Result<void> HanaQuiescer::check_databases(const std::vector<HanaPart>& databases, StageContext& context) {
+  for (const HanaPart& database : databases) {
+    if (database.state != "NO")
+      return failure("its database " + database.name + " is starting or stopping", ErrorKind::not_ready);
+    stopped_ = database.name;
+  }
+  if (!stopped_.empty()) {
+    context.notes.push_back({LogLevel::warn, "its database " + stopped_ +
+                                                 " is stopped: a data snapshot is of what runs, and HANA may refuse "
+                                                 "it; start or drop that database"});
+  }
+  return {};
+}
+
+void HanaQuiescer::check_hosts(const std::vector<HanaPart>& hosts, StageContext& context) {
+  is_part_ = hosts.size() > 1;
+  if (!is_part_) return;
+  std::vector<std::string> names;
+  for (const HanaPart& host : hosts) names.push_back(host.name);
+  context.notes.push_back(
+      {LogLevel::warn, "it runs on " + count_of(hosts.size(), "host") + " (" + list_of(names) +
+                           "), of which this one's volumes are a part: a restore needs those of all of them, frozen "
+                           "while the same data snapshot is open, so it is not reported as a backup"});
+}
+
+Result<void> HanaQuiescer::check_snapshots(const std::vector<HanaSnapshot>& open) const {
   if (open.empty()) return {};
   return failure("another data snapshot, BACKUP_ID " + open[0].backup_id + ", is " + open[0].state +
                      ", and there can be one at a time; whoever made it has to close it: " +
-                     close_snapshot_statement(*version_, open[0].backup_id, false, "abandoned"),
+                     close_snapshot_statement(*snapshots_->version(), open[0].backup_id, false, "abandoned"),
                  ErrorKind::not_ready);
 }
 
 Result<std::vector<Fact>> HanaQuiescer::quiesce(StageContext& context) {
-  if (auto asked = ask_version(context); !asked) return tl::unexpected(asked.error());
+  if (!secondary_.empty()) return std::vector<Fact>{{kSecondaryFact, secondary_}};
+  if (auto known = snapshots_->ask_version(context); !known) return tl::unexpected(known.error());
   asked_ = true;
-  uncertain_ = true;
-  const auto created = run(create_snapshot_statement(*version_, comment(context)), context);
-  if (!created) return tl::unexpected(created.error());
-  uncertain_ = created->error && !created->refused_by_server();
-  if (created->error) return failure("CREATE SNAPSHOT: " + created->error->text);
-  uncertain_ = true;  // Until it is there.
-  auto prepared = await_prepared(context);
-  if (!prepared) return tl::unexpected(prepared.error());
-  uncertain_ = false;
-  backup_id_ = *prepared;
+  auto created = snapshots_->create(comment(context), uncertain_, context);
+  if (!created) {
+    if (!stopped_.empty()) created.error().message += "; its database " + stopped_ + " is stopped";
+    return tl::unexpected(created.error());
+  }
+  backup_id_ = std::move(*created);
+  const HanaVersion& version = *snapshots_->version();
   return std::vector<Fact>{{kBackupIdFact, backup_id_},
                            {"comment", comment(context)},
-                           {"major_version", std::to_string(version_->major)},
-                           {"revision", std::to_string(version_->revision)}};
-}
-
-/// The id of our snapshot as soon as it is prepared.
-Result<std::string> HanaQuiescer::await_prepared(const StageContext& context) const {
-  std::string seen = "not in the backup catalog";
-  do {
-    const auto output = ask(open_snapshots_query(comment(context)), context);
-    if (!output) return tl::unexpected(output.error());
-    for (const HanaSnapshot& snapshot : parse_snapshots(*output)) {
-      seen = snapshot.state;
-      if (snapshot.state == "prepared") return snapshot.backup_id;
-    }
-  } while (pause_for(kPause, context.patience()));
-  return failure("its snapshot has not become prepared in time: it is " + seen);
-}
-
-/// The id of our snapshot that waits to be closed; empty when there is none. One that is being made is waited for, and
-/// one that `may_still_come` is looked for a while.
-Result<std::string> HanaQuiescer::find_left(const StageContext& context, bool may_still_come) const {
-  const auto patience =
-      Deadline::in(std::min<BootClock::duration>(kStragglerPatience, context.deadline.remaining() / 4));
-  for (;;) {
-    const auto output = ask(open_snapshots_query(comment(context)), context);
-    if (!output) return tl::unexpected(output.error());
-    const std::vector<HanaSnapshot> open = parse_snapshots(*output);
-    for (const HanaSnapshot& snapshot : open) {
-      if (snapshot.state == "prepared") return snapshot.backup_id;
-    }
-    if (open.empty() && (!may_still_come || patience.expired())) return std::string();
-    if (!pause_for(kPause, context.patience())) {
-      if (open.empty()) return std::string();
-      return failure("its snapshot " + open[0].backup_id + " is still " + open[0].state +
-                     ", and has to be closed when it is prepared: " +
-                     close_snapshot_statement(*version_, open[0].backup_id, false, "abandoned"));
-    }
-  }
-}
-
-/// Closes the snapshot. An error of kind protection_lost: it was not there to be closed any more.
-Result<void> HanaQuiescer::close(const std::string& backup_id, bool successful, const std::string& text,
-                                 const StageContext& context) const {
-  std::string why;
-  for (int attempt = 0; attempt < kCloseAttempts; ++attempt) {
-    if (attempt > 0 && !pause_for(kClosePause, context.patience())) break;
-    StageContext share = context;  // What is left is for finding out, and for another attempt.
-    share.deadline = Deadline::in(context.deadline.remaining() / 2);
-    const auto closed = run(close_snapshot_statement(*version_, backup_id, successful, text), share);
-    if (closed && !closed->error) return {};
-    why = closed ? closed->error->text : closed.error().message;
-    const auto output = ask(snapshot_query(backup_id), context);
-    if (!output) continue;
-    const std::vector<HanaSnapshot> left = parse_snapshots(*output);
-    const auto is_prepared = [](const HanaSnapshot& snapshot) { return snapshot.state == "prepared"; };
-    if (std::any_of(left.begin(), left.end(), is_prepared)) continue;
-    return failure("its snapshot " + backup_id + " was not prepared any more when it was to be closed (" +
-                       (left.empty() ? "it is not in the backup catalog" : "it is " + left[0].state) +
-                       "): HANA was restarted, or somebody else closed it",
-                   ErrorKind::protection_lost);
-  }
-  return failure("its snapshot " + backup_id + " could not be closed (" + why + "); HANA's data grows until it is: " +
-                 close_snapshot_statement(*version_, backup_id, false, "abandoned"));
+                           {"major_version", std::to_string(version.major)},
+                           {"revision", std::to_string(version.revision)}};
 }
 
 Result<void> HanaQuiescer::release(StageContext& context, Outcome outcome) {
   if (!asked_) return {};
   if (backup_id_.empty()) {
-    auto left = find_left(context, uncertain_);
+    auto left = snapshots_->find_left(comment(context), uncertain_, context);
     if (!left) return tl::unexpected(left.error());
     if (left->empty()) return {};
     backup_id_ = std::move(*left);
   }
   if (outcome == Outcome::completed) {
-    if (options_.close_successful) return close(backup_id_, true, context.execution_id, context);
-    return close(backup_id_, false, comment(context) + ": thawed", context);
+    if (options_.close_successful && !is_part_)
+      return snapshots_->close(backup_id_, true, context.execution_id, context);
+    return snapshots_->close(backup_id_, false, comment(context) + ": thawed", context);
   }
-  auto closed = close(backup_id_, false, comment(context) + ": " + std::string(to_string(outcome)), context);
+  auto closed =
+      snapshots_->close(backup_id_, false, comment(context) + ": " + std::string(to_string(outcome)), context);
   // That it has gone by itself is as good.
   if (!closed && closed.error().kind == ErrorKind::protection_lost) return {};
   return closed;
@@ -286,8 +213,11 @@ Result<void> HanaQuiescer::recover(StageContext& context, const std::vector<Fact
   const auto missing = find_system();
   if (!missing) return tl::unexpected(missing.error());
   if (!missing->empty()) return failure(*missing);
+  // Nothing was begun on a secondary; what a primary has begun says its id.
+  if (facts.empty() && system_ && !replication_mode(*system_).empty()) return {};
+  if (std::any_of(facts.begin(), facts.end(), [](const Fact& fact) { return fact.key == kSecondaryFact; })) return {};
   if (auto found = find_program(); !found) return found;
-  if (auto asked = ask_version(context); !asked) return asked;
+  if (auto known = snapshots_->ask_version(context); !known) return known;
   asked_ = true;
   uncertain_ = facts.empty();
   for (const Fact& fact : facts) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <utility>
 
 #include "base/text.hpp"
@@ -75,8 +76,8 @@ class IrisQuiescer final : public Quiescer {
   Result<void> each(StageContext& context, const Step& step);
 
   Result<Presence> find_instances(const StageContext& context);
-  [[nodiscard]] Result<void> check(const Target& target, const StageContext& context) const;
-  Result<void> freeze(Target& target, const StageContext& context) const;
+  [[nodiscard]] Result<void> check(const Target& target, StageContext& context) const;
+  Result<void> freeze(Target& target, StageContext& context) const;
   Result<void> finish(const Target& target, StageContext& context, Outcome outcome) const;
   [[nodiscard]] Result<void> thaw(const Target& target, const StageContext& context) const;
   [[nodiscard]] Result<void> thaw_straggler(const Target& target, const StageContext& context) const;
@@ -189,10 +190,10 @@ Result<void> IrisQuiescer::probe(StageContext& context) {
         report_coverage(locations_, context.coverage, "IRIS writes nothing to databases while it is suspended");
     context.notes.insert(context.notes.end(), report.lines.begin(), report.lines.end());
   }
-  return each(context, [this](const Target& target, const StageContext& stage) { return check(target, stage); });
+  return each(context, [this](const Target& target, StageContext& stage) { return check(target, stage); });
 }
 
-Result<void> IrisQuiescer::check(const Target& target, const StageContext& context) const {
+Result<void> IrisQuiescer::check(const Target& target, StageContext& context) const {
   const IrisInstance& instance = target.instance;
   if (instance.status != IrisInstance::Status::running)
     return failure("is not ready: " + instance.status_text, ErrorKind::not_ready);
@@ -203,6 +204,15 @@ Result<void> IrisQuiescer::check(const Target& target, const StageContext& conte
   if (*suspended) {
     return failure("was frozen by somebody else already (ExternalFreeze); when that is over, repeat",
                    ErrorKind::already_frozen);
+  }
+  if (instance.is_mirror_primary() && context.session_deadline &&
+      context.session_deadline->remaining() > kBlockAfterMost) {
+    context.notes.push_back(
+        {LogLevel::warn,
+         "instance " + instance.name +
+             " is a mirror's primary, which may be failed over while it is held: the session can last longer than the "
+             "20 minutes after which its processes wait; lower auto_thaw_seconds",
+         false});
   }
   return {};
 }
@@ -228,7 +238,7 @@ Result<std::vector<Fact>> IrisQuiescer::prepare(StageContext& context) {
 }
 
 Result<std::vector<Fact>> IrisQuiescer::quiesce(StageContext& context) {
-  auto frozen = each(context, [this](Target& target, const StageContext& stage) { return freeze(target, stage); });
+  auto frozen = each(context, [this](Target& target, StageContext& stage) { return freeze(target, stage); });
   if (!frozen) return tl::unexpected(frozen.error());
   Fact instances{kInstancesFact, ""};
   std::vector<Fact> facts;
@@ -236,23 +246,38 @@ Result<std::vector<Fact>> IrisQuiescer::quiesce(StageContext& context) {
     const IrisInstance& instance = target.instance;
     instances.value += (instances.value.empty() ? "" : ",") + instance.name;
     facts.push_back({"version of " + instance.name, instance.version});
+    if (!instance.mirror.empty()) facts.push_back({"mirror of " + instance.name, instance.mirror});
   }
   facts.push_back(std::move(instances));
   return facts;
 }
 
-Result<void> IrisQuiescer::freeze(Target& target, const StageContext& context) const {
+Result<void> IrisQuiescer::freeze(Target& target, StageContext& context) const {
   const BootClock::duration left =
       context.session_deadline ? context.session_deadline->remaining() : BootClock::duration(kLongestSession);
   const seconds limit = std::chrono::ceil<seconds>(left) + kMargin;
+  const auto call_with = [&](std::optional<seconds> suspend_limit) {
+    return tools_.call(target.instance,
+                       freeze_call(target.log_file, "dlm-freeze " + context.execution_id,
+                                   std::clamp(limit, kBlockAfterLeast, kBlockAfterMost), suspend_limit),
+                       context);
+  };
+  const auto said_no_or_yes = [](const Result<ProgramResult>& ran) {
+    return ran && (ran->exit_status == kIrisYes || ran->exit_status == kIrisNo);
+  };
   target.asked = true;
   target.uncertain = true;
-  const auto ran = tools_.call(target.instance,
-                               freeze_call(target.log_file, "dlm-freeze " + context.execution_id,
-                                           std::clamp(limit, kBlockAfterLeast, kBlockAfterMost), limit),
-                               context);
+  auto ran = call_with(limit);
+  if (ran && !said_no_or_yes(ran) && has_too_many_arguments(ran->output)) {
+    context.notes.push_back({LogLevel::warn,
+                             "instance " + target.instance.name +
+                                 ": its ExternalFreeze knows no WDSuspendLimit: should all of dlm-freeze be killed, it "
+                                 "stays suspended until the next dlm-freeze post-script",
+                             false});
+    ran = call_with(std::nullopt);
+  }
   if (!ran) return tl::unexpected(ran.error().with_context("ExternalFreeze"));
-  target.uncertain = ran->exit_status != kIrisYes && ran->exit_status != kIrisNo;
+  target.uncertain = !said_no_or_yes(ran);
   if (ran->exit_status == kIrisYes) return {};
   return failure("ExternalFreeze " + ending_of(*ran) + ": see " + target.log_file + " and its messages.log");
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/text.hpp"
 #include "base/wait.hpp"
 #include "quiesce/mysql/server.hpp"
 
@@ -71,6 +72,16 @@ std::string LockSession::idle_sessions(const StageContext& context) {
   return text.empty() ? "" : text + ")";
 }
 
+/// Asked for once nobody waits for the lock any more.
+std::string LockSession::what_is_in_the_way() {
+  const auto cluster = read_cluster_state(monitor_, {Deadline::in(kUndoPatience)});
+  if (!cluster || cluster->unacknowledged_commits() == 0)
+    return "long statements or open schema changes are in its way";
+  return "no semi-synchronous replica acknowledges (" + count_of(cluster->unacknowledged_commits(), "commit") +
+         " waiting, each for " +
+         count_of(static_cast<std::size_t>(cluster->acknowledgement_timeout().count()), "second") + " at most)";
+}
+
 /// Ends a lock statement that was not granted, and what it holds all the same: MySQL keeps the
 /// global read lock when FLUSH TABLES WITH READ LOCK fails in its second half, and goes on waiting
 /// for a client that is gone.
@@ -95,13 +106,11 @@ Result<void> LockSession::take(const StageContext& context) {
       connection_->query(lock_statement(kind_, statement_tag(context.execution_id)), {deadline, context.cancel_fd});
   if (locked) return {};
   const bool waited = locked.error().code == kGivenUp || locked.error().code == kLockWaitTimeout;
-  Failure error =
-      waited ? diagnosis_.not_ready(std::string(name_of(kind_)) +
-                                    " was not granted in time: long statements or open schema changes are in its "
-                                    "way; it was ended again; try again, or raise lock_wait_seconds and --timeout")
-             : diagnosis_.from(std::string(name_of(kind_)) + " failed", locked.error(), "RELOAD");
-  drop(error.value().message);
-  return error;
+  std::string dropped;
+  drop(dropped);
+  if (!waited) return diagnosis_.from(std::string(name_of(kind_)) + " failed" + dropped, locked.error(), "RELOAD");
+  return diagnosis_.not_ready(std::string(name_of(kind_)) + " was not granted in time: " + what_is_in_the_way() +
+                              "; it was ended again; try again, or raise lock_wait_seconds and --timeout" + dropped);
 }
 
 Result<void> LockSession::release(const StageContext& context, Outcome outcome) {

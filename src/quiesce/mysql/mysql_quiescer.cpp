@@ -179,6 +179,17 @@ void MysqlQuiescer::note_coverage(StageContext& context) {
   warn_of_logs(context, *server_);
 }
 
+/// What the servers that it works with have to do with it.
+void MysqlQuiescer::note_cluster(StageContext& context) {
+  std::optional<std::chrono::seconds> session;
+  if (context.session_deadline)
+    session = std::chrono::ceil<std::chrono::seconds>(context.session_deadline->remaining());
+  // Of those who wait, not of what the snapshot is worth.
+  for (LogLine& line : server_->cluster().notes(session))
+    context.notes.push_back({line.level, std::move(line.text), false});
+  if (lock_->kind() != LockKind::none) desync_.find(server_->cluster(), server_->grants({"SUPER"}), context);
+}
+
 void MysqlQuiescer::warn_of_logs(StageContext& context, const ServerInfo& server) const {
   const auto frozen = [&](const std::string& file) {
     return !file.empty() && context.coverage(server.resolve(file)).frozen;
@@ -229,9 +240,8 @@ Result<void> MysqlQuiescer::probe(StageContext& context) {
   monitor_.emplace(std::move(*monitor));
   auto server = ServerInfo::read(*monitor_, context.patience());
   if (!server) return diagnosis_.from("cannot read its settings", server.error());
-  if (!server->cluster_problem().empty()) {
-    return diagnosis_.cluster_not_ready(server->cluster_problem());
-  }
+  if (const std::string problem = server->cluster().problem(); !problem.empty())
+    return diagnosis_.cluster_not_ready(problem);
   server_.emplace(std::move(*server));
   diagnosis_.set_account(server_->version().maker, server_->account());
   const auto id = holder->query("SELECT CONNECTION_ID()", context.patience());
@@ -241,6 +251,7 @@ Result<void> MysqlQuiescer::probe(StageContext& context) {
   lock_.emplace(std::move(*holder), std::strtoull(id->rows.at(0).at(0).c_str(), nullptr, 10), lock, settings_.lock_wait,
                 *monitor_, diagnosis_);
   note_coverage(context);
+  note_cluster(context);
   return warn_of_unlocked_tables(context);
 }
 
@@ -257,7 +268,9 @@ Result<std::vector<Fact>> MysqlQuiescer::prepare(StageContext& context) {
   if (auto synced = sync_directories(unfrozen_, context.patience()); !synced) {
     return tl::unexpected(synced.error());
   }
-  return appliers_.to_stop();
+  std::vector<Fact> to_undo = appliers_.to_stop();
+  for (Fact& fact : desync_.to_do()) to_undo.push_back(std::move(fact));
+  return to_undo;
 }
 
 Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {
@@ -265,6 +278,7 @@ Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {
   if (auto stopped = appliers_.stop(lock_->connection(), server_->version(), context); !stopped) {
     return tl::unexpected(stopped.error());
   }
+  if (auto desynced = desync_.begin(lock_->connection(), context); !desynced) return tl::unexpected(desynced.error());
   const StatementGuard guard(*monitor_, server_->version(), lock_->kind(), settings_, diagnosis_);
   if (auto gap = guard.wait_for_gap(context); !gap) return tl::unexpected(gap.error());
   const auto started = BootClock::now();
@@ -284,6 +298,7 @@ Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {
   }
   facts->push_back({"lock", std::string(name_of(lock_->kind()))});
   for (Fact& stopped : appliers_.facts()) facts->push_back(std::move(stopped));
+  for (Fact& desynced : desync_.facts()) facts->push_back(std::move(desynced));
   std::set<std::string> told;
   for (const DataLocation& location : server_->locations()) {
     if (told.insert(location.what).second) facts->push_back({"directory of " + location.what, location.path});
@@ -307,12 +322,25 @@ Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {
 Result<void> MysqlQuiescer::release(StageContext& context, Outcome outcome) {
   const LibraryThread thread;
   auto released = lock_ ? lock_->release(context, outcome) : Result<void>();
-  if (!appliers_.any_stopped()) return released;
+  auto put_back = put_back_cluster(context);
+  return released ? put_back : released;
+}
+
+/// Undoes what outlives the lock's session.
+Result<void> MysqlQuiescer::put_back_cluster(const StageContext& context) const {
+  if (!appliers_.any_stopped() && !desync_.is_begun()) return {};
+  // A server that has gone is not desynced when it comes back.
+  const std::string& socket = settings_.address.socket;
+  if (!appliers_.any_stopped() && !socket.empty() && !find_listener(socket).listening) return {};
   auto connection = connect(context);
-  auto started = connection ? appliers_.start(*connection, server_->version(), context)
-                            : tl::unexpected(connection.error().with_context(
-                                  "the replica's applier was stopped and cannot be started again"));
-  return released ? started : released;
+  if (!connection) {
+    return tl::unexpected(connection.error().with_context(
+        appliers_.any_stopped() ? "the replica's applier was stopped and cannot be started again"
+                                : "the node of Galera was desynced and cannot be put back"));
+  }
+  auto resynced = desync_.end(*connection, context);
+  auto started = appliers_.start(*connection, server_->version(), context);
+  return resynced ? started : resynced;
 }
 
 Result<void> MysqlQuiescer::recover(StageContext& context, const std::vector<Fact>& facts) {
@@ -335,7 +363,10 @@ Result<void> MysqlQuiescer::recover(StageContext& context, const std::vector<Fac
     if (!killed) result = tl::unexpected(killed.error());
   }
   appliers_.recall(facts);
+  desync_.recall(facts);
+  auto resynced = desync_.end(*connection, context);
   auto started = appliers_.start(*connection, server->version(), context);
+  if (!resynced) return resynced;
   return started ? result : started;
 }
 

@@ -22,13 +22,25 @@ std::string parent_of(const std::string& path) {
 
 bool is_yes(const std::string& value) { return value == "Yes"; }
 
+/// The names and values that a SHOW statement gives.
+SqlResult<ClusterState::Values> read_values(Connection& connection, const std::string& statement,
+                                            const Patience& patience) {
+  const auto table = connection.query(statement, patience);
+  if (!table) return tl::unexpected(table.error());
+  ClusterState::Values values;
+  for (const auto& row : table->rows) values.emplace(row.at(0), row.at(1));
+  return values;
+}
+
 }  // namespace
 
 SqlResult<ServerInfo> ServerInfo::read(Connection& connection, const Patience& patience) {
   ServerInfo info;
   // First: a node that is cut off answers hardly anything else.
-  if (auto cluster = info.read_cluster(connection, patience); !cluster) return tl::unexpected(cluster.error());
-  if (!info.cluster_problem_.empty()) return info;
+  auto cluster = read_cluster_state(connection, patience);
+  if (!cluster) return tl::unexpected(cluster.error());
+  info.cluster_ = std::move(*cluster);
+  if (!info.cluster_.problem().empty()) return info;
   const auto version = connection.query("SELECT VERSION(), CURRENT_USER()", patience);
   if (!version) return tl::unexpected(version.error());
   info.version_ = ServerVersion::parse(version->rows.at(0).at(0));
@@ -63,24 +75,6 @@ SqlResult<void> ServerInfo::read_grants(Connection& connection, const Patience& 
   if (version_.is_mariadb()) return {};
   const auto role = connection.query("SELECT CURRENT_ROLE()", patience);
   roles_active_ = role && role->rows.at(0).at(0) != "NONE";
-  return {};
-}
-
-SqlResult<void> ServerInfo::read_cluster(Connection& connection, const Patience& patience) {
-  const auto status = connection.query(
-      "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_ready', 'wsrep_local_state_comment')", patience);
-  if (!status) return tl::unexpected(status.error());
-  std::map<std::string, std::string> values;
-  for (const auto& row : status->rows) values.emplace(row.at(0), row.at(1));
-  const std::string& state = values["wsrep_local_state_comment"];
-  const auto on =
-      connection.query("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('wsrep_on', 'wsrep_provider')", patience);
-  if (!on) return tl::unexpected(on.error());
-  std::map<std::string, std::string> settings;
-  for (const auto& row : on->rows) settings.emplace(row.at(0), row.at(1));
-  // Without a provider it is never ready.
-  const bool is_node = settings["wsrep_on"] == "ON" && settings["wsrep_provider"] != "none";
-  if (is_node && values["wsrep_ready"] == "OFF") cluster_problem_ = state.empty() ? "not connected" : state;
   return {};
 }
 
@@ -150,6 +144,23 @@ void ServerInfo::add_location(DataLocation location) {
     return location.path == other.path || (is_open && location.path.starts_with(other.path + "/"));
   });
   if (!known) locations_.push_back(std::move(location));
+}
+
+SqlResult<ClusterState> read_cluster_state(Connection& connection, const Patience& patience) {
+  auto status = read_values(
+      connection, std::string("SHOW GLOBAL STATUS WHERE Variable_name IN (") + ClusterState::kStatus + ")", patience);
+  if (!status) return tl::unexpected(status.error());
+  auto variables = read_values(
+      connection, std::string("SHOW GLOBAL VARIABLES WHERE Variable_name IN (") + ClusterState::kVariables + ")",
+      patience);
+  if (!variables) return tl::unexpected(variables.error());
+  std::optional<std::size_t> members;
+  if (variables->contains("group_replication_group_name")) {
+    // Not everybody may look.
+    const auto rows = connection.query("SELECT 1 FROM performance_schema.replication_group_members", patience);
+    if (rows) members = rows->rows.size();
+  }
+  return ClusterState(std::move(*status), std::move(*variables), members);
 }
 
 SqlResult<std::vector<Channel>> read_channels(Connection& connection, const ServerVersion& version,

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dlm_freeze/quiesce/quiescer.hpp"
+#include "quiesce/mysql/cluster_state.hpp"
 #include "quiesce/mysql/connection.hpp"
 #include "quiesce/mysql/dialect.hpp"
 
@@ -25,8 +26,8 @@ class ServerInfo {
     return skips_grants_ || grants_any(grants_, privileges, roles_active_);
   }
 
-  /// Why a node of a cluster does not take statements now; empty when it does, or is none.
-  [[nodiscard]] const std::string& cluster_problem() const { return cluster_problem_; }
+  /// Nothing else is known of a node of a cluster that takes no statements now.
+  [[nodiscard]] const ClusterState& cluster() const { return cluster_; }
 
   /// A global variable; empty when this version has none of that name.
   [[nodiscard]] std::string variable(const std::string& name) const;
@@ -41,7 +42,6 @@ class ServerInfo {
 
  private:
   [[nodiscard]] SqlResult<void> read_grants(Connection& connection, const Patience& patience);
-  [[nodiscard]] SqlResult<void> read_cluster(Connection& connection, const Patience& patience);
   void find_locations(Connection& connection, const Patience& patience);
   void add_location(DataLocation location);
   void add_setting(const std::string& what, const std::string& path, DataRole role = DataRole::data);
@@ -52,13 +52,15 @@ class ServerInfo {
   std::vector<std::string> grants_;
   bool roles_active_ = false;
   bool skips_grants_ = false;  ///< The server runs with --skip-grant-tables.
-  std::string cluster_problem_;
+  ClusterState cluster_;
   std::map<std::string, std::string> variables_;
   std::vector<DataLocation> locations_;
   bool locations_known_ = true;
   int process_ = 0;
   std::string root_;  ///< Before each of its paths, in a chroot.
 };
+
+[[nodiscard]] SqlResult<ClusterState> read_cluster_state(Connection& connection, const Patience& patience);
 
 /// A connection from which a replica replicates.
 struct Channel {

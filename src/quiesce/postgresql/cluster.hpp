@@ -82,6 +82,8 @@ class Cluster {
   [[nodiscard]] const std::optional<ClusterFiles>& files() const { return files_; }
   [[nodiscard]] const DataLocation* wal_location() const;
 
+  [[nodiscard]] const std::string& data_directory() const { return data_directory_; }
+
   [[nodiscard]] bool in_recovery() const { return in_recovery_; }
 
  private:

@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "dlm_freeze/quiesce/registry.hpp"
+#include "quiesce/postgresql/patroni.hpp"
 #include "quiesce/postgresql/postgresql_quiescer.hpp"
 #include "quiesce/server_socket.hpp"
 
@@ -33,6 +34,9 @@ const OptionTable<PostgresqlSettings>& option_table() {
        "A CHECKPOINT that does not end in time is an error instead of a warning."},
       {"backup_directory", &PostgresqlSettings::backup_directory,
        "Where mode backup keeps what a restore needs besides the snapshot.", kAbsolutePath},
+      {"patroni", &PostgresqlSettings::patroni_address,
+       "The address of Patroni's REST API, or none; http://127.0.0.1:8008 when absent, where Patroni has run the "
+       "cluster."},
   };
   return kTable;
 }
@@ -59,6 +63,12 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
     const auto account = account_named(settings.os_user);
     if (!account) return tl::unexpected(account.error().with_context("os_user"));
     settings.account = *account;
+  }
+  settings.ignores_patroni = settings.patroni_address == "none";
+  if (!settings.patroni_address.empty() && !settings.ignores_patroni) {
+    auto place = parse_http_place(settings.patroni_address, kPatroniPort);
+    if (!place) return tl::unexpected(place.error().with_context("patroni"));
+    settings.patroni = std::move(*place);
   }
   return std::make_unique<PostgresqlQuiescer>(std::move(settings));
 }

@@ -7,6 +7,7 @@
 
 #include "quiesce/coverage.hpp"
 #include "quiesce/postgresql/backup_hold.hpp"
+#include "quiesce/postgresql/patroni.hpp"
 
 namespace dlm_freeze::postgresql {
 
@@ -40,7 +41,9 @@ Result<void> PostgresqlQuiescer::probe(StageContext& context) {
   if (!server) return tl::unexpected(server.error());
   cluster_.find_files(*server, context.notes);
   hold_ = make_hold(choose_mode(check_coverage(context), context.notes), cluster_);
-  return hold_->check(*server, context);
+  if (auto checked = hold_->check(*server, context); !checked) return checked;
+  note_patroni(cluster_, *server, context);
+  return {};
 }
 
 Result<std::vector<Fact>> PostgresqlQuiescer::prepare(StageContext& context) {

@@ -6,6 +6,7 @@
 
 #include "dlm_freeze/quiesce/account.hpp"
 #include "quiesce/postgresql/connection_options.hpp"
+#include "quiesce/postgresql/http_get.hpp"
 
 namespace dlm_freeze::postgresql {
 
@@ -27,6 +28,9 @@ struct PostgresqlSettings {
   PostgresqlMode mode = PostgresqlMode::automatic;
   bool require_checkpoint = false;
   std::string backup_directory = "/var/lib/dlm-freeze/postgresql";  ///< Where the files of finished backups are kept.
+  std::string patroni_address;                                      ///< As it is configured; empty: not.
+  std::optional<HttpPlace> patroni;  ///< Its REST API; none: at its usual place, where there are signs of it.
+  bool ignores_patroni = false;
 };
 
 }  // namespace dlm_freeze::postgresql

@@ -81,7 +81,7 @@ class HanaQuiescer : public testing::Test {
 TEST_F(HanaQuiescer, IsProbedWithoutBeingChanged) {
   EXPECT_TRUE(probed(*made()));
   EXPECT_EQ(ours(), "");
-  EXPECT_EQ(hana_->take_calls(), "version daemon\ndatabases daemon\nopen_snapshots daemon\n");
+  EXPECT_EQ(hana_->take_calls(), "version daemon\ndatabases daemon\nhosts daemon\nopen_snapshots daemon\n");
 }
 
 TEST_F(HanaQuiescer, KeepsASnapshotOfItsOwnUntilPostScriptReportsIt) {
@@ -178,7 +178,46 @@ TEST_F(HanaQuiescer, IsNotReadyWhileOneOfItsDatabasesStarts) {
   EXPECT_EQ(ready.error().message, "hana: its database HDB is starting or stopping");
 }
 
+TEST_F(HanaQuiescer, WarnsOfADatabaseThatIsStopped) {
+  hana_->set("hana/databases", "SYSTEMDB YES\nHDB YES\nOLD NO\n");
+  const auto quiescer = made();
+  StageContext stage = context();
+  ASSERT_TRUE(quiescer->probe(stage));
+  ASSERT_EQ(stage.notes.size(), 1U);
+  EXPECT_EQ(stage.notes[0].level, LogLevel::warn);
+  EXPECT_THAT(stage.notes[0].text, StartsWith("hana: its database OLD is stopped"));
+  hana_->fail("create", "exit 3 * 447: backup could not be completed");
+  const auto facts = quiescer->quiesce(stage);
+  ASSERT_FALSE(facts);
+  EXPECT_EQ(facts.error().message,
+            "hana: CREATE SNAPSHOT: 447: backup could not be completed; its database OLD is stopped");
+}
+
+TEST_F(HanaQuiescer, OnSeveralHostsIsNotReportedAsABackup) {
+  hana_->set("hana/hosts", "hana1 WORKER\nhana2 WORKER\nhana3 STANDBY\n");
+  const auto quiescer = made();
+  StageContext stage = context();
+  ASSERT_TRUE(quiescer->probe(stage));
+  ASSERT_EQ(stage.notes.size(), 1U);
+  EXPECT_THAT(stage.notes[0].text, StartsWith("hana: it runs on 3 hosts (hana1, hana2, hana3)"));
+  ASSERT_TRUE(quiescer->quiesce(stage));
+  ASSERT_TRUE(released(*quiescer, Outcome::completed));
+  EXPECT_THAT(ours(), is_closed("failed", ".*: thawed"));
+}
+
+TEST_F(HanaQuiescer, IsAskedInOneGoAStage) {
+  const auto quiescer = made();
+  StageContext stage = context();
+  ASSERT_TRUE(quiescer->probe(stage));
+  hana_->take_calls();
+  ASSERT_TRUE(quiescer->quiesce(stage));
+  EXPECT_EQ(hana_->take_calls(), "create daemon\nopen_snapshots daemon\n");
+  ASSERT_TRUE(released(*quiescer, Outcome::completed));
+  EXPECT_EQ(hana_->take_calls(), "close_snapshot daemon\n");
+}
+
 TEST_F(HanaQuiescer, DoesNotNeedToSeeItsDatabases) {
+  hana_->fail("hosts", "exit 3 * 258: insufficient privilege: Not authorized SQLSTATE: HY000");
   hana_->fail("databases", "exit 3 * 258: insufficient privilege: Not authorized SQLSTATE: HY000");
   EXPECT_TRUE(probed(*made()));
 }

@@ -13,7 +13,6 @@ namespace dlm_freeze {
 namespace {
 
 using std::chrono::milliseconds;
-using testing::ElementsAre;
 using testing::HasSubstr;
 
 const WallTime kMoment = std::chrono::system_clock::from_time_t(1'795'452'002) + milliseconds(123);

@@ -117,12 +117,14 @@ set(CPACK_DEBIAN_BASE_PACKAGE_CONTROL_EXTRA ${control}/conffiles ${control}/post
 # Program and modules share an interface that changes with any version.
 set(same_version "dlm-freeze (= ${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE})")
 set(CPACK_DEBIAN_MYSQL_PACKAGE_NAME dlm-freeze-mysql)
+set(CPACK_DEBIAN_MYSQL_PACKAGE_CONTROL_EXTRA ${control}/prerm)
 set(CPACK_DEBIAN_MYSQL_PACKAGE_DEPENDS "${same_version}")
 set(CPACK_COMPONENT_MYSQL_DESCRIPTION
     "MySQL, MariaDB and Percona Server for dlm-freeze
 The module with which dlm-freeze locks the tables of these servers for the
 time of a snapshot, and records where their binary logs stood.")
 set(CPACK_DEBIAN_POSTGRESQL_PACKAGE_NAME dlm-freeze-postgresql)
+set(CPACK_DEBIAN_POSTGRESQL_PACKAGE_CONTROL_EXTRA ${control}/prerm)
 set(CPACK_DEBIAN_POSTGRESQL_PACKAGE_DEPENDS "${same_version}")
 set(CPACK_COMPONENT_POSTGRESQL_DESCRIPTION
     "PostgreSQL for dlm-freeze

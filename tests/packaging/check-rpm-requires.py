@@ -3,11 +3,13 @@
 """check-rpm-requires.py PACKAGE...: each .rpm requires what it needs and nothing else, by names that RHEL, SUSE and Amazon Linux all
 have; and no feature of rpm that the oldest of these lacks."""
 
+import pathlib
 import re
 import subprocess
 import sys
 
-GLIBC = (2, 34)  # tests/structure/check-elf.sh has the same
+CHECK_ELF = pathlib.Path(__file__).parent.parent / "structure/check-elf.sh"
+GLIBC = tuple(map(int, re.search("^glibc=([0-9.]+)$", CHECK_ELF.read_text(), re.M)[1].split(".")))
 ISA = {"x86_64": "x86-64", "aarch64": "aarch-64"}
 COMMON = r"""/bin/sh
 ld-linux-[a-z0-9-]+\.so\.[12]\(\)\(64bit\)

@@ -29,6 +29,7 @@ ENDS = [
     "Script failed (exit code: {})",
     "Command failed, status: {}",
     "Failed: ResponseCode={}",
+    "Failed (ExitStatus={})",
     "Response Code {}",
 ]
 # Ends of texts without a code, every one full of digits that look like one. Those of the last lines name a code that is another's.

@@ -25,7 +25,7 @@ locals {
   # is. So these look there, and nowhere else: numbers of accounts and instances, dates and times never count. A text has one
   # end, so exactly one rule takes a failure: `other` takes all without such an end. Wildcards could do no more: EventBridge
   # refuses rules where more than ten could match at the same time.
-  before_code = ["ode: ", "ode ", "ode=", "tus: ", "tus "]
+  before_code = ["ode: ", "ode ", "ode=", "tus: ", "tus ", "tus="]
   after_code  = ["", ".", ")", "\n"]
 
   code_at_end = {

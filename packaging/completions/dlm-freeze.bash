@@ -29,14 +29,14 @@ _dlm_freeze() {
       mapfile -t COMPREPLY < <(compgen -W "None" -- "$word")
       return
       ;;
-    --auto-thaw | --timeout | --last) return ;;
+    --auto-thaw | --timeout | --last | --write-speed) return ;;
   esac
 
   local words="--config --log-level --state-dir --help"
   case $command in
     pre-script) words+=" --execution-id --auto-thaw --timeout --metrics-file" ;;
     post-script) words+=" --execution-id --timeout" ;;
-    dry-run) words+=" --execution-id --probe --json" ;;
+    dry-run) words+=" --execution-id --probe --all --write-speed --json" ;;
     status) words+=" --json --watch" ;;
     history) words+=" --json --last" ;;
     "") words+=" --version pre-script post-script dry-run status history" ;;

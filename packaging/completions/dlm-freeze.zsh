@@ -12,7 +12,7 @@ everywhere=(
 commands=(
   'pre-script:quiesce the databases and freeze the data filesystems'
   'post-script:thaw the filesystems and release the databases'
-  'dry-run:print what pre-script would do, and why'
+  'dry-run:say whether a snapshot would be consistent, and why not'
   'status:print whether a session is active and what it holds'
   'history:print the last sessions and how each ended'
 )
@@ -33,7 +33,10 @@ case $state in
     case $line[1] in
       pre-script) _arguments $everywhere $execution $timeout $held ;;
       post-script) _arguments $everywhere $execution $timeout ;;
-      dry-run) _arguments $everywhere $execution $json '--probe[connect to the databases too]' ;;
+      dry-run)
+        _arguments $everywhere $execution $json '--probe[connect to the databases too, look for hazards]' \
+          '--all[print every mount]' '--write-speed[what the devices write]:MiB a second:'
+        ;;
       history) _arguments $everywhere $json '--last[how many sessions]:number:' ;;
       status) _arguments $everywhere $json '--watch[count down until the session ends]' ;;
     esac

@@ -8,8 +8,8 @@ PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 
 # The packages refuse as well; this is before the package manager has touched anything.
-case $(dlm-freeze status --json || true) in
-  *'"active": true'* | *'"orphaned": true'*)
+case $(dlm-freeze status --json | tr -d ' ') in
+  *'"active":true'* | *'"orphaned":true'*)
     echo "uninstall.sh: a session is not over, and without dlm-freeze nobody could end it: run dlm-freeze post-script" >&2
     exit 1
     ;;

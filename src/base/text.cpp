@@ -139,11 +139,10 @@ std::string join(const std::vector<std::string>& words, std::string_view separat
   return text;
 }
 
-std::string list_of(const std::vector<std::string>& words) {
-  constexpr std::size_t kNamed = 5;
-  if (words.size() <= kNamed) return join(words, ", ");
-  const std::vector<std::string> named(words.begin(), words.begin() + kNamed);
-  return join(named, ", ") + " and " + std::to_string(words.size() - kNamed) + " more";
+std::string list_of(const std::vector<std::string>& words, std::string_view separator) {
+  if (words.size() <= kMostNamed) return join(words, separator);
+  const std::vector<std::string> named(words.begin(), words.begin() + kMostNamed);
+  return join(named, separator) + " and " + std::to_string(words.size() - kMostNamed) + " more";
 }
 
 std::string device_number(dev_t device) { return std::to_string(major(device)) + ":" + std::to_string(minor(device)); }

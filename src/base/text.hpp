@@ -51,8 +51,11 @@ namespace dlm_freeze {
 /// Words joined by `separator`.
 [[nodiscard]] std::string join(const std::vector<std::string>& words, std::string_view separator);
 
+/// How many things a message names of a list that may be long.
+inline constexpr std::size_t kMostNamed = 5;
+
 /// For a message: "a, b", or "a, b, c, d, e and 55 more".
-[[nodiscard]] std::string list_of(const std::vector<std::string>& words);
+[[nodiscard]] std::string list_of(const std::vector<std::string>& words, std::string_view separator = ", ");
 
 /// "259:1", as in /proc/self/mountinfo.
 [[nodiscard]] std::string device_number(dev_t device);

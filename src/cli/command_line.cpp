@@ -17,6 +17,7 @@
 namespace dlm_freeze {
 namespace {
 
+constexpr int kFastestWrite = 100'000;
 constexpr int kMostSessions = 100'000;
 
 /// DLM passes "None" when it has no id, else a UUID.
@@ -84,10 +85,15 @@ class Parser {
     add_execution_id(post);
     add_timeout(post, "Seconds to wait for the end of the session [8]");
 
-    CLI::App* dry = add(Command::dry_run, "Print what pre-script would do, and why; change nothing");
+    CLI::App* dry = add(Command::dry_run,
+                        "Say whether a snapshot would be consistent, of which volumes, and why not; change nothing");
     add_execution_id(dry);
     dry->add_flag("--probe", line_.probe,
-                  "Connect to the databases too, and exit with the code that pre-script would give");
+                  "Connect to the databases too, look for hazards of the host, and exit with the code that pre-script "
+                  "would give");
+    dry->add_flag("--all", line_.all, "Print every mount, and all that is too long for 2,500 characters");
+    add_number(dry, "--write-speed", line_.write_speed, kFastestWrite, "MIB",
+               "MiB that the devices write a second, for the estimate [as measured]");
     add_json(dry);
 
     CLI::App* status =

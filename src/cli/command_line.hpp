@@ -21,6 +21,8 @@ struct CommandLine {
   std::optional<int> auto_thaw;
   std::optional<int> timeout;
   bool probe = false;
+  bool all = false;
+  std::optional<int> write_speed;  ///< MiB a second.
   bool json = false;
   bool watch = false;
   std::optional<std::string> metrics_file;

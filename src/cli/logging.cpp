@@ -20,6 +20,8 @@ namespace {
 /// The SSM agent cuts stdout and stderr together to 2,500 characters, and leaves 1,215 of them to stderr however much
 /// there is on stdout.
 constexpr std::size_t kLongestError = 1'000;
+/// A path may have 4,096 bytes; what comes after a line that names some is as worth reading.
+constexpr std::size_t kLongestLine = 600;
 
 constexpr std::string_view kEndOfColour = "\x1b[m";
 
@@ -122,7 +124,7 @@ class CallerOutput final : public LogOutput {
     if (line.level == LogLevel::error) {
       error_.write({line.level, without_middle(line.text, kLongestError)});
     } else {
-      out_.write(line);
+      out_.write({line.level, without_middle(line.text, kLongestLine)});
     }
   }
 

@@ -10,6 +10,7 @@
 namespace dlm_freeze {
 namespace {
 
+constexpr double kMebi = 1 << 20;
 constexpr const char* kAutoThawVariable = "AUTO_THAW_DURATION_SECS";
 
 Result<std::optional<std::chrono::seconds>> auto_thaw_of_environment() {
@@ -29,6 +30,8 @@ Result<std::optional<std::chrono::seconds>> auto_thaw_of_environment() {
 Result<Settings> resolve_settings(const CommandLine& line, QuiescerRegistry& registry) {
   Settings settings;
   settings.probe = line.probe;
+  settings.all = line.all;
+  if (line.write_speed) settings.write_speed = *line.write_speed * kMebi;
   settings.json = line.json;
   settings.watch = line.watch;
   if (line.execution_id) settings.execution_id = *line.execution_id;

@@ -34,6 +34,8 @@ struct Settings {
       .protect = {"/var/lib/amazon/ssm", "/var/log/amazon/ssm", "/var/log/audit", "/var/lib/fapolicyd"}};
   std::optional<std::vector<QuiescerConfig>> quiescers;  ///< Nothing: detect them.
   bool probe = false;
+  bool all = false;                   ///< dry-run prints everything.
+  std::optional<double> write_speed;  ///< Bytes a second, for the estimate of dry-run.
   bool json = false;
   bool watch = false;
   std::size_t last = 20;  ///< How many sessions `history` prints.

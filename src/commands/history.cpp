@@ -17,10 +17,12 @@ std::string outcome_of(const SessionRecord& record) {
 }
 
 std::string what_was_held(const SessionRecord& record) {
+  constexpr std::size_t kLongestName = 60;
   std::vector<std::string> names;
-  for (const FilesystemRecord& filesystem : record.filesystems) names.push_back(filesystem.mount_point);
-  for (const QuiescerRecord& quiescer : record.quiescers) names.push_back(quiescer.config.name);
-  return names.empty() ? "-" : join(names, ", ");
+  const auto add = [&](const std::string& name) { names.push_back(without_middle(name, kLongestName)); };
+  for (const FilesystemRecord& filesystem : record.filesystems) add(filesystem.mount_point);
+  for (const QuiescerRecord& quiescer : record.quiescers) add(quiescer.config.name);
+  return names.empty() ? "-" : list_of(names);
 }
 
 std::string to_text(const std::vector<SessionRecord>& records) {

@@ -61,7 +61,7 @@ Result<void> find_quiescers(const Settings& settings, CommandContext& context, s
     auto presence = (*quiescer)->locate(stage);
     if (!presence) return tl::unexpected(presence.error());
     for (const LogLine& note : stage.notes) context.log.write(note.level, note.text);
-    found.push_back({{std::move(config), *type, std::move(*quiescer)}, std::move(*presence)});
+    found.push_back({{std::move(config), *type, std::move(*quiescer)}, std::move(*presence), std::move(stage.notes)});
   }
   return {};
 }
@@ -157,6 +157,10 @@ Coverage HostPlan::coverage(const std::string& path) const {
   return {is_frozen, mount->mount_point, planned->why};
 }
 
+const Mount* HostPlan::taker_of(const std::string& path) const {
+  return taker_of_writes(table, layers, table.resolve(follow(table, path).path));
+}
+
 bool HostPlan::may_wait_for_thaw(int fd) const {
   struct stat info {};
   if (::fstat(fd, &info) != 0) return false;
@@ -166,11 +170,26 @@ bool HostPlan::may_wait_for_thaw(int fd) const {
   return !freeze.filesystems.empty() && !freeze.writable.contains(mount != nullptr ? mount->device : info.st_dev);
 }
 
+void warn_not_frozen(const std::vector<NotFrozen>& all, Log& log) {
+  constexpr std::size_t kLongestName = 120;
+  constexpr std::size_t kLongestWhy = 160;
+  std::vector<std::string> others;
+  for (const NotFrozen& one : all) {
+    const std::string name = without_middle(one.name, kLongestName);
+    if (&one - all.data() < static_cast<std::ptrdiff_t>(kMostNamed)) {
+      log.warn(name + " is not frozen: " + without_middle(one.why, kLongestWhy));
+    } else {
+      others.push_back(without_middle(name, kLongestName / 2));
+    }
+  }
+  if (others.empty()) return;
+  log.warn(count_of(others.size(), "more filesystem") +
+           " not frozen, dlm-freeze dry-run --all says why: " + list_of(others));
+}
+
 void log_gaps(const HostPlan& plan, Log& log) {
-  constexpr std::size_t kMostWarnings = 10;
   std::map<std::string, std::vector<std::string>> expected;
-  std::vector<std::string> unexplained;
-  std::size_t warnings = 0;
+  std::vector<NotFrozen> unexpected;
   // What is mounted here comes first.
   std::vector<Gap> gaps = plan.freeze.gaps;
   std::stable_partition(gaps.begin(), gaps.end(),
@@ -181,16 +200,11 @@ void log_gaps(const HostPlan& plan, Log& log) {
       const bool is_root = planned.reason == Reason::root_or_boot;
       expected[is_root ? "root and /boot never are" : "the configuration leaves it out"].push_back(
           name_of(planned.mount));
-    } else if (++warnings <= kMostWarnings) {
-      log.warn(places_of(plan.freeze, gap) + " is not frozen: " + planned.why);
     } else {
-      unexplained.push_back(name_of(planned.mount));
+      unexpected.push_back({places_of(plan.freeze, gap), planned.why});
     }
   }
-  if (!unexplained.empty()) {
-    log.warn(count_of(unexplained.size(), "more filesystem") +
-             " not frozen, dlm-freeze dry-run says why: " + list_of(unexplained));
-  }
+  warn_not_frozen(unexpected, log);
   for (const auto& [why, names] : expected) log.info("not frozen, since " + why + ": " + list_of(names));
   if (!plan.all_processes_seen) {
     log.warn(
@@ -231,7 +245,7 @@ Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {
       if (!location.may_be_frozen) selection.protect.push_back(location.path);
     }
   }
-  const BlockStacks stacks = read_block_stacks(*table);
+  BlockStacks stacks = read_block_stacks(*table);
   const HostRoot root = find_host_root(*table);
   Unseen unseen;
   if (selection.freeze) unseen = find_unseen(*table, stacks, root.superblocks, kUnseenPatience);
@@ -240,8 +254,8 @@ Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {
   explain(freeze, quiescers);
   Result<void> on_host = check_root(root, selection);
   if (on_host && !freeze.problem.empty()) on_host = failure(freeze.problem);
-  return HostPlan{std::move(*table),  std::move(freeze), std::move(quiescers),   std::move(databases_known),
-                  std::move(on_host), unseen.complete,   std::move(facts.layers)};
+  return HostPlan{std::move(*table),  std::move(freeze), std::move(quiescers),    std::move(databases_known),
+                  std::move(on_host), unseen.complete,   std::move(facts.layers), std::move(stacks)};
 }
 
 Result<void> check_privilege() {

@@ -14,6 +14,7 @@ namespace dlm_freeze {
 struct FoundQuiescer {
   PlannedQuiescer planned;
   Presence presence;
+  std::vector<LogLine> notes{};  ///< What it had to say when it was looked for; also in the log.
 };
 
 /// Everything pre-script is going to do, before it does any of it.
@@ -25,10 +26,15 @@ struct HostPlan {
   Result<void> on_host;            ///< An error: this may be a container or a chroot, and pre-script fails.
   bool all_processes_seen = true;  ///< False: there may be filesystems in other mount namespaces that the plan lacks.
   std::map<dev_t, Layers> layers{};  ///< As in HostFacts.
+  BlockStacks stacks{};              ///< Of the mounts of `table`.
 
   /// Whether the filesystem that holds `path` is going to be frozen; of an overlay, the one that takes what is written.
   /// Symbolic links in `path` are followed.
   [[nodiscard]] Coverage coverage(const std::string& path) const;
+
+  /// The mount that takes what is written to `path`: of an overlay, that of its upper layer. Null where it is not
+  /// known.
+  [[nodiscard]] const Mount* taker_of(const std::string& path) const;
 
   /// Whether who writes to `fd` may have to wait for the thaw: it is neither a pipe nor a socket nor a device, and does
   /// not lie, through overlays and images too, on filesystems of which none is going to be frozen.
@@ -37,6 +43,15 @@ struct HostPlan {
   /// The deadline of the session: `wanted`, or less where a database must not be frozen for so long, with a WARN.
   [[nodiscard]] std::chrono::seconds auto_thaw(std::chrono::seconds wanted, Log& log) const;
 };
+
+/// Something that is not frozen, for a person.
+struct NotFrozen {
+  std::string name;
+  std::string why;
+};
+
+/// A WARN for each of the first few; the others are counted and named.
+void warn_not_frozen(const std::vector<NotFrozen>& all, Log& log);
 
 /// Says of each filesystem that has a volume, can be written and is not frozen why it is not: a WARN; or an INFO line
 /// for all that the configuration leaves out, and for root and /boot.

@@ -18,7 +18,7 @@ namespace {
 
 /// What a session's end means for the post-script that ended it, or is the first one after it.
 Result<void> verdict(const SessionRecord& record) {
-  const std::string problems = join(record.problems, "; ");
+  const std::string problems = list_of(record.problems, "; ");
   switch (record.end) {
     case SessionEnd::completed:
       if (!record.problems.empty()) return failure(problems);

@@ -114,11 +114,11 @@ Result<void> recover_earlier_session(const StateDirectory& state, CommandContext
     if (auto remembered = remember_for(**record, limits::kHistory); !remembered)
       context.log.warn(remembered.error().message);
   }
+  const std::string problems = list_of((*record)->problems, "; ");
   if (!(*record)->has_leftovers()) {
-    for (const std::string& problem : (*record)->problems) context.log.warn(problem);
+    if (!(*record)->problems.empty()) context.log.warn(problems);
     return {};
   }
-  const std::string problems = join((*record)->problems, "; ");
   if (auto written = state.write_record(**record); !written) context.log.warn(written.error().message);
   return failure("the session of execution " + (*record)->execution_id +
                  " left behind what cannot be undone: " + problems);
@@ -129,8 +129,9 @@ void log_plan(const HostPlan& plan, CommandContext& context) {
   for (const PlannedMount& planned : plan.freeze.mounts) {
     context.log.debug(planned.mount.mount_point + ": " + std::string(to_string(planned.verdict)) + ", " + planned.why);
   }
-  for (const std::string& pattern : plan.freeze.unmatched) {
-    context.log.warn("the configuration's " + pattern + " matches no mount point");
+  if (!plan.freeze.unmatched.empty()) {
+    context.log.warn("the configuration's " + list_of(plan.freeze.unmatched) +
+                     (plan.freeze.unmatched.size() == 1 ? " matches" : " match") + " no mount point");
   }
 }
 
@@ -185,7 +186,9 @@ class PreScript {
     raise_descriptor_limit(static_cast<unsigned>(kEach * plan->freeze.filesystems.size() + kOthers));
     auto opening = FrozenFilesystems::open(plan->freeze, context_.control);
     if (!opening) return tl::unexpected(opening.error());
-    for (const std::string& warning : opening->warnings) context_.log.warn(warning);
+    std::vector<NotFrozen> left_out;
+    for (const auto& one : opening->left_out) left_out.push_back({one.mount_point, one.why});
+    warn_not_frozen(left_out, context_.log);
     clock_.finish_stage();
 
     SessionPlan session{.state = &*state,

@@ -73,7 +73,10 @@ std::string to_text(const View& view) {
   std::string text = text_line(headline(view));
   if (!view.record) return text;
   const SessionRecord& record = *view.record;
-  for (const std::string& problem : record.problems) text += text_line("  problem: " + problem);
+  const std::size_t named = std::min(record.problems.size(), kMostNamed);
+  for (std::size_t i = 0; i < named; ++i) text += text_line("  problem: " + record.problems[i]);
+  if (named < record.problems.size())
+    text += "  and " + std::to_string(record.problems.size() - named) + " more (--json)\n";
   if (!record.filesystems.empty()) {
     TextTable table({"MOUNT POINT", "DEVICE", "STATE", "FROZEN FOR"});
     for (const FilesystemRecord& filesystem : record.filesystems) {
@@ -118,7 +121,7 @@ Result<void> status(const Settings& settings, CommandContext& context) {
   if (settings.watch) return watch(settings, context);
   const auto view = look(settings);
   if (!view) return tl::unexpected(view.error());
-  context.out << (settings.json ? to_json(*view).dump() : to_text(*view)) << std::flush;
+  context.out << (settings.json ? to_json(*view).dump_line() : to_text(*view)) << std::flush;
   return {};
 }
 

@@ -18,34 +18,15 @@
 
 #include "base/directory.hpp"
 #include "base/text.hpp"
-#include "dlm_freeze/base/files.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
 #include "fs/filesystem_type.hpp"
 #include "fs/path_trail.hpp"
+#include "fs/sysfs.hpp"
 
 namespace dlm_freeze {
 namespace {
 
 namespace stdfs = std::filesystem;
-
-/// The content of a sysfs attribute without its final newline; nothing when it is absent.
-std::optional<std::string> attribute(const stdfs::path& path) {
-  auto content = read_file(path);
-  if (!content) return std::nullopt;
-  if (content->ends_with('\n')) content->pop_back();
-  return std::move(*content);
-}
-
-/// EBS gives each NVMe device the id of its volume as serial number, without the dash and padded with blanks.
-std::optional<std::string> ebs_volume_id(std::string_view serial) {
-  constexpr std::string_view kPrefix = "vol";
-  const std::size_t end = serial.find_last_not_of(' ');
-  serial = serial.substr(0, end == std::string_view::npos ? 0 : end + 1);
-  if (!serial.starts_with(kPrefix) || serial.size() == kPrefix.size()) return std::nullopt;
-  serial.remove_prefix(kPrefix.size());
-  if (serial.starts_with('-')) serial.remove_prefix(1);
-  return "vol-" + std::string(serial);
-}
 
 /// Whether a device without devices below it, whose directory in sysfs is `directory`, is served by a program that may
 /// itself write to a filesystem of this host: nbd, ublk, zvol..., iSCSI, a loop-back SCSI target. Hardware is not, nor
@@ -81,7 +62,7 @@ class StackReader {
     for (const std::string& device : stack.devices) {
       describe(device, stack);
       stack.size_bytes += size_of(device);
-      const auto errors = attribute(stdfs::path(roots_.sys) / "fs" / "ext4" / device / "errors_count");
+      const auto errors = sysfs_attribute(stdfs::path(roots_.sys) / "fs" / "ext4" / device / "errors_count");
       stack.has_had_errors = stack.has_had_errors || (errors && *errors != "0");
     }
     describe_other_devices(mount, stack);
@@ -164,7 +145,8 @@ class StackReader {
   /// one that is elsewhere by the name of that device alone.
   bool has_journal_elsewhere(const Mount& mount, const BlockStack& stack) const {
     if ((mount.type != "ext4" && mount.type != "ext3") || stack.devices.empty()) return false;
-    const auto thread = attribute(stdfs::path(roots_.sys) / "fs" / "ext4" / stack.devices.front() / "journal_task");
+    const auto thread =
+        sysfs_attribute(stdfs::path(roots_.sys) / "fs" / "ext4" / stack.devices.front() / "journal_task");
     if (thread == "<none>") return false;  // It has no journal at all.
     const auto has_own = [&](const std::string& journal) { return journal.starts_with(stack.devices.front() + "-"); };
     return std::any_of(journals_.begin(), journals_.end(), [&](const auto& journal) { return is_device(journal); }) &&
@@ -189,17 +171,12 @@ class StackReader {
     } else if (!is_loop && slaves.empty() && is_served_by_a_program(real)) {
       stack.ground_unknown = true;
     }
-    // nvme1n1/device is the controller nvme1; its serial is the volume's.
-    for (const char* place : {"device/serial", "serial"}) {
-      const auto serial = attribute(directory / place);
-      const auto volume = serial ? ebs_volume_id(*serial) : std::nullopt;
-      if (volume) stack.volume_ids.push_back(*volume);
-    }
+    if (const auto volume = volume_id_of(directory)) stack.volume_ids.push_back(*volume);
   }
 
   /// Notes what a loop device lies on: a file, or another device. False when `device` is no loop device.
   bool note_backing_file(const std::string& device, BlockStack& stack) {
-    const auto shown = attribute(classes_ / device / "loop" / "backing_file");
+    const auto shown = sysfs_attribute(classes_ / device / "loop" / "backing_file");
     constexpr std::string_view kDeleted = " (deleted)";
     std::string file = shown.value_or("");
     if (file.ends_with(kDeleted)) file.resize(file.size() - kDeleted.size());
@@ -241,7 +218,7 @@ class StackReader {
 
   std::uint64_t size_of(const std::string& device) const {
     constexpr std::uint64_t kSectorBytes = 512;  // The unit of this attribute whatever the device's own sectors are.
-    const auto text = attribute(classes_ / device / "size");
+    const auto text = sysfs_attribute(classes_ / device / "size");
     std::uint64_t sectors = 0;
     if (text) std::from_chars(text->data(), text->data() + text->size(), sectors);
     return sectors * kSectorBytes;

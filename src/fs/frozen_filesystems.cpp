@@ -104,12 +104,12 @@ bool is_unsettled(FreezeState state) {
 bool may_be_frozen(FreezeState state) { return is_unsettled(state) || state == FreezeState::thaw_failed; }
 
 Result<FrozenFilesystems::Opening> FrozenFilesystems::open(const FreezePlan& plan, FreezeControl& control) {
-  std::vector<std::string> warnings;
+  std::vector<LeftOut> left_out;
   std::vector<UniqueFd> descriptors;
   for (const PlannedFilesystem& planned : plan.filesystems) {
     auto fd = open_filesystem(planned);
     if (!fd && !is_of_one_filesystem(fd.error())) return tl::unexpected(fd.error());
-    if (!fd) warnings.push_back(planned.mount_point() + " is not frozen: " + fd.error().message);
+    if (!fd) left_out.push_back({planned.device, planned.mount_point(), fd.error().message});
     descriptors.push_back(fd ? std::move(*fd) : UniqueFd());
   }
   const auto now = MountTable::read();
@@ -121,12 +121,12 @@ Result<FrozenFilesystems::Opening> FrozenFilesystems::open(const FreezePlan& pla
     if (is_still(planned, descriptors[i].get(), *now)) {
       opened.push_back({planned.mount_point(), planned.device, planned.level, std::move(descriptors[i])});
     } else {
-      warnings.push_back(planned.mount_point() + " is not frozen: another filesystem is mounted there by now");
+      left_out.push_back({planned.device, planned.mount_point(), "another filesystem is mounted there by now"});
     }
   }
   auto filesystems = adopt(std::move(opened), control);
   if (!filesystems) return tl::unexpected(filesystems.error());
-  return Opening{std::move(*filesystems), std::move(warnings)};
+  return Opening{std::move(*filesystems), std::move(left_out)};
 }
 
 Result<FrozenFilesystems> FrozenFilesystems::adopt(std::vector<Filesystem> filesystems, FreezeControl& control,

@@ -54,11 +54,18 @@ class FrozenFilesystems {
     UniqueFd fd;
   };
 
+  /// One that the plan has, and that cannot be opened.
+  struct LeftOut {
+    dev_t device = 0;
+    std::string mount_point;
+    std::string why;
+  };
+
   struct Opening;
 
   /// Opens the filesystems of `plan`, each through the first of its mounts whose opened directory is the mount that
   /// the plan was made from, of the same filesystem (so nothing that was mounted there in between is taken for it). One
-  /// of which no mount can be found or entered any more is left out with a warning; what goes wrong for reasons that
+  /// of which no mount can be found or entered any more is left out; what goes wrong for reasons that
   /// are not its own is an error.
   /// `control` must outlive the object.
   [[nodiscard]] static Result<Opening> open(const FreezePlan& plan, FreezeControl& control);
@@ -143,7 +150,7 @@ class FrozenFilesystems {
 
 struct FrozenFilesystems::Opening {
   FrozenFilesystems filesystems;
-  std::vector<std::string> warnings;
+  std::vector<LeftOut> left_out;
 };
 
 }  // namespace dlm_freeze

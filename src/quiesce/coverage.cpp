@@ -8,18 +8,10 @@
 namespace dlm_freeze {
 namespace {
 
-/// A server may have thousands of tables with a directory of their own.
-constexpr std::size_t kMostNames = 6;
-
 struct Uncovered {
   std::vector<std::string> names;
-  std::size_t more = 0;
   std::string why;
 };
-
-std::string listed(const Uncovered& found) {
-  return join(found.names, ", ") + (found.more > 0 ? " and " + std::to_string(found.more) + " more" : "");
-}
 
 }  // namespace
 
@@ -33,23 +25,21 @@ CoverageReport report_coverage(const std::string& database, const std::vector<Da
     const Coverage covered = coverage(location.path);
     if (location.role == DataRole::log) {
       if (!covered.frozen) continue;
-      report.lines.push_back({LogLevel::warn, database + ": its " + location.what + " (" + location.path +
-                                                  ") lies on a filesystem that is frozen: whoever logs then waits for "
-                                                  "the thaw"});
+      report.lines.push_back({LogLevel::warn,
+                              database + ": its " + location.what + " (" + location.path +
+                                  ") lies on a filesystem that is frozen: whoever logs then waits for "
+                                  "the thaw",
+                              false});
       continue;
     }
     if (covered.frozen) continue;
     const auto [found, is_new] = uncovered.try_emplace(covered.mount_point);
     if (is_new) report.unfrozen.push_back(location.path);
     found->second.why = covered.why;
-    if (found->second.names.size() < kMostNames) {
-      found->second.names.push_back(location.what + " " + location.path);
-    } else {
-      ++found->second.more;
-    }
+    found->second.names.push_back(location.what + " " + location.path);
   }
   for (const auto& [mount_point, found] : uncovered) {
-    report.lines.push_back({LogLevel::warn, database + ": not frozen: " + listed(found) + " on " +
+    report.lines.push_back({LogLevel::warn, database + ": not frozen: " + list_of(found.names) + " on " +
                                                 (mount_point.empty() ? "no mount" : mount_point) + " (" + found.why +
                                                 ")" + (protection.empty() ? "" : "; " + protection)});
   }

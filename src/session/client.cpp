@@ -148,21 +148,17 @@ Result<void> SessionClient::freeze(Deadline deadline) {
         ErrorKind::already_frozen);
   }
   for (std::size_t i = 0; i < filesystems.size(); ++i) {
-    const std::string& name = filesystems[i].mount_point;
-    switch (filesystems.state(i)) {
-      case FreezeState::freeze_failed:
-        return system_failure("cannot freeze " + name, filesystems.error(i));
-      case FreezeState::unsupported:
-        notes_.push_back({LogLevel::warn, name + " is not frozen: its filesystem type does not support freezing"});
-        break;
-      case FreezeState::read_only:
-        notes_.push_back({LogLevel::warn, name + " is not frozen: an error has made it read-only; check it with fsck"});
-        break;
-      default:
-        break;
-    }
+    if (filesystems.state(i) != FreezeState::freeze_failed) continue;
+    return system_failure("cannot freeze " + filesystems[i].mount_point, filesystems.error(i));
   }
+  note_not_frozen(FreezeState::unsupported, "its filesystem type does not support freezing");
+  note_not_frozen(FreezeState::read_only, "an error has made it read-only; check it with fsck");
   return check_written();
+}
+
+void SessionClient::note_not_frozen(FreezeState state, const std::string& why) {
+  const std::string names = mount_points(plan_->filesystems, state);
+  if (!names.empty()) notes_.push_back({LogLevel::warn, names + " is not frozen: " + why});
 }
 
 Result<void> SessionClient::check_written() const {

@@ -76,6 +76,8 @@ class SessionClient {
   /// Adds to `error` the mount points, if any, on which `call` ("the freeze of") has not returned.
   void name_what_hangs(Error& error, FreezeState state, std::string_view call) const;
   /// Fails where something that was written to one of them is lost.
+  /// A WARN that names those in that state.
+  void note_not_frozen(FreezeState state, const std::string& why);
   [[nodiscard]] Result<void> check_written() const;
   void thaw_for(Deadline deadline);
   void stand_in(Deadline deadline);

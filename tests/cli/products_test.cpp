@@ -89,7 +89,7 @@ TEST_F(Products, AreHeldUntilPostScript) {
 }
 
 TEST_F(Products, AreShownByDryRun) {
-  const std::string text = expect(0, {"dry-run", "--probe"}).out;
+  const std::string text = expect(0, {"dry-run", "--all", "--probe"}).out;
   EXPECT_THAT(text, AllOf(HasSubstr("A database IRISSYS"), HasSubstr("B journal"), HasSubstr("probe of iris: ready"),
                           HasSubstr("probe of two: ready")));
   EXPECT_THAT(iris_->take_calls(), Not(HasSubstr("External")));

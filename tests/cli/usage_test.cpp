@@ -119,10 +119,23 @@ TEST_F(DryRun, ListsEveryMountOfThisHost) {
 }
 
 TEST_F(DryRun, PrintsATableForPeople) {
-  const RunOfProgram run = expect(0, {"dry-run"});
-  EXPECT_THAT(run.out, AllOf(HasSubstr("MOUNT POINT"), HasSubstr("VERDICT"), HasSubstr("the filesystem of /"),
-                             EndsWith("Nothing was changed.\n")));
+  const RunOfProgram run = expect(0, {"dry-run", "--all"});
+  EXPECT_THAT(run.out, AllOf(StartsWith("Consistent: "), HasSubstr("MOUNT POINT"), HasSubstr("VERDICT"),
+                             HasSubstr("the filesystem of /"), EndsWith("Nothing was changed.\n")));
   EXPECT_THAT(run.err, IsEmpty());
+}
+
+TEST_F(DryRun, AnswersInWhatTheAgentShows) {
+  const RunOfProgram run = expect(0, {"dry-run"});
+  EXPECT_THAT(run.out, AllOf(StartsWith("Consistent: "), HasSubstr("VOLUME"), HasSubstr("Write-back: "),
+                             EndsWith("Nothing was changed.\n")));
+  EXPECT_THAT(run.out, Not(HasSubstr("MOUNT POINT")));
+  EXPECT_LE(run.out.size(), 2500U);
+}
+
+TEST_F(DryRun, TakesTheSpeedOfTheDevicesFromTheCommandLine) {
+  const Json json = parsed(expect(0, {"dry-run", "--json", "--write-speed", "7"}).out);
+  EXPECT_EQ(*json.find("write_back")->find("basis")->as_string(), "as given");
 }
 
 TEST_F(DryRun, ChangesNothing) {
@@ -158,7 +171,8 @@ TEST_F(DryRun, ProbesOnRequestAndExitsAsPreScriptWould) {
               R"("]}]})");
   };
   with_probe("exit 0");
-  EXPECT_THAT(expect(0, {"dry-run", "--probe"}).out, HasSubstr("probe of orders: ready"));
+  EXPECT_THAT(expect(0, {"dry-run", "--probe"}).out, testing::ContainsRegex("\n  orders +ready +quiescing "));
+  EXPECT_THAT(expect(0, {"dry-run", "--probe", "--all"}).out, HasSubstr("probe of orders: ready"));
   with_probe("echo 'it starts' >&2; exit 1");
   const RunOfProgram run = expect(206, {"dry-run", "--probe"});
   EXPECT_THAT(run.err, AllOf(HasSubstr("it starts"), EndsWith("Return Error Code: 206\n")));
@@ -286,7 +300,7 @@ class SomebodyElse : public RootCliTest {
 
 TEST_F(SomebodyElse, MayLook) {
   configure(R"({"quiescers": []})");
-  EXPECT_THAT(expect(0, {"dry-run"}, nobody()).out, HasSubstr("MOUNT POINT"));
+  EXPECT_THAT(expect(0, {"dry-run", "--all"}, nobody()).out, HasSubstr("MOUNT POINT"));
   expect(0, {"dry-run", "--json"}, nobody());
   EXPECT_THAT(expect(0, {"status"}, nobody()).out, HasSubstr("No session is active"));
 }

@@ -47,6 +47,7 @@ void FakeDevices::add(const Disk& disk) {
     const std::string device = "devices/pci0000:00/0000:00:1f.0/nvme/" + controller;
     directory = device + "/" + disk.name;
     if (!disk.serial.empty()) scratch_.write("sys/" + device + "/serial", disk.serial + "\n");
+    if (!disk.model.empty()) scratch_.write("sys/" + device + "/model", disk.model + "\n");
     link(scratch_ / ("sys/" + directory + "/device"), "../../" + controller);
   }
   const std::string full = "sys/" + directory + "/";
@@ -55,8 +56,12 @@ void FakeDevices::add(const Disk& disk) {
   stdfs::create_directories(scratch_ / (full + "holders"));
   if (!disk.backing_file.empty()) scratch_.write(full + "loop/backing_file", disk.backing_file + "\n");
   for (const std::string& slave : disk.slaves) {
-    link(scratch_ / (full + "slaves/" + slave), stdfs::canonical(scratch_ / ("sys/class/block/" + slave)));
+    const stdfs::path below = stdfs::canonical(scratch_ / ("sys/class/block/" + slave));
+    link(scratch_ / (full + "slaves/" + slave), below);
+    link(below / "holders" / disk.name, scratch_ / full);
   }
+  if (!disk.dm_name.empty()) scratch_.write(full + "dm/name", disk.dm_name + "\n");
+  if (!disk.dm_uuid.empty()) scratch_.write(full + "dm/uuid", disk.dm_uuid + "\n");
   announce(directory, disk.name, disk.number);
   if (!disk.dm_name.empty()) link(scratch_ / ("dev/mapper/" + disk.dm_name), "../" + disk.name);
 }
@@ -86,6 +91,12 @@ void FakeDevices::remove_node(const std::string& name) const { stdfs::remove(scr
 
 void FakeDevices::add_journal(const std::string& name) const {
   stdfs::create_directories(scratch_ / ("proc/fs/jbd2/" + name));
+}
+
+void FakeDevices::add_swap(const std::vector<std::string>& names) const {
+  std::string text = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n";
+  for (const std::string& name : names) text += "/dev/" + name + "  partition\t8388604\t\t0\t\t-2\n";
+  scratch_.write("proc/swaps", text + "/swapfile  file\t1024\t\t0\t\t-3\n");
 }
 
 void FakeDevices::add_all(std::string_view lines) {

@@ -26,6 +26,8 @@ class FakeDevices {
     std::string backing_file{};         ///< Of a loop device.
     std::vector<std::string> slaves{};  ///< Of device-mapper and md: the devices below.
     std::string dm_name{};              ///< What the link in /dev/mapper is called.
+    std::string dm_uuid{};              ///< "LVM-..."
+    std::string model{};                ///< Of the NVMe controller.
   };
   void add(const Disk& disk);
 
@@ -44,6 +46,12 @@ class FakeDevices {
 
   /// A journal of jbd2: "DEVICE-INODE", or "DEVICE" for one that is a device of its own.
   void add_journal(const std::string& name) const;
+
+  /// Uses devices for swap.
+  void add_swap(const std::vector<std::string>& names) const;
+
+  /// A file below the directory that stands for "/": "proc/diskstats", "sys/kernel/debug/bdi/259:1/stats".
+  void write(const std::string& name, const std::string& content) const { scratch_.write(name, content); }
 
   /// Devices as text, one a line; what is not given is left out:
   ///

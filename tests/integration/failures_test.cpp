@@ -137,7 +137,7 @@ TEST_F(Failures, WithoutPrivilegesPreScriptAnswers201AndPostScript202AndTheRestS
   expect_refusal(201, {"pre-script"}, "root", nobody);
   expect_refusal(202, {"post-script"}, "root", nobody);
   expect(0, {"status"}, nobody);
-  EXPECT_THAT(expect(0, {"dry-run"}, nobody).out, HasSubstr("/srv/data"));
+  EXPECT_THAT(expect(0, {"dry-run", "--all"}, nobody).out, HasSubstr("/srv/data"));
 
   expect(0, {"pre-script"});
   expect(202, {"post-script"}, nobody);

@@ -174,7 +174,7 @@ TEST_F(ForeignRoots, OnAnOverlayAreNeverFrozenWhereTheLayersCanBeSeen) {
   expect_refusal_inside(root);
   configure_inside(root, R"({"include": ["/data", "/srv/disk"]})");
   const auto pre = expect_only_data_frozen_inside(root);
-  EXPECT_THAT(expect(0, {"dry-run"}, inside(root)).out, HasSubstr("holds a layer of the root filesystem"))
+  EXPECT_THAT(expect(0, {"dry-run", "--all"}, inside(root)).out, HasSubstr("holds a layer of the root filesystem"))
       << pre.text();
 }
 
@@ -191,7 +191,7 @@ TEST_F(ForeignRoots, OnASquashfsImageAreNeverFrozen) {
   mount_into(root);
   bind_mount("/srv/disk", root + "/medium");
   expect_only_data_frozen_inside(root);
-  EXPECT_THAT(expect(0, {"dry-run"}, inside(root)).out, HasSubstr("holds the image of /"));
+  EXPECT_THAT(expect(0, {"dry-run", "--all"}, inside(root)).out, HasSubstr("holds the image of /"));
 }
 
 TEST_F(ForeignRoots, ThatAreNoMountPointAreNeverFrozen) {

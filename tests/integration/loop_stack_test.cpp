@@ -133,7 +133,8 @@ TEST_F(LoopStack, ThroughALoopDeviceOnALoopDeviceIsFrozenFromTheInside) {
   std::filesystem::create_directories("/srv/b-inner");
   check(::mount(upper.path().c_str(), "/srv/b-inner", "ext4", 0, nullptr), "mount");
   write_text("/srv/b-inner/dirty", std::string(std::size_t{4} << 20, 'x'));
-  EXPECT_THAT(expect(0, {"dry-run"}).out, testing::ContainsRegex("\n +1 +/srv/b-inner[^\n]*\n +2 +/srv/a-outer"));
+  EXPECT_THAT(expect(0, {"dry-run", "--all"}).out,
+              testing::ContainsRegex("\n +1 +/srv/b-inner[^\n]*\n +2 +/srv/a-outer"));
   const auto pre = expect(0, {"pre-script", "--timeout", "3"});
   EXPECT_LT(pre.run_time(), std::chrono::seconds(2));
   EXPECT_TRUE(frozen(outer));

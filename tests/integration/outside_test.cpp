@@ -284,7 +284,7 @@ TEST_F(Outside, NoMountPointForgesALine) {
   EXPECT_THAT(pre.err, AllOf(StartsWith("ERROR: "), HasSubstr("/srv/a\\012INFO: "), EndsWith("Code: 204\n")));
   EXPECT_EQ(std::count(pre.err.begin(), pre.err.end(), '\n'), 1) << pre.err;
   theirs.thaw();
-  const auto dry_run = expect(0, {"dry-run"});
+  const auto dry_run = expect(0, {"dry-run", "--all"});
   EXPECT_THAT(dry_run.out,
               AllOf(HasSubstr("/srv/a\\012INFO: "), HasSubstr("\\033[2J\\302\\233"), Not(HasSubstr("\x1b"))));
   expect(0, {"pre-script"});
@@ -304,6 +304,40 @@ TEST_F(Outside, TheCauseAndTheCodeOfAnErrorAreAlwaysSeen) {
   EXPECT_LT(pre.err.size(), 1215U);
   EXPECT_THAT(pre.err, AllOf(StartsWith("ERROR: "), HasSubstr("frozen"), EndsWith(". Return Error Code: 204\n")));
   theirs.thaw();
+}
+
+TEST_F(Outside, SixtyLongNamesFitWhatTheAgentShows) {
+  constexpr std::size_t kShown = 2500;
+  const std::string name(200, 'n');
+  std::vector<Filesystem*> all;
+  std::string list;
+  for (int i = 0; i < 60; ++i) {
+    const std::string mount_point = "/srv/" + std::to_string(i) + name;
+    all.push_back(&add({.type = "ext4", .mount_point = mount_point, .size = 1 << 20}));
+    list += (list.empty() ? "\"" : ", \"") + mount_point + "\"";
+  }
+  const auto expect_short = [&](int code, const std::vector<std::string>& words, const std::string& last) {
+    const auto result = expect(code, words);
+    EXPECT_LE(result.out.size(), kShown) << result.out;
+    EXPECT_LT(result.err.size(), 1215U);
+    EXPECT_THAT(result.out + result.err, HasSubstr(last)) << words[0];
+  };
+  for (const char* key : {"include", "exclude", "protect"}) {
+    configure("{\"auto_thaw_seconds\": 20, \"quiescers\": [], \"filesystems\": {\"" + std::string(key) + "\": [" +
+              list + ", \"/nowhere/" + name + "\"]}}");
+    expect_short(0, {"dry-run"}, "Nothing was changed.\n");
+    expect_short(0, {"dry-run", "--probe"}, "Nothing was changed.\n");
+    expect_short(0, {"pre-script"}, "INFO: pre-script completed");
+    expect_short(0, {"post-script"}, "INFO: post-script completed");
+  }
+  configure(R"({"auto_thaw_seconds": 20, "quiescers": []})");
+  expect_short(0, {"pre-script"}, "INFO: pre-script completed");
+  for (const Filesystem* filesystem : all) filesystem->thaw();
+  expect_short(202, {"post-script"}, ". Return Error Code: 202\n");
+  for (const Filesystem* filesystem : all) filesystem->freeze();
+  expect_short(204, {"pre-script"}, ". Return Error Code: 204\n");
+  for (const Filesystem* filesystem : all) filesystem->thaw();
+  expect_short(0, {"history"}, "completed");
 }
 
 }  // namespace

@@ -26,12 +26,12 @@ class Reports : public HostTest {
     return parsed;
   }
 
-  /// The output of status or history, which has to be what the schema says.
-  nlohmann::json documented(const std::vector<std::string>& arguments) {
+  /// The output of a command, which has to be what its schema says.
+  nlohmann::json documented(const std::vector<std::string>& arguments, const std::string& schema = "status") {
     auto json = json_of(arguments);
     write_text("/srv/etc/output.json", json.dump());
-    run_tool({"/usr/bin/python3", DLM_FREEZE_SOURCE_DIR "/tests/integration/check-status.py",
-              DLM_FREEZE_SOURCE_DIR "/packaging/status.schema.json", "/srv/etc/output.json"});
+    run_tool({"/usr/bin/python3", DLM_FREEZE_SOURCE_DIR "/tests/integration/check-output.py",
+              DLM_FREEZE_SOURCE_DIR "/packaging/" + schema + ".schema.json", "/srv/etc/output.json"});
     return json;
   }
 };
@@ -42,11 +42,11 @@ TEST_F(Reports, DryRunSaysWhatPreScriptWouldDoAndChangesNothing) {
   const Writer writer(data);
   const auto table = read_text("/proc/self/mountinfo");
 
-  const auto dry_run = expect(0, {"dry-run"});
+  const auto dry_run = expect(0, {"dry-run", "--all"});
   EXPECT_THAT(dry_run.out, AllOf(HasSubstr("/srv/data"), HasSubstr("/srv/with"), HasSubstr(data.device())));
-  const auto json = json_of({"dry-run", "--json"});
+  const auto json = documented({"dry-run", "--json"}, "dry-run");
   EXPECT_THAT(json.dump(), AllOf(HasSubstr("\"/srv/data\""), HasSubstr("\"/srv/with blank\"")));
-  expect(0, {"dry-run", "--probe"});
+  EXPECT_THAT(documented({"dry-run", "--probe", "--json"}, "dry-run")["probes"].dump(), HasSubstr("\"privilege\""));
 
   EXPECT_EQ(read_text("/proc/self/mountinfo"), table);
   EXPECT_FALSE(fs::exists("/run/dlm-freeze"));
@@ -62,8 +62,8 @@ TEST_F(Reports, DryRunNamesEveryMountWithAReason) {
   mount_tmpfs("/var/lib");
   add("ext4", "/var/lib/amazon/ssm");
   bind_mount("/usr", "/srv/usr");
-  const auto dry_run = expect(0, {"dry-run"});
-  const auto json = json_of({"dry-run", "--json"}).dump();
+  const auto dry_run = expect(0, {"dry-run", "--all"});
+  const auto json = documented({"dry-run", "--json"}, "dry-run").dump();
   for (const char* mount_point : {"/srv/data", "/srv/hidden/data", "/var/lib/amazon/ssm"}) {
     EXPECT_THAT(dry_run.out, HasSubstr(mount_point));
     EXPECT_THAT(json, HasSubstr(mount_point));

@@ -36,7 +36,7 @@ TEST_F(SampleModule, IsHeldFromPreScriptToPostScript) {
   expect(0, {"pre-script"});
   EXPECT_TRUE(flagged());
   EXPECT_TRUE(frozen(*data_));
-  EXPECT_THAT(expect(0, {"status", "--json"}).out, HasSubstr(R"("flag_file": "/srv/app/flag")"));
+  EXPECT_THAT(expect(0, {"status", "--json"}).out, HasSubstr(R"("flag_file":"/srv/app/flag")"));
   expect(0, {"post-script"});
   EXPECT_FALSE(flagged());
 }

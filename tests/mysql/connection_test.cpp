@@ -93,7 +93,7 @@ TEST_F(MysqlConnection, ByTcpIsEncryptedAndShowsNoSecret) {
   for (const char* const host : {"127.0.0.1", "localhost"}) {
     SCOPED_TRACE(host);
     configure_tcp(host, {{"user", "backup"}, {"password_file", "/srv/etc/password"}});
-    const auto plan = expect(0, {"dry-run", "--probe"});
+    const auto plan = expect(0, {"dry-run", "--all", "--probe"});
     EXPECT_THAT(plan.out, HasSubstr("probe of tcp: ready"));
     const auto pre = expect(0, {"pre-script"});
     EXPECT_NE(fact("binary_log_position"), "");

@@ -32,7 +32,7 @@ TEST_F(MysqlReadiness, FindsAServerByItsStandardSocketAndShowsWhereItsDataIs) {
   const auto plan = expect(0, {"dry-run"});
   EXPECT_THAT(plan.out, HasSubstr("/srv/mysql/data"));
   EXPECT_THAT(plan.out, HasSubstr("/srv/binlog"));
-  const auto probe = expect(0, {"dry-run", "--probe"});
+  const auto probe = expect(0, {"dry-run", "--all", "--probe"});
   EXPECT_THAT(probe.out, HasSubstr("probe of mysql: ready"));
   const auto pre = expect(0, {"pre-script"});
   for (const auto* result : {&plan, &probe, &pre})
@@ -93,7 +93,7 @@ TEST_F(MysqlReadiness, SkipsAServerThatIsStoppedUnlessItIsRequired) {
   Server& other = start_server({.name = "other", .data = "/srv/other", .socket = "/var/lib/mysql/mysql.sock"});
   const auto expect_skipped = [this](const std::string& name, const std::string& why) {
     expect(0, {"dry-run"});
-    const auto probe = expect(0, {"dry-run", "--probe"});
+    const auto probe = expect(0, {"dry-run", "--all", "--probe"});
     EXPECT_THAT(probe.out, HasSubstr("absent, skipped"));
     EXPECT_THAT(probe.out, HasSubstr("probe of mysql at /var/lib/mysql/mysql.sock: ready"));
     const auto pre = expect(0, {"pre-script"});

@@ -276,7 +276,7 @@ TEST_F(Clusters, AreFoundByTheirSockets) {
 
   configure(R"({"auto_thaw_seconds": 20})");
   expect(0, {"dry-run"});
-  const auto probe = expect(0, {"dry-run", "--probe"});
+  const auto probe = expect(0, {"dry-run", "--all", "--probe"});
   EXPECT_THAT(probe.out, HasSubstr("absent, skipped"));
   EXPECT_THAT(probe.out, HasSubstr("probe of postgresql-5433: ready"));
   const auto pre = expect(0, {"pre-script"});

@@ -14,6 +14,8 @@ enum class LogLevel { debug, info, warn, error };
 struct LogLine {
   LogLevel level = LogLevel::info;
   std::string text;  ///< Without the level and without a final newline.
+  /// Of a warning: whether a snapshot may be worth less for it. False where only somebody may have to wait.
+  bool is_gap = true;
 };
 
 /// The word that stands before a line: "WARN".

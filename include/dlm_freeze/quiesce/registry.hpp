@@ -96,7 +96,7 @@ struct QuiescerModule {
   std::string_view interface;
   const QuiescerType* type;
 };
-inline constexpr std::string_view kQuiescerInterface = "dlm-freeze-quiescer-2";
+inline constexpr std::string_view kQuiescerInterface = "dlm-freeze-quiescer-3";
 inline constexpr const char* kQuiescerModuleSymbol = "dlm_freeze_quiescer_module";
 using QuiescerModuleFunction = const QuiescerModule* (*)();
 

@@ -188,16 +188,19 @@ void MysqlQuiescer::warn_of_logs(StageContext& context, const ServerInfo& server
   const bool general_log_to_file =
       server.is_on("general_log") && server.variable("log_output").find("FILE") != std::string::npos;
   if (general_log_to_file && frozen(server.variable("general_log_file"))) {
-    context.notes.push_back(
-        {LogLevel::warn, diagnosis_.what() + ": general_log is ON and lies on a filesystem that is going to be frozen: "
-                                             "every statement, also one that only reads, waits until it is thawed"});
+    context.notes.push_back({LogLevel::warn,
+                             diagnosis_.what() +
+                                 ": general_log is ON and lies on a filesystem that is going to be frozen: "
+                                 "every statement, also one that only reads, waits until it is thawed",
+                             false});
   }
   const std::string error_log = server.variable("log_error");
   if (error_log != "stderr" && frozen(error_log)) {
-    context.notes.push_back(
-        {LogLevel::warn, diagnosis_.what() + ": log_error (" + server.resolve(error_log) +
-                             ") lies on a filesystem that is "
-                             "going to be frozen: a session that ends badly is not ended before it is thawed"});
+    context.notes.push_back({LogLevel::warn,
+                             diagnosis_.what() + ": log_error (" + server.resolve(error_log) +
+                                 ") lies on a filesystem that is "
+                                 "going to be frozen: a session that ends badly is not ended before it is thawed",
+                             false});
   }
 }
 

@@ -92,6 +92,8 @@ TEST(CommandLines, HaveOptionsForPostScript) {
 TEST(CommandLines, HaveOptionsForDryRunAndStatus) {
   EXPECT_TRUE(parsed({"dry-run", "--probe"}).probe);
   EXPECT_TRUE(parsed({"dry-run", "--json"}).json);
+  EXPECT_TRUE(parsed({"dry-run", "--all"}).all);
+  EXPECT_EQ(parsed({"dry-run", "--write-speed", "125"}).write_speed, 125);
   EXPECT_EQ(parsed({"dry-run", "--execution-id", kId}).execution_id, kId) << "callers pass it to every command";
   EXPECT_TRUE(parsed({"status", "--json"}).json);
   EXPECT_TRUE(parsed({"status", "--watch"}).watch);
@@ -184,6 +186,8 @@ TEST(CommandLines, RefuseOptionsOfOtherCommands) {
   EXPECT_NE(complaint({"status", "--timeout", "5"}), "nothing");
   EXPECT_NE(complaint({"status", "--execution-id", "None"}), "nothing");
   EXPECT_NE(complaint({"dry-run", "--watch"}), "nothing");
+  EXPECT_NE(complaint({"dry-run", "--write-speed", "0"}), "nothing");
+  EXPECT_NE(complaint({"status", "--all"}), "nothing");
 }
 
 TEST(CommandLines, RefuseAnOptionThatIsGivenTwice) {

@@ -243,6 +243,16 @@ TEST(CallerOutput, LosesNeitherTheCauseNorTheCodeOfAnError) {
   EXPECT_THAT(heard.err, AllOf(StartsWith("ERROR: the cause: "), EndsWith(". Return Error Code: 202\n")));
 }
 
+TEST(CallerOutput, LeavesRoomForTheLinesAfterALongOne) {
+  const Heard heard = run_with_pipes([] {
+    const auto output = caller_output();
+    output->write({LogLevel::warn, "/" + std::string(4000, 'x') + " is not frozen"});
+    return 0;
+  });
+  EXPECT_LT(heard.out.size(), 610U);
+  EXPECT_THAT(heard.out, AllOf(StartsWith("WARN: /xxx"), EndsWith("xxx is not frozen\n")));
+}
+
 TEST(CallerOutput, WaitsForItsReaderInAllNotLongerThanItMay) {
   const Heard heard = run_with_pipes([] {
     const auto output = caller_output({.patience = milliseconds(100)});
@@ -285,7 +295,7 @@ TEST(CallerOutput, WritesAllToAReaderWhoIsMerelySlow) {
   const pid_t writer = fakes::start_child([&] {
     ::dup2(ends[1], STDOUT_FILENO);
     const auto output = caller_output();
-    for (int i = 0; i < 500; ++i) output->write({LogLevel::info, std::string(9'000, 'x')});
+    for (int i = 0; i < 500; ++i) output->write({LogLevel::info, std::string(590, 'x')});
     return 0;
   });
   ::close(ends[1]);
@@ -293,7 +303,7 @@ TEST(CallerOutput, WritesAllToAReaderWhoIsMerelySlow) {
   std::array<char, 65536> buffer{};
   for (ssize_t size = 0; (size = ::read(ends[0], buffer.data(), buffer.size())) > 0;)
     heard += static_cast<std::size_t>(size);
-  EXPECT_EQ(heard, 500U * (9'000 + 7));
+  EXPECT_EQ(heard, 500U * (590 + 7));
   EXPECT_EQ(fakes::status_of(writer), 0);
 }
 

@@ -523,7 +523,7 @@ TEST(Opening, OpensTheMountThatWasListed) {
   plan.filesystems = {planned({mount_at("/proc")})};
   const auto opening = FrozenFilesystems::open(plan, kernel);
   ASSERT_TRUE(opening) << opening.error().message;
-  EXPECT_THAT(opening->warnings, IsEmpty());
+  EXPECT_THAT(opening->left_out, IsEmpty());
   ASSERT_EQ(opening->filesystems.size(), 1U);
   EXPECT_EQ(opening->filesystems[0].mount_point, "/proc");
   EXPECT_EQ(*mount_id_of(opening->filesystems[0].fd.get()), mount_at("/proc").id);
@@ -539,8 +539,8 @@ TEST(Opening, LeavesOutWhatIsAnotherMountByNow) {
   ASSERT_TRUE(opening);
   ASSERT_EQ(opening->filesystems.size(), 1U);
   EXPECT_EQ(opening->filesystems[0].mount_point, "/sys");
-  ASSERT_EQ(opening->warnings.size(), 1U);
-  EXPECT_THAT(opening->warnings[0], HasSubstr("/proc is not frozen: /proc is another mount by now"));
+  ASSERT_EQ(opening->left_out.size(), 1U);
+  EXPECT_THAT(opening->left_out[0].why, HasSubstr("/proc is another mount by now"));
 }
 
 TEST(Opening, LeavesOutWhatHasTheIdOfAMountThatIsGone) {
@@ -553,8 +553,8 @@ TEST(Opening, LeavesOutWhatHasTheIdOfAMountThatIsGone) {
   ASSERT_TRUE(opening);
   ASSERT_EQ(opening->filesystems.size(), 1U);
   EXPECT_EQ(opening->filesystems[0].mount_point, "/sys");
-  ASSERT_EQ(opening->warnings.size(), 1U);
-  EXPECT_THAT(opening->warnings[0], HasSubstr("/proc is not frozen: another filesystem is mounted there by now"));
+  ASSERT_EQ(opening->left_out.size(), 1U);
+  EXPECT_THAT(opening->left_out[0].why, HasSubstr("another filesystem is mounted there by now"));
 }
 
 TEST(Opening, LeavesOutWhatLetsNobodyIn) {
@@ -566,8 +566,8 @@ TEST(Opening, LeavesOutWhatLetsNobodyIn) {
   const auto opening = FrozenFilesystems::open(plan, kernel);
   ASSERT_TRUE(opening) << opening.error().message;
   EXPECT_EQ(opening->filesystems.size(), 1U);
-  ASSERT_EQ(opening->warnings.size(), 1U);
-  EXPECT_THAT(opening->warnings[0], HasSubstr("File name too long"));
+  ASSERT_EQ(opening->left_out.size(), 1U);
+  EXPECT_THAT(opening->left_out[0].why, HasSubstr("File name too long"));
 }
 
 TEST(Opening, TriesEveryWayIn) {
@@ -578,7 +578,7 @@ TEST(Opening, TriesEveryWayIn) {
   plan.filesystems = {planned({absent, mount_at("/proc")})};
   const auto opening = FrozenFilesystems::open(plan, kernel);
   ASSERT_TRUE(opening);
-  EXPECT_THAT(opening->warnings, IsEmpty());
+  EXPECT_THAT(opening->left_out, IsEmpty());
   ASSERT_EQ(opening->filesystems.size(), 1U);
 }
 
@@ -591,8 +591,8 @@ TEST(Opening, LeavesOutWhatHasGone) {
   const auto opening = FrozenFilesystems::open(plan, kernel);
   ASSERT_TRUE(opening);
   EXPECT_EQ(opening->filesystems.size(), 0U);
-  ASSERT_EQ(opening->warnings.size(), 1U);
-  EXPECT_THAT(opening->warnings[0], HasSubstr("/nowhere"));
+  ASSERT_EQ(opening->left_out.size(), 1U);
+  EXPECT_THAT(opening->left_out[0].why, HasSubstr("/nowhere"));
 }
 
 TEST(Opening, DoesNotFollowASymbolicLinkThatTookTheMountPointsPlace) {
@@ -648,7 +648,7 @@ TEST(Opening, LeavesOutAMountThatRefusesThisUser) {
     plan.filesystems = {planned({mount})};
     if (::seteuid(65534) != 0) return 2;
     const auto opening = FrozenFilesystems::open(plan, kernel);
-    const bool left_out = opening && opening->filesystems.size() == 0 && opening->warnings.size() == 1;
+    const bool left_out = opening && opening->filesystems.size() == 0 && opening->left_out.size() == 1;
     return ::seteuid(0) == 0 && left_out ? 0 : 1;
   });
   EXPECT_EQ(status, 0);

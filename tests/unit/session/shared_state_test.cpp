@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 #include <sys/sysmacros.h>
 
+#include <chrono>
 #include <optional>
 
+#include "base/wait.hpp"
 #include "fakes/fake_databases.hpp"
 #include "fakes/fake_kernel.hpp"
 #include "fakes/processes.hpp"
@@ -50,7 +52,7 @@ class SessionStates : public testing::Test {
   }
   void freeze() {
     Freezing freezing = std::move(Freezing::create(plan_->filesystems).value());
-    while (freezing.begin_level()) freezing.wait();
+    while (freezing.begin_level()) ASSERT_TRUE(wait_readable(freezing.fd(), Deadline::in(std::chrono::minutes(1))));
   }
   [[nodiscard]] const SessionRecord& refreshed() {
     session_->refresh(*plan_);

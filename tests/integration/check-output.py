@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""check-status.py SCHEMA FILE: whether FILE, the output of `status --json` or `history --json`, is what
-packaging/status.schema.json says, and says nothing that stands not there."""
+"""check-output.py SCHEMA FILE: whether FILE, the output of `status --json`, `history --json` or `dry-run --json`, is what
+the schema of it says, and says nothing that stands not there."""
 
 import json
 import sys
@@ -28,8 +28,8 @@ def main():
         document = json.load(file)
     jsonschema.Draft7Validator.check_schema(schema)
     schema = closed(schema)
-    sessions = {"definitions": schema["definitions"], "type": "array", "items": {"$ref": "#/definitions/session"}}
     if "sessions" in document:
+        sessions = {"definitions": schema["definitions"], "type": "array", "items": {"$ref": "#/definitions/session"}}
         jsonschema.Draft7Validator(sessions).validate(document["sessions"])
     else:
         jsonschema.Draft7Validator(schema).validate(document)

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "commands/hazards.hpp"
+
+#include <sys/statvfs.h>
+#include <sys/timex.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "base/text.hpp"
+#include "commands/process_hazards.hpp"
+#include "dlm_freeze/base/files.hpp"
+#include "fs/path_trail.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+std::optional<std::int64_t> kernel_setting(const std::string& proc, const std::string& name) {
+  const auto text = read_file(proc + "/sys/kernel/" + name);
+  return text ? parse_decimal(trimmed(*text), 0, std::int64_t{1} << 40) : std::nullopt;
+}
+
+/// Who waits for a thaw is a hung task to the kernel (Documentation/admin-guide/sysctl/kernel.rst).
+void judge_hung_tasks(const HostPlan& plan, std::chrono::seconds auto_thaw, const std::string& proc,
+                      std::vector<Hazard>& hazards) {
+  const auto panic = kernel_setting(proc, "hung_task_panic");
+  const auto limit = kernel_setting(proc, "hung_task_timeout_secs");
+  if (!panic || *panic == 0 || !limit || *limit == 0 || *limit > auto_thaw.count() || plan.freeze.filesystems.empty())
+    return;
+  hazards.push_back({"hung_task_panic", "kernel.hung_task_panic is " + std::to_string(*panic),
+                     "the kernel panics when a process waits for " + std::to_string(*limit) +
+                         " s, and a write may wait for the thaw for " + std::to_string(auto_thaw.count()) + " s",
+                     "set kernel.hung_task_timeout_secs above auto_thaw_seconds, or lower that"});
+}
+
+void judge_time_outs(const Settings& settings, std::chrono::seconds auto_thaw, std::vector<Hazard>& hazards) {
+  constexpr std::chrono::seconds kDefaultOfDlm(10);
+  constexpr std::chrono::seconds kMostOfDlm(120);
+  constexpr std::chrono::seconds kForTheSnapshot(10);
+  const auto text = [](std::chrono::seconds span) { return std::to_string(span.count()); };
+  if (settings.timeout >= kDefaultOfDlm) {
+    hazards.push_back({"dlm_timeout", "timeout_seconds is " + text(settings.timeout),
+                       "DLM waits " + text(kDefaultOfDlm) + " s for a script unless its policy says more, at most " +
+                           text(kMostOfDlm) + ", and cannot stop one that is late",
+                       settings.timeout < kMostOfDlm
+                           ? "where DLM calls, see that the script time-out of its policy is above that"
+                           : "where DLM calls, set timeout_seconds below that"});
+  }
+  if (auto_thaw < settings.timeout + kForTheSnapshot) {
+    hazards.push_back({"deadline", "the deadline is after " + text(auto_thaw) + " s",
+                       "it counts from before the first lock: pre-script may take " + text(settings.timeout) +
+                           " s of it, and the caller has to ask for the snapshot in the rest",
+                       "set auto_thaw_seconds to " + text(settings.timeout + kForTheSnapshot) +
+                           " or more, or timeout_seconds lower"});
+  }
+}
+
+/// Programs of quiescers that the kernel would not run.
+void judge_noexec(const HostPlan& plan, std::vector<Hazard>& hazards) {
+  for (const FoundQuiescer& found : plan.quiescers) {
+    if (found.planned.config.type != "command") continue;
+    for (const char* key : {"prepare", "freeze", "thaw", "session", "probe"}) {
+      const auto program = found.planned.config.text_list(key);
+      const Mount* mount = program.empty() ? nullptr : plan.table.resolve(follow(plan.table, program.front()).path);
+      if (mount == nullptr) continue;
+      const auto options = split(mount->options, ',');
+      if (std::find(options.begin(), options.end(), "noexec") == options.end()) continue;
+      hazards.push_back({"noexec", found.planned.config.name + ": " + key + " is " + program.front(),
+                         mount->mount_point + " is mounted noexec, so that it cannot be run",
+                         "put it on another filesystem, such as below /usr/local/sbin"});
+    }
+  }
+}
+
+void judge_readings(const Settings& settings, const HostReadings& readings, std::vector<Hazard>& hazards) {
+  constexpr std::uint64_t kLeastBytes = std::uint64_t{4} << 20;
+  constexpr std::uint64_t kLeastFiles = 64;
+  if (readings.is_clock_synchronised && !*readings.is_clock_synchronised) {
+    hazards.push_back({"clock", "the clock is not synchronised",
+                       "the times in logs, in the record and in a database's coordinates may be wrong",
+                       "start chronyd, systemd-timesyncd or the like"});
+  }
+  const bool is_full = (readings.state_bytes_left && *readings.state_bytes_left < kLeastBytes) ||
+                       (readings.state_files_left && *readings.state_files_left < kLeastFiles);
+  if (is_full) {
+    hazards.push_back({"state_directory", "the filesystem of " + settings.state_directory + " is nearly full",
+                       format_size(readings.state_bytes_left.value_or(0)) + " and " +
+                           count_of(readings.state_files_left.value_or(0), "file") +
+                           " are left, and a session that cannot be recorded is not begun",
+                       "free some of it: see df and du"});
+  }
+}
+
+}  // namespace
+
+HostReadings HostReadings::read(const std::string& state_directory) {
+  HostReadings readings;
+  timex clock{};
+  if (const int state = ::adjtimex(&clock); state >= 0)
+    readings.is_clock_synchronised = state != TIME_ERROR && (clock.status & STA_UNSYNC) == 0;
+  struct statvfs info {};
+  const std::string parent = state_directory.substr(0, state_directory.rfind('/') + 1);
+  if (::statvfs(state_directory.c_str(), &info) != 0 && ::statvfs(parent.c_str(), &info) != 0) return readings;
+  if (info.f_blocks != 0) readings.state_bytes_left = std::uint64_t{info.f_bavail} * info.f_frsize;
+  if (info.f_files != 0) readings.state_files_left = info.f_favail;
+  return readings;
+}
+
+std::vector<Hazard> find_hazards(const HostPlan& plan, const Settings& settings, std::chrono::seconds auto_thaw,
+                                 const HostReadings& readings) {
+  std::vector<Hazard> hazards = find_process_hazards(plan, auto_thaw, readings.proc);
+  judge_hung_tasks(plan, auto_thaw, readings.proc, hazards);
+  judge_time_outs(settings, auto_thaw, hazards);
+  judge_noexec(plan, hazards);
+  judge_readings(settings, readings, hazards);
+  return hazards;
+}
+
+}  // namespace dlm_freeze

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "commands/volume_report.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "base/text.hpp"
+#include "fs/filesystem_type.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+/// One filesystem, however often it is mounted.
+struct Filesystem {
+  const PlannedMount* planned = nullptr;  ///< Its first mount of the plan.
+  VolumeState state = VolumeState::read_only;
+  std::string why;
+
+  [[nodiscard]] const std::string& name() const {
+    return planned->mount.mount_point.empty() ? planned->mount.source : planned->mount.mount_point;
+  }
+};
+
+/// What an operator can do for a filesystem that is not frozen.
+std::string advice_for(Reason reason) {
+  switch (reason) {
+    case Reason::excluded:
+      return "if it belongs into the snapshot, take it out of filesystems.exclude";
+    case Reason::not_included:
+      return "if it belongs into the snapshot, add it to filesystems.include";
+    case Reason::freezing_disabled:
+      return "if it belongs into the snapshot, set filesystems.freeze to true";
+    case Reason::protected_path:
+      return "move what must go on being written to another filesystem";
+    case Reason::holds_root:
+      return "move data to a filesystem of its own, on which nothing of the system lies";
+    case Reason::broken:
+      return "check it: fsck(8), dmesg(1)";
+    case Reason::cannot_freeze:
+      return "keep data on ext4, XFS or btrfs";
+    case Reason::only_files:
+      return "mount it as a whole somewhere as well";
+    case Reason::hidden:
+      return "unmount what is mounted on top of it";
+    case Reason::behind_network:
+      return "mount it at a path that does not lead through the network or FUSE";
+    case Reason::unseen:
+      return "mount it in the host's mount namespace too, or name its mount point in filesystems.exclude";
+    case Reason::unknown_type:
+      return "keep data on a filesystem that can be frozen";
+    default:
+      return "";
+  }
+}
+
+class Reporter {
+ public:
+  Reporter(const HostPlan& plan, const AttachedDisks& disks, const std::map<dev_t, std::string>& unopened)
+      : plan_(plan), disks_(disks), unopened_(unopened) {
+    for (const Gap& gap : plan.freeze.gaps) gaps_.emplace(gap.mount, &gap);
+    note_data();
+  }
+
+  VolumeReport report() {
+    std::set<dev_t> known;
+    for (std::size_t i = 0; i < plan_.freeze.mounts.size(); ++i) {
+      const PlannedMount& planned = plan_.freeze.mounts[i];
+      if (!has_volume(planned.mount) && !gaps_.contains(i)) {
+        ++report_.without_device;
+      } else if (planned.mount.device == 0 || known.insert(planned.mount.device).second) {
+        place(judge(i));
+      }
+    }
+    add_rows();
+    return std::move(report_);
+  }
+
+ private:
+  /// Which databases that run have data on which superblock.
+  void note_data() {
+    for (const FoundQuiescer& found : plan_.quiescers) {
+      if (!found.presence.running) continue;
+      for (const DataLocation& location : found.presence.locations) {
+        if (location.role != DataRole::data) continue;
+        const Mount* mount = plan_.taker_of(location.path);
+        if (mount != nullptr) data_[mount->device].insert(found.planned.config.name);
+      }
+    }
+  }
+
+  [[nodiscard]] Filesystem judge(std::size_t at) const {
+    const PlannedMount& planned = plan_.freeze.mounts[at];
+    const auto unopened = unopened_.find(planned.mount.device);
+    if (unopened != unopened_.end()) return {&planned, VolumeState::not_covered, unopened->second};
+    if (planned.verdict != Verdict::pass_over) return {&planned, VolumeState::frozen, ""};
+    const auto gap = gaps_.find(at);
+    if (gap == gaps_.end()) return {&planned, VolumeState::read_only, planned.why};
+    const std::string why = planned.reason == Reason::root_or_boot ? "/ and /boot are never frozen" : planned.why;
+    const auto data = data_.find(planned.mount.device);
+    if (data != data_.end()) {
+      const std::vector<std::string> names(data->second.begin(), data->second.end());
+      return {&planned, VolumeState::quiesced_only,
+              why + "; only the data of " + list_of(names) + " on it is held, by quiescing"};
+    }
+    const bool is_boot = gap->second->expected && planned.reason == Reason::root_or_boot;
+    return {&planned, is_boot ? VolumeState::boot : VolumeState::not_covered, why};
+  }
+
+  /// Puts a filesystem onto all that it lies on.
+  void place(const Filesystem& filesystem) {
+    const Mount& mount = filesystem.planned->mount;
+    std::set<std::size_t> below;
+    const auto stack = plan_.stacks.find(mount.device);
+    if (stack != plan_.stacks.end()) {
+      for (const std::string& device : stack->second.devices) below.merge(set_of(disks_.below(device)));
+      for (std::size_t i = 0; i < disks_.disks().size(); ++i) {  // Of a loop device on a device.
+        const auto& ids = stack->second.volume_ids;
+        if (std::find(ids.begin(), ids.end(), disks_.disks()[i].volume_id) != ids.end()) below.insert(i);
+      }
+    } else {
+      const std::string name = disks_.name_of(mount.device);
+      below = set_of(disks_.below(name.empty() ? mount.source.substr(mount.source.rfind('/') + 1) : name));
+    }
+    if (filesystem.state == VolumeState::not_covered || filesystem.state == VolumeState::quiesced_only)
+      advise(filesystem);
+    std::vector<std::string> labels;
+    labels.reserve(below.size());
+    for (const std::size_t disk : below) labels.push_back(disks_.disks()[disk].label());
+    report_.volumes[mount.device] = labels.empty() ? mount.source : join(labels, ", ");
+    if (below.empty()) others_[mount.source].push_back(filesystem);
+    for (const std::size_t disk : below) on_disk_[disk].push_back(filesystem);
+  }
+
+  static std::set<std::size_t> set_of(const std::vector<std::size_t>& positions) {
+    return {positions.begin(), positions.end()};
+  }
+
+  void advise(const Filesystem& filesystem) {
+    std::string text = advice_for(filesystem.planned->reason);
+    if (filesystem.state == VolumeState::quiesced_only && filesystem.planned->reason == Reason::root_or_boot)
+      text = "move the data of its databases to a volume of their own";
+    if (!text.empty()) report_.advice.push_back({filesystem.name(), std::move(text)});
+  }
+
+  void add_rows() {
+    for (std::size_t i = 0; i < disks_.disks().size(); ++i) {
+      const Disk& disk = disks_.disks()[i];
+      const auto found = on_disk_.find(i);
+      if (found != on_disk_.end()) {
+        add_row(disk, found->second);
+      } else if (!disk.is_image) {
+        add_unmounted(disk);
+      }
+    }
+    for (auto& [source, filesystems] : others_) {
+      const auto stack = plan_.stacks.find(filesystems.front().planned->mount.device);
+      Disk unknown;
+      unknown.name = source;
+      unknown.size_bytes = stack == plan_.stacks.end() ? 0 : stack->second.size_bytes;
+      add_row(unknown, filesystems);
+      report_.rows.back().device.clear();
+    }
+    std::stable_sort(report_.rows.begin(), report_.rows.end(), [](const VolumeRow& a, const VolumeRow& b) {
+      return std::pair(a.state, a.is_elsewhere) < std::pair(b.state, b.is_elsewhere);
+    });
+  }
+
+  void add_row(const Disk& disk, std::vector<Filesystem>& filesystems) {
+    std::stable_sort(filesystems.begin(), filesystems.end(),
+                     [](const Filesystem& a, const Filesystem& b) { return a.state < b.state; });
+    VolumeRow row{disk.label(), disk.name, disk.size_bytes, filesystems.front().state, {}, {}, false, {}};
+    for (const Filesystem& filesystem : filesystems) row.filesystems.push_back(filesystem.name());
+    row.why = why_of(filesystems);
+    row.is_elsewhere = filesystems.front().planned->reason == Reason::unseen;
+    row.cause = filesystems.front().name() + " is not frozen: " + filesystems.front().why;
+    if (disk.is_instance_store && row.state != VolumeState::read_only) {
+      row.state = VolumeState::not_covered;
+      row.why = "instance store of EC2, of which there are no snapshots";
+      row.cause = "it is " + row.why;
+    }
+    report_.rows.push_back(std::move(row));
+  }
+
+  /// Why those in the worst state are; and how many of the others are frozen all the same.
+  static std::string why_of(const std::vector<Filesystem>& filesystems) {
+    const VolumeState worst = filesystems.front().state;
+    const auto count_in = [&](VolumeState state) {
+      return static_cast<std::size_t>(std::count_if(filesystems.begin(), filesystems.end(),
+                                                    [&](const Filesystem& one) { return one.state == state; }));
+    };
+    std::string why = filesystems.front().why;
+    const std::size_t same = count_in(worst);
+    if (worst < VolumeState::boot && filesystems.size() > 1) why = filesystems.front().name() + ": " + why;
+    if (worst < VolumeState::boot && same > 1) why += ", and " + std::to_string(same - 1) + " more";
+    const std::size_t frozen = count_in(VolumeState::frozen);
+    if (worst < VolumeState::frozen && frozen > 0) why += "; of the others " + std::to_string(frozen) + " frozen";
+    return why;
+  }
+
+  void add_unmounted(const Disk& disk) {
+    const bool is_swap = disk.uses == std::vector<std::string>{"swap"};
+    std::string why =
+        disk.uses.empty() ? "nothing of it is mounted" : list_of(disk.uses) + ", nothing of it is mounted";
+    if (is_swap) why = "swap, which a snapshot does not need";
+    report_.rows.push_back({disk.label(),
+                            disk.name,
+                            disk.size_bytes,
+                            is_swap ? VolumeState::swap : VolumeState::not_mounted,
+                            {},
+                            std::move(why),
+                            false,
+                            {}});
+  }
+
+  const HostPlan& plan_;
+  const AttachedDisks& disks_;
+  const std::map<dev_t, std::string>& unopened_;
+  std::map<std::size_t, const Gap*> gaps_;       ///< By `Gap::mount`.
+  std::map<dev_t, std::set<std::string>> data_;  ///< Names of databases.
+  std::map<std::size_t, std::vector<Filesystem>> on_disk_;
+  std::map<std::string, std::vector<Filesystem>> others_;  ///< By source.
+  VolumeReport report_;
+};
+
+}  // namespace
+
+VolumeReport report_volumes(const HostPlan& plan, const AttachedDisks& disks,
+                            const std::map<dev_t, std::string>& unopened) {
+  return Reporter(plan, disks, unopened).report();
+}
+
+std::string_view words_of(VolumeState state) {
+  switch (state) {
+    case VolumeState::not_covered:
+      return "NOT covered";
+    case VolumeState::quiesced_only:
+      return "quiesced only";
+    case VolumeState::boot:
+      return "boot";
+    case VolumeState::frozen:
+      return "frozen";
+    case VolumeState::read_only:
+      return "read-only";
+    case VolumeState::swap:
+      return "swap";
+    case VolumeState::not_mounted:
+      return "not mounted";
+  }
+  return "";
+}
+
+std::string_view to_string(VolumeState state) {
+  switch (state) {
+    case VolumeState::not_covered:
+      return "not_covered";
+    case VolumeState::quiesced_only:
+      return "quiesced_only";
+    case VolumeState::boot:
+      return "boot";
+    case VolumeState::frozen:
+      return "frozen";
+    case VolumeState::read_only:
+      return "read_only";
+    case VolumeState::swap:
+      return "swap";
+    case VolumeState::not_mounted:
+      return "not_mounted";
+  }
+  return "";
+}
+
+}  // namespace dlm_freeze

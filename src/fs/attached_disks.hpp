@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "fs/block_stack.hpp"
+
+namespace dlm_freeze {
+
+/// A disk of this host: what a snapshot is taken of.
+struct Disk {
+  std::string name;       ///< The kernel's: "nvme1n1".
+  std::string volume_id;  ///< "vol-0123456789abcdef0"; empty where it is no EBS volume that says so.
+  std::uint64_t size_bytes = 0;
+  bool is_instance_store = false;  ///< Of the EC2 host: in no snapshot.
+  bool is_image = false;           ///< A loop device that is set up; lies on a file, or on another device.
+  /// What it is used for besides filesystems, for a person, each once: "swap", "LVM vg0-data", "RAID md127".
+  std::vector<std::string> uses;
+
+  [[nodiscard]] const std::string& label() const { return volume_id.empty() ? name : volume_id; }
+};
+
+/// The disks that are attached, whatever is on them, and the loop devices that are set up, as sysfs shows them; not
+/// what is in memory, nor optical drives.
+class AttachedDisks {
+ public:
+  /// Where there is no sysfs, there are none.
+  [[nodiscard]] static AttachedDisks read(const DeviceRoots& roots = {});
+
+  [[nodiscard]] const std::vector<Disk>& disks() const noexcept { return disks_; }
+
+  /// Positions in `disks` of those that the block device `name` lies on: through partitions, device-mapper and md, and
+  /// down to a loop device.
+  [[nodiscard]] std::vector<std::size_t> below(const std::string& name) const;
+
+  /// The disk that `name` is a partition of; empty where it is none.
+  [[nodiscard]] std::string disk_of_partition(const std::string& name) const;
+
+  /// The number of a block device, "259:1"; empty where there is none.
+  [[nodiscard]] std::string number_of(const std::string& name) const;
+
+  /// The kernel's name of the block device with that number; empty where there is none.
+  [[nodiscard]] std::string name_of(dev_t number) const;
+
+ private:
+  struct Device {
+    std::vector<std::string> on;       ///< What it lies on directly.
+    std::vector<std::string> holders;  ///< What lies on it directly.
+    std::string number;
+    bool is_partition = false;
+  };
+
+  void add_device(const DeviceRoots& roots, const std::string& name);
+  void note_uses(const DeviceRoots& roots);
+
+  std::vector<Disk> disks_;
+  std::map<std::string, Device> devices_;
+};
+
+}  // namespace dlm_freeze

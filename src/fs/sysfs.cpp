@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/sysfs.hpp"
+
+#include <string_view>
+#include <utility>
+
+#include "base/text.hpp"
+#include "dlm_freeze/base/files.hpp"
+
+namespace dlm_freeze {
+
+std::optional<std::string> sysfs_attribute(const std::filesystem::path& path) {
+  auto content = read_file(path);
+  if (!content) return std::nullopt;
+  if (content->ends_with('\n')) content->pop_back();
+  return std::move(*content);
+}
+
+std::optional<std::string> volume_id_of(const std::filesystem::path& device) {
+  constexpr std::string_view kPrefix = "vol";
+  // nvme1n1/device is the controller nvme1; its serial is the volume's.
+  for (const char* place : {"device/serial", "serial"}) {
+    const auto attribute = sysfs_attribute(device / place);
+    std::string_view serial = attribute ? trimmed(*attribute) : std::string_view();
+    if (!serial.starts_with(kPrefix) || serial.size() == kPrefix.size()) continue;
+    serial.remove_prefix(kPrefix.size());
+    if (serial.starts_with('-')) serial.remove_prefix(1);
+    return "vol-" + std::string(serial);
+  }
+  return std::nullopt;
+}
+
+}  // namespace dlm_freeze

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace dlm_freeze {
+
+/// The content of an attribute of sysfs without its final newline; nothing when it is absent.
+[[nodiscard]] std::optional<std::string> sysfs_attribute(const std::filesystem::path& path);
+
+/// The EBS volume behind the block device whose directory in sysfs is `device`: "vol-0123456789abcdef0". EBS gives each
+/// NVMe device the id of its volume as serial number, without the dash and padded with blanks.
+[[nodiscard]] std::optional<std::string> volume_id_of(const std::filesystem::path& device);
+
+}  // namespace dlm_freeze

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "commands/volume_report.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "planned_host.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr const char* kDevices =
+    "nvme0n1 259:0 serial=vol00aa sectors=16777216\n"
+    "nvme0n1p1 259:1 on=nvme0n1\n"
+    "nvme1n1 259:2 serial=vol00bb\n"
+    "nvme2n1 259:3 serial=vol00cc\n";
+constexpr const char* kRoot = "1 0 259:1 / / rw - ext4 /dev/nvme0n1p1 rw\n";
+constexpr const char* kData = "2 1 259:2 / /nowhere/data rw - xfs /dev/nvme1n1 rw\n";
+
+TEST(VolumeReport, HasARowForEachVolumeWorstFirst) {
+  PlannedHost host(kDevices, std::string(kRoot) + kData + "3 1 259:3 / /nowhere/usb rw - vfat /dev/nvme2n1 rw\n" +
+                                 "4 1 0:20 / /run rw - tmpfs tmpfs rw\n5 1 0:21 / /proc rw - proc proc rw\n");
+  const VolumeReport report = host.report();
+  EXPECT_THAT(rows_of(report),
+              ElementsAre("vol-00cc NOT covered [/nowhere/usb] vfat cannot be frozen",
+                          "vol-00aa boot [/] / and /boot are never frozen", "vol-00bb frozen [/nowhere/data] "));
+  EXPECT_EQ(report.without_device, 2U);
+  EXPECT_EQ(report.rows[1].size_bytes, std::uint64_t{8} << 30);
+  ASSERT_EQ(report.advice.size(), 1U);
+  EXPECT_EQ(report.advice[0].name, "/nowhere/usb");
+}
+
+TEST(VolumeReport, CountsAFilesystemOnceHoweverOftenItIsMounted) {
+  PlannedHost host(kDevices, std::string(kRoot) + kData + "3 1 259:2 /x /nowhere/bind rw - xfs /dev/nvme1n1 rw\n");
+  EXPECT_THAT(rows_of(host.report()), testing::Contains("vol-00bb frozen [/nowhere/data] "));
+}
+
+TEST(VolumeReport, JudgesAVolumeByTheWorstOfItsFilesystems) {
+  const std::string devices = std::string(kDevices) + "nvme0n1p2 259:4 on=nvme0n1\nnvme0n1p3 259:5 on=nvme0n1\n";
+  const std::string mounts = std::string(kRoot) + "2 1 259:4 / /nowhere/a rw - ext4 /dev/nvme0n1p2 rw\n" +
+                             "3 1 259:5 / /nowhere/b rw - ext4 /dev/nvme0n1p3 rw\n";
+  PlannedHost host(devices, mounts);
+  EXPECT_THAT(
+      rows_of(host.report()),
+      testing::Contains("vol-00aa boot [/, /nowhere/a, /nowhere/b] / and /boot are never frozen; of the others 2 "
+                        "frozen"));
+  host.settings.filesystems.exclude = {"/nowhere/b"};
+  host.replan(mounts);
+  EXPECT_THAT(rows_of(host.report()),
+              testing::Contains("vol-00aa NOT covered [/nowhere/b, /, /nowhere/a] /nowhere/b: excluded by the "
+                                "configuration; of the others 1 frozen"));
+}
+
+TEST(VolumeReport, HasTheAttachedVolumesOfWhichNothingIsMounted) {
+  PlannedHost host(std::string(kDevices) + "nvme3n1 259:6 serial=vol00dd\nnvme4n1 259:7 serial=vol00ee\n",
+                   std::string(kRoot) + kData);
+  host.devices.add({.name = "dm-0", .number = "253:0", .slaves = {"nvme3n1"}, .dm_name = "vg-x", .dm_uuid = "LVM-1"});
+  host.devices.add_swap({"nvme4n1"});
+  EXPECT_THAT(rows_of(host.report()),
+              ElementsAre("vol-00aa boot [/] / and /boot are never frozen", "vol-00bb frozen [/nowhere/data] ",
+                          "vol-00ee swap [] swap, which a snapshot does not need",
+                          "vol-00cc not mounted [] nothing of it is mounted",
+                          "vol-00dd not mounted [] LVM vg-x, nothing of it is mounted"));
+}
+
+TEST(VolumeReport, SpreadsAFilesystemOverAllItsVolumes) {
+  PlannedHost host(kDevices, kRoot);
+  host.devices.add({.name = "dm-0", .number = "253:0", .slaves = {"nvme1n1", "nvme2n1"}, .dm_name = "vg-x"});
+  host.replan(std::string(kRoot) + "2 1 253:0 / /nowhere/data rw - xfs /dev/mapper/vg-x rw\n");
+  EXPECT_THAT(rows_of(host.report()),
+              ElementsAre("vol-00aa boot [/] / and /boot are never frozen", "vol-00bb frozen [/nowhere/data] ",
+                          "vol-00cc frozen [/nowhere/data] "));
+}
+
+TEST(VolumeReport, SaysThatADatabaseOnTheRootIsQuiescedOnly) {
+  PlannedHost host(kDevices, std::string(kRoot) + kData);
+  host.add_database("shop", {{"data", "/nowhere/else/shop"}});
+  const VolumeReport report = host.report();
+  EXPECT_THAT(
+      rows_of(report),
+      testing::Contains("vol-00aa quiesced only [/] / and /boot are never frozen; only the data of shop on it is held, "
+                        "by quiescing"));
+  ASSERT_EQ(report.advice.size(), 1U);
+  EXPECT_THAT(report.advice[0].text, HasSubstr("a volume of their own"));
+}
+
+TEST(VolumeReport, SaysTheSameOfADatabaseThatMustGoOnWriting) {
+  PlannedHost host(kDevices, std::string(kRoot) + kData);
+  host.settings.filesystems.protect = {"/nowhere/data/journal"};
+  host.replan(std::string(kRoot) + kData);
+  host.add_database("iris", {{"journal", "/nowhere/data/journal", false}});
+  EXPECT_THAT(rows_of(host.report()),
+              testing::Contains("vol-00bb quiesced only [/nowhere/data] holds "
+                                "/nowhere/data/journal; only the data of iris on it is held, by "
+                                "quiescing"));
+}
+
+TEST(VolumeReport, DoesNotCountADatabaseThatDoesNotRunNorItsLogs) {
+  PlannedHost host(kDevices, std::string(kRoot) + kData);
+  host.add_database("shop", {{"server log", "/nowhere/else/log", true, DataRole::log}});
+  host.add_database("old", {{"data", "/nowhere/else/old"}}, false);
+  EXPECT_THAT(rows_of(host.report()), testing::Contains("vol-00aa boot [/] / and /boot are never frozen"));
+}
+
+TEST(VolumeReport, TakesWhatCannotBeOpenedForNotCovered) {
+  PlannedHost host(kDevices, std::string(kRoot) + kData);
+  EXPECT_THAT(rows_of(host.report({{makedev(259, 2), "cannot open /nowhere/data: Input/output error"}})),
+              testing::Contains("vol-00bb NOT covered [/nowhere/data] cannot open /nowhere/data: Input/output error"));
+}
+
+TEST(VolumeReport, HasWhatIsMountedElsewhereOnly) {
+  PlannedHost host(kDevices, kRoot);
+  Mount mount;
+  mount.device = makedev(259, 3);
+  mount.mount_point = "/pod/data";
+  mount.type = "ext4";
+  mount.source = "/dev/nvme2n1";
+  mount.super_options = "rw";
+  host.facts.unseen = {{mount, 12, "pod"}};
+  host.replan(kRoot);
+  EXPECT_THAT(rows_of(host.report()),
+              testing::Contains("vol-00cc NOT covered [/pod/data] mounted only in another mount "
+                                "namespace: that of process 12 (pod)"));
+}
+
+TEST(VolumeReport, HasWhatIsMountedHereFirst) {
+  PlannedHost host(kDevices, kRoot);
+  Mount mount;
+  mount.device = makedev(259, 2);
+  mount.mount_point = "/pod/data";
+  mount.type = "ext4";
+  mount.source = "/dev/nvme1n1";
+  host.facts.unseen = {{mount, 12, "pod"}};
+  host.replan(std::string(kRoot) + "2 1 259:3 / /nowhere/usb rw - vfat /dev/nvme2n1 rw\n");
+  const auto rows = rows_of(host.report());
+  ASSERT_GE(rows.size(), 2U);
+  EXPECT_THAT(rows[0], testing::StartsWith("vol-00cc NOT covered [/nowhere/usb]"));
+  EXPECT_THAT(rows[1], testing::StartsWith("vol-00bb NOT covered [/pod/data]"));
+}
+
+TEST(VolumeReport, KnowsThatInstanceStoreIsInNoSnapshot) {
+  PlannedHost host(kDevices, kRoot);
+  host.devices.add({.name = "nvme3n1", .number = "259:6", .model = "Amazon EC2 NVMe Instance Storage"});
+  host.replan(std::string(kRoot) + "2 1 259:6 / /nowhere/fast rw - ext4 /dev/nvme3n1 rw\n");
+  EXPECT_THAT(rows_of(host.report()),
+              testing::Contains("nvme3n1 NOT covered [/nowhere/fast] instance store of EC2, of which there are no "
+                                "snapshots"));
+}
+
+TEST(VolumeReport, NamesWhatHasNoDeviceThatIsKnownByItsSource) {
+  PlannedHost host(kDevices, std::string(kRoot) + "2 1 0:50 / /nowhere/tank rw - zfs tank/data rw\n");
+  EXPECT_THAT(rows_of(host.report()), testing::Contains("tank/data NOT covered [/nowhere/tank] zfs cannot be frozen"));
+}
+
+TEST(VolumeReport, OfAReadOnlyFilesystemIsNoGap) {
+  PlannedHost host(kDevices, std::string(kRoot) + "2 1 259:2 / /nowhere/old ro - ext4 /dev/nvme1n1 ro\n");
+  const VolumeReport report = host.report();
+  EXPECT_THAT(rows_of(report), testing::Contains("vol-00bb read-only [/nowhere/old] read-only"));
+  EXPECT_THAT(report.advice, IsEmpty());
+}
+
+}  // namespace
+}  // namespace dlm_freeze

@@ -14,8 +14,8 @@ ISA = {"x86_64": "x86-64", "aarch64": "aarch-64"}
 COMMON = r"""/bin/sh
 ld-linux-[a-z0-9-]+\.so\.[12]\(\)\(64bit\)
 ld-linux-[a-z0-9-]+\.so\.[12]\(GLIBC_[0-9.]+\)\(64bit\)
-libc\.so\.6\(\)\(64bit\)
-libc\.so\.6\(GLIBC_[0-9.]+\)\(64bit\)
+lib[cm]\.so\.6\(\)\(64bit\)
+lib[cm]\.so\.6\(GLIBC_[0-9.]+\)\(64bit\)
 rpmlib\(CompressedFileNames\) <= 3\.0\.4-1
 rpmlib\(FileDigests\) <= 4\.6\.0-1
 rpmlib\(PayloadFilesHavePrefix\) <= 4\.0-1

@@ -140,7 +140,7 @@ class Measurer:
         images = command("stat", "--file-system", "--format=%T", self.arguments.images).strip()
         return {
             "on": datetime.date.today().isoformat(),
-            "Linux": os.uname().release,
+            "Linux": os.uname().release.partition("-")[0],
             "processors": os.cpu_count(),
             "images on": images,
             "rounds": self.arguments.rounds,

@@ -14,22 +14,22 @@
 
 namespace dlm_freeze {
 
-/// Where programs find others when nothing else is said; of root, and of an account before its profile.
+/// The default PATH, of root and of an account before its profile is read.
 inline constexpr const char* kProgramPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A program to run: never a line for a shell, in a session and process group of its own, in /, with no descriptors but
-/// its standard ones and no environment but what stands here.
+/// A program to run, never a line for a shell. It gets a session and process group of its own, the working directory /,
+/// its standard descriptors and no others, and only the environment given here.
 struct Program {
   std::vector<std::string> argv;         ///< argv[0] is an absolute path.
   std::vector<std::string> environment;  ///< "NAME=value".
 
-  /// Whom it runs as, with all groups of that account; empty: as this process. HOME, USER, LOGNAME, SHELL and PATH are
-  /// the account's unless `environment` says otherwise.
+  /// The account it runs as, with all its groups; empty: that of this process. HOME, USER, LOGNAME, SHELL and PATH are
+  /// the account's unless `environment` sets them.
   std::string os_user = {};
 
   /// With `os_user`: in that account's login environment. Its login shell reads the profile and then executes the
-  /// program, whose arguments it gets as arguments: nothing of them is ever read as shell text. An account whose shell
-  /// is none of the usual ones (nologin, say) has no profile.
+  /// program. The shell gets the arguments as arguments and never parses them. An account whose shell is not one of the
+  /// usual ones (nologin, say) has no profile.
   bool login = false;
 };
 

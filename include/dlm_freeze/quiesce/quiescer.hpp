@@ -23,7 +23,7 @@ enum class Outcome {
 
 [[nodiscard]] std::string_view to_string(Outcome outcome);
 
-/// One thing that a database gave when it was quiesced: "binary_log_position" = "154".
+/// One fact that a database reported when it was quiesced: "binary_log_position" = "154".
 struct Fact {
   std::string key;
   std::string value;
@@ -32,7 +32,7 @@ struct Fact {
 /// What a snapshot needs a location for.
 enum class DataRole {
   data,       ///< A restore is not whole without it: tables, redo and write-ahead logs, binary logs.
-  log,        ///< What the server says to people. Whoever writes there waits while it is frozen.
+  log,        ///< The server's messages. Whoever writes there blocks while it is frozen.
   temporary,  ///< Nothing is lost with it.
 };
 
@@ -46,12 +46,12 @@ struct DataLocation {
   DataRole role = DataRole::data;
 };
 
-/// What can be said of a database without logging in to it.
+/// What is known of a database without logging in to it.
 struct Presence {
   bool running = true;
   std::string detail;  ///< For a person: "no socket /run/mysqld/mysqld.sock".
   std::vector<DataLocation> locations;
-  /// How long those of the locations that get frozen may be: the session ends by then.
+  /// How long those of its locations that get frozen may stay frozen: the session ends by then.
   std::optional<std::chrono::seconds> longest_freeze{};
 };
 

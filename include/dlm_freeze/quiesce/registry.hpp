@@ -44,7 +44,7 @@ struct QuiescerType {
 struct ModuleType {
   std::string_view name;
   std::vector<std::string_view> signs;  ///< Globs, of which one exists where such a database runs.
-  /// Besides root, whose a sign is that lies where everybody may write; of anybody else's it is none.
+  /// Where everybody may write, a sign counts only if it belongs to root or one of these accounts.
   std::vector<std::string> accounts{};
 };
 

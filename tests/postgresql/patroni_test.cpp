@@ -134,7 +134,7 @@ TEST_F(Patroni, ThatDoesNotAnswerAsItShouldIsAWarningAndCostsLittle) {
 
 TEST_F(Patroni, HasAnAddressInNumbers) {
   configure_patroni("http://patroni.example.com:8008");
-  EXPECT_THAT(expect(201, {"pre-script"}).err, HasSubstr("postgresql.patroni: 'http://patroni.example.com:8008'"));
+  EXPECT_THAT(expect(201, {"pre-script"}).err, HasSubstr("postgresql: patroni: 'http://patroni.example.com:8008'"));
 }
 
 }  // namespace

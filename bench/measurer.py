@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The measurements themselves: see run, which prepares the namespaces and the filesystems they need."""
 
+import datetime
 import json
 import os
 import random
@@ -105,7 +106,7 @@ class Measurer:
         *self.filesystems, self.stream = arguments.filesystems
         self.random_block = random.randbytes(MIB)
         self.targets_met = []
-        self.raw = {}
+        self.raw = {"run": self._facts()}
         self.config = SCRATCH / "config.json"
         # In a process namespace it has to be told that these filesystems are meant, and not the host's.
         only_ours = {"include": [f"{SCRATCH}/*", f"{SCRATCH}/mounts/*"]}
@@ -133,6 +134,17 @@ class Measurer:
             self.arguments.json.write_text(json.dumps(self.raw, indent=1) + "\n")
         print(f"\n{sum(self.targets_met)} of {len(self.targets_met)} targets met")
         return 0 if all(self.targets_met) else 1
+
+    def _facts(self):
+        """What a reader of the figures wants to know of the machine."""
+        images = command("stat", "--file-system", "--format=%T", self.arguments.images).strip()
+        return {
+            "on": datetime.date.today().isoformat(),
+            "Linux": os.uname().release.partition("-")[0],
+            "processors": os.cpu_count(),
+            "images on": images,
+            "rounds": self.arguments.rounds,
+        }
 
     # The parts
 

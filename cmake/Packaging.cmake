@@ -29,8 +29,8 @@ install(TARGETS dlm_freeze_cli RUNTIME COMPONENT base)
 install(FILES ${manual_page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 COMPONENT base)
 install(FILES packaging/config.example.json packaging/config.schema.json packaging/status.schema.json packaging/dry-run.schema.json
         DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT base)
-install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT base FILES_MATCHING PATTERN "*.md" PATTERN model EXCLUDE PATTERN releasing.md EXCLUDE)
-install(DIRECTORY packaging/ssm packaging/callers DESTINATION ${CMAKE_INSTALL_DATADIR}/dlm-freeze USE_SOURCE_PERMISSIONS
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT base FILES_MATCHING PATTERN "*.md" PATTERN model EXCLUDE PATTERN pictures EXCLUDE PATTERN releasing.md EXCLUDE)
+install(DIRECTORY packaging/ssm packaging/callers packaging/selinux packaging/apparmor DESTINATION ${CMAKE_INSTALL_DATADIR}/dlm-freeze USE_SOURCE_PERMISSIONS
         COMPONENT base)
 install(DIRECTORY packaging/examples DESTINATION ${CMAKE_INSTALL_DOCDIR} USE_SOURCE_PERMISSIONS COMPONENT base)
 
@@ -117,12 +117,14 @@ set(CPACK_DEBIAN_BASE_PACKAGE_CONTROL_EXTRA ${control}/conffiles ${control}/post
 # Program and modules share an interface that changes with any version.
 set(same_version "dlm-freeze (= ${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE})")
 set(CPACK_DEBIAN_MYSQL_PACKAGE_NAME dlm-freeze-mysql)
+set(CPACK_DEBIAN_MYSQL_PACKAGE_CONTROL_EXTRA ${control}/prerm)
 set(CPACK_DEBIAN_MYSQL_PACKAGE_DEPENDS "${same_version}")
 set(CPACK_COMPONENT_MYSQL_DESCRIPTION
     "MySQL, MariaDB and Percona Server for dlm-freeze
 The module with which dlm-freeze locks the tables of these servers for the
 time of a snapshot, and records where their binary logs stood.")
 set(CPACK_DEBIAN_POSTGRESQL_PACKAGE_NAME dlm-freeze-postgresql)
+set(CPACK_DEBIAN_POSTGRESQL_PACKAGE_CONTROL_EXTRA ${control}/prerm)
 set(CPACK_DEBIAN_POSTGRESQL_PACKAGE_DEPENDS "${same_version}")
 set(CPACK_COMPONENT_POSTGRESQL_DESCRIPTION
     "PostgreSQL for dlm-freeze

@@ -1,44 +1,39 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Run by the SSM agent, as root, in the directory that the .zip was unpacked to; also as update.sh, since a package manager
-# updates in place. Installs dlm-freeze, and the module of each database server that is on the host.
+# updates in place, and to an older version as well. Installs dlm-freeze, and the module of each database server that is on the host.
 
 set -eu
 cd "$(dirname "$0")"
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
-
-# is_there FILE...: any of them. Takes the globs of the caller, which stay as they are where they match nothing.
-is_there() {
-  for file; do
-    [ ! -e "$file" ] || return 0
-  done
-  return 1
-}
-
-modules=
-! is_there /usr/sbin/mysqld /usr/sbin/mariadbd /usr/libexec/mysqld /usr/libexec/mariadbd || modules="$modules mysql"
-! is_there /usr/bin/postgres /usr/lib/postgresql*/bin/postgres /usr/lib/postgresql/*/bin/postgres /usr/pgsql-*/bin/postgres ||
-  modules="$modules postgresql"
+. ./modules.sh
 
 if is_there ./*.deb; then
   set -- ./dlm-freeze_*.deb
-  for module in $modules; do
+  for module in $(modules_wanted); do
     set -- "$@" ./dlm-freeze-"$module"_*.deb
   done
-  DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=120 \
+  DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends --allow-downgrades -o DPkg::Lock::Timeout=120 \
     -o Dpkg::Options::=--force-confold install "$@" </dev/null
 else
   set -- ./dlm-freeze-[0-9]*.rpm
-  for module in $modules; do
+  for module in $(modules_wanted); do
     set -- "$@" ./dlm-freeze-"$module"-[0-9]*.rpm
   done
+  status=0
   if command -v dnf >/dev/null; then
-    dnf --assumeyes install "$@"
+    dnf --assumeyes install "$@" || status=$?
   elif command -v zypper >/dev/null; then
-    zypper --non-interactive --no-gpg-checks install --allow-unsigned-rpm "$@"
+    zypper --non-interactive --no-gpg-checks install --allow-unsigned-rpm --oldpackage "$@" || status=$?
   else
-    yum --assumeyes install "$@"
+    yum --assumeyes install "$@" || status=$?
+  fi
+  # Some versions of these do not go back to an older one, and say so by an exit code or by none.
+  if ! rpm --query "$(rpm --query --package ./dlm-freeze-[0-9]*.rpm)" >/dev/null && rpm --query dlm-freeze >/dev/null; then
+    rpm --upgrade --oldpackage "$@"
+  elif [ $status -ne 0 ]; then
+    exit $status
   fi
 fi
 dlm-freeze --version

@@ -12,12 +12,19 @@ import sys
 import zipfile
 
 HERE = pathlib.Path(__file__).parent
+# The names that the agent gives to the platforms that its package managers for .deb and .rpm are used on.
 PLATFORMS = {
-    "deb": ["debian", "ubuntu"],
-    "rpm": ["amazon", "centos", "opensuse", "opensuseleap", "oracle", "redhat", "suse"],
+    "deb": ["debian", "raspbian", "ubuntu"],
+    "rpm": ["almalinux", "amazon", "centos", "fedora", "opensuse", "opensuseleap", "oracle", "redhat", "rocky", "suse"],
 }
 ARCHITECTURES = {"x86_64": ("amd64", "x86_64"), "arm64": ("arm64", "aarch64")}  # of Distributor, of Debian and of rpm
-SCRIPTS = {"install.sh": "install.sh", "update.sh": "install.sh", "uninstall.sh": "uninstall.sh"}
+SCRIPTS = {
+    "install.sh": "install.sh",
+    "modules.sh": "modules.sh",
+    "uninstall.sh": "uninstall.sh",
+    "update.sh": "install.sh",
+    "validate.sh": "validate.sh",
+}
 
 
 def write_zip(path, files):

@@ -7,6 +7,14 @@ cd "$(dirname "$0")"
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 
+# The packages refuse as well; this is before the package manager has touched anything.
+case $(dlm-freeze status --json | tr -d ' ') in
+  *'"active":true'* | *'"orphaned":true'*)
+    echo "uninstall.sh: a session is not over, and without dlm-freeze nobody could end it: run dlm-freeze post-script" >&2
+    exit 1
+    ;;
+esac
+
 if ls ./*.deb >/dev/null 2>&1; then # the packages that it was installed from are still here
   DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 remove dlm-freeze </dev/null
 elif command -v dnf >/dev/null; then

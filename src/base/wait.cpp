@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 
 namespace dlm_freeze {
@@ -24,7 +25,21 @@ bool wait_for(short event, int fd, Deadline deadline) noexcept {
 
 bool wait_readable(int fd, Deadline deadline) noexcept { return wait_for(POLLIN, fd, deadline); }
 
+bool wait_readable(int fd, const Patience& patience) noexcept {
+  for (;;) {
+    std::array<pollfd, 2> watched = {pollfd{fd, POLLIN, 0}, pollfd{patience.cancel_fd, POLLIN, 0}};
+    const int count = ::poll(watched.data(), watched.size(), patience.deadline.poll_timeout());
+    if (count < 0 && errno == EINTR) continue;
+    return count > 0 && watched[0].revents != 0;
+  }
+}
+
 bool wait_writable(int fd, Deadline deadline) noexcept { return wait_for(POLLOUT, fd, deadline); }
+
+bool pause_for(BootClock::duration span, const Patience& patience) noexcept {
+  const bool told_to = wait_readable(patience.cancel_fd, Deadline::in(span).or_earlier(patience.deadline));
+  return !told_to && !patience.deadline.expired();
+}
 
 Result<UniqueFd> new_event() {
   UniqueFd fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));

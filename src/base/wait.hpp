@@ -12,8 +12,14 @@ namespace dlm_freeze {
 /// Waits until `fd` is readable, or at its end, or until `deadline`: then false. Goes on after a signal.
 [[nodiscard]] bool wait_readable(int fd, Deadline deadline) noexcept;
 
+/// The same, but false also when it has to be given up.
+[[nodiscard]] bool wait_readable(int fd, const Patience& patience) noexcept;
+
 /// Waits until something can be written to `fd`, or nobody is left to read it, or until `deadline`: then false.
 [[nodiscard]] bool wait_writable(int fd, Deadline deadline) noexcept;
+
+/// Waits before something is tried again. False when it has to be given up instead.
+[[nodiscard]] bool pause_for(BootClock::duration span, const Patience& patience) noexcept;
 
 /// A counter for which another thread or process can wait: eventfd(2), non-blocking.
 [[nodiscard]] Result<UniqueFd> new_event();

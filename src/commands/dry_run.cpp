@@ -17,8 +17,8 @@ void warn_of_coverage(const HostPlan& plan, Log& log) {
   for (const FoundQuiescer& found : plan.quiescers) {
     if (!found.presence.running) continue;
     const auto coverage = [&plan](const std::string& path) { return plan.coverage(path); };
-    for (const LogLine& line : report_coverage(found.planned.config.name, found.presence.locations, coverage, "").lines)
-      log.write(line.level, line.text);
+    for (const LogLine& line : report_coverage(found.presence.locations, coverage, "").lines)
+      log.write(line.level, found.planned.config.name + ": " + line.text);
   }
 }
 

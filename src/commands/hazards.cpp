@@ -56,17 +56,25 @@ void judge_time_outs(const Settings& settings, std::chrono::seconds auto_thaw, s
   }
 }
 
+/// The program of a command in the configuration; empty: there is no such command.
+std::string program_of(const QuiescerConfig& config, std::string_view key) {
+  const Json* command = config.options.find(key);
+  const Json::Array* words = command != nullptr ? command->as_array() : nullptr;
+  const std::string* program = words != nullptr && !words->empty() ? words->front().as_string() : nullptr;
+  return program != nullptr ? *program : "";
+}
+
 /// Programs of quiescers that the kernel would not run.
 void judge_noexec(const HostPlan& plan, std::vector<Hazard>& hazards) {
   for (const FoundQuiescer& found : plan.quiescers) {
     if (found.planned.config.type != "command") continue;
     for (const char* key : {"prepare", "freeze", "thaw", "session", "probe"}) {
-      const auto program = found.planned.config.text_list(key);
-      const Mount* mount = program.empty() ? nullptr : plan.table.resolve(follow(plan.table, program.front()).path);
+      const std::string program = program_of(found.planned.config, key);
+      const Mount* mount = program.empty() ? nullptr : plan.table.resolve(follow(plan.table, program).path);
       if (mount == nullptr) continue;
       const auto options = split(mount->options, ',');
       if (std::find(options.begin(), options.end(), "noexec") == options.end()) continue;
-      hazards.push_back({"noexec", found.planned.config.name + ": " + key + " is " + program.front(),
+      hazards.push_back({"noexec", found.planned.config.name + ": " + key + " is " + program,
                          mount->mount_point + " is mounted noexec, so that it cannot be run",
                          "put it on another filesystem, such as below /usr/local/sbin"});
     }

@@ -41,6 +41,19 @@ std::vector<std::string> existing(const MountTable& table, const std::vector<std
   return found;
 }
 
+/// The database that is going to be frozen and must not be for longest; null when there is none.
+const FoundQuiescer* strictest_of(const HostPlan& plan) {
+  const FoundQuiescer* strictest = nullptr;
+  for (const FoundQuiescer& found : plan.quiescers) {
+    const Presence& presence = found.presence;
+    const bool is_frozen = std::any_of(presence.locations.begin(), presence.locations.end(),
+                                       [&](const auto& location) { return plan.coverage(location.path).frozen; });
+    if (!presence.running || !is_frozen || !presence.longest_freeze) continue;
+    if (strictest == nullptr || *presence.longest_freeze < *strictest->presence.longest_freeze) strictest = &found;
+  }
+  return strictest;
+}
+
 Result<void> find_quiescers(const Settings& settings, CommandContext& context, std::vector<FoundQuiescer>& found) {
   std::vector<QuiescerConfig> configs;
   if (settings.quiescers) {
@@ -53,7 +66,7 @@ Result<void> find_quiescers(const Settings& settings, CommandContext& context, s
   for (QuiescerConfig& config : configs) {
     const auto type = context.registry.find(config.type);
     if (!type) return tl::unexpected(type.error());
-    auto quiescer = (*type)->create(config);
+    auto quiescer = make_quiescer(**type, config);
     if (!quiescer) return tl::unexpected(quiescer.error());
     StageContext stage{Deadline::in(kLocateTimeout).or_earlier(Deadline(context.started + settings.timeout)),
                        -1,
@@ -203,16 +216,17 @@ void log_gaps(const HostPlan& plan, Log& log) {
   }
 }
 
+std::chrono::seconds HostPlan::longest_session(std::chrono::seconds wanted) const {
+  const FoundQuiescer* const strictest = strictest_of(*this);
+  return strictest != nullptr ? std::min(wanted, *strictest->presence.longest_freeze) : wanted;
+}
+
 std::chrono::seconds HostPlan::auto_thaw(std::chrono::seconds wanted, Log& log) const {
-  std::chrono::seconds longest = wanted;
-  for (const FoundQuiescer& found : quiescers) {
-    const Presence& presence = found.presence;
-    const bool is_frozen = std::any_of(presence.locations.begin(), presence.locations.end(),
-                                       [&](const DataLocation& location) { return coverage(location.path).frozen; });
-    if (!presence.running || !is_frozen || !presence.longest_freeze || *presence.longest_freeze >= longest) continue;
-    longest = *presence.longest_freeze;
+  const std::chrono::seconds longest = longest_session(wanted);
+  if (longest < wanted) {
     log.warn("auto-thaw in " + std::to_string(longest.count()) + " seconds instead of " +
-             std::to_string(wanted.count()) + ": " + found.planned.config.name + " must not be frozen for longer");
+             std::to_string(wanted.count()) + ": " + strictest_of(*this)->planned.config.name +
+             " must not be frozen for longer");
   }
   return longest;
 }

@@ -40,7 +40,10 @@ struct HostPlan {
   /// not lie, through overlays and images too, on filesystems of which none is going to be frozen.
   [[nodiscard]] bool may_wait_for_thaw(int fd) const;
 
-  /// The deadline of the session: `wanted`, or less where a database must not be frozen for so long, with a WARN.
+  /// How long a session can last: `wanted`, or less where a database must not be frozen for so long.
+  [[nodiscard]] std::chrono::seconds longest_session(std::chrono::seconds wanted) const;
+
+  /// The same, with a WARN where it is less.
   [[nodiscard]] std::chrono::seconds auto_thaw(std::chrono::seconds wanted, Log& log) const;
 };
 

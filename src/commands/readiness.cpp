@@ -55,8 +55,12 @@ void probe_databases(HostPlan& plan, const Settings& settings, CommandContext& c
   const Deadline deadline(context.started + settings.timeout);
   for (FoundQuiescer& found : plan.quiescers) {
     if (!found.presence.running) continue;
-    StageContext stage{
-        deadline, -1, settings.execution_id, [&plan](const std::string& path) { return plan.coverage(path); }, {}};
+    StageContext stage{deadline,
+                       -1,
+                       settings.execution_id,
+                       [&plan](const std::string& path) { return plan.coverage(path); },
+                       {},
+                       Deadline::in(plan.longest_session(settings.auto_thaw))};
     auto result = found.planned.quiescer->probe(stage);
     for (const LogLine& note : stage.notes) context.log.write(note.level, note.text);
     findings.push_back({found.planned.config.name, std::move(result), true, std::move(stage.notes)});

@@ -15,7 +15,7 @@ struct Uncovered {
 
 }  // namespace
 
-CoverageReport report_coverage(const std::string& database, const std::vector<DataLocation>& locations,
+CoverageReport report_coverage(const std::vector<DataLocation>& locations,
                                const std::function<Coverage(const std::string& path)>& coverage,
                                const std::string& protection) {
   CoverageReport report;
@@ -26,9 +26,8 @@ CoverageReport report_coverage(const std::string& database, const std::vector<Da
     if (location.role == DataRole::log) {
       if (!covered.frozen) continue;
       report.lines.push_back({LogLevel::warn,
-                              database + ": its " + location.what + " (" + location.path +
-                                  ") lies on a filesystem that is frozen: whoever logs then waits for "
-                                  "the thaw",
+                              "its " + location.what + " (" + location.path +
+                                  ") lies on a filesystem that is frozen: whoever logs then waits for the thaw",
                               false});
       continue;
     }
@@ -39,7 +38,7 @@ CoverageReport report_coverage(const std::string& database, const std::vector<Da
     found->second.names.push_back(location.what + " " + location.path);
   }
   for (const auto& [mount_point, found] : uncovered) {
-    report.lines.push_back({LogLevel::warn, database + ": not frozen: " + list_of(found.names) + " on " +
+    report.lines.push_back({LogLevel::warn, "not frozen: " + list_of(found.names) + " on " +
                                                 (mount_point.empty() ? "no mount" : mount_point) + " (" + found.why +
                                                 ")" + (protection.empty() ? "" : "; " + protection)});
   }

@@ -21,7 +21,7 @@ struct CoverageReport {
 /// Says, a line for each filesystem, which data lies where nothing is frozen, and which logs lie where it is.
 /// `protection` is what protects such data instead, for a person; may be empty. Locations that must not be frozen are
 /// left out.
-[[nodiscard]] CoverageReport report_coverage(const std::string& database, const std::vector<DataLocation>& locations,
+[[nodiscard]] CoverageReport report_coverage(const std::vector<DataLocation>& locations,
                                              const std::function<Coverage(const std::string& path)>& coverage,
                                              const std::string& protection);
 

@@ -125,11 +125,11 @@ bool RunningProgram::read_output() {
   return true;
 }
 
-RunningProgram::Event RunningProgram::wait(Deadline deadline, int cancel_fd) {
+RunningProgram::Event RunningProgram::wait(const Patience& patience) {
   for (;;) {
-    std::array<pollfd, 3> events = {pollfd{end_.get(), POLLIN, 0}, pollfd{cancel_fd, POLLIN, 0},
+    std::array<pollfd, 3> events = {pollfd{end_.get(), POLLIN, 0}, pollfd{patience.cancel_fd, POLLIN, 0},
                                     pollfd{output_.get(), POLLIN, 0}};
-    const int count = ::poll(events.data(), events.size(), deadline.poll_timeout());
+    const int count = ::poll(events.data(), events.size(), patience.deadline.poll_timeout());
     if (count < 0 && errno == EINTR) continue;
     if (events[0].revents != 0) return Event::ended;
     if (count <= 0 || events[1].revents != 0) return Event::given_up;
@@ -141,7 +141,7 @@ Failure RunningProgram::given_up(const Deadline& deadline, std::string_view and_
   return failure(path_ + (deadline.expired() ? " did not " + std::string(and_then) : " was ended before it was done"));
 }
 
-Result<std::optional<std::string>> RunningProgram::next_line(Deadline deadline, int cancel_fd) {
+Result<std::optional<std::string>> RunningProgram::next_line(const Patience& patience) {
   for (bool ended = false;;) {
     if (const std::size_t end = text_.find('\n'); end != std::string::npos) {
       std::string line = text_.substr(0, end);
@@ -153,14 +153,14 @@ Result<std::optional<std::string>> RunningProgram::next_line(Deadline deadline, 
       text_.clear();
       left_out_ = 0;
     }
-    switch (wait(deadline, cancel_fd)) {
+    switch (wait(patience)) {
       case Event::output:
         break;
       case Event::ended:
-        ended = deadline.expired() || !read_output();  // A daemon it left behind may go on printing.
+        ended = patience.deadline.expired() || !read_output();  // A daemon it left behind may go on printing.
         break;
       case Event::given_up:
-        return given_up(deadline, "answer in time");
+        return given_up(patience.deadline, "answer in time");
     }
   }
 }
@@ -207,12 +207,12 @@ bool RunningProgram::kill() noexcept {
   return is_gone;
 }
 
-Result<ProgramResult> RunningProgram::finish(Deadline deadline, int cancel_fd) {
+Result<ProgramResult> RunningProgram::finish(const Patience& patience) {
   for (;;) {
-    const Event event = wait(deadline, cancel_fd);
+    const Event event = wait(patience);
     if (event == Event::ended) break;
     if (event == Event::output) continue;
-    return given_up(deadline, kill() ? "end in time and was killed" : "end in time and cannot be killed");
+    return given_up(patience.deadline, kill() ? "end in time and was killed" : "end in time and cannot be killed");
   }
   const std::optional<int> status = reap();
   // What it wrote last. Not until the end of file: a daemon it left behind may hold the pipe open, and print.
@@ -226,10 +226,10 @@ Result<ProgramResult> RunningProgram::finish(Deadline deadline, int cancel_fd) {
   return ProgramResult{*status, std::move(text_)};
 }
 
-Result<ProgramResult> run_program(const Program& program, Deadline deadline, int cancel_fd) {
+Result<ProgramResult> run_program(const Program& program, const Patience& patience) {
   auto running = RunningProgram::start(program, ProgramInput::nothing, {});
   if (!running) return tl::unexpected(running.error());
-  return running->finish(deadline, cancel_fd);
+  return running->finish(patience);
 }
 
 std::string last_line(const std::string& output) {

@@ -29,9 +29,7 @@ std::string_view to_string(DataRole role) {
 
 Result<Presence> Quiescer::locate(StageContext& /*context*/) { return Presence{}; }
 
-Result<void> Quiescer::prepare(StageContext& /*context*/) { return {}; }
-
-std::vector<Fact> Quiescer::intent() const { return {}; }
+Result<std::vector<Fact>> Quiescer::prepare(StageContext& /*context*/) { return std::vector<Fact>(); }
 
 Result<void> Quiescer::recover(StageContext& /*context*/, const std::vector<Fact>& /*facts*/) { return {}; }
 

@@ -46,71 +46,7 @@ std::string joined(const std::vector<std::string_view>& words) {
   return text;
 }
 
-Failure bad(const Json& value, std::string_view where, std::string_view key, const std::string& what) {
-  std::string message = value.line() > 0 ? "line " + std::to_string(value.line()) + ": " : "";
-  message += std::string(where) + "." + std::string(key) + " " + what;
-  return failure(std::move(message));
-}
-
-Result<void> check_option(const OptionSpec& spec, const Json& value, std::string_view where) {
-  switch (spec.type) {
-    case OptionType::boolean:
-      if (value.as_bool() == nullptr) return bad(value, where, spec.name, "must be true or false");
-      return {};
-    case OptionType::integer:
-      if (const auto* number = value.as_integer();
-          number == nullptr || *number < spec.minimum || *number > spec.maximum) {
-        return bad(
-            value, where, spec.name,
-            "must be a whole number from " + std::to_string(spec.minimum) + " to " + std::to_string(spec.maximum));
-      }
-      return {};
-    case OptionType::text: {
-      const std::string* text = value.as_string();
-      if (text == nullptr || text->empty()) return bad(value, where, spec.name, "must be a non-empty string");
-      if (!spec.choices.empty() && std::find(spec.choices.begin(), spec.choices.end(), *text) == spec.choices.end()) {
-        return bad(value, where, spec.name, "must be one of: " + joined(spec.choices));
-      }
-      return {};
-    }
-    case OptionType::text_list: {
-      const auto* list = value.as_array();
-      const bool all_text =
-          list != nullptr && !list->empty() &&
-          std::all_of(list->begin(), list->end(), [](const Json& element) { return element.as_string() != nullptr; });
-      if (!all_text) return bad(value, where, spec.name, "must be a non-empty list of strings");
-      return {};
-    }
-  }
-  return {};
-}
-
 }  // namespace
-
-std::string QuiescerConfig::text(std::string_view key, std::string_view otherwise) const {
-  const Json* value = options.find(key);
-  return value != nullptr && value->as_string() != nullptr ? *value->as_string() : std::string(otherwise);
-}
-
-bool QuiescerConfig::boolean(std::string_view key, bool otherwise) const {
-  const Json* value = options.find(key);
-  return value != nullptr && value->as_bool() != nullptr ? *value->as_bool() : otherwise;
-}
-
-std::int64_t QuiescerConfig::integer(std::string_view key, std::int64_t otherwise) const {
-  const Json* value = options.find(key);
-  return value != nullptr && value->as_integer() != nullptr ? *value->as_integer() : otherwise;
-}
-
-std::vector<std::string> QuiescerConfig::text_list(std::string_view key) const {
-  std::vector<std::string> texts;
-  const Json* value = options.find(key);
-  if (value == nullptr || value->as_array() == nullptr) return texts;
-  for (const Json& element : *value->as_array()) {
-    if (element.as_string() != nullptr) texts.push_back(*element.as_string());
-  }
-  return texts;
-}
 
 QuiescerRegistry::QuiescerRegistry(std::vector<const QuiescerType*> builtin, std::vector<ModuleType> modules,
                                    std::string module_directory)
@@ -181,24 +117,6 @@ Result<std::vector<QuiescerConfig>> QuiescerRegistry::detect() {
     std::move(found.begin(), found.end(), std::back_inserter(all));
   }
   return all;
-}
-
-Result<void> check_options(const QuiescerType& type, const Json& options, std::string_view where) {
-  for (const Json::Member& member : *options.as_object()) {
-    const auto& [key, value] = member;
-    const auto spec = std::find_if(type.options.begin(), type.options.end(),
-                                   [&](const OptionSpec& known) { return known.name == member.first; });
-    if (spec == type.options.end()) {
-      return bad(value, where, key, "is not known for a quiescer of type '" + std::string(type.name) + "'");
-    }
-    if (auto checked = check_option(*spec, value, where); !checked) return checked;
-  }
-  for (const OptionSpec& spec : type.options) {
-    if (spec.mandatory && options.find(spec.name) == nullptr) {
-      return bad(options, where, spec.name, "is missing");
-    }
-  }
-  return {};
 }
 
 }  // namespace dlm_freeze

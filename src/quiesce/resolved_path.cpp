@@ -14,4 +14,11 @@ std::string resolved_path(const std::string& path) {
   return text;
 }
 
+Result<std::string> existing_path(const std::string& path) {
+  std::error_code error;
+  const auto canonical = std::filesystem::canonical(path, error);
+  if (error) return system_failure("cannot look at " + path, error.value());
+  return canonical.string();
+}
+
 }  // namespace dlm_freeze

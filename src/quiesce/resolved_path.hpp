@@ -3,10 +3,15 @@
 
 #include <string>
 
+#include "dlm_freeze/base/error.hpp"
+
 namespace dlm_freeze {
 
 /// `path` with its symbolic links resolved as far as it exists, and no slash at its end; otherwise as it is where that
 /// cannot be told.
 [[nodiscard]] std::string resolved_path(const std::string& path);
+
+/// `path` with all of its symbolic links resolved. Errors: it does not exist, or cannot be looked at; with the errno.
+[[nodiscard]] Result<std::string> existing_path(const std::string& path);
 
 }  // namespace dlm_freeze

@@ -6,10 +6,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <filesystem>
-#include <system_error>
 
 #include "dlm_freeze/quiesce/account.hpp"
+#include "quiesce/resolved_path.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -34,9 +33,8 @@ Result<void> check_entry(const std::string& path, const std::vector<uid_t>& acco
 
 Result<void> check_server_socket(const std::string& path, const std::vector<uid_t>& accounts) {
   if (auto checked = check_entry(path, accounts); !checked) return checked;
-  std::error_code error;
-  const std::filesystem::path target = std::filesystem::canonical(path, error);
-  return error || target == path ? Result<void>() : check_entry(target, accounts);
+  const auto target = existing_path(path);
+  return !target || *target == path ? Result<void>() : check_entry(*target, accounts);
 }
 
 std::optional<uid_t> peer_user(int fd) {

@@ -65,7 +65,7 @@ void thaw(SessionRecord& record, bool freezer_gone, FreezeControl& control, Dead
 
 Result<void> recover(const QuiescerType& type, const QuiescerRecord& record, const std::string& execution_id,
                      Deadline deadline) {
-  auto quiescer = type.create(record.config);
+  auto quiescer = make_quiescer(type, record.config);
   if (!quiescer) return tl::unexpected(quiescer.error());
   StageContext context{.deadline = deadline, .execution_id = execution_id};
   return (*quiescer)->recover(context, record.facts);

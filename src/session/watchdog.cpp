@@ -42,6 +42,7 @@ class Watchdog {
         channel_(std::move(channel)),
         life_lines_(life_lines),
         deadline_(Deadline::in(plan.auto_thaw)),
+        prepared_(plan.quiescers.size()),
         watched_(plan.quiescers.size(), -1) {
     for (const std::string& what : missing) missing_.push_back({LogLevel::warn, what});
   }
@@ -90,7 +91,7 @@ class Watchdog {
   void start_stage(const Message& request, StageRun::Step step);
   void on_stage_finished();
   Result<void> prepare(std::size_t index, StageContext& context);
-  Result<void> record_intent();
+  Result<void> record_prepared();
   Result<void> quiesce(std::size_t index, StageContext& context);
   void commit(const Message& request);
 
@@ -126,9 +127,9 @@ class Watchdog {
   std::optional<AtomicFile> final_record_;
   std::optional<AtomicFile> sentinel_record_;  ///< Committed by the sentinel, if at all.
   std::vector<LogLine> lines_;                 ///< For the host's log, after the thaw.
-  std::vector<LogLine>
-      missing_;               ///< Protection that the system refused: memory lock, OOM score. For pre-script to say.
-  std::vector<int> watched_;  ///< What tells that a database was lost, or -1; by quiescer.
+  std::vector<LogLine> missing_;               ///< Protection that the system refused, for pre-script to say.
+  std::vector<std::vector<Fact>> prepared_;    ///< What `prepare` gave, by quiescer.
+  std::vector<int> watched_;                   ///< What tells that a database was lost, or -1; by quiescer.
   std::vector<pollfd> events_;
 };
 
@@ -288,7 +289,7 @@ void Watchdog::on_request(const Message& request) {
     case Verb::prepare:
       return start_stage(request, [this](std::size_t i, StageContext& context) { return prepare(i, context); });
     case Verb::quiesce:
-      if (auto recorded = record_intent(); !recorded) return refuse(recorded.error());
+      if (auto recorded = record_prepared(); !recorded) return refuse(recorded.error());
       quiescing_ = true;
       return start_stage(request, [this](std::size_t i, StageContext& context) { return quiesce(i, context); });
     case Verb::commit:
@@ -345,14 +346,17 @@ void Watchdog::start_stage(const Message& request, StageRun::Step step) {
 Result<void> Watchdog::prepare(std::size_t index, StageContext& context) {
   Quiescer& quiescer = *plan_.quiescers[index].quiescer;
   if (auto ready = quiescer.probe(context); !ready) return ready;
-  return quiescer.prepare(context);
+  auto facts = quiescer.prepare(context);
+  if (!facts) return tl::unexpected(facts.error());
+  prepared_[index] = std::move(*facts);
+  return {};
 }
 
 /// Before it is done, so that it can be undone by somebody who finds all of the session's processes dead.
-Result<void> Watchdog::record_intent() {
+Result<void> Watchdog::record_prepared() {
   for (std::size_t i = 0; i < plan_.quiescers.size(); ++i) {
     session_.record.quiescers[i].quiesced = true;
-    session_.record.quiescers[i].facts = plan_.quiescers[i].quiescer->intent();
+    session_.record.quiescers[i].facts = std::move(prepared_[i]);
   }
   return plan_.quiescers.empty() ? Result<void>() : plan_.state->write_record(session_.record);
 }

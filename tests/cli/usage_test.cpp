@@ -221,7 +221,7 @@ TEST_F(Configurations, ThatNameAnUntrustedProgramAreBadTooAnd1ForDryRun) {
   ::chmod(program.c_str(), 0777);
   configure(R"({"filesystems": {"freeze": false}, "quiescers": [{"type": "command", "freeze": [")" + program +
             R"("], "thaw": [")" + program + R"("]}]})");
-  EXPECT_THAT(expect(201, {"pre-script"}).err, HasSubstr("command.freeze: " + program + " can be written by others"));
+  EXPECT_THAT(expect(201, {"pre-script"}).err, HasSubstr("command: freeze: " + program + " can be written by others"));
   expect(1, {"dry-run"});
 }
 

@@ -17,7 +17,7 @@ namespace {
 using Stage = FakeDatabases::Stage;
 using Behaviour = FakeDatabases::Behaviour;
 
-constexpr const char* kIntent = "intent";
+constexpr const char* kPrepared = "prepared";  ///< A fact.
 
 FakeDatabases* current = nullptr;
 
@@ -27,24 +27,31 @@ bool is_alive(pid_t pid) {
   return end != std::string::npos && stat[end + 2] != 'Z' && stat[end + 2] != 'X';
 }
 
+struct FakeOptions {
+  FakeDatabases::Id database = 0;
+  bool outlives = false;
+  std::string watch;
+};
+
 }  // namespace
 
 class FakeQuiescer final : public Quiescer {
  public:
-  explicit FakeQuiescer(const QuiescerConfig& config)
-      : name_(config.name),
-        database_(current->of(config.integer("database", 0))),
-        outlives_(config.boolean("outlives", false)),
-        watch_(config.text("watch")) {}
+  FakeQuiescer(std::string name, FakeOptions options)
+      : name_(std::move(name)),
+        database_(current->of(options.database)),
+        outlives_(options.outlives),
+        watch_(std::move(options.watch)) {}
 
   Result<Presence> locate(StageContext& context) override {
     if (auto done = act(Stage::locate, context); !done) return Presence{false, done.error().message, {}};
     return Presence{};
   }
   Result<void> probe(StageContext& context) override { return act(Stage::probe, context); }
-  Result<void> prepare(StageContext& context) override { return act(Stage::prepare, context); }
-
-  std::vector<Fact> intent() const override { return {{kIntent, name_}}; }
+  Result<std::vector<Fact>> prepare(StageContext& context) override {
+    if (auto done = act(Stage::prepare, context); !done) return tl::unexpected(done.error());
+    return std::vector<Fact>{{kPrepared, name_}};
+  }
 
   Result<std::vector<Fact>> quiesce(StageContext& context) override {
     const auto take_lock = [&] {
@@ -56,7 +63,7 @@ class FakeQuiescer final : public Quiescer {
     if (auto done = act(Stage::quiesce, context); !done) return tl::unexpected(done.error());
     take_lock();
     if (!watch_.empty()) fifo_ = UniqueFd(::open(watch_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
-    context.notes.push_back({LogLevel::info, name_ + " is quiesced"});
+    context.notes.push_back({LogLevel::info, "is quiesced"});
     return std::vector<Fact>{{"position", "154"}};
   }
 
@@ -68,13 +75,13 @@ class FakeQuiescer final : public Quiescer {
     const bool held = database_.holder.exchange(0) == ::getpid();
     database_.left.store(0);
     if (!held && outcome == Outcome::completed) {
-      return failure(name_ + ": the lock was lost", ErrorKind::protection_lost);
+      return failure("the lock was lost", ErrorKind::protection_lost);
     }
     return {};
   }
 
   Result<void> recover(StageContext& context, const std::vector<Fact>& facts) override {
-    database_.intent_known.store(facts.size() == 1 && facts[0].key == kIntent && facts[0].value == name_ ? 1 : 0);
+    database_.prepared_known.store(facts.size() == 1 && facts[0].key == kPrepared && facts[0].value == name_ ? 1 : 0);
     if (auto done = act(Stage::recover, context); !done) return done;
     database_.left.store(0);
     return {};
@@ -94,15 +101,15 @@ class FakeQuiescer final : public Quiescer {
         return {};
       case Behaviour::failed:
       case Behaviour::half_way:
-        return failure(name_ + " failed");
+        return failure("failed");
       case Behaviour::not_ready:
-        return failure(name_ + " is not ready", ErrorKind::not_ready);
+        return failure("is not ready", ErrorKind::not_ready);
       case Behaviour::already_frozen:
-        return failure(name_ + " is frozen", ErrorKind::already_frozen);
+        return failure("is frozen", ErrorKind::already_frozen);
       case Behaviour::patient: {
         pollfd cancelled = {context.cancel_fd, POLLIN, 0};
         const bool given_up = ::poll(&cancelled, 1, context.deadline.poll_timeout()) > 0;
-        return failure(name_ + (given_up ? " was cancelled" : " ran out of time"), ErrorKind::not_ready);
+        return failure(given_up ? "was cancelled" : "ran out of time", ErrorKind::not_ready);
       }
       case Behaviour::deaf:
         while (state.deaf.load() != 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -129,14 +136,17 @@ FakeDatabases::FakeDatabases(const FakeKernel* kernel)
 FakeDatabases::~FakeDatabases() { current = nullptr; }
 
 const QuiescerType& FakeDatabases::type() {
+  static const OptionTable<FakeOptions> kTable = {
+      {"database", &FakeOptions::database, "Which.", Range{0, kMost - 1}},
+      {"outlives", &FakeOptions::outlives, "What it leaves."},
+      {"watch", &FakeOptions::watch, "A FIFO."},
+  };
   static const QuiescerType kType = {
       .name = "fake",
-      .description = "a database that there is only in tests",
-      .options = {{.name = "database", .type = OptionType::integer, .description = "which", .maximum = kMost - 1},
-                  {.name = "outlives", .type = OptionType::boolean, .description = "what it leaves"},
-                  {.name = "watch", .type = OptionType::text, .description = "a FIFO"}},
+      .description = "A database that there is only in tests.",
+      .options = kTable.specs(),
       .create = [](const QuiescerConfig& config) -> Result<std::unique_ptr<Quiescer>> {
-        return std::make_unique<FakeQuiescer>(config);
+        return std::make_unique<FakeQuiescer>(config.name, kTable.read(config.options));
       },
       .detect = nullptr,
   };

@@ -54,8 +54,8 @@ class FakeDatabases {
   /// Whether something is left of it that only release and recover undo.
   [[nodiscard]] bool has_leftovers(Id id) const { return of(id).left.load() != 0; }
   [[nodiscard]] int calls(Id id, Stage stage) const { return of(id).stages[index(stage)].calls.load(); }
-  /// Whether the last recover was given what `intent` gave, and nothing else.
-  [[nodiscard]] bool was_recovered_by_intent(Id id) const { return of(id).intent_known.load() != 0; }
+  /// Whether the last recover was given what `prepare` gave, and nothing else.
+  [[nodiscard]] bool was_recovered_as_prepared(Id id) const { return of(id).prepared_known.load() != 0; }
   /// What the last release was told.
   [[nodiscard]] Outcome outcome(Id id) const { return of(id).outcome.load(); }
   /// How many stages were begun while a filesystem of the kernel was frozen.
@@ -74,7 +74,7 @@ class FakeDatabases {
   struct Database {
     std::atomic<pid_t> holder;  ///< 0: not locked.
     std::atomic<int> left;
-    std::atomic<int> intent_known;
+    std::atomic<int> prepared_known;
     std::atomic<Outcome> outcome;
     StageState stages[kStages];
   };

@@ -242,6 +242,55 @@ TEST_F(DetectedProducts, OfHanaThatCannotBeLoggedInToAreNotReady) {
   EXPECT_TRUE(writable(*database_));
 }
 
+TEST_F(DetectedProducts, OfHanaTakeOneLoginShellAStage) {
+  put_hana_into_place();
+  start_hana_process();
+  fs::create_directories("/usr/sap/HDB/home");
+  write_text("/usr/sap/HDB/home/.profile", "echo login >>/usr/sap/HDB/home/logins\n");
+  check(::chown("/usr/sap/HDB/home", 54321, 54321), "chown");
+  const auto logins = [] {
+    const std::string text = fs::exists("/usr/sap/HDB/home/logins") ? read_text("/usr/sap/HDB/home/logins") : "";
+    fs::remove("/usr/sap/HDB/home/logins");
+    return std::count(text.begin(), text.end(), '\n');
+  };
+  expect(0, {"dry-run", "--probe"});
+  EXPECT_EQ(logins(), 1);
+  expect(0, {"pre-script"});
+  EXPECT_EQ(logins(), 2);
+  expect(0, {"post-script"});
+  EXPECT_EQ(logins(), 1);
+}
+
+TEST_F(DetectedProducts, OfASecondaryOfHanaAreNotHeldAndThatIsSaid) {
+  put_hana_into_place();
+  start_hana_process();
+  standins_->remove("hana/up");  // A secondary takes no logins.
+  const std::string global_ini = "/usr/sap/HDB/SYS/global/hdb/custom/config/global.ini";
+  const std::string primary = read_text(global_ini);
+  write_text(global_ini, primary + "[system_replication]\nmode = syncmem\nactual_mode = syncmem\nsite_id = 2\n");
+  for (const auto& configuration :
+       {json{{"auto_thaw_seconds", 20}}, json{{"auto_thaw_seconds", 20}, {"quiescers", {{{"type", "hana"}}}}}}) {
+    configure(configuration.dump());
+    for (const auto& command : std::vector<std::vector<std::string>>{{"dry-run", "--probe"}, {"pre-script"}})
+      EXPECT_THAT(expect(0, command).out, HasSubstr("it is a secondary of system replication (syncmem)"));
+    EXPECT_TRUE(frozen(*data_));
+    expect(0, {"post-script"});
+  }
+  EXPECT_EQ(standins_->take_calls(), "");
+  EXPECT_THAT(standins_->catalog(), Not(HasSubstr("dlm-freeze")));
+
+  // Killed whole, it has nothing to undo; after a takeover it is a primary like any other.
+  expect(0, {"pre-script"});
+  kill_at_once(processes());
+  EXPECT_TRUE(all_gone());
+  expect(202, {"post-script"});
+  write_text(global_ini, primary + "[system_replication]\nmode = primary\nactual_mode = primary\n");
+  standins_->set("hana/up", "");
+  expect(0, {"pre-script"});
+  EXPECT_THAT(standins_->catalog(), HasSubstr("|prepared|"));
+  expect(0, {"post-script"});
+}
+
 TEST_F(DetectedProducts, OfHanaAreSkippedWhenTheyAreDown) {
   put_hana_into_place();
   EXPECT_THAT(expect(0, {"pre-script"}).out, HasSubstr("INFO: hana HDB is skipped: system HDB does not run"));

@@ -19,6 +19,7 @@ namespace {
 using testing::AllOf;
 using testing::EndsWith;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 constexpr const char* kExecution = "014bd37f-dac5-497f-8521-78803ce6c76f";
@@ -122,12 +123,15 @@ TEST_P(SsmDocuments, PassTheExitCodesOn) {
 
 TEST_P(SsmDocuments, SayThatTheProgramIsMissing) {
   std::filesystem::remove(kInstalled);
-  for (const char* command : {"pre-script", "post-script", "dry-run"}) {
+  for (const char* command : {"pre-script", "dry-run"}) {
     const auto result = expect_general(201, command);
     EXPECT_EQ(result.out, "");
-    EXPECT_THAT(result.err,
-                AllOf(StartsWith("ERROR: dlm-freeze is not installed"), EndsWith("Return Error Code: 201\n")));
+    EXPECT_THAT(result.err, AllOf(StartsWith("ERROR: dlm-freeze is not installed"), HasSubstr("nothing was frozen"),
+                                  EndsWith("Return Error Code: 201\n")));
   }
+  EXPECT_THAT(expect_general(202, "post-script").err,
+              AllOf(StartsWith("ERROR: dlm-freeze is not installed"), HasSubstr("any more"),
+                    Not(HasSubstr("nothing was frozen")), EndsWith("Return Error Code: 202\n")));
   EXPECT_THAT(expect_document(201, kOperator, {{"command", "status"}}).err, EndsWith("Return Error Code: 201\n"));
 }
 

@@ -143,8 +143,7 @@ TEST_F(MysqlConnection, IsNotMadeInTheClearUnlessThatIsWanted) {
   servers_.clear();
   fs::remove_all("/srv/mysql");
 
-  const Server& server =
-      start_tcp_server(is_mariadb() ? std::vector<std::string>{} : std::vector<std::string>{"--tls-version="}, "NONE");
+  const Server& server = start_tcp_server({is_mariadb() ? "--skip-ssl" : "--tls-version="}, "NONE");
   configure_tcp("127.0.0.1", {{"user", "backup"}, {"password_file", "/srv/etc/password"}});
   EXPECT_THAT(expect(206, {"pre-script"}).err, AnyOf(HasSubstr("does not offer TLS"), HasSubstr("SSL")));
   configure_tcp("127.0.0.1", {{"user", "backup"}, {"password_file", "/srv/etc/password"}, {"tls", "off"}});

@@ -127,7 +127,7 @@ TEST(SessionSettings, OfEveryVersionAreOneStatement) {
   for (std::size_t i = 1; i < settings.size(); ++i) EXPECT_TRUE(settings[i].is_optional) << settings[i].statement;
 }
 
-TEST(Quoting, KeepsWhatItQuotesALiteral) { EXPECT_EQ(quoted("a'b\\c"), "'a''b\\\\c'"); }
+TEST(Quoting, KeepsWhatItQuotesALiteral) { EXPECT_EQ(string_literal("a'b\\c"), "'a''b\\\\c'"); }
 
 TEST(Tag, IsInTheFirstHundredCharactersOfTheStatement) {
   const std::string tag = statement_tag("00000000-0000-0000-0000-000000000000");

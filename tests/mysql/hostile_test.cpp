@@ -73,7 +73,8 @@ TEST_F(MysqlHostile, SettingsOfTheServerAreOverruled) {
         "idle_transaction_timeout = 1", "tx_read_only = ON", "transaction_read_only = ON"}) {
     client.error_of("SET GLOBAL " + setting);  // Not every server knows all.
   }
-  client.query("SET GLOBAL init_connect = 'SET SESSION sql_mode = ''ORACLE'', wait_timeout = 1'");
+  const std::string mode = is_mariadb() ? "ORACLE" : "ANSI";
+  client.query("SET GLOBAL init_connect = 'SET SESSION sql_mode = ''" + mode + "'', wait_timeout = 1'");
   client.error_of("CREATE USER 'limited'@'localhost' IDENTIFIED BY ''");
   client.query("GRANT RELOAD, PROCESS ON *.* TO 'limited'@'localhost'");
   for (const std::string user : {"root", "limited"}) {

@@ -104,10 +104,10 @@ TEST_F(MysqlLocking, BehindAnEventOrAFunctionThatWritesIsNotTried) {
     EXPECT_THAT(last_.err, HasSubstr("nothing was locked"));
   };
   client.query(
-      "CREATE FUNCTION slow() RETURNS INT DETERMINISTIC MODIFIES SQL DATA BEGIN UPDATE t_InnoDB SET text = "
+      "CREATE FUNCTION writes_slowly() RETURNS INT DETERMINISTIC MODIFIES SQL DATA BEGIN UPDATE t_InnoDB SET text = "
       "SLEEP(60) WHERE id = -1; RETURN 1; END");
   {
-    const Background select(*server_, "SELECT slow()");
+    const Background select(*server_, "SELECT writes_slowly()");
     sleep_for(Milliseconds(1200));
     expect_refused("SLEEP(60) WHERE id = -1");  // What the function is at.
     // Nor is one that writes ended as if it only read.

@@ -103,7 +103,8 @@ std::vector<std::string> Server::command() const {
   if (is_mariadb()) {
     words.insert(words.end(), {"--innodb-log-file-size=8M"});
   } else {
-    words.insert(words.end(), {"--innodb-redo-log-capacity=8M", "--mysqlx=OFF"});
+    // Its default directory is only there where the package was installed.
+    words.insert(words.end(), {"--innodb-redo-log-capacity=8M", "--mysqlx=OFF", "--secure-file-priv=NULL"});
   }
   // The last word on an option counts.
   words.insert(words.end(), spec_.options.begin(), spec_.options.end());

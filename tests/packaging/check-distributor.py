@@ -12,6 +12,11 @@ import zipfile
 
 DIRECTORY = pathlib.Path(sys.argv[1])
 MANIFEST = json.loads((DIRECTORY / "manifest.json").read_text())
+# What the agent makes of the ID in /etc/os-release, for the platforms that have these packages.
+DEB_PLATFORMS = {"debian", "raspbian", "ubuntu"}
+RPM_PLATFORMS = {
+    "almalinux", "amazon", "centos", "fedora", "opensuse", "opensuseleap", "oracle", "redhat", "rocky", "suse",
+}  # fmt: skip
 
 
 class Distributor(unittest.TestCase):
@@ -27,18 +32,18 @@ class Distributor(unittest.TestCase):
         for platform, versions in MANIFEST["packages"].items():
             self.assertEqual(set(versions), {"_any"})
             for architecture, package in versions["_any"].items():
-                kind = "deb" if platform in ("debian", "ubuntu") else "rpm"
+                kind = "deb" if platform in DEB_PLATFORMS else "rpm"
                 self.assertTrue(package["file"].endswith(f"-{kind}-{architecture}.zip"), package)
                 used.add(package["file"])
         self.assertEqual(used, set(MANIFEST["files"]))
-        self.assertLessEqual({"amazon", "debian", "redhat", "suse", "ubuntu"}, set(MANIFEST["packages"]))
+        self.assertEqual(DEB_PLATFORMS | RPM_PLATFORMS, set(MANIFEST["packages"]))
 
     def test_has_scripts_that_can_be_run_and_three_packages_in_each_file(self):
         for name in MANIFEST["files"]:
             with zipfile.ZipFile(DIRECTORY / name) as archive:
                 entries = {entry.filename: entry for entry in archive.infolist()}
-                scripts = {"install.sh", "update.sh", "uninstall.sh"}
-                self.assertEqual(len(entries), len(scripts) + 3, entries)
+                scripts = {"install.sh", "update.sh", "uninstall.sh", "validate.sh"}
+                self.assertEqual(len(entries), len(scripts | {"modules.sh"}) + 3, entries)
                 for script in scripts:
                     self.assertEqual(entries[script].external_attr >> 16, 0o100755)
                     self.assertTrue(archive.read(script).startswith(b"#!/bin/sh\n"))

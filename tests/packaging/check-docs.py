@@ -6,6 +6,8 @@
     sh ci       .ci/run does; they are known to it
     sh aws      needs an AWS account; its files have to be there
     sh host     needs another system than the tests have; the page says so
+
+In every page of the tree each link leads to a file, and to a heading in it; docs/README.md leads to every page in DOCS.
 """
 
 import pathlib
@@ -36,9 +38,35 @@ def complaints(page, root):
                     yield f"there is no {path}"
         elif kind not in ("sh", "sh host", "json", "hcl"):
             yield f"a block of the kind '{kind}'"
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
-        if not (page.parent / target).exists():
+
+
+def without_blocks(page):
+    return re.sub(r"^ *```.*?^ *```$", "", page.read_text(), flags=re.M | re.S)
+
+
+def anchors(page):
+    """What the forges make of its headings."""
+    for heading in re.findall(r"^#+ (.*)", without_blocks(page), re.M):
+        plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
+        yield re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
+
+
+def links(page):
+    """The file and the heading, perhaps empty, that each link within the tree leads to."""
+    for target, anchor in re.findall(r"\]\(([^)#:\s]*)(?:#([^)]*))?\)", without_blocks(page)):
+        yield target, (page.parent / target).resolve() if target else page, anchor
+
+
+def broken_links(page):
+    for target, file, anchor in links(page):
+        if not file.exists():
             yield f"there is no {target}"
+        elif anchor and anchor not in anchors(file):
+            yield f"there is no heading #{anchor} in {target or 'it'}"
+
+
+def every_page(root):
+    return [page for page in root.rglob("*.md") if not {"build", ".git"} & set(page.relative_to(root).parts)]
 
 
 def main(docs, *pages):
@@ -46,7 +74,12 @@ def main(docs, *pages):
         for page in pages:
             print("\n".join(text for kind, text in blocks(docs / page) if kind == "sh"))
         return
+    docs = docs.resolve()
     found = [f"{page}: {what}" for page in PAGES for what in complaints(docs / page, docs.parent)]
+    found += [f"{page.relative_to(docs.parent)}: {what}" for page in every_page(docs.parent) for what in broken_links(page)]
+    index = docs / "README.md"
+    listed = {file for _, file, _ in links(index)}
+    found += [f"{index.name}: {page.name} is not in it" for page in docs.glob("*.md") if page not in listed | {index}]
     sys.exit("\n".join(found) or 0)
 
 

@@ -4,6 +4,7 @@
 
 What their scripts do is tested by running them: tests/integration/ssm_documents_test.cpp."""
 
+import os
 import pathlib
 import re
 import subprocess
@@ -13,6 +14,7 @@ import sys
 import yaml
 
 DIRECTORY = pathlib.Path(sys.argv.pop() if len(sys.argv) > 1 else "packaging/ssm")
+PROGRAM = os.environ["DLM_FREEZE_BINARY"]
 UUID = "014bd37f-dac5-497f-8521-78803ce6c76f"
 # A parameter is pasted into the script without any quoting.
 HOSTILE = ["", " ", "'", "None'; reboot; '", "$(reboot)", "`reboot`", "None\nreboot", "pre-script;reboot", "..", UUID + " "]
@@ -27,8 +29,7 @@ def script_of(document):
 
 
 def allows(parameter, value):
-    if "allowedValues" in parameter:
-        return value in parameter["allowedValues"]
+    """By its pattern, which alone is enough: a service may check no list of values."""
     return re.search(parameter["allowedPattern"], value) is not None and "\n" not in value
 
 
@@ -63,10 +64,11 @@ class EveryDocument(unittest.TestCase):
             for parameter in document["parameters"].values():
                 self.assertEqual(parameter["type"], "String")
                 self.assertTrue(parameter["description"])
-                self.assertEqual(("allowedValues" in parameter) + ("allowedPattern" in parameter), 1)
                 self.assertTrue(allows(parameter, parameter["default"]))
-                for value in parameter.get("allowedValues", []):
-                    self.assertRegex(value, "^[a-z-]+$")
+                if "allowedValues" in parameter:
+                    self.assertEqual(parameter["allowedPattern"], f"^({'|'.join(parameter['allowedValues'])})$")
+                    for value in parameter["allowedValues"]:
+                        self.assertRegex(value, "^[a-z-]+$")
                 for value in HOSTILE:
                     self.assertFalse(allows(parameter, value), value)
 
@@ -93,8 +95,15 @@ class TheDocumentOfDataLifecycleManager(unittest.TestCase):
     def test_takes_exactly_what_data_lifecycle_manager_sends(self):
         self.assertEqual(list(self.parameters), ["executionId", "command"])
         self.assertEqual(self.parameters["command"]["allowedValues"], ["pre-script", "post-script", "dry-run"])
-        for value in ("None", UUID, UUID.upper()):
-            self.assertTrue(allows(self.parameters["executionId"], value), value)
+        self.assert_execution_ids_are_those_of_the_program()
+
+    def assert_execution_ids_are_those_of_the_program(self):
+        """What the pattern lets through, the program takes: whatever else would be a usage error, and the script failed."""
+        ids = ["None", UUID, UUID.upper(), UUID[:-1], UUID + "0", UUID.replace("-", ""), "none", "NONE"]
+        ids += [UUID[:at] + digit + UUID[at + 1 :] for at in (0, 9, 14, 35) for digit in "gGzZ_:"]
+        for one in ids:
+            ran = subprocess.run([PROGRAM, "dry-run", "--execution-id", one], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            self.assertEqual(allows(self.parameters["executionId"], one), ran.returncode != 1, f"{one}: {ran}")
 
     def test_does_nothing_unless_told(self):
         self.assertEqual(self.parameters["command"]["default"], "dry-run")

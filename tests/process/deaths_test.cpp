@@ -222,7 +222,7 @@ TEST_F(DeathOfTheWatchdogAtWork, AfterADatabaseThatCannotBeRecoveredIsOnRecord) 
   ::kill(watchdog(), SIGKILL);
   ASSERT_TRUE(is_over());
   EXPECT_FALSE(kernel_.any_frozen());
-  EXPECT_THAT(problems(), HasSubstr("db1 failed"));
+  EXPECT_THAT(problems(), HasSubstr("db1: failed"));
   EXPECT_TRUE(record().quiescers[1].quiesced);
   EXPECT_FALSE(record().quiescers[0].quiesced);
 }
@@ -424,7 +424,7 @@ TEST_F(Orphans, OfASessionThatWasQuiescingAreRecoveredByTheirIntent) {
   EXPECT_TRUE(databases_.has_leftovers(database));
   recover();
   expect_recovered();
-  EXPECT_TRUE(databases_.was_recovered_by_intent(database));
+  EXPECT_TRUE(databases_.was_recovered_as_prepared(database));
   EXPECT_FALSE(databases_.has_leftovers(database));
 }
 

@@ -279,7 +279,7 @@ TEST_F(FailingReleases, AreProblemsAndNotRepeated) {
   leave();
   post_script();
   EXPECT_EQ(record().end, SessionEnd::completed);
-  EXPECT_THAT(record().problems, ElementsAre("db1 failed"));
+  EXPECT_THAT(record().problems, ElementsAre("db1: failed"));
   EXPECT_FALSE(databases_.is_locked(good));
   EXPECT_FALSE(record().quiescers[0].quiesced);
   EXPECT_FALSE(record().quiescers[1].quiesced) << "it was tried, and post-script says that it failed";
@@ -292,7 +292,8 @@ TEST_F(FailingReleases, ThatFindTheLockLostAreProblemsButNeedNoSecondTry) {
   // As when the server was restarted.
   ASSERT_EQ(fakes::in_child([&] {
               StageContext context{soon(), -1, kExecution, nullptr, {}};
-              auto quiescer = fakes::FakeDatabases::type().create(fakes::FakeDatabases::config(database, "db0"));
+              auto quiescer =
+                  make_quiescer(fakes::FakeDatabases::type(), fakes::FakeDatabases::config(database, "db0"));
               return (*quiescer)->release(context, Outcome::rolled_back) ? 0 : 1;
             }),
             0);

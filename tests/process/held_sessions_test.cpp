@@ -155,7 +155,7 @@ TEST_F(Sessions, PassOnWhatDatabasesHaveToSay) {
   quiesce();
   const auto notes = client().take_notes();
   ASSERT_EQ(notes.size(), 1U);
-  EXPECT_EQ(notes[0].text, "db0 is quiesced");
+  EXPECT_EQ(notes[0].text, "db0: is quiesced");
   EXPECT_THAT(client().take_notes(), IsEmpty()) << "once";
   EXPECT_THAT(roll_back(), IsEmpty());
 }

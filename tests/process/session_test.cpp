@@ -109,7 +109,7 @@ void SessionTest::start(std::chrono::seconds auto_thaw) {
   std::vector<PlannedQuiescer> quiescers;
   const QuiescerType& type = fakes::FakeDatabases::type();
   for (const QuiescerConfig& config : databases_planned_) {
-    quiescers.push_back({config, &type, std::move(type.create(config).value())});
+    quiescers.push_back({config, &type, std::move(make_quiescer(type, config).value())});
   }
   plan_.emplace(SessionPlan{
       .state = &*state_,

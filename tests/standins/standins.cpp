@@ -80,7 +80,8 @@ void Standins::start_hana(const std::string& version) const {
                                    {"key", kKey},
                                    {"user", kUser},
                                    {"version", version},
-                                   {"databases", "SYSTEMDB YES\nHDB YES\nOLD NO\n"},
+                                   {"databases", "SYSTEMDB YES\nHDB YES\n"},
+                                   {"hosts", "hana1 WORKER\n"},
                                    {"catalog", "1700000000000|successful|some backup|\n"}})
     set("hana/" + name, text);
 }

@@ -43,6 +43,12 @@ class Deadline {
   BootClock::time_point at_;
 };
 
+/// How long to wait for something.
+struct Patience {
+  Deadline deadline;
+  int cancel_fd = -1;  ///< Readable: give up at once. -1: never.
+};
+
 /// A descriptor that is readable from `deadline` on.
 [[nodiscard]] Result<UniqueFd> new_timer(Deadline deadline);
 

@@ -13,14 +13,14 @@ namespace dlm_freeze {
 enum class ErrorKind : std::uint32_t {
   failed,           ///< Anything without a kind of its own.
   usage,            ///< The command line or a value in it is wrong; nothing was touched.
-  already_frozen,   ///< A session is active, or a filesystem was frozen by somebody else.
+  already_frozen,   ///< A session is active, or another program froze a filesystem.
   not_frozen,       ///< There is no session to end.
   not_ready,        ///< A database cannot be quiesced now, or a required one is absent.
   auto_thawed,      ///< The deadline ended the session before post-script did.
   protection_lost,  ///< The quiesced and frozen state did not last.
 };
 
-/// An error: the thing, the cause and, where there is something to do, what to do, as one sentence for a person.
+/// An error, as one sentence for a person: the thing, the cause and, if anything can be done, what to do.
 struct Error {
   ErrorKind kind = ErrorKind::failed;
   std::string message;

@@ -11,8 +11,8 @@
 namespace dlm_freeze {
 
 /// Opens a regular file for `flags` (O_RDONLY, O_WRONLY | O_APPEND | O_CREAT...), relative to the directory open as
-/// `directory` or to AT_FDCWD. Never waits: whatever else stands in its place (a FIFO, a device, a socket) is refused
-/// and not touched. A file that is created can be read and written by this user only.
+/// `directory` or to AT_FDCWD. Never blocks: anything else in its place (a FIFO, a device, a socket) is refused without
+/// being touched. A file that it creates can be read and written by this user only.
 [[nodiscard]] Result<UniqueFd> open_regular(int directory, const std::string& name, int flags);
 
 /// The whole content of a regular file. An error names the path. Files larger than `limit` bytes are refused.
@@ -32,13 +32,13 @@ namespace dlm_freeze {
 [[nodiscard]] Result<std::string> read_trusted_file(const std::string& path);
 
 /// The new content of a file that replaces the old one whole, or not at all: until `commit` a reader sees the old
-/// file, and forgetting to commit is harmless. Creating and committing are apart so that a file can be made ready
+/// file, and forgetting to commit is harmless. Creating and committing are separate, so that a file can be prepared
 /// while opening files is still allowed, and put in place later without opening anything.
 class AtomicFile {
  public:
-  /// Makes ready a replacement for `name` in the directory open as `directory`, which must stay open. `slot` keeps
-  /// apart several replacements of one name. `reserve` bytes of storage are allocated at once, so that a commit of no
-  /// more than that does not fail on a full filesystem.
+  /// Prepares a replacement for `name` in the directory open as `directory`, which must stay open. `slot` tells apart
+  /// several replacements of one name. `reserve` bytes of storage are allocated at once, so that a commit of no more
+  /// than that does not fail on a full filesystem.
   [[nodiscard]] static Result<AtomicFile> create(int directory, std::string name, std::string_view slot,
                                                  std::size_t reserve);
 

@@ -21,8 +21,8 @@ struct LogLine {
 /// The word that stands before a line: "WARN".
 [[nodiscard]] std::string_view level_word(LogLevel level);
 
-/// Where lines go in the end. Never called while held. Implementations wait for whoever reads what they write no
-/// longer than they say; what does not fit by then is dropped and counted.
+/// The final destination of lines. Never called while they are held. An implementation waits for its reader no longer
+/// than it says; what does not fit by then is dropped and counted.
 class LogOutput {
  public:
   LogOutput() = default;
@@ -33,19 +33,19 @@ class LogOutput {
   /// `line.text` is safe to be shown: LogChannel has seen to that.
   virtual void write(const LogLine& line) = 0;
 
-  /// How many lines were dropped of which nothing has been said yet; from now on that is the caller's to say.
+  /// How many lines were dropped since this was last asked; the caller reports them.
   [[nodiscard]] virtual std::size_t take_dropped() { return 0; }
 };
 
-/// What a line says of lines before it that were dropped.
+/// The line that reports dropped lines.
 [[nodiscard]] std::string dropped_lines(std::size_t count);
 
-/// One destination of log lines, which can be told to keep them in memory: whatever a line is written to may itself
-/// wait for a filesystem that is frozen. Lines may hold text from anywhere: what could forge a line or reach a terminal
-/// is escaped here and nowhere else, when they are written.
+/// One destination of log lines, which can be told to keep them in memory: what a line is written to may itself block
+/// on a frozen filesystem. Lines may hold text from anywhere: what could forge a line or control a terminal is escaped
+/// here and nowhere else, when they are written.
 class LogChannel {
  public:
-  /// `output` may be null: then there is nowhere to write and lines are dropped.
+  /// `output` may be null: then lines are dropped.
   explicit LogChannel(std::unique_ptr<LogOutput> output) : output_(std::move(output)) {}
 
   void write(LogLine line);
@@ -56,7 +56,8 @@ class LogChannel {
   /// Writes what has waited and goes back to writing at once.
   void resume();
 
-  /// Gives away what has waited, for another process to write, and before it how many lines were dropped so far.
+  /// Hands over the waiting lines, for another process to write, preceded by one that says how many were dropped so
+  /// far.
   [[nodiscard]] std::vector<LogLine> take_held();
 
  private:

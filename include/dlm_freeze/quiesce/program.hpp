@@ -14,22 +14,22 @@
 
 namespace dlm_freeze {
 
-/// Where programs find others when nothing else is said; of root, and of an account before its profile.
+/// The default PATH, of root and of an account before its profile is read.
 inline constexpr const char* kProgramPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A program to run: never a line for a shell, in a session and process group of its own, in /, with no descriptors but
-/// its standard ones and no environment but what stands here.
+/// A program to run, never a line for a shell. It gets a session and process group of its own, the working directory /,
+/// its standard descriptors and no others, and only the environment given here.
 struct Program {
   std::vector<std::string> argv;         ///< argv[0] is an absolute path.
   std::vector<std::string> environment;  ///< "NAME=value".
 
-  /// Whom it runs as, with all groups of that account; empty: as this process. HOME, USER, LOGNAME, SHELL and PATH are
-  /// the account's unless `environment` says otherwise.
+  /// The account it runs as, with all its groups; empty: that of this process. HOME, USER, LOGNAME, SHELL and PATH are
+  /// the account's unless `environment` sets them.
   std::string os_user = {};
 
   /// With `os_user`: in that account's login environment. Its login shell reads the profile and then executes the
-  /// program, whose arguments it gets as arguments: nothing of them is ever read as shell text. An account whose shell
-  /// is none of the usual ones (nologin, say) has no profile.
+  /// program. The shell gets the arguments as arguments and never parses them. An account whose shell is not one of the
+  /// usual ones (nologin, say) has no profile.
   bool login = false;
 };
 
@@ -38,10 +38,10 @@ struct ProgramResult {
   std::string output;   ///< stdout and stderr as they came; of more than 16 KiB the first 4 and the last 12.
 };
 
-/// Runs a program that reads from /dev/null and waits for its end. When the deadline comes, `cancel_fd` becomes
-/// readable or this process ends first, its whole process group is killed. An exit status other than 0 is no error
+/// Runs a program that reads from /dev/null and waits for its end. When the patience or this process
+/// ends first, its whole process group is killed. An exit status other than 0 is no error
 /// here. Errors: it was killed, cannot be started, its exit status cannot be known, or there is no such account.
-[[nodiscard]] Result<ProgramResult> run_program(const Program& program, Deadline deadline, int cancel_fd);
+[[nodiscard]] Result<ProgramResult> run_program(const Program& program, const Patience& patience);
 
 enum class ProgramInput { nothing, pipe };
 
@@ -66,8 +66,8 @@ class RunningProgram {
   [[nodiscard]] bool has_ended() const noexcept;
 
   /// The next line of what it prints on stdout and stderr, without its end; nothing when it has ended and no line is
-  /// left. Errors: the deadline came or `cancel_fd` became readable first; the program goes on.
-  [[nodiscard]] Result<std::optional<std::string>> next_line(Deadline deadline, int cancel_fd);
+  /// left. Errors: the patience was at an end first; the program goes on.
+  [[nodiscard]] Result<std::optional<std::string>> next_line(const Patience& patience);
 
   /// Writes to its input and closes that. A program that does not read any more is no error: it is about to end. At
   /// most as much as a pipe holds (pipe(7): 4096 bytes at least).
@@ -75,7 +75,7 @@ class RunningProgram {
 
   /// Waits for its end, and kills it with its process group if that does not come by then; as run_program. The output
   /// is what next_line has not given.
-  [[nodiscard]] Result<ProgramResult> finish(Deadline deadline, int cancel_fd);
+  [[nodiscard]] Result<ProgramResult> finish(const Patience& patience);
 
   /// Kills it with its process group at once, also where the process that keeps it was stopped. False when it does not
   /// end, since it waits in the kernel; true when it has ended before.
@@ -86,7 +86,7 @@ class RunningProgram {
 
   /// Waits for something to read, the end or a reason to give up, and reads.
   enum class Event { output, ended, given_up };
-  [[nodiscard]] Event wait(Deadline deadline, int cancel_fd);
+  [[nodiscard]] Event wait(const Patience& patience);
   [[nodiscard]] bool read_output();
   [[nodiscard]] Failure given_up(const Deadline& deadline, std::string_view and_then) const;
   [[nodiscard]] std::optional<int> reap() noexcept;  ///< Its exit status, if that can be known.

@@ -23,7 +23,7 @@ enum class Outcome {
 
 [[nodiscard]] std::string_view to_string(Outcome outcome);
 
-/// One thing that a database gave when it was quiesced: "binary_log_position" = "154".
+/// One fact that a database reported when it was quiesced: "binary_log_position" = "154".
 struct Fact {
   std::string key;
   std::string value;
@@ -32,7 +32,7 @@ struct Fact {
 /// What a snapshot needs a location for.
 enum class DataRole {
   data,       ///< A restore is not whole without it: tables, redo and write-ahead logs, binary logs.
-  log,        ///< What the server says to people. Whoever writes there waits while it is frozen.
+  log,        ///< The server's messages. Whoever writes there blocks while it is frozen.
   temporary,  ///< Nothing is lost with it.
 };
 
@@ -46,12 +46,12 @@ struct DataLocation {
   DataRole role = DataRole::data;
 };
 
-/// What can be said of a database without logging in to it.
+/// What is known of a database without logging in to it.
 struct Presence {
   bool running = true;
   std::string detail;  ///< For a person: "no socket /run/mysqld/mysqld.sock".
   std::vector<DataLocation> locations;
-  /// How long those of the locations that get frozen may be: the session ends by then.
+  /// How long those of its locations that get frozen may stay frozen: the session ends by then.
   std::optional<std::chrono::seconds> longest_freeze{};
 };
 
@@ -69,14 +69,18 @@ struct StageContext {
   std::string execution_id{};
   std::function<Coverage(const std::string& path)> coverage{};  ///< Callable while no filesystem is frozen.
   std::vector<LogLine> notes{};                ///< Lines for the log; written by the caller when that is allowed.
-  std::optional<Deadline> session_deadline{};  ///< When the session ends by itself; for `prepare` and `quiesce`.
+  std::optional<Deadline> session_deadline{};  ///< When the session ends by itself, or would; up to `quiesce`.
+
+  /// How long to wait for anything in this stage.
+  [[nodiscard]] Patience patience() const { return {deadline, cancel_fd}; }
 };
 
 /// One database, or anything else that can be brought to a state worth a snapshot. Its stages are called in the order
 /// below, each at most once, none while a filesystem is frozen. Each runs in a thread of its own, beside the stages of
 /// the other quiescers; no two at the same time on one object. An error of kind `not_ready` is the database's state
 /// (starting, refusing the login, a lock not granted in time), of kind `already_frozen` somebody else's freeze, of
-/// kind `failed` anything else. A message names the database, the cause and what to do.
+/// kind `failed` anything else. A message says the cause and what to do; who calls puts the
+/// database's name before it, and before notes.
 class Quiescer {
  public:
   Quiescer() = default;
@@ -90,12 +94,9 @@ class Quiescer {
   /// Whether it could be quiesced now: connects and reads, changes nothing. Also for `dry-run --probe`.
   [[nodiscard]] virtual Result<void> probe(StageContext& context) = 0;
 
-  /// What is slow and blocks nobody.
-  [[nodiscard]] virtual Result<void> prepare(StageContext& context);
-
-  /// What `recover` has to know if the process dies in the middle of `quiesce`, before there are its facts. Recorded
-  /// before `quiesce` is called; makes no connection.
-  [[nodiscard]] virtual std::vector<Fact> intent() const;
+  /// What is slow and blocks nobody. Gives what `recover` has to know if the process dies in the middle of `quiesce`,
+  /// before there are the facts of that; recorded before `quiesce` is called.
+  [[nodiscard]] virtual Result<std::vector<Fact>> prepare(StageContext& context);
 
   /// Takes the lock and says where the database stands. From here on it holds until `release`.
   [[nodiscard]] virtual Result<std::vector<Fact>> quiesce(StageContext& context) = 0;
@@ -108,7 +109,7 @@ class Quiescer {
   [[nodiscard]] virtual Result<void> release(StageContext& context, Outcome outcome) = 0;
 
   /// Undoes what outlives a process that died after `quiesce` was called, or just before, on another object made from
-  /// the same configuration in another process. `facts` is what `quiesce` gave, or `intent` if it did not come that
+  /// the same configuration in another process. `facts` is what `quiesce` gave, or `prepare` if it did not come that
   /// far. A hold that ends with its connection needs nothing.
   [[nodiscard]] virtual Result<void> recover(StageContext& context, const std::vector<Fact>& facts);
 };

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,22 +9,10 @@
 
 #include "dlm_freeze/base/error.hpp"
 #include "dlm_freeze/base/json.hpp"
+#include "dlm_freeze/quiesce/options.hpp"
 #include "dlm_freeze/quiesce/quiescer.hpp"
 
 namespace dlm_freeze {
-
-enum class OptionType { text, boolean, integer, text_list };
-
-/// One key that a type of quiescer understands, besides `type`, `name` and `required`, which all have.
-struct OptionSpec {
-  std::string_view name;
-  OptionType type = OptionType::text;
-  std::string_view description;
-  std::int64_t minimum = 0;                 ///< Of an integer.
-  std::int64_t maximum = 0;                 ///< Of an integer.
-  std::vector<std::string_view> choices{};  ///< Of a text; empty: any.
-  bool mandatory = false;
-};
 
 /// One entry of the configuration's `quiescers`, or one that was detected. The options were checked against the
 /// type's specification.
@@ -34,32 +21,30 @@ struct QuiescerConfig {
   std::string name;      ///< For people; the type when the configuration gives none.
   bool required = true;  ///< An absent one is an error. False for detected ones.
   Json options = Json::Object();
-
-  [[nodiscard]] std::string text(std::string_view key, std::string_view otherwise = "") const;
-  [[nodiscard]] bool boolean(std::string_view key, bool otherwise) const;
-  [[nodiscard]] std::int64_t integer(std::string_view key, std::int64_t otherwise) const;
-  [[nodiscard]] std::vector<std::string> text_list(std::string_view key) const;
-  [[nodiscard]] bool has(std::string_view key) const { return options.find(key) != nullptr; }
 };
 
 /// A kind of database. All members are constants of the program or module that defines it.
 struct QuiescerType {
   std::string_view name;
   std::string_view description;
-  std::vector<OptionSpec> options;
+  std::vector<OptionSpec> options;  ///< Those of its OptionTable.
 
-  /// Makes a quiescer without touching the database. Errors: what the specification cannot say of the options.
+  /// Makes a quiescer without touching the database. Errors: what the specification cannot say of the options. Called
+  /// by make_quiescer alone.
   Result<std::unique_ptr<Quiescer>> (*create)(const QuiescerConfig& config);
 
   /// The databases of this kind that are on the host, by their standard sockets and commands. Null: never detected.
   std::vector<QuiescerConfig> (*detect)();
 };
 
+/// The quiescer of an entry, for all who run its stages. What it says, its errors and notes, begins with its name.
+[[nodiscard]] Result<std::unique_ptr<Quiescer>> make_quiescer(const QuiescerType& type, const QuiescerConfig& config);
+
 /// A type that lives in a loadable module, so that the program itself does not need its client library.
 struct ModuleType {
   std::string_view name;
   std::vector<std::string_view> signs;  ///< Globs, of which one exists where such a database runs.
-  /// Besides root, whose a sign is that lies where everybody may write; of anybody else's it is none.
+  /// Where everybody may write, a sign counts only if it belongs to root or one of these accounts.
   std::vector<std::string> accounts{};
 };
 

@@ -20,21 +20,33 @@ locals {
     "206" = "a database could not be quiesced; nothing is frozen."
   }
 
-  # Data Lifecycle Manager does not document how the exit code appears in its event; it is somewhere in the text of the
-  # cause. So these look for the number alone, and `other` takes what is neither a success nor one of them.
+  # Data Lifecycle Manager does not document how the exit code appears in its event. In the texts that are known, our own
+  # (Return Error Code: 201) and the SSM agent's (exit status 201), it is the end of the text, after a word that says what it
+  # is. So these look there, and nowhere else: numbers of accounts and instances, dates and times never count. A text has one
+  # end, so exactly one rule takes a failure: `other` takes all without such an end. Wildcards could do no more: EventBridge
+  # refuses rules where more than ten could match at the same time.
+  before_code = ["ode: ", "ode ", "ode=", "tus: ", "tus ", "tus="]
+  after_code  = ["", ".", ")", "\n"]
+
+  code_at_end = {
+    for code in keys(local.exit_codes) : code => [
+      for around in setproduct(local.before_code, local.after_code) : "${around[0]}${code}${around[1]}"
+    ]
+  }
+
   failures = merge(
     {
       for code, message in local.exit_codes : code => {
         message = "${code}: ${message}"
-        detail  = { cause = [{ wildcard = "*${code}*" }] }
+        detail  = { cause = [for end in local.code_at_end[code] : { suffix = end }] }
       }
     },
     {
       other = {
-        message = "a script failed in another way: killed, timed out, or never delivered."
+        message = "a script failed in another way: killed, timed out, never delivered; or its exit code is not at the end of the cause."
         detail = {
           result = [{ anything-but = { equals-ignore-case = ["success", "successful", "succeeded", "completed", "started", "initiated"] } }]
-          cause  = [{ anything-but = { wildcard = [for code in keys(local.exit_codes) : "*${code}*"] } }]
+          cause  = [{ exists = false }, { anything-but = { suffix = flatten(values(local.code_at_end)) } }]
         }
       }
     },

@@ -12,7 +12,30 @@
 namespace dlm_freeze::command {
 namespace {
 
-constexpr std::int64_t kDefaultTimeout = 5;
+struct CommandOptions {
+  std::vector<std::string> freeze;
+  std::vector<std::string> thaw;
+  std::vector<std::string> session;
+  std::vector<std::string> prepare;
+  std::vector<std::string> probe;
+  std::string os_user;
+  std::chrono::seconds timeout{5};
+};
+
+const OptionTable<CommandOptions>& option_table() {
+  static const OptionTable<CommandOptions> kTable = {
+      {"freeze", &CommandOptions::freeze, "Quiesces it."},
+      {"thaw", &CommandOptions::thaw, "Releases it. Always run once freeze was started."},
+      {"session", &CommandOptions::session,
+       "Instead of freeze and thaw: says READY when it holds, until its input says THAW or ends."},
+      {"prepare", &CommandOptions::prepare, "What is slow and blocks nobody."},
+      {"probe", &CommandOptions::probe, "Exits with 0 when it could be quiesced now; changes nothing."},
+      {"os_user", &CommandOptions::os_user, "The account to run as, in its login environment; root when absent."},
+      {"timeout_seconds", &CommandOptions::timeout,
+       "For each of these programs; of a session, for READY and for its end.", Range{1, 120}},
+  };
+  return kTable;
+}
 
 /// A status, and what the program said last.
 std::string exited(int status, const std::string& said) {
@@ -23,26 +46,21 @@ std::string exited(int status, const std::string& said) {
 
 class CommandQuiescer final : public Quiescer {
  public:
-  explicit CommandQuiescer(const QuiescerConfig& config)
-      : name_(config.name),
-        probe_(config.text_list("probe")),
-        prepare_(config.text_list("prepare")),
-        freeze_(config.text_list("freeze")),
-        thaw_(config.text_list("thaw")),
-        session_(config.text_list("session")),
-        os_user_(config.text("os_user")),
-        timeout_(std::chrono::seconds(config.integer("timeout_seconds", kDefaultTimeout))) {}
+  explicit CommandQuiescer(CommandOptions options) : options_(std::move(options)) {}
 
   Result<void> probe(StageContext& context) override {
-    auto ran = run("probe", probe_, context, "");
+    auto ran = run("probe", options_.probe, context, "");
     if (!ran) ran.error().kind = ErrorKind::not_ready;
     return ran;
   }
 
-  Result<void> prepare(StageContext& context) override { return run("prepare", prepare_, context, ""); }
+  Result<std::vector<Fact>> prepare(StageContext& context) override {
+    if (auto ran = run("prepare", options_.prepare, context, ""); !ran) return tl::unexpected(ran.error());
+    return std::vector<Fact>();
+  }
 
   Result<std::vector<Fact>> quiesce(StageContext& context) override {
-    const auto held = session_.empty() ? run("freeze", freeze_, context, "") : start_session(context);
+    const auto held = options_.session.empty() ? run("freeze", options_.freeze, context, "") : start_session(context);
     if (!held) return tl::unexpected(held.error());
     return std::vector<Fact>();
   }
@@ -50,19 +68,20 @@ class CommandQuiescer final : public Quiescer {
   int watch_fd() const override { return running_ ? running_->end_fd() : -1; }
 
   Result<void> release(StageContext& context, Outcome outcome) override {
-    return session_.empty() ? run("thaw", thaw_, context, to_string(outcome)) : end_session(context, outcome);
+    return options_.session.empty() ? run("thaw", options_.thaw, context, to_string(outcome))
+                                    : end_session(context, outcome);
   }
 
   /// A session needs nothing: its input is at an end, and its keeper sees to the rest.
   Result<void> recover(StageContext& context, const std::vector<Fact>& /*facts*/) override {
-    return run("thaw", thaw_, context, to_string(Outcome::rolled_back));
+    return run("thaw", options_.thaw, context, to_string(Outcome::rolled_back));
   }
 
  private:
   [[nodiscard]] Program program(std::string_view stage, const std::vector<std::string>& argv,
                                 const StageContext& context) const {
-    Program program{argv, {"LANG=C.UTF-8"}, os_user_, true};
-    if (os_user_.empty()) {
+    Program program{argv, {"LANG=C.UTF-8"}, options_.os_user, true};
+    if (options_.os_user.empty()) {
       program.environment.push_back(std::string("PATH=") + kProgramPath);
       program.environment.emplace_back("HOME=/root");
     }
@@ -71,8 +90,8 @@ class CommandQuiescer final : public Quiescer {
     return program;
   }
 
-  [[nodiscard]] Deadline deadline(const StageContext& context) const {
-    return context.deadline.or_earlier(Deadline::in(timeout_));
+  [[nodiscard]] Patience patience(const StageContext& context) const {
+    return {context.deadline.or_earlier(Deadline::in(options_.timeout)), context.cancel_fd};
   }
 
   Result<void> run(std::string_view stage, const std::vector<std::string>& argv, const StageContext& context,
@@ -80,33 +99,34 @@ class CommandQuiescer final : public Quiescer {
     if (argv.empty()) return {};
     Program to_run = program(stage, argv, context);
     if (!outcome.empty()) to_run.environment.push_back("DLM_FREEZE_OUTCOME=" + std::string(outcome));
-    const std::string what = name_ + ": " + std::string(stage) + " command";
-    const auto result = run_program(to_run, deadline(context), context.cancel_fd);
+    const std::string what = std::string(stage) + " command";
+    const auto result = run_program(to_run, patience(context));
     if (!result) return tl::unexpected(result.error().with_context(what));
     if (result->exit_status == 0) return {};
     return failure(what + " " + argv[0] + exited(result->exit_status, last_line(result->output)));
   }
 
-  /// "mongodb: session command /usr/local/sbin/hold".
-  [[nodiscard]] std::string session_command() const { return name_ + ": session command " + session_[0]; }
+  /// "session command /usr/local/sbin/hold".
+  [[nodiscard]] std::string session_command() const { return "session command " + options_.session[0]; }
 
   /// Returns as soon as it says that it holds. One that does not say so is left running: `release` ends it, in order
   /// that it can undo what it was about to do.
   Result<void> start_session(const StageContext& context) {
-    auto started = RunningProgram::start(program("session", session_, context), ProgramInput::pipe, timeout_);
-    if (!started) return tl::unexpected(started.error().with_context(name_ + ": session command"));
+    auto started =
+        RunningProgram::start(program("session", options_.session, context), ProgramInput::pipe, options_.timeout);
+    if (!started) return tl::unexpected(started.error().with_context("session command"));
     running_.emplace(std::move(*started));
-    const Deadline by = deadline(context);
+    const Patience by = patience(context);
     for (std::string said;;) {
-      const auto line = running_->next_line(by, context.cancel_fd);
-      if (!line && by.expired()) {
+      const auto line = running_->next_line(by);
+      if (!line && by.deadline.expired()) {
         return failure(session_command() + " did not say READY in time" + (said.empty() ? "" : " (" + said + ")"));
       }
-      if (!line) return tl::unexpected(line.error().with_context(name_ + ": session command"));
+      if (!line) return tl::unexpected(line.error().with_context("session command"));
       if (!*line) {
-        const auto ended = running_->finish(by, context.cancel_fd);
+        const auto ended = running_->finish(by);
         running_.reset();
-        if (!ended) return tl::unexpected(ended.error().with_context(name_ + ": session command"));
+        if (!ended) return tl::unexpected(ended.error().with_context("session command"));
         if (const std::string last = last_line(ended->output); !last.empty()) said = last;
         return failure(session_command() + exited(ended->exit_status, said) + " before it said READY");
       }
@@ -122,53 +142,51 @@ class CommandQuiescer final : public Quiescer {
     if (!running_) return {};
     const bool lost = holds_ && running_->has_ended();
     running_->send_last("THAW " + std::string(to_string(outcome)) + "\n");
-    const auto ended = running_->finish(deadline(context), context.cancel_fd);
+    const auto ended = running_->finish(patience(context));
     running_.reset();
-    if (!ended) return tl::unexpected(ended.error().with_context(name_ + ": session command, told THAW"));
+    if (!ended) return tl::unexpected(ended.error().with_context("session command, told THAW"));
     const std::string how = session_command() + exited(ended->exit_status, last_line(ended->output));
     if (lost) return failure(how + " while it was to hold", ErrorKind::protection_lost);
     if (ended->exit_status != 0) return failure(how + " when it was told THAW");
     return {};
   }
 
-  std::string name_;
-  std::vector<std::string> probe_;
-  std::vector<std::string> prepare_;
-  std::vector<std::string> freeze_;
-  std::vector<std::string> thaw_;
-  std::vector<std::string> session_;
-  std::string os_user_;
-  std::chrono::seconds timeout_;
+  CommandOptions options_;
   std::optional<RunningProgram> running_;  ///< The session's program, from its start to its end.
   bool holds_ = false;                     ///< It said READY.
 };
 
-/// What the specification of the options cannot say.
-Result<void> check_combination(const QuiescerConfig& config) {
-  const bool pair = config.has("freeze") || config.has("thaw");
-  if (pair && config.has("session")) return failure(config.name + ": 'session' takes the place of 'freeze' and 'thaw'");
-  if (config.has("freeze") != config.has("thaw")) return failure(config.name + ": 'freeze' and 'thaw' need each other");
-  if (!pair && !config.has("session") && !config.has("prepare")) {
-    return failure(config.name + ": nothing to run: give 'freeze' and 'thaw', or 'session', or 'prepare'");
+/// Which programs go together.
+Result<void> check_combination(const CommandOptions& options) {
+  const bool has_pair = !options.freeze.empty() || !options.thaw.empty();
+  if (has_pair && !options.session.empty()) return failure("'session' takes the place of 'freeze' and 'thaw'");
+  if (options.freeze.empty() != options.thaw.empty()) return failure("'freeze' and 'thaw' need each other");
+  if (!has_pair && options.session.empty() && options.prepare.empty()) {
+    return failure("nothing to run: give 'freeze' and 'thaw', or 'session', or 'prepare'");
   }
   return {};
 }
 
+Result<void> check_program(const std::vector<std::string>& argv) {
+  if (argv.empty()) return {};
+  if (!argv[0].starts_with('/'))
+    return failure("the program must be given by its absolute path, not '" + argv[0] + "'");
+  return check_trusted(argv[0]);
+}
+
 Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
-  if (auto checked = check_combination(config); !checked) return tl::unexpected(checked.error());
-  for (const char* key : {"probe", "prepare", "freeze", "thaw", "session"}) {
-    const std::vector<std::string> argv = config.text_list(key);
-    if (argv.empty()) continue;
-    const std::string where = config.name + "." + key;
-    if (!argv[0].starts_with('/'))
-      return failure(where + ": the program must be given by its absolute path, not '" + argv[0] + "'");
-    if (auto trusted = check_trusted(argv[0]); !trusted) return tl::unexpected(trusted.error().with_context(where));
+  CommandOptions options = option_table().read(config.options);
+  if (auto checked = check_combination(options); !checked) return tl::unexpected(checked.error());
+  for (const auto& [key, argv] : {std::pair("probe", &options.probe), std::pair("prepare", &options.prepare),
+                                  std::pair("freeze", &options.freeze), std::pair("thaw", &options.thaw),
+                                  std::pair("session", &options.session)}) {
+    if (auto checked = check_program(*argv); !checked) return tl::unexpected(checked.error().with_context(key));
   }
-  if (config.has("os_user")) {
-    const auto account = account_named(config.text("os_user"));
-    if (!account) return tl::unexpected(account.error().with_context(config.name + ".os_user"));
+  if (!options.os_user.empty()) {
+    const auto account = account_named(options.os_user);
+    if (!account) return tl::unexpected(account.error().with_context("os_user"));
   }
-  return std::make_unique<CommandQuiescer>(config);
+  return std::make_unique<CommandQuiescer>(std::move(options));
 }
 
 }  // namespace
@@ -176,29 +194,8 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
 const QuiescerType& quiescer_type() {
   static const QuiescerType kType = {
       .name = "command",
-      .description = "runs programs of your own",
-      .options =
-          {
-              {.name = "probe",
-               .type = OptionType::text_list,
-               .description = "exits with 0 when it could be quiesced now; changes nothing"},
-              {.name = "prepare", .type = OptionType::text_list, .description = "what is slow and blocks nobody"},
-              {.name = "freeze", .type = OptionType::text_list, .description = "quiesces it"},
-              {.name = "thaw",
-               .type = OptionType::text_list,
-               .description = "releases it; always run once freeze was started"},
-              {.name = "session",
-               .type = OptionType::text_list,
-               .description = "instead of both: says READY when it holds, until its input says THAW or ends"},
-              {.name = "os_user",
-               .type = OptionType::text,
-               .description = "the account to run as, in its login environment; root when absent"},
-              {.name = "timeout_seconds",
-               .type = OptionType::integer,
-               .description = "for each of the programs",
-               .minimum = 1,
-               .maximum = 120},
-          },
+      .description = "Runs programs of your own: docs/commands.md.",
+      .options = option_table().specs(),
       .create = create,
       .detect = nullptr,
   };

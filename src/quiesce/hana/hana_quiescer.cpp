@@ -4,50 +4,26 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
 #include <utility>
 
+#include "base/text.hpp"
 #include "dlm_freeze/base/files.hpp"
-#include "dlm_freeze/quiesce/program.hpp"
 #include "quiesce/coverage.hpp"
+#include "quiesce/hana/data_snapshots.hpp"
+#include "quiesce/hana/options.hpp"
 #include "quiesce/hana/statements.hpp"
 #include "quiesce/hana/systems.hpp"
-#include "quiesce/pause.hpp"
 
 namespace dlm_freeze::hana {
 namespace {
 
-constexpr const char* kDefaultKey = "DLMFREEZE";
-constexpr const char* kSystemDatabase = "SYSTEMDB";
 constexpr const char* kBackupIdFact = "backup_id";
-
-constexpr auto kPause = std::chrono::milliseconds(200);
-/// How long at most a snapshot is looked for whose CREATE was cut off: the server may be at it still.
-constexpr auto kStragglerPatience = std::chrono::seconds(2);
-constexpr int kCloseAttempts = 3;
-constexpr auto kClosePause = std::chrono::seconds(1);
-
-/// The answer of hdbsql: rows, or an error.
-struct Answer {
-  std::string output;
-  std::optional<HanaError> error;
-
-  /// Whether the server itself has said no: then it does nothing more about the statement.
-  [[nodiscard]] bool refused_by_server() const { return error && error->code > 0; }
-};
+constexpr const char* kSecondaryFact = "secondary";
 
 class HanaQuiescer final : public Quiescer {
  public:
-  explicit HanaQuiescer(const QuiescerConfig& config)
-      : name_(config.name),
-        key_(config.text("user_store_key", kDefaultKey)),
-        os_user_(config.text("os_user")),
-        database_(config.text("database")),
-        hdbsql_(config.text("hdbsql")),
-        hdbsql_options_(config.text_list("hdbsql_options")),
-        freeze_log_(config.boolean("freeze_log", false)),
-        close_successful_(config.boolean("close_successful", true)) {}
+  explicit HanaQuiescer(HanaOptions options) : options_(std::move(options)) {}
 
   Result<Presence> locate(StageContext& context) override;
   Result<void> probe(StageContext& context) override;
@@ -59,32 +35,21 @@ class HanaQuiescer final : public Quiescer {
   Result<std::string> find_system();
   Result<void> find_program();
   [[nodiscard]] std::vector<DataLocation> locations() const;
-  [[nodiscard]] Result<Answer> run(const std::string& statement, const StageContext& context) const;
-  [[nodiscard]] Result<std::string> ask(const std::string& query, const StageContext& context) const;
-  Result<void> ask_version(const StageContext& context);
-
-  [[nodiscard]] Result<std::string> await_prepared(const StageContext& context) const;
-  [[nodiscard]] Result<std::string> find_left(const StageContext& context, bool may_still_come) const;
-  [[nodiscard]] Result<void> close(const std::string& backup_id, bool successful, const std::string& text,
-                                   const StageContext& context) const;
+  Result<void> check_databases(const std::vector<HanaPart>& databases, StageContext& context);
+  void check_hosts(const std::vector<HanaPart>& hosts, StageContext& context);
+  [[nodiscard]] Result<void> check_snapshots(const std::vector<HanaSnapshot>& open) const;
+  void note_secondary(StageContext& context) const;
 
   [[nodiscard]] std::string comment(const StageContext& context) const { return "dlm-freeze " + context.execution_id; }
-  [[nodiscard]] Failure problem(const std::string& what, ErrorKind kind = ErrorKind::failed) const {
-    return failure(name_ + ": " + what, kind);
-  }
   [[nodiscard]] std::string how_to_log_in() const;
 
-  std::string name_;
-  std::string key_;
-  std::string os_user_;
-  std::string database_;
-  std::string hdbsql_;
-  std::vector<std::string> hdbsql_options_;
-  bool freeze_log_;
-  bool close_successful_;
+  HanaOptions options_;  ///< With what was found instead of what was not given.
 
   std::optional<HanaSystem> system_;
-  std::optional<HanaVersion> version_;
+  std::optional<DataSnapshots> snapshots_;
+  std::string secondary_;   ///< Its mode of replication, where it is a secondary; empty: it is none.
+  std::string stopped_;     ///< A database of it that is stopped; empty when none is.
+  bool is_part_ = false;    ///< Other hosts have a part of its data.
   bool asked_ = false;      ///< CREATE SNAPSHOT was said.
   bool uncertain_ = false;  ///< And its end was not seen.
   std::string backup_id_;
@@ -93,27 +58,30 @@ class HanaQuiescer final : public Quiescer {
 /// Which system, and whom to be. Gives what is missing; empty when all is there.
 Result<std::string> HanaQuiescer::find_system() {
   const std::vector<HanaSystem> systems = find_hana_systems();
-  if (os_user_.empty() && systems.size() > 1) {
-    return problem("there are several systems below /usr/sap: say with os_user whose, " + systems[0].administrator() +
+  if (options_.os_user.empty() && systems.size() > 1) {
+    return failure("there are several systems below /usr/sap: say with os_user whose, " + systems[0].administrator() +
                    " for one");
   }
-  if (os_user_.empty() && systems.empty()) return std::string("there is no SAP HANA below /usr/sap");
+  if (options_.os_user.empty() && systems.empty()) return std::string("there is no SAP HANA below /usr/sap");
   for (const HanaSystem& system : systems) {
-    if (os_user_.empty() || system.administrator() == os_user_) system_ = system;
+    if (options_.os_user.empty() || system.administrator() == options_.os_user) system_ = system;
   }
-  if (os_user_.empty()) os_user_ = system_->administrator();
+  if (options_.os_user.empty()) options_.os_user = system_->administrator();
   return std::string();
 }
 
-/// What to run.
+/// What to run, and so what to ask.
 Result<void> HanaQuiescer::find_program() {
-  if (hdbsql_.empty() && system_) hdbsql_ = find_hdbsql(*system_);
-  if (hdbsql_.empty())
-    return problem("there is no hdbsql in the standard places: say with hdbsql where it is", ErrorKind::not_ready);
-  if (::access(hdbsql_.c_str(), X_OK) != 0) return problem("there is no program " + hdbsql_, ErrorKind::not_ready);
-  if (os_user_ != "root") return {};
-  auto trusted = check_trusted(hdbsql_);
-  if (!trusted) return tl::unexpected(trusted.error().with_context(name_));
+  if (options_.hdbsql.empty() && system_) options_.hdbsql = find_hdbsql(*system_);
+  if (options_.hdbsql.empty())
+    return failure("there is no hdbsql in the standard places: say with hdbsql where it is", ErrorKind::not_ready);
+  if (::access(options_.hdbsql.c_str(), X_OK) != 0)
+    return failure("there is no program " + options_.hdbsql, ErrorKind::not_ready);
+  if (options_.os_user == "root") {
+    if (auto trusted = check_trusted(options_.hdbsql); !trusted) return trusted;
+  }
+  snapshots_.emplace(ClientSettings{options_.hdbsql, options_.key, options_.os_user, options_.hdbsql_options},
+                     options_.database);
   return {};
 }
 
@@ -122,6 +90,9 @@ Result<Presence> HanaQuiescer::locate(StageContext& /*context*/) {
   if (!missing) return tl::unexpected(missing.error());
   if (!missing->empty()) return Presence{false, *missing, {}};
   if (system_ && !is_running(*system_)) return Presence{false, "system " + system_->sid + " does not run", {}};
+  secondary_ = system_ ? replication_mode(*system_) : "";
+  if (!secondary_.empty())
+    return Presence{true, "system " + system_->sid + " runs as a secondary, " + secondary_, locations()};
   if (auto found = find_program(); !found) return tl::unexpected(found.error());
   if (!system_) return Presence{true, "it is none of the systems below /usr/sap: where its data lies is not known", {}};
   return Presence{true, "system " + system_->sid + " runs", locations()};
@@ -129,171 +100,110 @@ Result<Presence> HanaQuiescer::locate(StageContext& /*context*/) {
 
 std::vector<DataLocation> HanaQuiescer::locations() const {
   std::vector<DataLocation> locations = locations_of(*system_);
-  for (DataLocation& location : locations) location.may_be_frozen = location.may_be_frozen || freeze_log_;
+  for (DataLocation& location : locations) location.may_be_frozen = location.may_be_frozen || options_.freeze_log;
   return locations;
-}
-
-Result<Answer> HanaQuiescer::run(const std::string& statement, const StageContext& context) const {
-  Program program;
-  program.argv = {hdbsql_, "-U", key_, "-a", "-x", "-j"};
-  const std::string& database =
-      database_.empty() && version_ && version_->has_system_database() ? kSystemDatabase : database_;
-  if (!database.empty()) program.argv.insert(program.argv.end(), {"-d", database});
-  program.argv.insert(program.argv.end(), hdbsql_options_.begin(), hdbsql_options_.end());
-  program.argv.push_back(statement);
-  program.os_user = os_user_;
-  program.login = true;
-  const auto ran = run_program(program, context.deadline, context.cancel_fd);
-  if (!ran) return tl::unexpected(ran.error().with_context(name_));
-  Answer answer{ran->output, parse_error(ran->output)};
-  if (ran->exit_status != 0 && !answer.error) {
-    const std::string said = last_line(ran->output);
-    answer.error = HanaError{
-        0, "hdbsql exited with status " + std::to_string(ran->exit_status) + (said.empty() ? "" : " (" + said + ")")};
-  }
-  return answer;
-}
-
-Result<std::string> HanaQuiescer::ask(const std::string& query, const StageContext& context) const {
-  auto answer = run(query, context);
-  if (!answer) return tl::unexpected(answer.error());
-  if (answer->error) return problem(answer->error->text);
-  return std::move(answer->output);
 }
 
 std::string HanaQuiescer::how_to_log_in() const {
   const std::string port = system_ ? "3" + system_->number + "13" : "3<NN>13";
-  return "as " + os_user_ + ": hdbuserstore SET " + key_ + " <host>:" + port + " <USER> <PASSWORD> (docs/hana.md)";
-}
-
-Result<void> HanaQuiescer::ask_version(const StageContext& context) {
-  if (version_) return {};
-  const auto output = ask(version_query(), context);
-  if (!output) return tl::unexpected(output.error());
-  version_ = parse_version(*output);
-  if (!version_) return problem("hdbsql says nothing that is a version: '" + last_line(*output) + "'");
-  return {};
+  return "as " + options_.os_user + ": hdbuserstore SET " + options_.key + " <host>:" + port +
+         " <USER> <PASSWORD> (docs/hana.md)";
 }
 
 Result<void> HanaQuiescer::probe(StageContext& context) {
-  if (const auto asked = ask_version(context); !asked) {
-    return failure(asked.error().message + "; it has to be up, and the key " + key_ + " to be made " + how_to_log_in(),
-                   ErrorKind::not_ready);
+  if (!secondary_.empty()) {
+    note_secondary(context);
+    return {};
   }
-  if (version_->has_system_database()) {
-    // Not everybody may look; then CREATE SNAPSHOT tells.
-    const auto unready = ask(unready_databases_query(), context);
-    const std::vector<std::string> names = unready ? parse_names(*unready) : std::vector<std::string>();
-    if (!names.empty()) return problem("its database " + names[0] + " is starting or stopping", ErrorKind::not_ready);
+  const auto state = snapshots_->look(context);
+  if (!state) {
+    const std::string advice =
+        snapshots_->version() ? ""
+                              : "; it has to be up, and the key " + options_.key + " to be made " + how_to_log_in();
+    return failure(state.error().message + advice, ErrorKind::not_ready);
   }
+  if (auto ready = check_databases(state->databases, context); !ready) return ready;
+  check_hosts(state->hosts, context);
   if (system_ && context.coverage) {
-    const CoverageReport report = report_coverage(name_, locations(), context.coverage,
+    const CoverageReport report = report_coverage(locations(), context.coverage,
                                                   "HANA's own snapshot keeps it consistent, on its own volume only");
     context.notes.insert(context.notes.end(), report.lines.begin(), report.lines.end());
   }
-  const auto output = ask(open_snapshots_query(std::nullopt), context);
-  if (!output) return tl::unexpected(Error{ErrorKind::not_ready, output.error().message, 0});
-  const std::vector<HanaSnapshot> open = parse_snapshots(*output);
+  return check_snapshots(state->open);
+}
+
+void HanaQuiescer::note_secondary(StageContext& context) const {
+  context.notes.push_back(
+      {LogLevel::warn, "by its global.ini it is a secondary of system replication (" + secondary_ +
+                           "), which makes no data snapshots: nothing of it is held, and this snapshot is no backup of "
+                           "it; take those of the primary"});
+}
+
+Result<void> HanaQuiescer::check_databases(const std::vector<HanaPart>& databases, StageContext& context) {
+  for (const HanaPart& database : databases) {
+    if (database.state != "NO")
+      return failure("its database " + database.name + " is starting or stopping", ErrorKind::not_ready);
+    stopped_ = database.name;
+  }
+  if (!stopped_.empty()) {
+    context.notes.push_back({LogLevel::warn, "its database " + stopped_ +
+                                                 " is stopped: a data snapshot is of what runs, and HANA may refuse "
+                                                 "it; start or drop that database"});
+  }
+  return {};
+}
+
+void HanaQuiescer::check_hosts(const std::vector<HanaPart>& hosts, StageContext& context) {
+  is_part_ = hosts.size() > 1;
+  if (!is_part_) return;
+  std::vector<std::string> names;
+  for (const HanaPart& host : hosts) names.push_back(host.name);
+  context.notes.push_back(
+      {LogLevel::warn, "it runs on " + count_of(hosts.size(), "host") + " (" + list_of(names) +
+                           "), of which this one's volumes are a part: a restore needs those of all of them, frozen "
+                           "while the same data snapshot is open, so it is not reported as a backup"});
+}
+
+Result<void> HanaQuiescer::check_snapshots(const std::vector<HanaSnapshot>& open) const {
   if (open.empty()) return {};
-  return problem("another data snapshot, BACKUP_ID " + open[0].backup_id + ", is " + open[0].state +
+  return failure("another data snapshot, BACKUP_ID " + open[0].backup_id + ", is " + open[0].state +
                      ", and there can be one at a time; whoever made it has to close it: " +
-                     close_snapshot_statement(*version_, open[0].backup_id, false, "abandoned"),
+                     close_snapshot_statement(*snapshots_->version(), open[0].backup_id, false, "abandoned"),
                  ErrorKind::not_ready);
 }
 
 Result<std::vector<Fact>> HanaQuiescer::quiesce(StageContext& context) {
-  if (auto asked = ask_version(context); !asked) return tl::unexpected(asked.error());
+  if (!secondary_.empty()) return std::vector<Fact>{{kSecondaryFact, secondary_}};
+  if (auto known = snapshots_->ask_version(context); !known) return tl::unexpected(known.error());
   asked_ = true;
-  uncertain_ = true;
-  const auto created = run(create_snapshot_statement(*version_, comment(context)), context);
-  if (!created) return tl::unexpected(created.error());
-  uncertain_ = created->error && !created->refused_by_server();
-  if (created->error) return problem("CREATE SNAPSHOT: " + created->error->text);
-  uncertain_ = true;  // Until it is there.
-  auto prepared = await_prepared(context);
-  if (!prepared) return tl::unexpected(prepared.error());
-  uncertain_ = false;
-  backup_id_ = *prepared;
+  auto created = snapshots_->create(comment(context), uncertain_, context);
+  if (!created) {
+    if (!stopped_.empty()) created.error().message += "; its database " + stopped_ + " is stopped";
+    return tl::unexpected(created.error());
+  }
+  backup_id_ = std::move(*created);
+  const HanaVersion& version = *snapshots_->version();
   return std::vector<Fact>{{kBackupIdFact, backup_id_},
                            {"comment", comment(context)},
-                           {"major_version", std::to_string(version_->major)},
-                           {"revision", std::to_string(version_->revision)}};
-}
-
-/// The id of our snapshot as soon as it is prepared.
-Result<std::string> HanaQuiescer::await_prepared(const StageContext& context) const {
-  std::string seen = "not in the backup catalog";
-  do {
-    const auto output = ask(open_snapshots_query(comment(context)), context);
-    if (!output) return tl::unexpected(output.error());
-    for (const HanaSnapshot& snapshot : parse_snapshots(*output)) {
-      seen = snapshot.state;
-      if (snapshot.state == "prepared") return snapshot.backup_id;
-    }
-  } while (pause_for(kPause, context));
-  return problem("its snapshot has not become prepared in time: it is " + seen);
-}
-
-/// The id of our snapshot that waits to be closed; empty when there is none. One that is being made is waited for, and
-/// one that `may_still_come` is looked for a while.
-Result<std::string> HanaQuiescer::find_left(const StageContext& context, bool may_still_come) const {
-  const auto patience =
-      Deadline::in(std::min<BootClock::duration>(kStragglerPatience, context.deadline.remaining() / 4));
-  for (;;) {
-    const auto output = ask(open_snapshots_query(comment(context)), context);
-    if (!output) return tl::unexpected(output.error());
-    const std::vector<HanaSnapshot> open = parse_snapshots(*output);
-    for (const HanaSnapshot& snapshot : open) {
-      if (snapshot.state == "prepared") return snapshot.backup_id;
-    }
-    if (open.empty() && (!may_still_come || patience.expired())) return std::string();
-    if (!pause_for(kPause, context)) {
-      if (open.empty()) return std::string();
-      return problem("its snapshot " + open[0].backup_id + " is still " + open[0].state +
-                     ", and has to be closed when it is prepared: " +
-                     close_snapshot_statement(*version_, open[0].backup_id, false, "abandoned"));
-    }
-  }
-}
-
-/// Closes the snapshot. An error of kind protection_lost: it was not there to be closed any more.
-Result<void> HanaQuiescer::close(const std::string& backup_id, bool successful, const std::string& text,
-                                 const StageContext& context) const {
-  std::string why;
-  for (int attempt = 0; attempt < kCloseAttempts; ++attempt) {
-    if (attempt > 0 && !pause_for(kClosePause, context)) break;
-    StageContext share = context;  // What is left is for finding out, and for another attempt.
-    share.deadline = Deadline::in(context.deadline.remaining() / 2);
-    const auto closed = run(close_snapshot_statement(*version_, backup_id, successful, text), share);
-    if (closed && !closed->error) return {};
-    why = closed ? closed->error->text : closed.error().message;
-    const auto output = ask(snapshot_query(backup_id), context);
-    if (!output) continue;
-    const std::vector<HanaSnapshot> left = parse_snapshots(*output);
-    const auto is_prepared = [](const HanaSnapshot& snapshot) { return snapshot.state == "prepared"; };
-    if (std::any_of(left.begin(), left.end(), is_prepared)) continue;
-    return problem("its snapshot " + backup_id + " was not prepared any more when it was to be closed (" +
-                       (left.empty() ? "it is not in the backup catalog" : "it is " + left[0].state) +
-                       "): HANA was restarted, or somebody else closed it",
-                   ErrorKind::protection_lost);
-  }
-  return problem("its snapshot " + backup_id + " could not be closed (" + why + "); HANA's data grows until it is: " +
-                 close_snapshot_statement(*version_, backup_id, false, "abandoned"));
+                           {"major_version", std::to_string(version.major)},
+                           {"revision", std::to_string(version.revision)}};
 }
 
 Result<void> HanaQuiescer::release(StageContext& context, Outcome outcome) {
   if (!asked_) return {};
   if (backup_id_.empty()) {
-    auto left = find_left(context, uncertain_);
+    auto left = snapshots_->find_left(comment(context), uncertain_, context);
     if (!left) return tl::unexpected(left.error());
     if (left->empty()) return {};
     backup_id_ = std::move(*left);
   }
   if (outcome == Outcome::completed) {
-    if (close_successful_) return close(backup_id_, true, context.execution_id, context);
-    return close(backup_id_, false, comment(context) + ": thawed", context);
+    if (options_.close_successful && !is_part_)
+      return snapshots_->close(backup_id_, true, context.execution_id, context);
+    return snapshots_->close(backup_id_, false, comment(context) + ": thawed", context);
   }
-  auto closed = close(backup_id_, false, comment(context) + ": " + std::string(to_string(outcome)), context);
+  auto closed =
+      snapshots_->close(backup_id_, false, comment(context) + ": " + std::string(to_string(outcome)), context);
   // That it has gone by itself is as good.
   if (!closed && closed.error().kind == ErrorKind::protection_lost) return {};
   return closed;
@@ -302,9 +212,12 @@ Result<void> HanaQuiescer::release(StageContext& context, Outcome outcome) {
 Result<void> HanaQuiescer::recover(StageContext& context, const std::vector<Fact>& facts) {
   const auto missing = find_system();
   if (!missing) return tl::unexpected(missing.error());
-  if (!missing->empty()) return problem(*missing);
+  if (!missing->empty()) return failure(*missing);
+  // Nothing was begun on a secondary; what a primary has begun says its id.
+  if (facts.empty() && system_ && !replication_mode(*system_).empty()) return {};
+  if (std::any_of(facts.begin(), facts.end(), [](const Fact& fact) { return fact.key == kSecondaryFact; })) return {};
   if (auto found = find_program(); !found) return found;
-  if (auto asked = ask_version(context); !asked) return asked;
+  if (auto known = snapshots_->ask_version(context); !known) return known;
   asked_ = true;
   uncertain_ = facts.empty();
   for (const Fact& fact : facts) {
@@ -314,14 +227,7 @@ Result<void> HanaQuiescer::recover(StageContext& context, const std::vector<Fact
 }
 
 Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
-  for (const char* key : {"user_store_key", "os_user", "database"}) {
-    const std::string text = config.text(key);
-    if (text.starts_with('-'))
-      return failure(config.name + "." + key + ": '" + text + "' would be taken for an option");
-  }
-  if (config.has("hdbsql") && !config.text("hdbsql").starts_with('/'))
-    return failure(config.name + ".hdbsql: '" + config.text("hdbsql") + "' is no absolute path");
-  return std::make_unique<HanaQuiescer>(config);
+  return std::make_unique<HanaQuiescer>(option_table().read(config.options));
 }
 
 std::vector<QuiescerConfig> detect() {
@@ -340,25 +246,8 @@ std::vector<QuiescerConfig> detect() {
 const QuiescerType& quiescer_type() {
   static const QuiescerType kType = {
       .name = "hana",
-      .description = "SAP HANA, by a data snapshot of its own",
-      .options =
-          {
-              {.name = "user_store_key",
-               .description = "the key in hdbuserstore to log in with; DLMFREEZE when absent"},
-              {.name = "os_user",
-               .description = "the account that has the key; <sid>adm of the only system when absent"},
-              {.name = "database", .description = "the database to log in to; SYSTEMDB where there is one"},
-              {.name = "hdbsql", .description = "the program, when it is not in a standard place"},
-              {.name = "hdbsql_options",
-               .type = OptionType::text_list,
-               .description = "more options for it, such as those for TLS"},
-              {.name = "freeze_log",
-               .type = OptionType::boolean,
-               .description = "freeze the filesystem of the log volume too: commits wait for the thaw"},
-              {.name = "close_successful",
-               .type = OptionType::boolean,
-               .description = "whether post-script reports the snapshot as a backup; true when absent"},
-          },
+      .description = "SAP HANA, by a data snapshot of its own: docs/hana.md.",
+      .options = option_table().specs(),
       .create = create,
       .detect = detect,
   };

@@ -50,9 +50,11 @@ std::string_view scope(const HanaVersion& version) {
 
 std::string version_query() { return "SELECT VERSION FROM M_DATABASE"; }
 
-std::string unready_databases_query() {
-  return "SELECT DATABASE_NAME FROM M_DATABASES WHERE ACTIVE_STATUS NOT IN ('YES', 'NO')";
+std::string other_databases_query() {
+  return "SELECT DATABASE_NAME, ACTIVE_STATUS FROM M_DATABASES WHERE ACTIVE_STATUS <> 'YES'";
 }
+
+std::string hosts_query() { return "SELECT HOST, HOST_CONFIG_ROLES FROM M_LANDSCAPE_HOST_CONFIGURATION"; }
 
 std::string open_snapshots_query(const std::optional<std::string>& comment) {
   std::string query =
@@ -97,13 +99,14 @@ std::vector<HanaSnapshot> parse_snapshots(std::string_view output) {
   return snapshots;
 }
 
-std::vector<std::string> parse_names(std::string_view output) {
-  std::vector<std::string> names;
+std::vector<HanaPart> parse_parts(std::string_view output) {
+  std::vector<HanaPart> parts;
   for (const std::string_view line : split(output, '\n')) {
-    const std::string_view text = trimmed(line);
-    if (text.size() > 2 && text.front() == '"' && text.back() == '"') names.push_back(columns(text)[0]);
+    std::vector<std::string> found = columns(line);
+    const bool is_row = trimmed(line).starts_with('"') && found.size() == 2 && !found[0].empty() && !found[1].empty();
+    if (is_row) parts.push_back({std::move(found[0]), std::move(found[1])});
   }
-  return names;
+  return parts;
 }
 
 std::optional<HanaError> parse_error(std::string_view output) {

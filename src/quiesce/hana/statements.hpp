@@ -23,10 +23,17 @@ struct HanaSnapshot {
   std::string state;      ///< "running", "prepared", "successful", "failed"...
 };
 
+/// A database of the system, or a host of it.
+struct HanaPart {
+  std::string name;
+  std::string state;  ///< Of a database: "YES", "NO" when it is stopped, "STARTING"... Of a host: what it is for.
+};
+
 // Statements.
 
 [[nodiscard]] std::string version_query();
-[[nodiscard]] std::string unready_databases_query();
+[[nodiscard]] std::string other_databases_query();  ///< Those that are not up.
+[[nodiscard]] std::string hosts_query();
 
 /// Snapshots that are being made or wait to be closed; with a comment: those alone.
 [[nodiscard]] std::string open_snapshots_query(const std::optional<std::string>& comment);
@@ -40,7 +47,7 @@ struct HanaSnapshot {
 
 [[nodiscard]] std::optional<HanaVersion> parse_version(std::string_view output);
 [[nodiscard]] std::vector<HanaSnapshot> parse_snapshots(std::string_view output);
-[[nodiscard]] std::vector<std::string> parse_names(std::string_view output);
+[[nodiscard]] std::vector<HanaPart> parse_parts(std::string_view output);
 
 /// An error message: "* 10: authentication failed SQLSTATE: 28000".
 struct HanaError {

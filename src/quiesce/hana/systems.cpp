@@ -14,6 +14,7 @@
 #include "base/text.hpp"
 #include "dlm_freeze/base/files.hpp"
 #include "quiesce/ini_file.hpp"
+#include "quiesce/resolved_path.hpp"
 
 namespace dlm_freeze::hana {
 namespace {
@@ -42,6 +43,12 @@ std::vector<std::string> names_in(const std::string& directory) {
   return names;
 }
 
+/// What the administrator has set for the whole system.
+std::vector<IniEntry> global_ini_of(const HanaSystem& system) {
+  auto read = read_ini(system.directory + "/SYS/global/hdb/custom/config/global.ini");
+  return read ? std::move(*read) : std::vector<IniEntry>();
+}
+
 /// The value of a key of the section [persistence], with the variables that SAP uses there; `otherwise` without.
 std::string base_path(const std::vector<IniEntry>& global_ini, std::string_view key, const HanaSystem& system,
                       const std::string& otherwise) {
@@ -59,9 +66,7 @@ std::string base_path(const std::vector<IniEntry>& global_ini, std::string_view 
 }
 
 void add(std::vector<DataLocation>& locations, const char* what, const std::string& path, bool may_be_frozen) {
-  std::error_code error;
-  const auto resolved = fs::canonical(path, error);
-  if (!error) locations.push_back({what, resolved, may_be_frozen});
+  if (auto resolved = existing_path(path)) locations.push_back({what, std::move(*resolved), may_be_frozen});
 }
 
 }  // namespace
@@ -100,10 +105,22 @@ bool is_running(const HanaSystem& system, const std::string& proc) {
   return false;
 }
 
+std::string replication_mode(const HanaSystem& system) {
+  constexpr std::array<std::string_view, 3> kSecondary = {"sync", "syncmem", "async"};
+  std::string wanted;
+  std::string actual;
+  for (const IniEntry& entry : global_ini_of(system)) {
+    if (entry.section != "system_replication") continue;
+    if (entry.key == "mode") wanted = entry.value;
+    if (entry.key == "actual_mode") actual = entry.value;
+  }
+  std::string mode = actual.empty() ? wanted : actual;
+  return std::find(kSecondary.begin(), kSecondary.end(), mode) != kSecondary.end() ? mode : "";
+}
+
 std::vector<DataLocation> locations_of(const HanaSystem& system, const std::string& hana) {
   const std::string global = system.directory + "/SYS/global/hdb";
-  const auto read = read_ini(global + "/custom/config/global.ini");
-  const std::vector<IniEntry> global_ini = read ? *read : std::vector<IniEntry>();
+  const std::vector<IniEntry> global_ini = global_ini_of(system);
   std::vector<DataLocation> locations;
   std::error_code error;
   const bool has_standard_paths = fs::exists(hana + "/data/" + system.sid, error);

@@ -24,9 +24,13 @@ struct HanaSystem {
 /// The systems below /usr/sap, by name.
 [[nodiscard]] std::vector<HanaSystem> find_hana_systems(const std::string& sap = "/usr/sap");
 
-/// Whether a process of the database runs. Its administrator owns it and its name begins with "hdb"; that of SAP's
-/// start service, which runs all the time, does not.
+/// Whether a process of the database runs. Its administrator owns it; those that run all the time, such as SAP's start
+/// service, do not count.
 [[nodiscard]] bool is_running(const HanaSystem& system, const std::string& proc = "/proc");
+
+/// In which mode it takes what a primary of system replication sends it, by its global.ini: "sync", "syncmem" or
+/// "async"; empty when it is a primary itself, or replicates nothing.
+[[nodiscard]] std::string replication_mode(const HanaSystem& system);
 
 /// Where its data and log volumes lie, by its global.ini or the default paths, as far as they exist. Symbolic links are
 /// resolved. `may_be_frozen` is false for the log, to which it goes on writing.

@@ -17,13 +17,15 @@ std::string objectscript_literal(const std::string& text) { return literal(text,
 std::string is_suspended_call() { return call("IsWDSuspendedExt", ""); }
 
 std::string freeze_call(const std::string& log_file, const std::string& marker, std::chrono::seconds block_after,
-                        std::chrono::seconds suspend_limit) {
+                        std::optional<std::chrono::seconds> suspend_limit) {
   // LogFile, Text, SwitchJournalFile, TimeOut, Hibernate, Verbose, ExternalFreezeTimeOut, Username, Password,
   // WDSuspendLimit
   return call("ExternalFreeze", objectscript_literal(log_file) + "," + objectscript_literal(marker) + ",,,,," +
-                                    std::to_string(block_after.count()) + ",,," +
-                                    std::to_string(suspend_limit.count()));
+                                    std::to_string(block_after.count()) +
+                                    (suspend_limit ? ",,," + std::to_string(suspend_limit->count()) : ""));
 }
+
+bool has_too_many_arguments(std::string_view output) { return output.find("<PARAMETER>") != std::string_view::npos; }
 
 std::string thaw_call(const std::string& log_file) { return call("ExternalThaw", objectscript_literal(log_file)); }
 

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace dlm_freeze::iris {
 
@@ -18,9 +20,14 @@ inline constexpr int kIrisNo = 3;   ///< Failed, or not suspended.
 [[nodiscard]] std::string is_suspended_call();
 
 /// `log_file`: for what the method has to say; `marker`: goes into the journal. After `block_after` processes that
-/// update are made to wait; after `suspend_limit` the write daemon resumes by itself.
+/// update are made to wait; after `suspend_limit` the write daemon resumes by itself, which older versions do not know:
+/// nothing, then.
 [[nodiscard]] std::string freeze_call(const std::string& log_file, const std::string& marker,
-                                      std::chrono::seconds block_after, std::chrono::seconds suspend_limit);
+                                      std::chrono::seconds block_after,
+                                      std::optional<std::chrono::seconds> suspend_limit);
+
+/// Whether a session says that the method takes fewer arguments than it was given. It was not called then.
+[[nodiscard]] bool has_too_many_arguments(std::string_view output);
 
 [[nodiscard]] std::string thaw_call(const std::string& log_file);
 

@@ -2,11 +2,11 @@
 #include "quiesce/iris/container.hpp"
 
 #include <array>
-#include <filesystem>
-#include <system_error>
+#include <utility>
 
 #include "base/text.hpp"
 #include "dlm_freeze/base/json.hpp"
+#include "quiesce/resolved_path.hpp"
 
 namespace dlm_freeze::iris {
 namespace {
@@ -25,9 +25,7 @@ bool is_true(const Json& object, std::string_view key) {
 
 void add_path(std::vector<DataLocation>& locations, std::string what, const std::string* path) {
   if (path == nullptr || !path->starts_with('/')) return;
-  std::error_code error;
-  const auto resolved = std::filesystem::canonical(*path, error);
-  if (!error) locations.push_back({std::move(what), resolved, true});
+  if (auto resolved = existing_path(*path)) locations.push_back({std::move(what), std::move(*resolved), true});
 }
 
 Result<Json> last_document(std::string_view output) {

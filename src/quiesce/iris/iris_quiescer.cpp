@@ -6,16 +6,18 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <utility>
 
 #include "base/text.hpp"
+#include "base/wait.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "quiesce/coverage.hpp"
 #include "quiesce/iris/backup_general.hpp"
 #include "quiesce/iris/locations.hpp"
 #include "quiesce/iris/log_files.hpp"
+#include "quiesce/iris/options.hpp"
 #include "quiesce/iris/tools.hpp"
-#include "quiesce/pause.hpp"
 
 namespace dlm_freeze::iris {
 namespace {
@@ -60,21 +62,11 @@ struct Target {
 
 class IrisQuiescer final : public Quiescer {
  public:
-  explicit IrisQuiescer(const QuiescerConfig& config)
-      : name_(config.name),
-        instance_(config.text("instance")),
-        log_directory_(config.text("log_directory")),
-        freeze_filesystems_(config.boolean("freeze_filesystems", false)),
-        set_history_(config.boolean("external_set_history", false)),
-        tools_({.container = config.text("docker_container"),
-                .container_command = config.text("container_command", "docker"),
-                .os_user = config.text("os_user"),
-                .iris_command = config.text("iris_command"),
-                .session_command = config.text("session_command")}) {}
+  explicit IrisQuiescer(IrisOptions options) : options_(std::move(options)), tools_(options_.tools) {}
 
   Result<Presence> locate(StageContext& context) override;
   Result<void> probe(StageContext& context) override;
-  Result<void> prepare(StageContext& context) override;
+  Result<std::vector<Fact>> prepare(StageContext& context) override;
   Result<std::vector<Fact>> quiesce(StageContext& context) override;
   Result<void> release(StageContext& context, Outcome outcome) override;
   Result<void> recover(StageContext& context, const std::vector<Fact>& facts) override;
@@ -84,24 +76,15 @@ class IrisQuiescer final : public Quiescer {
   Result<void> each(StageContext& context, const Step& step);
 
   Result<Presence> find_instances(const StageContext& context);
-  [[nodiscard]] Result<void> check(const Target& target, const StageContext& context) const;
-  Result<void> freeze(Target& target, const StageContext& context) const;
+  [[nodiscard]] Result<void> check(const Target& target, StageContext& context) const;
+  Result<void> freeze(Target& target, StageContext& context) const;
   Result<void> finish(const Target& target, StageContext& context, Outcome outcome) const;
   [[nodiscard]] Result<void> thaw(const Target& target, const StageContext& context) const;
   [[nodiscard]] Result<void> thaw_straggler(const Target& target, const StageContext& context) const;
   [[nodiscard]] Result<bool> is_suspended(const Target& target, const StageContext& context) const;
   [[nodiscard]] bool is_down(const Target& target, const StageContext& context) const;
 
-  [[nodiscard]] Error about(const Error& error) const { return error.with_context(name_); }
-  [[nodiscard]] Error about(const Target& target, const Error& error) const {
-    return error.with_context(name_ + ": instance " + target.instance.name);
-  }
-
-  std::string name_;
-  std::string instance_;
-  std::string log_directory_;
-  bool freeze_filesystems_;
-  bool set_history_;
+  IrisOptions options_;
   IrisTools tools_;
   std::vector<DataLocation> locations_;
   std::vector<Target> targets_;
@@ -123,7 +106,7 @@ Result<void> IrisQuiescer::each(StageContext& context, const Step& step) {
   for (std::size_t i = 0; i < targets_.size(); ++i) {
     for (LogLine& note : contexts[i].notes) context.notes.push_back(std::move(note));
     if (results[i]) continue;
-    const Error error = about(targets_[i], results[i].error());
+    const Error error = results[i].error().with_context("instance " + targets_[i].instance.name);
     if (first) {
       first = tl::unexpected(error);
     } else {
@@ -135,16 +118,16 @@ Result<void> IrisQuiescer::each(StageContext& context, const Step& step) {
 
 Result<Presence> IrisQuiescer::locate(StageContext& context) {
   const auto missing = tools_.find();
-  if (!missing) return tl::unexpected(about(missing.error()));
+  if (!missing) return tl::unexpected(missing.error());
   if (!missing->empty()) return Presence{false, *missing, {}};
   std::vector<DataLocation> locations;
   if (tools_.in_container()) {
     auto container = tools_.inspect(context);
-    if (!container) return tl::unexpected(not_ready(about(container.error())));
+    if (!container) return tl::unexpected(not_ready(container.error()));
     if (!container->running)
       return Presence{false, "the container " + tools_.settings().container + " does not run", {}};
     for (DataLocation& volume : container->volumes) {
-      volume.may_be_frozen = freeze_filesystems_;
+      volume.may_be_frozen = options_.freeze_filesystems;
       locations.push_back(std::move(volume));
     }
     // Without these `docker exec` hangs.
@@ -157,26 +140,26 @@ Result<Presence> IrisQuiescer::locate(StageContext& context) {
   if (!tools_.in_container()) {
     for (const Target& target : targets_) {
       for (DataLocation& location : locations_of(target.instance)) {
-        location.may_be_frozen = freeze_filesystems_;
+        location.may_be_frozen = options_.freeze_filesystems;
         locations.push_back(std::move(location));
       }
     }
   }
   locations_ = locations;
   presence->locations = std::move(locations);
-  if (freeze_filesystems_) presence->longest_freeze = kLongestFreeze;
+  if (options_.freeze_filesystems) presence->longest_freeze = kLongestFreeze;
   return presence;
 }
 
 /// Fills `targets_` and `down_`.
 Result<Presence> IrisQuiescer::find_instances(const StageContext& context) {
   auto instances = tools_.list(context);
-  if (!instances && instances.error().kind == ErrorKind::not_ready) return tl::unexpected(about(instances.error()));
+  if (!instances && instances.error().kind == ErrorKind::not_ready) return tl::unexpected(instances.error());
   if (!instances) return Presence{false, instances.error().message, {}};
   targets_.clear();
   down_.clear();
   for (IrisInstance& instance : *instances) {
-    if (!instance_.empty() && instance.name != instance_) continue;
+    if (!options_.instance.empty() && instance.name != options_.instance) continue;
     if (instance.status == IrisInstance::Status::down) {
       down_.push_back("instance " + instance.name + " is down");
     } else {
@@ -189,28 +172,28 @@ Result<Presence> IrisQuiescer::find_instances(const StageContext& context) {
   if (!targets_.empty()) return presence;
   presence.running = false;
   for (const std::string& down : down_) presence.detail += (presence.detail.empty() ? "" : ", ") + down;
-  if (presence.detail.empty()) presence.detail = "there is no instance " + instance_;
+  if (presence.detail.empty()) presence.detail = "there is no instance " + options_.instance;
   return presence;
 }
 
 Result<void> IrisQuiescer::probe(StageContext& context) {
-  for (const std::string& down : down_) context.notes.push_back({LogLevel::info, name_ + ": " + down + ": skipped"});
-  if (!log_directory_.empty() && !tools_.in_container() && context.coverage) {
-    const Coverage coverage = context.coverage(log_directory_);
+  for (const std::string& down : down_) context.notes.push_back({LogLevel::info, down + ": skipped"});
+  if (!options_.log_directory.empty() && !tools_.in_container() && context.coverage) {
+    const Coverage coverage = context.coverage(options_.log_directory);
     if (coverage.frozen) {
-      return failure(name_ + ": log_directory " + log_directory_ + " lies on " + coverage.mount_point +
+      return failure("log_directory " + options_.log_directory + " lies on " + coverage.mount_point +
                      ", which is going to be frozen: take another one");
     }
   }
   if (context.coverage) {
     const CoverageReport report =
-        report_coverage(name_, locations_, context.coverage, "IRIS writes nothing to databases while it is suspended");
+        report_coverage(locations_, context.coverage, "IRIS writes nothing to databases while it is suspended");
     context.notes.insert(context.notes.end(), report.lines.begin(), report.lines.end());
   }
-  return each(context, [this](const Target& target, const StageContext& stage) { return check(target, stage); });
+  return each(context, [this](const Target& target, StageContext& stage) { return check(target, stage); });
 }
 
-Result<void> IrisQuiescer::check(const Target& target, const StageContext& context) const {
+Result<void> IrisQuiescer::check(const Target& target, StageContext& context) const {
   const IrisInstance& instance = target.instance;
   if (instance.status != IrisInstance::Status::running)
     return failure("is not ready: " + instance.status_text, ErrorKind::not_ready);
@@ -222,13 +205,22 @@ Result<void> IrisQuiescer::check(const Target& target, const StageContext& conte
     return failure("was frozen by somebody else already (ExternalFreeze); when that is over, repeat",
                    ErrorKind::already_frozen);
   }
+  if (instance.is_mirror_primary() && context.session_deadline &&
+      context.session_deadline->remaining() > kBlockAfterMost) {
+    context.notes.push_back(
+        {LogLevel::warn,
+         "instance " + instance.name +
+             " is a mirror's primary, which may be failed over while it is held: the session can last longer than the "
+             "20 minutes after which its processes wait; lower auto_thaw_seconds",
+         false});
+  }
   return {};
 }
 
-Result<void> IrisQuiescer::prepare(StageContext& context) {
-  return each(context, [this](Target& target, const StageContext&) -> Result<void> {
-    if (!log_directory_.empty()) {
-      target.log_file = log_directory_ + "/dlm-freeze-" + target.instance.name + ".log";
+Result<std::vector<Fact>> IrisQuiescer::prepare(StageContext& context) {
+  auto prepared = each(context, [this](Target& target, const StageContext&) -> Result<void> {
+    if (!options_.log_directory.empty()) {
+      target.log_file = options_.log_directory + "/dlm-freeze-" + target.instance.name + ".log";
     } else if (tools_.in_container()) {
       target.log_file = "/tmp/dlm-freeze-" + target.instance.name + ".log";
     } else {
@@ -241,10 +233,12 @@ Result<void> IrisQuiescer::prepare(StageContext& context) {
     }
     return {};
   });
+  if (!prepared) return tl::unexpected(prepared.error());
+  return std::vector<Fact>();
 }
 
 Result<std::vector<Fact>> IrisQuiescer::quiesce(StageContext& context) {
-  auto frozen = each(context, [this](Target& target, const StageContext& stage) { return freeze(target, stage); });
+  auto frozen = each(context, [this](Target& target, StageContext& stage) { return freeze(target, stage); });
   if (!frozen) return tl::unexpected(frozen.error());
   Fact instances{kInstancesFact, ""};
   std::vector<Fact> facts;
@@ -252,23 +246,38 @@ Result<std::vector<Fact>> IrisQuiescer::quiesce(StageContext& context) {
     const IrisInstance& instance = target.instance;
     instances.value += (instances.value.empty() ? "" : ",") + instance.name;
     facts.push_back({"version of " + instance.name, instance.version});
+    if (!instance.mirror.empty()) facts.push_back({"mirror of " + instance.name, instance.mirror});
   }
   facts.push_back(std::move(instances));
   return facts;
 }
 
-Result<void> IrisQuiescer::freeze(Target& target, const StageContext& context) const {
+Result<void> IrisQuiescer::freeze(Target& target, StageContext& context) const {
   const BootClock::duration left =
       context.session_deadline ? context.session_deadline->remaining() : BootClock::duration(kLongestSession);
   const seconds limit = std::chrono::ceil<seconds>(left) + kMargin;
+  const auto call_with = [&](std::optional<seconds> suspend_limit) {
+    return tools_.call(target.instance,
+                       freeze_call(target.log_file, "dlm-freeze " + context.execution_id,
+                                   std::clamp(limit, kBlockAfterLeast, kBlockAfterMost), suspend_limit),
+                       context);
+  };
+  const auto said_no_or_yes = [](const Result<ProgramResult>& ran) {
+    return ran && (ran->exit_status == kIrisYes || ran->exit_status == kIrisNo);
+  };
   target.asked = true;
   target.uncertain = true;
-  const auto ran = tools_.call(target.instance,
-                               freeze_call(target.log_file, "dlm-freeze " + context.execution_id,
-                                           std::clamp(limit, kBlockAfterLeast, kBlockAfterMost), limit),
-                               context);
+  auto ran = call_with(limit);
+  if (ran && !said_no_or_yes(ran) && has_too_many_arguments(ran->output)) {
+    context.notes.push_back({LogLevel::warn,
+                             "instance " + target.instance.name +
+                                 ": its ExternalFreeze knows no WDSuspendLimit: should all of dlm-freeze be killed, it "
+                                 "stays suspended until the next dlm-freeze post-script",
+                             false});
+    ran = call_with(std::nullopt);
+  }
   if (!ran) return tl::unexpected(ran.error().with_context("ExternalFreeze"));
-  target.uncertain = ran->exit_status != kIrisYes && ran->exit_status != kIrisNo;
+  target.uncertain = !said_no_or_yes(ran);
   if (ran->exit_status == kIrisYes) return {};
   return failure("ExternalFreeze " + ending_of(*ran) + ": see " + target.log_file + " and its messages.log");
 }
@@ -313,7 +322,7 @@ Result<void> IrisQuiescer::thaw_straggler(const Target& target, const StageConte
     const auto suspended = is_suspended(target, context);
     if (!suspended && is_down(target, context)) return {};
     if (!suspended || *suspended) return thaw(target, context);
-  } while (!until.expired() && pause_for(kStragglerPause, context));
+  } while (!until.expired() && pause_for(kStragglerPause, context.patience()));
   return {};
 }
 
@@ -334,11 +343,11 @@ Result<void> IrisQuiescer::finish(const Target& target, StageContext& context, O
   }
   auto thawed = target.uncertain ? thaw_straggler(target, context) : thaw(target, context);
   if (!thawed) return thawed;
-  if (held && outcome == Outcome::completed && set_history_) {
+  if (held && outcome == Outcome::completed && options_.set_history) {
     const auto ran =
         tools_.call(target.instance, set_history_call(target.log_file, "dlm-freeze " + context.execution_id), context);
     if (!ran || ran->exit_status == kIrisNo) {
-      context.notes.push_back({LogLevel::warn, name_ + ": instance " + target.instance.name + ": ExternalSetHistory " +
+      context.notes.push_back({LogLevel::warn, "instance " + target.instance.name + ": ExternalSetHistory " +
                                                    (ran ? ending_of(*ran) : ran.error().message)});
     }
   }
@@ -363,33 +372,10 @@ Result<void> IrisQuiescer::recover(StageContext& context, const std::vector<Fact
   });
 }
 
-Result<void> check_name(const QuiescerConfig& config, std::string_view key, bool valid, const std::string& what) {
-  if (!config.has(key) || valid) return {};
-  return failure(config.name + "." + std::string(key) + ": '" + config.text(key) + "' is no " + what);
-}
-
-bool is_command_word(const std::string& text) { return !text.starts_with('-') && text.find('/') == std::string::npos; }
-
 Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
-  const bool in_container = config.has("docker_container");
-  const auto is_program = [&](std::string_view key, bool word_will_do) {
-    const std::string text = config.text(key);
-    return text.starts_with('/') || (word_will_do && is_command_word(text));
-  };
-  for (const auto& checked :
-       {check_name(config, "instance", is_instance_name(config.text("instance")), "name of an instance"),
-        check_name(config, "docker_container", is_instance_name(config.text("docker_container")),
-                   "name of a container"),
-        check_name(config, "container_command", is_program("container_command", true), "absolute path, nor a name"),
-        check_name(config, "os_user", !config.text("os_user").starts_with('-'), "account"),
-        check_name(config, "iris_command", is_program("iris_command", in_container), "absolute path"),
-        check_name(config, "session_command", is_program("session_command", in_container), "absolute path"),
-        check_name(config, "log_directory", config.text("log_directory").starts_with('/'), "absolute path")}) {
-    if (!checked) return tl::unexpected(checked.error());
-  }
-  if (!in_container && config.has("container_command"))
-    return failure(config.name + ".container_command means nothing without docker_container");
-  return std::make_unique<IrisQuiescer>(config);
+  auto options = read_options(config.options);
+  if (!options) return tl::unexpected(options.error());
+  return std::make_unique<IrisQuiescer>(std::move(*options));
 }
 
 /// One for the host, whatever instances it has.
@@ -404,24 +390,8 @@ std::vector<QuiescerConfig> detect() {
 const QuiescerType& quiescer_type() {
   static const QuiescerType kType = {
       .name = "iris",
-      .description = "InterSystems IRIS, by ExternalFreeze and ExternalThaw",
-      .options =
-          {
-              {.name = "instance", .description = "this one alone; all that run when absent"},
-              {.name = "docker_container", .description = "the container that they run in; on the host when absent"},
-              {.name = "container_command", .description = "docker, podman, or the absolute path of such a program"},
-              {.name = "os_user", .description = "the account to call them as; the owner of their files when absent"},
-              {.name = "iris_command", .description = "the command iris, when it is not in a standard place"},
-              {.name = "session_command",
-               .description = "the command irissession, when it is not beside iris; else iris session"},
-              {.name = "log_directory", .description = "where ExternalFreeze writes its log; never frozen"},
-              {.name = "freeze_filesystems",
-               .type = OptionType::boolean,
-               .description = "freeze the filesystems of databases and journals too; for 25 seconds at most"},
-              {.name = "external_set_history",
-               .type = OptionType::boolean,
-               .description = "tell the instance that it was backed up, which lets it purge journals"},
-          },
+      .description = "InterSystems IRIS, by ExternalFreeze and ExternalThaw: docs/iris.md.",
+      .options = option_table().specs(),
       .create = create,
       .detect = detect,
   };

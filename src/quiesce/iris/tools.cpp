@@ -30,6 +30,10 @@ std::string found_program(const std::string& name) {
   return "";
 }
 
+/// Exit statuses of `docker exec` for a program that is not there.
+constexpr int kCannotExecute = 126;
+constexpr int kNotFound = 127;
+
 std::string missing(const std::string& name) {
   if (name.starts_with('/')) return "there is no program " + name;
   return "there is no program " + name + " in /usr/bin or /usr/local/bin";
@@ -111,14 +115,14 @@ Result<ProgramResult> IrisTools::run(std::vector<std::string> argv, const std::s
     program.environment = roots_environment();
   }
   program.argv.insert(program.argv.end(), std::make_move_iterator(argv.begin()), std::make_move_iterator(argv.end()));
-  return run_program(program, context.deadline, context.cancel_fd);
+  return run_program(program, context.patience());
 }
 
 Result<ContainerState> IrisTools::inspect(const StageContext& context) const {
   const Program program{
       {container_program_, "container", "inspect", "--format", std::string(kInspectFormat), settings_.container},
       roots_environment()};
-  const auto ran = run_program(program, context.deadline, context.cancel_fd);
+  const auto ran = run_program(program, context.patience());
   if (!ran) return tl::unexpected(ran.error());
   if (ran->exit_status != 0) return ContainerState{};
   auto state = parse_container(ran->output);
@@ -130,7 +134,8 @@ Result<std::vector<IrisInstance>> IrisTools::list(const StageContext& context) c
   const std::string& user = in_container() ? settings_.os_user : lister_;
   std::string said;
   for (const auto& [word, parse] :
-       {std::pair<std::string, Parser>("qlist", parse_qlist), std::pair<std::string, Parser>("qall", parse_qall)}) {
+       {std::pair<std::string, Parser>("qlist", parse_qlist), std::pair<std::string, Parser>("qall", parse_qall),
+        std::pair<std::string, Parser>("list", parse_list)}) {
     const auto ran = run({iris_, word}, user, context);
     if (!ran) return tl::unexpected(Error{ErrorKind::not_ready, ran.error().message, ran.error().errno_value});
     auto instances = parse(ran->output);
@@ -147,9 +152,18 @@ Result<ProgramResult> IrisTools::call(const IrisInstance& instance, const std::s
   if (!in_container()) {
     if (auto trusted = check_for(*user, session_[0]); !trusted) return tl::unexpected(trusted.error());
   }
-  std::vector<std::string> argv = session_;
-  argv.insert(argv.end(), {instance.name, "-U", "%SYS", expression});
-  return run(std::move(argv), *user, context);
+  Result<ProgramResult> ran;
+  for (std::vector<std::string> argv : sessions()) {
+    argv.insert(argv.end(), {instance.name, "-U", "%SYS", expression});
+    ran = run(std::move(argv), *user, context);
+    if (!ran || (ran->exit_status != kCannotExecute && ran->exit_status != kNotFound)) break;
+  }
+  return ran;
+}
+
+std::vector<std::vector<std::string>> IrisTools::sessions() const {
+  if (!in_container() || !settings_.session_command.empty()) return {session_};
+  return {session_, {iris_, "session"}};
 }
 
 Result<std::string> IrisTools::user_of(const IrisInstance& instance) const {

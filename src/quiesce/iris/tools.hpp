@@ -13,11 +13,11 @@ namespace dlm_freeze::iris {
 
 /// Which programs reach the instances, as configured.
 struct IrisToolSettings {
-  std::string container;          ///< Empty: on the host.
-  std::string container_command;  ///< A name or an absolute path.
-  std::string os_user;            ///< Empty: the owner of the instance's files; in a container its own user.
-  std::string iris_command;       ///< Empty: found.
-  std::string session_command;    ///< Empty: irissession beside it, else `iris session`.
+  std::string container;                     ///< Empty: on the host.
+  std::string container_command = "docker";  ///< A name or an absolute path.
+  std::string os_user;                       ///< Empty: the owner of the instance's files; in a container its own user.
+  std::string iris_command;                  ///< Empty: found.
+  std::string session_command;               ///< Empty: irissession beside it, else `iris session`.
 };
 
 /// Runs the tools of InterSystems IRIS, on the host or in a container.
@@ -33,7 +33,8 @@ class IrisTools {
   /// there is not does not run.
   [[nodiscard]] Result<ContainerState> inspect(const StageContext& context) const;
 
-  /// All instances, by `iris qlist` or else `iris qall`. Errors: neither gives any; kind not_ready: no answer in time.
+  /// All instances, by `iris qlist`, else `iris qall`, else `iris list`. Errors: none gives any; kind not_ready: no
+  /// answer in time.
   [[nodiscard]] Result<std::vector<IrisInstance>> list(const StageContext& context) const;
 
   /// Calls a method in the namespace %SYS of an instance, as the instance's OS user.
@@ -50,10 +51,14 @@ class IrisTools {
   [[nodiscard]] Result<ProgramResult> run(std::vector<std::string> argv, const std::string& user,
                                           const StageContext& context) const;
 
+  /// What to say before an instance's name to have a session with it. What there is in a container is seen only by
+  /// trying one after the other.
+  [[nodiscard]] std::vector<std::vector<std::string>> sessions() const;
+
   IrisToolSettings settings_;
   std::string container_program_;
   std::string iris_;
-  std::vector<std::string> session_;  ///< What to say before an instance's name to have a session with it.
+  std::vector<std::string> session_;  ///< The first of `sessions`.
   std::string lister_;                ///< Whom `iris` is run as on the host.
 };
 

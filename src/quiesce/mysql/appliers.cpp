@@ -18,7 +18,7 @@ std::vector<Fact> facts_of(const std::vector<std::string>& channels) {
 }  // namespace
 
 Result<void> Appliers::find(Connection& monitor, const ServerVersion& version, const StageContext& context) {
-  const auto channels = read_channels(monitor, version, context.deadline, context.cancel_fd);
+  const auto channels = read_channels(monitor, version, context.patience());
   if (!channels)
     return diagnosis_.from("cannot read its replication", channels.error(),
                            version.is_mariadb() ? "SLAVE MONITOR" : "REPLICATION CLIENT");
@@ -32,7 +32,7 @@ Result<void> Appliers::stop(Connection& session, const ServerVersion& version, c
   for (const std::string& channel : running_) {
     stopped_.push_back(channel);  // First: it has to be started again even if this is given up.
     const std::string statement = applier_statement(version, false, channel);
-    const auto stopped = session.query(statement, context.deadline, context.cancel_fd);
+    const auto stopped = session.query(statement, context.patience());
     if (!stopped) {
       return diagnosis_.from(statement + " failed", stopped.error(),
                              version.is_mariadb() ? "REPLICATION SLAVE ADMIN" : "REPLICATION_SLAVE_ADMIN");
@@ -45,16 +45,16 @@ Result<void> Appliers::start(Connection& session, const ServerVersion& version, 
   for (const std::string& channel : stopped_) {
     const std::string statement = applier_statement(version, true, channel);
     // A STOP that was given up, or whose sender died, may not have taken effect yet. Another one ends after it.
-    static_cast<void>(session.query(applier_statement(version, false, channel), context.deadline, context.cancel_fd));
-    if (auto started = session.query(statement, context.deadline, context.cancel_fd); !started) {
-      return failure(diagnosis_.what() + ": the replica's applier was stopped and cannot be started again (" +
-                     started.error().message + "): say " + statement);
+    static_cast<void>(session.query(applier_statement(version, false, channel), context.patience()));
+    if (auto started = session.query(statement, context.patience()); !started) {
+      return failure("the replica's applier was stopped and cannot be started again (" + started.error().message +
+                     "): say " + statement);
     }
   }
   return {};
 }
 
-std::vector<Fact> Appliers::intent() const { return facts_of(running_); }
+std::vector<Fact> Appliers::to_stop() const { return facts_of(running_); }
 
 std::vector<Fact> Appliers::facts() const { return facts_of(stopped_); }
 

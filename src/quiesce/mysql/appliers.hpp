@@ -29,7 +29,7 @@ class Appliers {
   [[nodiscard]] bool any_stopped() const { return !stopped_.empty(); }
 
   /// What is going to be stopped, and what was.
-  [[nodiscard]] std::vector<Fact> intent() const;
+  [[nodiscard]] std::vector<Fact> to_stop() const;
   [[nodiscard]] std::vector<Fact> facts() const;
 
   /// Those of such facts count as stopped.

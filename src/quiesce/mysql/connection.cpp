@@ -9,13 +9,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <mutex>
 #include <optional>
 #include <utility>
 
+#include "base/wait.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
 
@@ -25,17 +25,6 @@ namespace {
 /// How long the library may wait for the rest of an answer that has begun, and for each step of a
 /// log-in.
 constexpr unsigned kLibraryTimeout = 5;
-
-enum class Waited { ready, given_up };
-
-Waited wait_readable(int fd, Deadline deadline, int cancel_fd) {
-  for (;;) {
-    std::array<pollfd, 2> events = {pollfd{fd, POLLIN, 0}, pollfd{cancel_fd, POLLIN, 0}};
-    const int count = ::poll(events.data(), events.size(), deadline.poll_timeout());
-    if (count < 0) continue;
-    return events[0].revents != 0 ? Waited::ready : Waited::given_up;
-  }
-}
 
 void set_number(MYSQL* handle, mysql_option option, unsigned value) { ::mysql_options(handle, option, &value); }
 
@@ -176,13 +165,13 @@ struct Connection::Attempt {
   }
 };
 
-SqlResult<Connection> Connection::open(const ServerAddress& address, Deadline deadline, int cancel_fd) {
+SqlResult<Connection> Connection::open(const ServerAddress& address, const Patience& patience) {
   const auto attempt = std::make_shared<Attempt>();
   attempt->address = address;
   run_detached([attempt] { attempt->run(); });
-  const Waited waited = wait_readable(attempt->done.get(), deadline, cancel_fd);
+  const bool done = wait_readable(attempt->done.get(), patience);
   const std::lock_guard lock(attempt->mutex);
-  if (waited == Waited::given_up || !attempt->result) {
+  if (!done || !attempt->result) {
     attempt->given_up = true;
     return tl::unexpected(SqlError{kGivenUp, "the server accepts connections but does not answer"});
   }
@@ -190,15 +179,15 @@ SqlResult<Connection> Connection::open(const ServerAddress& address, Deadline de
   return Connection(std::move(**attempt->result));
 }
 
-SqlResult<Table> Connection::query(std::string_view statement, Deadline deadline, int cancel_fd) {
+SqlResult<Table> Connection::query(std::string_view statement, const Patience& patience) {
   if (::mysql_send_query(handle_->raw, statement.data(), statement.size()) != 0)
     return tl::unexpected(error_of(handle_->raw));
   busy_ = true;
-  return wait(deadline, cancel_fd);
+  return wait(patience);
 }
 
-SqlResult<Table> Connection::wait(Deadline deadline, int cancel_fd) {
-  if (wait_readable(fd(), deadline, cancel_fd) == Waited::given_up) {
+SqlResult<Table> Connection::wait(const Patience& patience) {
+  if (!wait_readable(fd(), patience)) {
     return tl::unexpected(SqlError{kGivenUp, "it did not answer in time"});
   }
   busy_ = false;

@@ -62,13 +62,13 @@ struct Table {
 
 /// Where a server is and who logs in.
 struct ServerAddress {
-  std::string socket;         ///< Empty: by TCP.
-  std::string host;           ///< For TCP.
-  unsigned port = 0;          ///< For TCP; 0 is the library's default.
-  std::string user;           ///< Empty: the option files', else the operating system's name.
-  std::string password;       ///< Empty: the option files', else none.
-  std::string defaults_file;  ///< Read instead of the standard option files.
-  std::string tls;            ///< For TCP: off, required or verify.
+  std::string socket;            ///< Empty: by TCP.
+  std::string host;              ///< For TCP.
+  unsigned port = 0;             ///< For TCP; 0 is the library's default.
+  std::string user;              ///< Empty: the option files', else the operating system's name.
+  std::string password;          ///< Empty: the option files', else none.
+  std::string defaults_file;     ///< Read instead of the standard option files.
+  std::string tls = "required";  ///< For TCP: off, required or verify.
   std::string tls_ca;
 
   /// For people: the socket, or host and port.
@@ -83,7 +83,7 @@ class Connection {
   /// Connects and logs in. The library does that in one blocking call, which therefore runs in a
   /// thread of its own and is left alone there when it is given up: it ends by its own time-out and
   /// hangs up.
-  [[nodiscard]] static SqlResult<Connection> open(const ServerAddress& address, Deadline deadline, int cancel_fd);
+  [[nodiscard]] static SqlResult<Connection> open(const ServerAddress& address, const Patience& patience);
 
   Connection(Connection&& other) noexcept;
   Connection& operator=(Connection&& other) noexcept;
@@ -93,10 +93,10 @@ class Connection {
 
   /// Runs a statement. Given up, it goes on at the server: then `busy`, and it has to be waited for
   /// again.
-  [[nodiscard]] SqlResult<Table> query(std::string_view statement, Deadline deadline, int cancel_fd);
+  [[nodiscard]] SqlResult<Table> query(std::string_view statement, const Patience& patience);
 
   /// Waits for the statement that was given up.
-  [[nodiscard]] SqlResult<Table> wait(Deadline deadline, int cancel_fd);
+  [[nodiscard]] SqlResult<Table> wait(const Patience& patience);
   [[nodiscard]] bool busy() const { return busy_; }
 
   /// Whether an idle session has ended: the server has hung up or said good-bye.

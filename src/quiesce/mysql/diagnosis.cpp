@@ -14,8 +14,8 @@ std::string Diagnosis::advice(unsigned code, std::string_view privilege) const {
     case kPrivilegeMissing:
       if (!account_.empty()) {
         const std::size_t at = account_.rfind('@');
-        return "; GRANT " + std::string(privilege) + " ON *.* TO " + quoted(account_.substr(0, at)) + "@" +
-               quoted(account_.substr(at + 1)) +
+        return "; GRANT " + std::string(privilege) + " ON *.* TO " + string_literal(account_.substr(0, at)) + "@" +
+               string_literal(account_.substr(at + 1)) +
                "; or all that is needed: " + account_statements(maker_, account_.substr(0, at));
       }
       [[fallthrough]];

@@ -16,8 +16,7 @@ namespace dlm_freeze::mysql {
 class Diagnosis {
  public:
   explicit Diagnosis(const MysqlSettings& settings)
-      : what_(settings.name + " (" + settings.address.text() + ")"),
-        user_(settings.address.user.empty() ? "root" : settings.address.user) {}
+      : user_(settings.address.user.empty() ? "root" : settings.address.user) {}
 
   /// Once it is known who has logged in: advice is for that account then.
   void set_account(Maker maker, std::string account) {
@@ -25,12 +24,7 @@ class Diagnosis {
     account_ = std::move(account);
   }
 
-  /// The server's name and address.
-  [[nodiscard]] const std::string& what() const { return what_; }
-
-  [[nodiscard]] Failure not_ready(const std::string& message) const {
-    return failure(what_ + ": " + message, ErrorKind::not_ready);
-  }
+  [[nodiscard]] Failure not_ready(const std::string& message) const { return failure(message, ErrorKind::not_ready); }
   [[nodiscard]] Failure cluster_not_ready(const std::string& why) const {
     return not_ready("its cluster is not ready for statements (" + why + "): try again when the node is synced");
   }
@@ -41,7 +35,6 @@ class Diagnosis {
  private:
   [[nodiscard]] std::string advice(unsigned code, std::string_view privilege) const;
 
-  std::string what_;
   std::string user_;
   Maker maker_ = Maker::mysql;
   std::string account_;  ///< "dlm-freeze@localhost"; empty before the login.

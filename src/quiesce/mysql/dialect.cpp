@@ -144,12 +144,12 @@ std::string_view replica_status_statement(const ServerVersion& version) {
 
 std::string applier_statement(const ServerVersion& version, bool start, std::string_view channel) {
   const std::string verb = start ? "START " : "STOP ";
-  if (version.is_mariadb()) return verb + "SLAVE " + quoted(channel) + " SQL_THREAD";
+  if (version.is_mariadb()) return verb + "SLAVE " + string_literal(channel) + " SQL_THREAD";
   const std::string noun = version.at_least(8, 0, 22) ? "REPLICA" : "SLAVE";
-  return verb + noun + " SQL_THREAD FOR CHANNEL " + quoted(channel);
+  return verb + noun + " SQL_THREAD FOR CHANNEL " + string_literal(channel);
 }
 
-std::string quoted(std::string_view text) { return literal(text, '\'', "\\"); }
+std::string string_literal(std::string_view text) { return literal(text, '\'', "\\"); }
 
 bool only_reads(std::string_view statement) {
   constexpr std::array<std::string_view, 8> kFirst = {"select", "with", "table",    "values",
@@ -303,7 +303,7 @@ bool grants_any(const std::vector<std::string>& grants, const std::vector<std::s
 }
 
 std::string account_statements(Maker maker, std::string_view user) {
-  const std::string account = quoted(user) + "@'localhost'";
+  const std::string account = string_literal(user) + "@'localhost'";
   if (maker == Maker::mariadb) {
     return "CREATE USER IF NOT EXISTS " + account +
            " IDENTIFIED VIA unix_socket; GRANT RELOAD, PROCESS, BINLOG MONITOR, SLAVE MONITOR, "

@@ -61,7 +61,7 @@ enum class LockKind {
 [[nodiscard]] std::string applier_statement(const ServerVersion& version, bool start, std::string_view channel);
 
 /// `text` as a string literal of SQL.
-[[nodiscard]] std::string quoted(std::string_view text);
+[[nodiscard]] std::string string_literal(std::string_view text);
 
 /// A row of SHOW PROCESSLIST.
 struct Statement {

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/text.hpp"
 #include "base/wait.hpp"
 #include "quiesce/mysql/server.hpp"
-#include "quiesce/pause.hpp"
 
 namespace dlm_freeze::mysql {
 namespace {
@@ -22,9 +22,9 @@ constexpr auto kGonePause = milliseconds(50);
 
 Result<void> kill_session(Connection& connection, std::uint64_t session, Deadline deadline) {
   const std::string id = std::to_string(session);
-  static_cast<void>(connection.query("KILL " + id, deadline, -1));
+  static_cast<void>(connection.query("KILL " + id, {deadline}));
   for (;;) {
-    const auto statements = read_statements(connection, deadline, -1);
+    const auto statements = read_statements(connection, {deadline});
     if (!statements) break;
     const bool there = std::any_of(statements->begin(), statements->end(),
                                    [&](const Statement& statement) { return statement.session == session; });
@@ -40,12 +40,12 @@ Result<void> kill_session(Connection& connection, std::uint64_t session, Deadlin
 Result<void> LockSession::start_stage(const StageContext& context) {
   const Deadline until = context.deadline.or_earlier(Deadline::in(lock_wait_));
   for (;;) {
-    const auto started = connection_->query(backup_stage_start(statement_tag(context.execution_id)), context.deadline,
-                                            context.cancel_fd);
+    const auto started =
+        connection_->query(backup_stage_start(statement_tag(context.execution_id)), context.patience());
     if (started) return {};
     if (started.error().code != kLockWaitTimeout)
       return diagnosis_.from("BACKUP STAGE START failed", started.error(), "RELOAD");
-    if (until.expired() || !pause_for(kStagePause, context)) break;
+    if (until.expired() || !pause_for(kStagePause, context.patience())) break;
   }
   return diagnosis_.not_ready(
       "BACKUP STAGE START is refused: another backup of this server is under way, or a session holds LOCK TABLES … "
@@ -56,7 +56,7 @@ Result<void> LockSession::start_stage(const StageContext& context) {
 /// Who could hold a lock without running a statement: those that have slept longest, for a person.
 std::string LockSession::idle_sessions(const StageContext& context) {
   constexpr std::size_t kMost = 3;
-  auto statements = read_statements(monitor_, context.deadline, context.cancel_fd);
+  auto statements = read_statements(monitor_, context.patience());
   if (!statements) return "";
   std::erase_if(*statements, [this](const Statement& statement) {
     return statement.command != "Sleep" || statement.session == id_;
@@ -72,17 +72,27 @@ std::string LockSession::idle_sessions(const StageContext& context) {
   return text.empty() ? "" : text + ")";
 }
 
+/// Asked for once nobody waits for the lock any more.
+std::string LockSession::what_is_in_the_way() {
+  const auto cluster = read_cluster_state(monitor_, {Deadline::in(kUndoPatience)});
+  if (!cluster || cluster->unacknowledged_commits() == 0)
+    return "long statements or open schema changes are in its way";
+  return "no semi-synchronous replica acknowledges (" + count_of(cluster->unacknowledged_commits(), "commit") +
+         " waiting, each for " +
+         count_of(static_cast<std::size_t>(cluster->acknowledgement_timeout().count()), "second") + " at most)";
+}
+
 /// Ends a lock statement that was not granted, and what it holds all the same: MySQL keeps the
 /// global read lock when FLUSH TABLES WITH READ LOCK fails in its second half, and goes on waiting
 /// for a client that is gone.
 void LockSession::drop(std::string& message) {
   const Deadline deadline = Deadline::in(kUndoPatience);
   if (connection_->busy()) {
-    static_cast<void>(monitor_.query("KILL QUERY " + std::to_string(id_), deadline, -1));
-    static_cast<void>(connection_->wait(deadline, -1));
+    static_cast<void>(monitor_.query("KILL QUERY " + std::to_string(id_), {deadline}));
+    static_cast<void>(connection_->wait({deadline}));
   }
   bool unlocked = false;
-  if (!connection_->busy()) unlocked = connection_->query(unlock_statement(kind_), deadline, -1).has_value();
+  if (!connection_->busy()) unlocked = connection_->query(unlock_statement(kind_), {deadline}).has_value();
   if (!unlocked) {
     const auto killed = kill_session(monitor_, id_, Deadline::in(kUndoPatience));
     if (!killed) message += "; " + killed.error().message;
@@ -93,23 +103,20 @@ void LockSession::drop(std::string& message) {
 Result<void> LockSession::take(const StageContext& context) {
   const Deadline deadline = Deadline(context.deadline.at() - kUndoReserve).or_earlier(Deadline::in(lock_wait_));
   const auto locked =
-      connection_->query(lock_statement(kind_, statement_tag(context.execution_id)), deadline, context.cancel_fd);
+      connection_->query(lock_statement(kind_, statement_tag(context.execution_id)), {deadline, context.cancel_fd});
   if (locked) return {};
   const bool waited = locked.error().code == kGivenUp || locked.error().code == kLockWaitTimeout;
-  Failure error =
-      waited ? diagnosis_.not_ready(std::string(name_of(kind_)) +
-                                    " was not granted in time: long statements or open schema changes are in its "
-                                    "way; it was ended again; try again, or raise lock_wait_seconds and --timeout")
-             : diagnosis_.from(std::string(name_of(kind_)) + " failed", locked.error(), "RELOAD");
-  drop(error.value().message);
-  return error;
+  std::string dropped;
+  drop(dropped);
+  if (!waited) return diagnosis_.from(std::string(name_of(kind_)) + " failed" + dropped, locked.error(), "RELOAD");
+  return diagnosis_.not_ready(std::string(name_of(kind_)) + " was not granted in time: " + what_is_in_the_way() +
+                              "; it was ended again; try again, or raise lock_wait_seconds and --timeout" + dropped);
 }
 
 Result<void> LockSession::release(const StageContext& context, Outcome outcome) {
   if (!connection_ || kind_ == LockKind::none) return {};
-  SqlResult<Table> unlocked = connection_->lost()
-                                  ? tl::unexpected(SqlError{kServerLost, "the session had ended"})
-                                  : connection_->query(unlock_statement(kind_), context.deadline, context.cancel_fd);
+  SqlResult<Table> unlocked = connection_->lost() ? tl::unexpected(SqlError{kServerLost, "the session had ended"})
+                                                  : connection_->query(unlock_statement(kind_), context.patience());
   if (unlocked) {
     connection_.reset();
     return {};
@@ -118,13 +125,12 @@ Result<void> LockSession::release(const StageContext& context, Outcome outcome) 
     const auto killed = kill_session(monitor_, id_, Deadline::in(kUndoPatience));
     connection_.reset();
     if (!killed)
-      return failure(diagnosis_.what() + ": " + std::string(unlock_statement(kind_)) + " does not return, and " +
-                     killed.error().message);
+      return failure(std::string(unlock_statement(kind_)) + " does not return, and " + killed.error().message);
     return {};
   }
   connection_.reset();
   if (outcome != Outcome::completed) return {};
-  return failure(diagnosis_.what() + ": the lock was lost while it was held (" + unlocked.error().message +
+  return failure("the lock was lost while it was held (" + unlocked.error().message +
                      "): the server was restarted, or session " + std::to_string(id_) +
                      " was killed; the snapshot is not consistent",
                  ErrorKind::protection_lost);

@@ -53,6 +53,7 @@ class LockSession {
 
  private:
   std::string idle_sessions(const StageContext& context);
+  std::string what_is_in_the_way();
   void drop(std::string& message);
 
   std::optional<Connection> connection_;

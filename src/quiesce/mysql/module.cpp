@@ -3,8 +3,6 @@
 #include <pwd.h>
 #include <unistd.h>
 
-#include <chrono>
-#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -19,11 +17,39 @@
 namespace dlm_freeze::mysql {
 namespace {
 
-using std::chrono::seconds;
-
-constexpr std::int64_t kDefaultLongQuery = 2;
-constexpr std::int64_t kDefaultWait = 3;
-constexpr std::int64_t kDefaultLockWait = 3;
+const OptionTable<MysqlSettings>& option_table() {
+  const auto of_address = [](auto ServerAddress::*member) {
+    return [member](auto& settings) -> auto& { return settings.address.*member; };
+  };
+  static const OptionTable<MysqlSettings> kTable = {
+      {"socket", of_address(&ServerAddress::socket), "The server's Unix socket.", kAbsolutePath},
+      {"host", of_address(&ServerAddress::host), "Instead of a socket: by TCP."},
+      {"port", of_address(&ServerAddress::port), "For host.", Range{1, 65535}},
+      {"tls", of_address(&ServerAddress::tls),
+       "For host: not encrypted, encrypted, or the certificate checked as well.",
+       one_of({"off", "required", "verify"})},
+      {"tls_ca", of_address(&ServerAddress::tls_ca), "File with the certificates to verify by.", kAbsolutePath},
+      {"user", of_address(&ServerAddress::user), "The account; else that of the option files, else root."},
+      {"password_file", &MysqlSettings::password_file, "File whose first line is the password; readable by root alone.",
+       kAbsolutePath},
+      {"defaults_file", of_address(&ServerAddress::defaults_file),
+       "Option file to read, groups [client] and [dlm-freeze], instead of the standard ones.", kAbsolutePath},
+      {"lock", &MysqlSettings::lock, "auto: BACKUP STAGE where there is one, else FLUSH TABLES WITH READ LOCK.",
+       one_of({"auto", "flush_tables", "backup_stage", "none"})},
+      {"long_query_seconds", &MysqlSettings::long_query,
+       "Statements older than this are waited for before FLUSH TABLES WITH READ LOCK is issued; 0: do not look.",
+       Range{0, 3600}},
+      {"wait_seconds", &MysqlSettings::wait, "How long to wait for them.", Range{0, 120}},
+      {"lock_wait_seconds", &MysqlSettings::lock_wait,
+       "How long the lock may wait, and so how long a failed attempt can hold up writers.", Range{1, 120}},
+      {"kill_long_queries", &MysqlSettings::kill_selects,
+       "select: end long statements that only read, when waiting did not help.",
+       Choices<bool>{{"none", false}, {"select", true}}},
+      {"stop_replica_sql_thread", &MysqlSettings::stop_applier,
+       "On a replica, stop the applier before the lock and start it after release."},
+  };
+  return kTable;
+}
 
 /// The client libraries look for ~/.my.cnf by HOME, which is not set under the SSM agent.
 void provide_home() {
@@ -33,35 +59,14 @@ void provide_home() {
 }
 
 Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
-  MysqlSettings settings;
-  settings.name = config.name;
-  settings.address.socket = config.text("socket");
-  settings.address.host = config.text("host");
-  settings.address.port = static_cast<unsigned>(config.integer("port", 0));
-  settings.address.user = config.text("user");
-  settings.address.defaults_file = config.text("defaults_file");
-  settings.address.tls = config.text("tls", "required");
-  settings.address.tls_ca = config.text("tls_ca");
-  settings.password_file = config.text("password_file");
-  settings.lock = config.text("lock", "auto");
-  settings.long_query = seconds(config.integer("long_query_seconds", kDefaultLongQuery));
-  settings.wait = seconds(config.integer("wait_seconds", kDefaultWait));
-  settings.lock_wait = seconds(config.integer("lock_wait_seconds", kDefaultLockWait));
-  settings.kill_selects = config.text("kill_long_queries", "none") == "select";
-  settings.stop_applier = config.boolean("stop_replica_sql_thread", false);
+  MysqlSettings settings = option_table().read(config.options);
   settings.required = config.required;
-
-  if (settings.address.socket.empty() == settings.address.host.empty()) {
-    return failure(config.name + ": give either socket or host");
-  }
-  for (const char* key : {"socket", "defaults_file", "password_file", "tls_ca"}) {
-    if (config.has(key) && !config.text(key).starts_with('/'))
-      return failure(config.name + "." + key + " must be an absolute path");
-  }
-  for (const char* key : {"defaults_file", "password_file"}) {
-    if (!config.has(key)) continue;
-    if (auto trusted = check_trusted(config.text(key)); !trusted)
-      return tl::unexpected(trusted.error().with_context(config.name + "." + key));
+  ServerAddress& address = settings.address;
+  if (address.socket.empty() == address.host.empty()) return failure("give either socket or host");
+  for (const auto& [key, path] :
+       {std::pair("defaults_file", &address.defaults_file), std::pair("password_file", &settings.password_file)}) {
+    if (path->empty()) continue;
+    if (auto trusted = check_trusted(*path); !trusted) return tl::unexpected(trusted.error().with_context(key));
   }
   provide_home();
   prepare_library();
@@ -89,59 +94,10 @@ std::vector<QuiescerConfig> detect() {
 }
 
 const QuiescerType& quiescer_type() {
-  constexpr std::int64_t kLongest = 120;
   static const QuiescerType kType = {
       .name = "mysql",
-      .description = "MySQL, MariaDB and Percona Server",
-      .options =
-          {
-              {.name = "socket", .type = OptionType::text, .description = "the server's Unix socket"},
-              {.name = "host", .type = OptionType::text, .description = "instead of a socket: by TCP"},
-              {.name = "port", .type = OptionType::integer, .description = "for host", .minimum = 1, .maximum = 65535},
-              {.name = "tls",
-               .type = OptionType::text,
-               .description = "for host",
-               .choices = {"off", "required", "verify"}},
-              {.name = "tls_ca", .type = OptionType::text, .description = "file with the certificates to verify by"},
-              {.name = "user",
-               .type = OptionType::text,
-               .description = "the account; else that of the option files, else root"},
-              {.name = "password_file",
-               .type = OptionType::text,
-               .description = "file whose first line is the password"},
-              {.name = "defaults_file",
-               .type = OptionType::text,
-               .description = "option file to read, groups [client] and [dlm-freeze], instead of "
-                              "the standard ones"},
-              {.name = "lock",
-               .type = OptionType::text,
-               .description = "auto: BACKUP STAGE where there is one, else FLUSH TABLES WITH READ LOCK",
-               .choices = {"auto", "flush_tables", "backup_stage", "none"}},
-              {.name = "long_query_seconds",
-               .type = OptionType::integer,
-               .description = "statements older than this are waited for before FLUSH TABLES WITH "
-                              "READ LOCK is said; 0: do not look",
-               .minimum = 0,
-               .maximum = 3600},
-              {.name = "wait_seconds",
-               .type = OptionType::integer,
-               .description = "how long to wait for them",
-               .minimum = 0,
-               .maximum = kLongest},
-              {.name = "lock_wait_seconds",
-               .type = OptionType::integer,
-               .description = "how long the lock may wait, and so how long a failed attempt can "
-                              "hold up writers",
-               .minimum = 1,
-               .maximum = kLongest},
-              {.name = "kill_long_queries",
-               .type = OptionType::text,
-               .description = "select: end long statements that only read, when waiting did not help",
-               .choices = {"none", "select"}},
-              {.name = "stop_replica_sql_thread",
-               .type = OptionType::boolean,
-               .description = "on a replica, stop the applier before the lock and start it after release"},
-          },
+      .description = "MySQL, MariaDB and Percona Server: docs/mysql.md.",
+      .options = option_table().specs(),
       .create = create,
       .detect = detect,
   };

@@ -2,7 +2,6 @@
 #include "quiesce/mysql/mysql_quiescer.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include <string>
 #include <utility>
 
+#include "base/wait.hpp"
 #include "dlm_freeze/base/files.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
@@ -45,7 +45,7 @@ Result<std::string> read_password(const std::string& path) {
 
 /// Makes what was written to these directories' filesystems durable. Calls that do not return in
 /// time are left alone.
-Result<void> sync_directories(const std::vector<std::string>& directories, Deadline deadline, int cancel_fd) {
+Result<void> sync_directories(const std::vector<std::string>& directories, const Patience& patience) {
   for (const std::string& directory : directories) {
     auto fd = std::make_shared<UniqueFd>(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!*fd) return system_failure("cannot open " + directory, errno);
@@ -59,8 +59,7 @@ Result<void> sync_directories(const std::vector<std::string>& directories, Deadl
       finished->reset();
     });
     finished.reset();
-    std::array<pollfd, 2> events = {pollfd{done.get(), POLLIN, 0}, pollfd{cancel_fd, POLLIN, 0}};
-    if (::poll(events.data(), events.size(), deadline.poll_timeout()) <= 0 || events[0].revents == 0) {
+    if (!wait_readable(done.get(), patience)) {
       return failure("writing back the filesystem of " + directory + " takes too long", ErrorKind::not_ready);
     }
     if (const int error = failed->load(); error != 0) {
@@ -103,12 +102,12 @@ Result<Connection> MysqlQuiescer::connect(const StageContext& context) const {
   ServerAddress address = settings_.address;
   if (!settings_.password_file.empty()) {
     auto password = read_password(settings_.password_file);
-    if (!password) return tl::unexpected(password.error().with_context(diagnosis_.what()));
+    if (!password) return tl::unexpected(password.error());
     address.password = std::move(*password);
   }
-  if (auto trusted = check_socket(); !trusted) return tl::unexpected(trusted.error().with_context(diagnosis_.what()));
-  auto connection = Connection::open(address, context.deadline, context.cancel_fd);
-  const std::string login = address.user.empty() ? "" : " as " + address.user;
+  if (auto trusted = check_socket(); !trusted) return tl::unexpected(trusted.error());
+  auto connection = Connection::open(address, context.patience());
+  const std::string login = (address.user.empty() ? "" : " as " + address.user) + " at " + address.text();
   if (!connection) return diagnosis_.from("cannot log in" + login, connection.error());
   if (auto prepared = prepare_session(*connection, context); !prepared) return tl::unexpected(prepared.error());
   return std::move(*connection);
@@ -117,7 +116,7 @@ Result<Connection> MysqlQuiescer::connect(const StageContext& context) const {
 /// The first statements of a session. Nothing of it is changed before it is known to be ours.
 Result<void> MysqlQuiescer::prepare_session(Connection& connection, const StageContext& context) const {
   // More than one column, so that no proxy answers it by itself.
-  const auto id = connection.query("SELECT CONNECTION_ID(), 1", context.deadline, context.cancel_fd);
+  const auto id = connection.query("SELECT CONNECTION_ID(), 1", context.patience());
   // wsrep_sync_wait lets even this one wait, in vain where the node is cut off.
   if (!id && id.error().code == kLockWaitTimeout) return diagnosis_.cluster_not_ready(id.error().message);
   if (!id) return diagnosis_.from("cannot prepare a session", id.error());
@@ -127,7 +126,7 @@ Result<void> MysqlQuiescer::prepare_session(Connection& connection, const StageC
         "port");
   }
   for (const SessionSetting& setting : session_settings(settings_.lock_wait)) {
-    const auto set = connection.query(setting.statement, context.deadline, context.cancel_fd);
+    const auto set = connection.query(setting.statement, context.patience());
     if (set || (setting.is_optional && !is_lost(set.error()))) continue;
     return diagnosis_.from("cannot prepare a session", set.error());
   }
@@ -143,8 +142,7 @@ Result<void> MysqlQuiescer::check_socket() const {
 Result<void> MysqlQuiescer::check_lock(LockKind lock) const {
   const ServerVersion& version = server_->version();
   if (!supports(lock, version)) {
-    return failure(diagnosis_.what() + ": " + version.text +
-                   " does not know BACKUP STAGE: set lock to auto or flush_tables");
+    return failure(version.text + " does not know BACKUP STAGE: set lock to auto or flush_tables");
   }
   if (lock == LockKind::none) return {};
   std::vector<std::string_view> privileges = {"RELOAD"};
@@ -167,18 +165,29 @@ Result<void> MysqlQuiescer::check_lock(LockKind lock) const {
 void MysqlQuiescer::note_coverage(StageContext& context) {
   if (!context.coverage) return;
   if (!server_->locations_known()) {
-    context.notes.push_back(
-        {LogLevel::warn, diagnosis_.what() + ": it runs in a container or on another host: whether its directories are "
-                                             "going to be frozen cannot be told from here"});
+    context.notes.push_back({LogLevel::warn,
+                             "it runs in a container or on another host: whether its directories are "
+                             "going to be frozen cannot be told from here"});
     return;
   }
   CoverageReport report =
-      report_coverage(diagnosis_.what(), server_->locations(), context.coverage,
+      report_coverage(server_->locations(), context.coverage,
                       lock_->kind() == LockKind::none ? "lock is none: nothing protects it"
                                                       : "the lock protects it, and it is written back");
   unfrozen_ = std::move(report.unfrozen);
   std::move(report.lines.begin(), report.lines.end(), std::back_inserter(context.notes));
   warn_of_logs(context, *server_);
+}
+
+/// What the servers that it works with have to do with it.
+void MysqlQuiescer::note_cluster(StageContext& context) {
+  std::optional<std::chrono::seconds> session;
+  if (context.session_deadline)
+    session = std::chrono::ceil<std::chrono::seconds>(context.session_deadline->remaining());
+  // Of those who wait, not of what the snapshot is worth.
+  for (LogLine& line : server_->cluster().notes(session))
+    context.notes.push_back({line.level, std::move(line.text), false});
+  if (lock_->kind() != LockKind::none) desync_.find(server_->cluster(), server_->grants({"SUPER"}), context);
 }
 
 void MysqlQuiescer::warn_of_logs(StageContext& context, const ServerInfo& server) const {
@@ -189,17 +198,16 @@ void MysqlQuiescer::warn_of_logs(StageContext& context, const ServerInfo& server
       server.is_on("general_log") && server.variable("log_output").find("FILE") != std::string::npos;
   if (general_log_to_file && frozen(server.variable("general_log_file"))) {
     context.notes.push_back({LogLevel::warn,
-                             diagnosis_.what() +
-                                 ": general_log is ON and lies on a filesystem that is going to be frozen: "
-                                 "every statement, also one that only reads, waits until it is thawed",
+                             "general_log is ON and lies on a filesystem that is going to be frozen: every statement, "
+                             "also one that only reads, waits until it is thawed",
                              false});
   }
   const std::string error_log = server.variable("log_error");
   if (error_log != "stderr" && frozen(error_log)) {
     context.notes.push_back({LogLevel::warn,
-                             diagnosis_.what() + ": log_error (" + server.resolve(error_log) +
-                                 ") lies on a filesystem that is "
-                                 "going to be frozen: a session that ends badly is not ended before it is thawed",
+                             "log_error (" + server.resolve(error_log) +
+                                 ") lies on a filesystem that is going to be frozen: aborted connections block until "
+                                 "the thaw",
                              false});
   }
 }
@@ -212,12 +220,12 @@ Result<void> MysqlQuiescer::warn_of_unlocked_tables(StageContext& context) {
       "('MyISAM', 'Aria', 'CSV', 'ARCHIVE', 'MRG_MyISAM') AND table_schema NOT IN ('mysql', 'sys', "
       "'information_schema', "
       "'performance_schema') LIMIT 1",
-      context.deadline, context.cancel_fd);
+      context.patience());
   if (!table) return diagnosis_.from("cannot look for tables that need a lock", table.error());
   if (!table->rows.empty()) {
     const auto& row = table->rows[0];
-    context.notes.push_back({LogLevel::warn, diagnosis_.what() + ": lock is none, and table " + row.at(0) + "." +
-                                                 row.at(1) + " is " + row.at(2) +
+    context.notes.push_back({LogLevel::warn, "lock is none, and table " + row.at(0) + "." + row.at(1) + " is " +
+                                                 row.at(2) +
                                                  ": tables without transactions may be corrupt in the snapshot"});
   }
   return {};
@@ -230,33 +238,39 @@ Result<void> MysqlQuiescer::probe(StageContext& context) {
   auto monitor = connect(context);
   if (!monitor) return tl::unexpected(monitor.error());
   monitor_.emplace(std::move(*monitor));
-  auto server = ServerInfo::read(*monitor_, context.deadline, context.cancel_fd);
+  auto server = ServerInfo::read(*monitor_, context.patience());
   if (!server) return diagnosis_.from("cannot read its settings", server.error());
-  if (!server->cluster_problem().empty()) {
-    return diagnosis_.cluster_not_ready(server->cluster_problem());
-  }
+  if (const std::string problem = server->cluster().problem(); !problem.empty())
+    return diagnosis_.cluster_not_ready(problem);
   server_.emplace(std::move(*server));
   diagnosis_.set_account(server_->version().maker, server_->account());
-  const auto id = holder->query("SELECT CONNECTION_ID()", context.deadline, context.cancel_fd);
+  const auto id = holder->query("SELECT CONNECTION_ID()", context.patience());
   if (!id) return diagnosis_.from("cannot read its settings", id.error());
   const LockKind lock = choose_lock(settings_.lock, server_->version());
   if (auto checked = check_lock(lock); !checked) return checked;
   lock_.emplace(std::move(*holder), std::strtoull(id->rows.at(0).at(0).c_str(), nullptr, 10), lock, settings_.lock_wait,
                 *monitor_, diagnosis_);
   note_coverage(context);
+  note_cluster(context);
   return warn_of_unlocked_tables(context);
 }
 
-Result<void> MysqlQuiescer::prepare(StageContext& context) {
+Result<std::vector<Fact>> MysqlQuiescer::prepare(StageContext& context) {
   const LibraryThread thread;
   if (lock_->kind() == LockKind::backup_stage) {
-    if (auto started = lock_->start_stage(context); !started) return started;
+    if (auto started = lock_->start_stage(context); !started) return tl::unexpected(started.error());
   }
   if (settings_.stop_applier) {
-    if (auto found = appliers_.find(*monitor_, server_->version(), context); !found) return found;
+    if (auto found = appliers_.find(*monitor_, server_->version(), context); !found) {
+      return tl::unexpected(found.error());
+    }
   }
-  auto synced = sync_directories(unfrozen_, context.deadline, context.cancel_fd);
-  return synced ? synced : tl::unexpected(synced.error().with_context(diagnosis_.what()));
+  if (auto synced = sync_directories(unfrozen_, context.patience()); !synced) {
+    return tl::unexpected(synced.error());
+  }
+  std::vector<Fact> to_undo = appliers_.to_stop();
+  for (Fact& fact : desync_.to_do()) to_undo.push_back(std::move(fact));
+  return to_undo;
 }
 
 Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {
@@ -264,6 +278,7 @@ Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {
   if (auto stopped = appliers_.stop(lock_->connection(), server_->version(), context); !stopped) {
     return tl::unexpected(stopped.error());
   }
+  if (auto desynced = desync_.begin(lock_->connection(), context); !desynced) return tl::unexpected(desynced.error());
   const StatementGuard guard(*monitor_, server_->version(), lock_->kind(), settings_, diagnosis_);
   if (auto gap = guard.wait_for_gap(context); !gap) return tl::unexpected(gap.error());
   const auto started = BootClock::now();
@@ -275,25 +290,25 @@ Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {
   std::vector<std::string> missing;
   // By the monitor: a statement that hangs must not keep the holder from releasing. MySQL's replica status can wait for
   // a receiver thread that waits for this very lock.
-  auto facts = read_positions(*monitor_, *server_, context.deadline, context.cancel_fd, missing);
+  auto facts = read_positions(*monitor_, *server_, context.patience(), missing);
   if (!facts) return diagnosis_.from("cannot read its position", facts.error());
   for (const std::string& privilege : missing) {
-    context.notes.push_back({LogLevel::warn, diagnosis_.what() +
-                                                 ": its position is not recorded in full: the account " +
-                                                 server_->account() + " lacks " + privilege});
+    context.notes.push_back({LogLevel::warn, "its position is not recorded in full: the account " + server_->account() +
+                                                 " lacks " + privilege});
   }
   facts->push_back({"lock", std::string(name_of(lock_->kind()))});
   for (Fact& stopped : appliers_.facts()) facts->push_back(std::move(stopped));
+  for (Fact& desynced : desync_.facts()) facts->push_back(std::move(desynced));
   std::set<std::string> told;
   for (const DataLocation& location : server_->locations()) {
     if (told.insert(location.what).second) facts->push_back({"directory of " + location.what, location.path});
   }
   // A freeze would write back what lies on other filesystems.
-  if (auto synced = sync_directories(unfrozen_, context.deadline, context.cancel_fd); !synced) {
-    return tl::unexpected(synced.error().with_context(diagnosis_.what()));
+  if (auto synced = sync_directories(unfrozen_, context.patience()); !synced) {
+    return tl::unexpected(synced.error());
   }
 
-  std::string line = diagnosis_.what() + ": " + server_->version().text + ", " +
+  std::string line = server_->version().text + ", " +
                      (lock_->kind() == LockKind::none ? "not locked" : "locked in " + format_seconds(span) + " s");
   for (const Fact& fact : *facts) {
     const bool is_told = fact.key.starts_with("binary_log") || fact.key.starts_with("gtid_executed") ||
@@ -307,12 +322,25 @@ Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {
 Result<void> MysqlQuiescer::release(StageContext& context, Outcome outcome) {
   const LibraryThread thread;
   auto released = lock_ ? lock_->release(context, outcome) : Result<void>();
-  if (!appliers_.any_stopped()) return released;
+  auto put_back = put_back_cluster(context);
+  return released ? put_back : released;
+}
+
+/// Undoes what outlives the lock's session.
+Result<void> MysqlQuiescer::put_back_cluster(const StageContext& context) const {
+  if (!appliers_.any_stopped() && !desync_.is_begun()) return {};
+  // A server that has gone is not desynced when it comes back.
+  const std::string& socket = settings_.address.socket;
+  if (!appliers_.any_stopped() && !socket.empty() && !find_listener(socket).listening) return {};
   auto connection = connect(context);
-  auto started = connection ? appliers_.start(*connection, server_->version(), context)
-                            : tl::unexpected(connection.error().with_context(
-                                  "the replica's applier was stopped and cannot be started again"));
-  return released ? started : released;
+  if (!connection) {
+    return tl::unexpected(connection.error().with_context(
+        appliers_.any_stopped() ? "the replica's applier was stopped and cannot be started again"
+                                : "the node of Galera was desynced and cannot be put back"));
+  }
+  auto resynced = desync_.end(*connection, context);
+  auto started = appliers_.start(*connection, server_->version(), context);
+  return resynced ? started : resynced;
 }
 
 Result<void> MysqlQuiescer::recover(StageContext& context, const std::vector<Fact>& facts) {
@@ -320,22 +348,25 @@ Result<void> MysqlQuiescer::recover(StageContext& context, const std::vector<Fac
   if (!settings_.address.socket.empty() && !find_listener(settings_.address.socket).listening) return {};
   auto connection = connect(context);
   if (!connection) return tl::unexpected(connection.error());
-  const auto server = ServerInfo::read(*connection, context.deadline, context.cancel_fd);
+  const auto server = ServerInfo::read(*connection, context.patience());
   if (!server) return diagnosis_.from("cannot read its settings", server.error());
 
   // A lock that was granted has ended with its connection. MySQL does not notice the end of one
   // that still waits.
-  const auto statements = read_statements(*connection, context.deadline, context.cancel_fd);
+  const auto statements = read_statements(*connection, context.patience());
   if (!statements) return diagnosis_.from("cannot list its statements", statements.error());
   Result<void> result;
   for (const Statement& statement : *statements) {
     if (statement.text.find(statement_tag(context.execution_id)) == std::string::npos) continue;
     auto killed =
         kill_session(*connection, statement.session, context.deadline.or_earlier(Deadline::in(kUndoPatience)));
-    if (!killed) result = tl::unexpected(killed.error().with_context(diagnosis_.what()));
+    if (!killed) result = tl::unexpected(killed.error());
   }
   appliers_.recall(facts);
+  desync_.recall(facts);
+  auto resynced = desync_.end(*connection, context);
   auto started = appliers_.start(*connection, server->version(), context);
+  if (!resynced) return resynced;
   return started ? result : started;
 }
 

@@ -9,6 +9,7 @@
 #include "dlm_freeze/quiesce/quiescer.hpp"
 #include "quiesce/mysql/appliers.hpp"
 #include "quiesce/mysql/connection.hpp"
+#include "quiesce/mysql/desync.hpp"
 #include "quiesce/mysql/diagnosis.hpp"
 #include "quiesce/mysql/dialect.hpp"
 #include "quiesce/mysql/lock_session.hpp"
@@ -22,12 +23,11 @@ namespace dlm_freeze::mysql {
 class MysqlQuiescer final : public Quiescer {
  public:
   explicit MysqlQuiescer(MysqlSettings settings)
-      : settings_(std::move(settings)), diagnosis_(settings_), appliers_(diagnosis_) {}
+      : settings_(std::move(settings)), diagnosis_(settings_), appliers_(diagnosis_), desync_(diagnosis_) {}
 
   Result<Presence> locate(StageContext& context) override;
   Result<void> probe(StageContext& context) override;
-  Result<void> prepare(StageContext& context) override;
-  [[nodiscard]] std::vector<Fact> intent() const override { return appliers_.intent(); }
+  Result<std::vector<Fact>> prepare(StageContext& context) override;
   Result<std::vector<Fact>> quiesce(StageContext& context) override;
   [[nodiscard]] int watch_fd() const override { return lock_ ? lock_->watch_fd() : -1; }
   Result<void> release(StageContext& context, Outcome outcome) override;
@@ -39,7 +39,9 @@ class MysqlQuiescer final : public Quiescer {
   [[nodiscard]] Result<void> check_socket() const;
   Result<void> check_lock(LockKind lock) const;
   void note_coverage(StageContext& context);
+  void note_cluster(StageContext& context);
   void warn_of_logs(StageContext& context, const ServerInfo& server) const;
+  [[nodiscard]] Result<void> put_back_cluster(const StageContext& context) const;
   Result<void> warn_of_unlocked_tables(StageContext& context);
 
   MysqlSettings settings_;
@@ -49,6 +51,7 @@ class MysqlQuiescer final : public Quiescer {
   std::optional<LockSession> lock_;    ///< Ends before the monitor, which it uses.
   std::vector<std::string> unfrozen_;  ///< Directories with data on filesystems that nobody freezes.
   Appliers appliers_;
+  Desync desync_;
 };
 
 }  // namespace dlm_freeze::mysql

@@ -2,7 +2,6 @@
 #include "quiesce/mysql/server.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <set>
@@ -23,15 +22,26 @@ std::string parent_of(const std::string& path) {
 
 bool is_yes(const std::string& value) { return value == "Yes"; }
 
+/// The names and values that a SHOW statement gives.
+SqlResult<ClusterState::Values> read_values(Connection& connection, const std::string& statement,
+                                            const Patience& patience) {
+  const auto table = connection.query(statement, patience);
+  if (!table) return tl::unexpected(table.error());
+  ClusterState::Values values;
+  for (const auto& row : table->rows) values.emplace(row.at(0), row.at(1));
+  return values;
+}
+
 }  // namespace
 
-SqlResult<ServerInfo> ServerInfo::read(Connection& connection, Deadline deadline, int cancel_fd) {
+SqlResult<ServerInfo> ServerInfo::read(Connection& connection, const Patience& patience) {
   ServerInfo info;
   // First: a node that is cut off answers hardly anything else.
-  if (auto cluster = info.read_cluster(connection, deadline, cancel_fd); !cluster)
-    return tl::unexpected(cluster.error());
-  if (!info.cluster_problem_.empty()) return info;
-  const auto version = connection.query("SELECT VERSION(), CURRENT_USER()", deadline, cancel_fd);
+  auto cluster = read_cluster_state(connection, patience);
+  if (!cluster) return tl::unexpected(cluster.error());
+  info.cluster_ = std::move(*cluster);
+  if (!info.cluster_.problem().empty()) return info;
+  const auto version = connection.query("SELECT VERSION(), CURRENT_USER()", patience);
   if (!version) return tl::unexpected(version.error());
   info.version_ = ServerVersion::parse(version->rows.at(0).at(0));
   info.account_ = version->rows.at(0).at(1);
@@ -47,42 +57,24 @@ SqlResult<ServerInfo> ServerInfo::read(Connection& connection, Deadline deadline
       "'log_output', 'log_error', 'gtid_mode', 'gtid_executed', 'gtid_purged', 'gtid_binlog_pos', "
       "'gtid_current_pos', "
       "'gtid_slave_pos')",
-      deadline, cancel_fd);
+      patience);
   if (!variables) return tl::unexpected(variables.error());
   for (const auto& row : variables->rows) info.variables_.emplace(row.at(0), row.at(1));
-  if (auto grants = info.read_grants(connection, deadline, cancel_fd); !grants) return tl::unexpected(grants.error());
-  info.find_locations(connection, deadline, cancel_fd);
+  if (auto grants = info.read_grants(connection, patience); !grants) return tl::unexpected(grants.error());
+  info.find_locations(connection, patience);
   return info;
 }
 
-SqlResult<void> ServerInfo::read_grants(Connection& connection, Deadline deadline, int cancel_fd) {
-  const auto grants = connection.query("SHOW GRANTS", deadline, cancel_fd);
+SqlResult<void> ServerInfo::read_grants(Connection& connection, const Patience& patience) {
+  const auto grants = connection.query("SHOW GRANTS", patience);
   skips_grants_ = !grants && grants.error().code == kForbiddenByOption;
   if (skips_grants_) return {};
   if (!grants) return tl::unexpected(grants.error());
   for (const auto& row : grants->rows) grants_.push_back(row.at(0));
   // MariaDB lists what an active role gives. MySQL 5.7 has no roles, and does not know the function.
   if (version_.is_mariadb()) return {};
-  const auto role = connection.query("SELECT CURRENT_ROLE()", deadline, cancel_fd);
+  const auto role = connection.query("SELECT CURRENT_ROLE()", patience);
   roles_active_ = role && role->rows.at(0).at(0) != "NONE";
-  return {};
-}
-
-SqlResult<void> ServerInfo::read_cluster(Connection& connection, Deadline deadline, int cancel_fd) {
-  const auto status = connection.query(
-      "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_ready', 'wsrep_local_state_comment')", deadline, cancel_fd);
-  if (!status) return tl::unexpected(status.error());
-  std::map<std::string, std::string> values;
-  for (const auto& row : status->rows) values.emplace(row.at(0), row.at(1));
-  const std::string& state = values["wsrep_local_state_comment"];
-  const auto on = connection.query("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('wsrep_on', 'wsrep_provider')",
-                                   deadline, cancel_fd);
-  if (!on) return tl::unexpected(on.error());
-  std::map<std::string, std::string> settings;
-  for (const auto& row : on->rows) settings.emplace(row.at(0), row.at(1));
-  // Without a provider it is never ready.
-  const bool is_node = settings["wsrep_on"] == "ON" && settings["wsrep_provider"] != "none";
-  if (is_node && values["wsrep_ready"] == "OFF") cluster_problem_ = state.empty() ? "not connected" : state;
   return {};
 }
 
@@ -107,7 +99,7 @@ void ServerInfo::add_setting(const std::string& what, const std::string& path, D
   if (is_same_file(process_, absolute(path), resolved)) add_location({what, std::move(resolved), true, role});
 }
 
-void ServerInfo::find_locations(Connection& connection, Deadline deadline, int cancel_fd) {
+void ServerInfo::find_locations(Connection& connection, const Patience& patience) {
   process_ = peer_process(connection.fd());
   const ProcessFiles files = files_of(process_);
   locations_known_ = files.known;
@@ -130,8 +122,8 @@ void ServerInfo::find_locations(Connection& connection, Deadline deadline, int c
   const auto elsewhere =
       version_.is_mariadb()
           ? SqlResult<Table>(Table())
-          : connection.query("SELECT PATH FROM information_schema.INNODB_DATAFILES WHERE PATH NOT LIKE './%'", deadline,
-                             cancel_fd);
+          : connection.query("SELECT PATH FROM information_schema.INNODB_DATAFILES WHERE PATH NOT LIKE './%'",
+                             patience);
   std::set<std::string> directories;
   for (const auto& row : elsewhere ? elsewhere->rows : std::vector<std::vector<std::string>>())
     directories.insert(parent_of(row.at(0)));
@@ -154,9 +146,26 @@ void ServerInfo::add_location(DataLocation location) {
   if (!known) locations_.push_back(std::move(location));
 }
 
-SqlResult<std::vector<Channel>> read_channels(Connection& connection, const ServerVersion& version, Deadline deadline,
-                                              int cancel_fd) {
-  const auto table = connection.query(replica_status_statement(version), deadline, cancel_fd);
+SqlResult<ClusterState> read_cluster_state(Connection& connection, const Patience& patience) {
+  auto status = read_values(
+      connection, std::string("SHOW GLOBAL STATUS WHERE Variable_name IN (") + ClusterState::kStatus + ")", patience);
+  if (!status) return tl::unexpected(status.error());
+  auto variables = read_values(
+      connection, std::string("SHOW GLOBAL VARIABLES WHERE Variable_name IN (") + ClusterState::kVariables + ")",
+      patience);
+  if (!variables) return tl::unexpected(variables.error());
+  std::optional<std::size_t> members;
+  if (variables->contains("group_replication_group_name")) {
+    // Not everybody may look.
+    const auto rows = connection.query("SELECT 1 FROM performance_schema.replication_group_members", patience);
+    if (rows) members = rows->rows.size();
+  }
+  return ClusterState(std::move(*status), std::move(*variables), members);
+}
+
+SqlResult<std::vector<Channel>> read_channels(Connection& connection, const ServerVersion& version,
+                                              const Patience& patience) {
+  const auto table = connection.query(replica_status_statement(version), patience);
   if (!table) return tl::unexpected(table.error());
   std::vector<Channel> channels;
   for (std::size_t row = 0; row < table->rows.size(); ++row) {
@@ -173,8 +182,8 @@ SqlResult<std::vector<Channel>> read_channels(Connection& connection, const Serv
   return channels;
 }
 
-SqlResult<std::vector<Fact>> read_positions(Connection& connection, const ServerInfo& server, Deadline deadline,
-                                            int cancel_fd, std::vector<std::string>& missing) {
+SqlResult<std::vector<Fact>> read_positions(Connection& connection, const ServerInfo& server, const Patience& patience,
+                                            std::vector<std::string>& missing) {
   std::vector<Fact> facts = {{"version", server.version().text}};
   const auto add = [&facts](const std::string& key, const std::string& value) {
     if (!value.empty()) facts.push_back({key, value});
@@ -182,7 +191,7 @@ SqlResult<std::vector<Fact>> read_positions(Connection& connection, const Server
   for (const char* name : {"version_comment", "hostname", "server_id", "server_uuid", "server_uid"})
     add(name, server.variable(name));
 
-  const auto binary_log = connection.query(binary_log_status_statement(server.version()), deadline, cancel_fd);
+  const auto binary_log = connection.query(binary_log_status_statement(server.version()), patience);
   if (binary_log && !binary_log->rows.empty()) {
     add("binary_log_file", binary_log->cell(0, {"File"}));
     add("binary_log_position", binary_log->cell(0, {"Position"}));
@@ -197,7 +206,7 @@ SqlResult<std::vector<Fact>> read_positions(Connection& connection, const Server
       "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('gtid_executed', 'gtid_purged', "
       "'gtid_binlog_pos', 'gtid_current_pos', "
       "'gtid_slave_pos')",
-      deadline, cancel_fd);
+      patience);
   if (!gtids) return tl::unexpected(gtids.error());
   for (const auto& row : gtids->rows) {
     std::string set = row.at(1);
@@ -205,7 +214,7 @@ SqlResult<std::vector<Fact>> read_positions(Connection& connection, const Server
     add(row.at(0), set);
   }
 
-  const auto channels = read_channels(connection, server.version(), deadline, cancel_fd);
+  const auto channels = read_channels(connection, server.version(), patience);
   if (!channels && channels.error().code != kPrivilegeMissing) return tl::unexpected(channels.error());
   if (!channels) {
     const char* const privilege = server.version().is_mariadb() ? "SLAVE MONITOR" : "REPLICATION CLIENT";
@@ -222,8 +231,8 @@ SqlResult<std::vector<Fact>> read_positions(Connection& connection, const Server
   return facts;
 }
 
-SqlResult<std::vector<Statement>> read_statements(Connection& connection, Deadline deadline, int cancel_fd) {
-  const auto table = connection.query("SHOW FULL PROCESSLIST", deadline, cancel_fd);
+SqlResult<std::vector<Statement>> read_statements(Connection& connection, const Patience& patience) {
+  const auto table = connection.query("SHOW FULL PROCESSLIST", patience);
   if (!table) return tl::unexpected(table.error());
   std::vector<Statement> statements;
   for (std::size_t row = 0; row < table->rows.size(); ++row) {

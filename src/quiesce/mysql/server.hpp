@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dlm_freeze/quiesce/quiescer.hpp"
+#include "quiesce/mysql/cluster_state.hpp"
 #include "quiesce/mysql/connection.hpp"
 #include "quiesce/mysql/dialect.hpp"
 
@@ -15,7 +16,7 @@ namespace dlm_freeze::mysql {
 /// What a server says of itself: its version, its variables, and where it keeps its files.
 class ServerInfo {
  public:
-  [[nodiscard]] static SqlResult<ServerInfo> read(Connection& connection, Deadline deadline, int cancel_fd);
+  [[nodiscard]] static SqlResult<ServerInfo> read(Connection& connection, const Patience& patience);
 
   [[nodiscard]] const ServerVersion& version() const { return version_; }
   [[nodiscard]] const std::string& account() const { return account_; }  ///< "dlm-freeze@localhost"
@@ -25,8 +26,8 @@ class ServerInfo {
     return skips_grants_ || grants_any(grants_, privileges, roles_active_);
   }
 
-  /// Why a node of a cluster does not take statements now; empty when it does, or is none.
-  [[nodiscard]] const std::string& cluster_problem() const { return cluster_problem_; }
+  /// Nothing else is known of a node of a cluster that takes no statements now.
+  [[nodiscard]] const ClusterState& cluster() const { return cluster_; }
 
   /// A global variable; empty when this version has none of that name.
   [[nodiscard]] std::string variable(const std::string& name) const;
@@ -40,9 +41,8 @@ class ServerInfo {
   [[nodiscard]] std::string resolve(const std::string& path) const;
 
  private:
-  [[nodiscard]] SqlResult<void> read_grants(Connection& connection, Deadline deadline, int cancel_fd);
-  [[nodiscard]] SqlResult<void> read_cluster(Connection& connection, Deadline deadline, int cancel_fd);
-  void find_locations(Connection& connection, Deadline deadline, int cancel_fd);
+  [[nodiscard]] SqlResult<void> read_grants(Connection& connection, const Patience& patience);
+  void find_locations(Connection& connection, const Patience& patience);
   void add_location(DataLocation location);
   void add_setting(const std::string& what, const std::string& path, DataRole role = DataRole::data);
   [[nodiscard]] std::string absolute(const std::string& path) const;
@@ -52,13 +52,15 @@ class ServerInfo {
   std::vector<std::string> grants_;
   bool roles_active_ = false;
   bool skips_grants_ = false;  ///< The server runs with --skip-grant-tables.
-  std::string cluster_problem_;
+  ClusterState cluster_;
   std::map<std::string, std::string> variables_;
   std::vector<DataLocation> locations_;
   bool locations_known_ = true;
   int process_ = 0;
   std::string root_;  ///< Before each of its paths, in a chroot.
 };
+
+[[nodiscard]] SqlResult<ClusterState> read_cluster_state(Connection& connection, const Patience& patience);
 
 /// A connection from which a replica replicates.
 struct Channel {
@@ -72,16 +74,14 @@ struct Channel {
 
 /// The channels of a replica; none when it is not one.
 [[nodiscard]] SqlResult<std::vector<Channel>> read_channels(Connection& connection, const ServerVersion& version,
-                                                            Deadline deadline, int cancel_fd);
+                                                            const Patience& patience);
 
 /// Where the server stands: versions, identity, binary log, GTIDs, replica coordinates. What the
 /// account may not ask is left out and named in `missing`.
 [[nodiscard]] SqlResult<std::vector<Fact>> read_positions(Connection& connection, const ServerInfo& server,
-                                                          Deadline deadline, int cancel_fd,
-                                                          std::vector<std::string>& missing);
+                                                          const Patience& patience, std::vector<std::string>& missing);
 
 /// The statements that other sessions run.
-[[nodiscard]] SqlResult<std::vector<Statement>> read_statements(Connection& connection, Deadline deadline,
-                                                                int cancel_fd);
+[[nodiscard]] SqlResult<std::vector<Statement>> read_statements(Connection& connection, const Patience& patience);
 
 }  // namespace dlm_freeze::mysql

@@ -8,17 +8,17 @@
 
 namespace dlm_freeze::mysql {
 
+/// The options of the configuration.
 struct MysqlSettings {
-  std::string name;
   ServerAddress address;
   std::string password_file;
-  std::string lock;                   ///< The option of that name; see choose_lock.
-  std::chrono::seconds long_query{};  ///< Statements older than that are waited for; 0: none.
-  std::chrono::seconds wait{};        ///< How long.
-  std::chrono::seconds lock_wait{};   ///< How long the lock may take.
-  bool kill_selects = false;          ///< Whether statements that only read are ended when waiting did not help.
+  std::string lock = "auto";           ///< See choose_lock.
+  std::chrono::seconds long_query{2};  ///< Statements older than that are waited for; 0: none.
+  std::chrono::seconds wait{3};        ///< How long.
+  std::chrono::seconds lock_wait{3};   ///< How long the lock may take.
+  bool kill_selects = false;           ///< Whether statements that only read are ended when waiting did not help.
   bool stop_applier = false;
-  bool required = true;
+  bool required = true;  ///< Not among the options; see QuiescerConfig.
 };
 
 }  // namespace dlm_freeze::mysql

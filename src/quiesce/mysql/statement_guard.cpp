@@ -40,7 +40,7 @@ Result<void> StatementGuard::kill_statements(const std::vector<Statement>& state
                                              const StageContext& context) const {
   for (const Statement& statement : statements) {
     const std::string id = std::to_string(statement.session);
-    const auto killed = monitor_.query("KILL QUERY " + id, context.deadline, context.cancel_fd);
+    const auto killed = monitor_.query("KILL QUERY " + id, context.patience());
     if (!killed && killed.error().code != kUnknownThread) {
       return diagnosis_.from("cannot end statement " + id, killed.error(),
                              version_.is_mariadb() ? "CONNECTION ADMIN" : "CONNECTION_ADMIN");
@@ -54,7 +54,7 @@ Result<void> StatementGuard::wait_for_gap(const StageContext& context) const {
   Deadline until = context.deadline.or_earlier(Deadline::in(settings_.wait));
   bool may_kill = settings_.kill_selects;
   for (;;) {
-    auto statements = read_statements(monitor_, context.deadline, context.cancel_fd);
+    auto statements = read_statements(monitor_, context.patience());
     if (!statements) return diagnosis_.from("cannot list its statements", statements.error(), "PROCESS");
     std::erase_if(*statements, [this](const Statement& statement) {
       return !holds_up(statement, lock_, version_, settings_.long_query);

@@ -10,6 +10,7 @@
 
 #include "base/text.hpp"
 #include "dlm_freeze/base/files.hpp"
+#include "quiesce/resolved_path.hpp"
 
 namespace dlm_freeze::mysql {
 namespace {
@@ -71,9 +72,10 @@ class LinkedTables {
   }
 
   void add(const std::string& what, const fs::path& directory) {
-    std::error_code error;
-    const fs::path resolved = fs::canonical(directory, error);
-    if (error || resolved == data_ || !seen_.insert(resolved).second) return;
+    const auto existing = existing_path(directory);
+    if (!existing) return;
+    const fs::path resolved = *existing;
+    if (resolved == data_ || !seen_.insert(resolved).second) return;
     const auto [in_data, ignored] = std::mismatch(data_.begin(), data_.end(), resolved.begin(), resolved.end());
     if (in_data == data_.end()) return;
     found_.push_back({what, resolved.string()});

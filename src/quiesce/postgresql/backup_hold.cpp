@@ -45,32 +45,31 @@ Result<void> BackupHold::check(const Server& server, StageContext& context) {
     const std::string functions = cluster_.version() >= kVersion15
                                       ? "pg_backup_start(text, boolean), pg_backup_stop(boolean)"
                                       : "pg_start_backup(text, boolean, boolean), pg_stop_backup(boolean, boolean)";
-    return cluster_.problem("the login " + server.user +
-                                " may not make a backup, which mode backup needs: GRANT EXECUTE ON FUNCTION " +
-                                functions + " TO " + server.user,
-                            ErrorKind::not_ready);
+    return failure("the login " + server.user +
+                       " may not make a backup, which mode backup needs: GRANT EXECUTE ON FUNCTION " + functions +
+                       " TO " + server.user,
+                   ErrorKind::not_ready);
   }
   if (server.wal_level == "minimal" && !server.in_recovery) {
-    return cluster_.problem("mode backup needs a server with wal_level replica or logical, and it has minimal",
-                            ErrorKind::not_ready);
+    return failure("mode backup needs a server with wal_level replica or logical, and it has minimal",
+                   ErrorKind::not_ready);
   }
   if (auto checked = check_private_directory(cluster_.settings().backup_directory); !checked) {
-    return tl::unexpected(cluster_.about(checked.error().with_context("backup_directory")));
+    return tl::unexpected(checked.error().with_context("backup_directory"));
   }
-  const auto archive = cluster_.ask_archive(patience_of(context));
+  const auto archive = cluster_.ask_archive(context.patience());
   if (!archive) return tl::unexpected(archive.error());
   if (archive->on && !archive->is_good()) {
-    context.notes.push_back(cluster_.note(LogLevel::warn, "its archiver is not to be relied on (" + archive->problem +
-                                                              "; " + archive->name +
-                                                              "): all WAL that the backup needs is saved with it"));
+    context.notes.push_back({LogLevel::warn, "its archiver is not to be relied on (" + archive->problem + "; " +
+                                                 archive->name + "): all WAL that the backup needs is saved with it"});
   }
   if (!may_keep_wal_ && !archive->is_good()) {
-    context.notes.push_back(cluster_.note(
-        LogLevel::warn, "the server may remove WAL that the backup needs before it is saved: give the login " +
-                            server.user + " the attribute REPLICATION, and the server a free replication slot"));
+    context.notes.push_back(
+        {LogLevel::warn, "the server may remove WAL that the backup needs before it is saved: give the login " +
+                             server.user + " the attribute REPLICATION, and the server a free replication slot"});
   }
   if (cluster_.wal_location() != nullptr || archive->is_good() || server.in_recovery) return {};
-  return cluster_.problem(
+  return failure(
       "mode backup has to save the WAL that a restore needs, and cannot see it from here, nor is it "
       "archived: set archive_mode in the server, or mode checkpoint if all of it lies on one volume",
       ErrorKind::not_ready);
@@ -80,7 +79,7 @@ Result<void> BackupHold::prepare(StageContext& context) {
   const PostgresqlSettings& settings = cluster_.settings();
   auto made = make_new_directory(settings.backup_directory + "/" + directory_name(settings.name),
                                  timestamp() + "-" + directory_name(context.execution_id));
-  if (!made) return tl::unexpected(cluster_.about(made.error()));
+  if (!made) return tl::unexpected(made.error());
   saved_to_ = std::move(*made);
   // Not needed, since a backup begins with a checkpoint: this one only makes that one short.
   if (!may_checkpoint_) return {};
@@ -94,11 +93,10 @@ void BackupHold::keep_wal(StageContext& context) {
   const auto reply = cluster_.run_bounded(
       "SELECT pg_catalog.pg_create_physical_replication_slot("
       "pg_catalog.concat('dlm_freeze_', pg_catalog.pg_backend_pid())::pg_catalog.name, true, true)",
-      context.deadline.remaining(), patience_of(context));
+      context.deadline.remaining(), context.patience());
   if (reply && reply->ok()) return;
-  context.notes.push_back(
-      cluster_.note(LogLevel::warn, "the server may remove WAL that the backup needs before it is saved: " +
-                                        (reply ? reply->message : reply.error().message)));
+  context.notes.push_back({LogLevel::warn, "the server may remove WAL that the backup needs before it is saved: " +
+                                               (reply ? reply->message : reply.error().message)});
 }
 
 Result<void> BackupHold::begin(StageContext& context) {
@@ -107,17 +105,16 @@ Result<void> BackupHold::begin(StageContext& context) {
   const bool is_15 = cluster_.version() >= kVersion15;
   const std::string statement = is_15 ? "SELECT pg_catalog.pg_backup_start(" + label + ", true)"
                                       : "SELECT pg_catalog.pg_start_backup(" + label + ", true, false)";
-  const auto reply = cluster_.run_bounded(statement, context.deadline.remaining(), patience_of(context));
-  if (!reply) return tl::unexpected(cluster_.about(reply.error()));
+  const auto reply = cluster_.run_bounded(statement, context.deadline.remaining(), context.patience());
+  if (!reply) return tl::unexpected(reply.error());
   if (reply->ok()) {
     started_ = true;
     return {};
   }
-  auto error = cluster_.problem("the backup cannot be started: " + reply->message);
+  auto error = failure("the backup cannot be started: " + reply->message);
   if (reply->sql_state == kCancelled) {
-    error = cluster_.problem(
-        "the backup has not started within the time budget: its checkpoint takes longer; raise --timeout",
-        ErrorKind::not_ready);
+    error = failure("the backup has not started within the time budget: its checkpoint takes longer; raise --timeout",
+                    ErrorKind::not_ready);
   }
   return error;
 }
@@ -161,16 +158,16 @@ Result<void> BackupHold::save_backup(BackupFiles files, const std::string& end, 
   if (!gone.empty()) {
     files.note = "a restore needs the " + needed + " (" + format_size(size) + "), of which " +
                  std::to_string(gone.size()) + " are not saved with the backup: they have to come from " + elsewhere;
-    context.notes.push_back(cluster_.note(LogLevel::warn, files.note));
+    context.notes.push_back({LogLevel::warn, files.note});
   }
   auto saved = save_backup_files(saved_to_, files, context.deadline);
   return saved ? saved : tl::unexpected(saved.error().with_context("the files of the backup are not all saved"));
 }
 
 Result<void> BackupHold::finish(StageContext& context) {
-  const Patience patience = patience_of(context);
+  const Patience patience = context.patience();
   const auto lost = [&](const std::string& why) {
-    return cluster_.problem(
+    return failure(
         "the backup did not last until post-script (" + why + "): this snapshot is not to be restored with it",
         ErrorKind::protection_lost);
   };
@@ -189,11 +186,11 @@ Result<void> BackupHold::finish(StageContext& context) {
   const std::vector<std::string>& row = reply->rows[0];
   const std::uint64_t segment_size = std::strtoull(row[3].c_str(), nullptr, 10);
   if (auto saved = save_backup({row[1], row[2], "", {}, ""}, row[0], segment_size, *archive, context); !saved) {
-    return tl::unexpected(cluster_.about(saved.error()));
+    return tl::unexpected(saved.error());
   }
-  context.notes.push_back(cluster_.note(LogLevel::info, "the backup ended at " + row[0] +
-                                                            "; to restore the snapshot put the files in " + saved_to_ +
-                                                            " into its data directory"));
+  context.notes.push_back({LogLevel::info, "the backup ended at " + row[0] +
+                                               "; to restore the snapshot put the files in " + saved_to_ +
+                                               " into its data directory"});
   return {};
 }
 

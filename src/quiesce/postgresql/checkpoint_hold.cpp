@@ -17,10 +17,10 @@ constexpr std::uint64_t kLittleWal = std::uint64_t{64} << 20;
 
 Result<void> CheckpointHold::check(const Server& server, StageContext& /*context*/) {
   if (server.may_checkpoint) return {};
-  return cluster_.problem("the login " + server.user + " may not run CHECKPOINT: " +
-                              (cluster_.version() >= kVersion15 ? "GRANT pg_checkpoint TO " + server.user
-                                                                : "it must be a superuser before PostgreSQL 15"),
-                          ErrorKind::not_ready);
+  return failure("the login " + server.user + " may not run CHECKPOINT: " +
+                     (cluster_.version() >= kVersion15 ? "GRANT pg_checkpoint TO " + server.user
+                                                       : "it must be a superuser before PostgreSQL 15"),
+                 ErrorKind::not_ready);
 }
 
 Result<void> CheckpointHold::prepare(StageContext& context) {
@@ -36,12 +36,12 @@ Result<void> CheckpointHold::prepare(StageContext& context) {
 Result<void> CheckpointHold::begin(StageContext& context) {
   // After a first one that was not done in time, a second one would only wait for that one.
   if (!first_done_) return {};
-  const auto written = cluster_.wal_since_checkpoint(patience_of(context));
+  const auto written = cluster_.wal_since_checkpoint(context.patience());
   if (!written) return tl::unexpected(written.error());
   if (written->value_or(0) <= kLittleWal) return {};
   const auto limit = std::min<BootClock::duration>(kSecondCheckpointLimit, context.deadline.remaining() / 2);
   if (const auto done = cluster_.checkpoint(context, limit, false); !done) return tl::unexpected(done.error());
-  return cluster_.connect(patience_of(context));
+  return cluster_.connect(context.patience());
 }
 
 }  // namespace dlm_freeze::postgresql

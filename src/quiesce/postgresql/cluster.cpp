@@ -53,7 +53,7 @@ bool stores_nothing(std::string_view command) {
 Result<Presence> Cluster::locate(const StageContext& context) {
   const Patience patience{context.deadline.or_earlier(Deadline::in(kLocateTimeout)), context.cancel_fd};
   const auto reached = reach(settings_.options, settings_.account, patience);
-  if (!reached) return tl::unexpected(about(reached.error()));
+  if (!reached) return tl::unexpected(reached.error());
   const std::string socket = reached->endpoint.is_socket() ? reached->endpoint.socket() : "";
   if (!socket.empty()) {
     if (auto trusted = check_server_socket(socket, server_accounts(settings_.account)); !trusted) {
@@ -68,7 +68,7 @@ Result<Presence> Cluster::locate(const StageContext& context) {
     return presence;
   }
   const auto owner = owner_ids(reached->endpoint.socket());
-  if (!owner) return tl::unexpected(about(owner.error()));
+  if (!owner) return tl::unexpected(owner.error());
   server_user_ = owner->uid;
   if (!settings_.account) settings_.account = *owner;
   presence.detail = "listens on " + socket;
@@ -102,10 +102,10 @@ Result<void> Cluster::connect(const Patience& patience) {
   if (!has_login_triggers || (!opened && opened.error().message.find(kLoginTriggers) != std::string::npos)) {
     opened = Connection::open(settings_.options, settings_.account, server_user_, patience);
   }
-  if (!opened) return tl::unexpected(about(opened.error()));
+  if (!opened) return tl::unexpected(opened.error());
   connection_ = std::move(*opened);
   if (connection_->version() < kOldestVersion) {
-    return problem("the server is older than PostgreSQL 10: quiesce it by commands of your own (type command)");
+    return failure("the server is older than PostgreSQL 10: quiesce it by commands of your own (type command)");
   }
   return {};
 }
@@ -131,7 +131,7 @@ Result<Server> Cluster::ask_server(const Patience& patience) {
       " AND pg_catalog.int8gt(pg_catalog.current_setting('max_replication_slots')::pg_catalog.int8,"
       " (SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_slots))";
   const auto row = connection_->row(statement, patience);
-  if (!row) return tl::unexpected(about(row.error()));
+  if (!row) return tl::unexpected(row.error());
   Server server;
   server.in_recovery = in_recovery_ = (*row)[0] == "t";
   server.system_identifier = (*row)[1];
@@ -151,7 +151,7 @@ Result<Archive> Cluster::ask_archive(const Patience& patience) {
       " pg_catalog.timestamptz_gt(last_failed_time, COALESCE(last_archived_time, TIMESTAMPTZ '-infinity'))"
       " FROM pg_catalog.pg_stat_archiver",
       patience);
-  if (!row) return tl::unexpected(about(row.error()));
+  if (!row) return tl::unexpected(row.error());
   const std::string& mode = (*row)[0];
   const std::string& command = (*row)[1];
   const std::string& library = (*row)[2];
@@ -184,19 +184,19 @@ void Cluster::find_files(const Server& server, std::vector<LogLine>& notes) {
   if (data_directory_.empty()) data_directory_ = server.data_directory;
   if (data_directory_.empty()) {
     files_.reset();
-    notes.push_back(note(LogLevel::warn, "where its data lies is not known: the login " + server.user +
-                                             " may not ask; GRANT pg_read_all_settings TO " + server.user));
+    notes.push_back({LogLevel::warn, "where its data lies is not known: the login " + server.user +
+                                         " may not ask; GRANT pg_read_all_settings TO " + server.user});
     return;
   }
   if (system_identifier_of(data_directory_) != server.system_identifier) {
     files_.reset();
-    notes.push_back(note(LogLevel::warn, "where its data lies is not known: " + data_directory_ +
-                                             " is not this server's when seen from here; does it run in a container?"));
+    notes.push_back({LogLevel::warn, "where its data lies is not known: " + data_directory_ +
+                                         " is not this server's when seen from here; does it run in a container?"});
     return;
   }
   files_ = find_cluster_files(data_directory_, server_pid_);
   for (const std::string& problem : files_->problems) {
-    notes.push_back(note(LogLevel::warn, "a part of it cannot be found: " + problem));
+    notes.push_back({LogLevel::warn, "a part of it cannot be found: " + problem});
   }
 }
 
@@ -209,20 +209,20 @@ Result<Reply> Cluster::run_bounded(const std::string& statement, BootClock::dura
 }
 
 Result<bool> Cluster::checkpoint(StageContext& context, BootClock::duration limit, bool required) {
-  const auto reply = run_bounded("CHECKPOINT", limit, patience_of(context));
+  const auto reply = run_bounded("CHECKPOINT", limit, context.patience());
   if (reply && reply->ok()) return true;
-  if (reply && reply->sql_state != kCancelled) return problem("CHECKPOINT failed: " + reply->message);
+  if (reply && reply->sql_state != kCancelled) return failure("CHECKPOINT failed: " + reply->message);
   if (!reply) {
-    if (reply.error().kind != ErrorKind::not_ready) return tl::unexpected(about(reply.error()));
+    if (reply.error().kind != ErrorKind::not_ready) return tl::unexpected(reply.error());
     connection_.reset();  // What it still says would be taken for the next answer.
   }
   const std::string what = "CHECKPOINT has not ended within " + format_seconds(limit) + " s";
   if (required)
-    return problem(what +
+    return failure(what +
                    ", and require_checkpoint is set: raise the time-out, or lower max_wal_size or checkpoint_timeout "
                    "in the server");
   context.notes.push_back(
-      note(LogLevel::warn, what + ": a copy of it is consistent all the same, but recovers from an older checkpoint"));
+      {LogLevel::warn, what + ": a copy of it is consistent all the same, but recovers from an older checkpoint"});
   return false;
 }
 
@@ -238,7 +238,7 @@ Result<std::vector<Fact>> Cluster::facts(const Patience& patience) {
       " pg_catalog.current_setting('data_checksums'), pg_catalog.current_setting('archive_mode'),"
       " pg_catalog.pg_is_in_recovery() FROM pg_catalog.pg_control_checkpoint() AS c",
       patience);
-  if (!row) return tl::unexpected(about(row.error()));
+  if (!row) return tl::unexpected(row.error());
   const bool in_recovery = (*row)[10] == "t";
   std::vector<Fact> facts = {
       {"version", (*row)[0]},
@@ -262,7 +262,7 @@ Result<std::optional<std::uint64_t>> Cluster::wal_since_checkpoint(const Patienc
       "SELECT redo_lsn, CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()"
       " ELSE pg_catalog.pg_current_wal_lsn() END FROM pg_catalog.pg_control_checkpoint()",
       patience);
-  if (!row) return tl::unexpected(about(row.error()));
+  if (!row) return tl::unexpected(row.error());
   return distance((*row)[0], (*row)[1]);
 }
 

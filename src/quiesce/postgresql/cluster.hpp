@@ -42,10 +42,7 @@ struct Archive {
   [[nodiscard]] bool is_good() const { return on && problem.empty(); }
 };
 
-inline Patience patience_of(const StageContext& context) { return {context.deadline, context.cancel_fd}; }
-
-/// One PostgreSQL cluster: the session with its server, where it lies, and what it says of itself. Errors and notes
-/// name it.
+/// One PostgreSQL cluster: the session with its server, where it lies, and what it says of itself.
 class Cluster {
  public:
   explicit Cluster(PostgresqlSettings settings) : settings_(std::move(settings)) {}
@@ -85,15 +82,9 @@ class Cluster {
   [[nodiscard]] const std::optional<ClusterFiles>& files() const { return files_; }
   [[nodiscard]] const DataLocation* wal_location() const;
 
-  [[nodiscard]] bool in_recovery() const { return in_recovery_; }
+  [[nodiscard]] const std::string& data_directory() const { return data_directory_; }
 
-  [[nodiscard]] Error about(const Error& error) const { return error.with_context(settings_.name); }
-  [[nodiscard]] Failure problem(const std::string& what, ErrorKind kind = ErrorKind::failed) const {
-    return failure(settings_.name + ": " + what, kind);
-  }
-  [[nodiscard]] LogLine note(LogLevel level, const std::string& text) const {
-    return {level, settings_.name + ": " + text};
-  }
+  [[nodiscard]] bool in_recovery() const { return in_recovery_; }
 
  private:
   PostgresqlSettings settings_;

@@ -10,8 +10,10 @@
 #include <cstring>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 #include "dlm_freeze/base/files.hpp"
+#include "quiesce/resolved_path.hpp"
 
 namespace dlm_freeze::postgresql {
 namespace {
@@ -29,12 +31,10 @@ std::vector<std::string> lines_of(const std::string& text) {
 }
 
 void add_location(ClusterFiles& files, const std::string& what, const fs::path& path, DataRole role = DataRole::data) {
-  std::error_code error;
-  const fs::path resolved = fs::canonical(path, error);
-  if (error) {
-    files.problems.push_back(what + " (" + path.string() + "): " + error.message());
+  if (auto resolved = existing_path(path)) {
+    files.locations.push_back({what, std::move(*resolved), true, role});
   } else {
-    files.locations.push_back({what, resolved.string(), true, role});
+    files.problems.push_back(what + " (" + path.string() + "): " + errno_text(resolved.error().errno_value));
   }
 }
 

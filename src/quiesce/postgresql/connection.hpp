@@ -16,12 +16,6 @@ struct pg_conn;  // libpq's
 
 namespace dlm_freeze::postgresql {
 
-/// How long to wait for a server.
-struct Patience {
-  Deadline deadline;
-  int cancel_fd = -1;  ///< Readable: give up at once. -1: never.
-};
-
 /// What a server answers to a statement.
 struct Reply {
   std::string sql_state;                       ///< "57014"; empty when the statement succeeded.

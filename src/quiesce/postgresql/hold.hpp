@@ -31,7 +31,7 @@ class Hold {
   /// Whether it ends with the session; otherwise that is not needed any more once it has begun.
   [[nodiscard]] virtual bool needs_session() const { return false; }
 
-  /// What has to be known to undo it after a death; before `begin` too.
+  /// What has to be known to undo it after a death; from `prepare` on.
   [[nodiscard]] virtual std::vector<Fact> facts() const { return {}; }
 
   /// See Quiescer::watch_fd.

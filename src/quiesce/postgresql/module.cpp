@@ -6,54 +6,70 @@
 #include <system_error>
 
 #include "dlm_freeze/quiesce/registry.hpp"
+#include "quiesce/postgresql/patroni.hpp"
 #include "quiesce/postgresql/postgresql_quiescer.hpp"
 #include "quiesce/server_socket.hpp"
 
 namespace dlm_freeze::postgresql {
 namespace {
 
-constexpr const char* kBackupDirectory = "/var/lib/dlm-freeze/postgresql";
 constexpr std::array<const char*, 2> kSocketDirectories = {"/run/postgresql",
                                                            "/tmp"};  // Debian, RHEL; as compiled from source
 
 /// Of sockets that anybody could have made no more are named.
 constexpr std::size_t kMostStrangers = 3;
 
-PostgresqlMode mode_of(const std::string& text) {
-  if (text == "checkpoint") return PostgresqlMode::checkpoint;
-  if (text == "backup") return PostgresqlMode::backup;
-  if (text == "none") return PostgresqlMode::none;
-  return PostgresqlMode::automatic;
+const OptionTable<PostgresqlSettings>& option_table() {
+  static const OptionTable<PostgresqlSettings> kTable = {
+      {"conninfo", &PostgresqlSettings::conninfo,
+       "libpq's connection string or URI, without a password; the default socket when absent."},
+      {"os_user", &PostgresqlSettings::os_user,
+       "The account to connect as, for peer authentication; the owner of the socket when absent."},
+      {"mode", &PostgresqlSettings::mode, "auto: checkpoint where all of the cluster is frozen, else backup.",
+       Choices<PostgresqlMode>{{"auto", PostgresqlMode::automatic},
+                               {"checkpoint", PostgresqlMode::checkpoint},
+                               {"backup", PostgresqlMode::backup},
+                               {"none", PostgresqlMode::none}}},
+      {"require_checkpoint", &PostgresqlSettings::require_checkpoint,
+       "A CHECKPOINT that does not end in time is an error instead of a warning."},
+      {"backup_directory", &PostgresqlSettings::backup_directory,
+       "Where mode backup keeps what a restore needs besides the snapshot.", kAbsolutePath},
+      {"patroni", &PostgresqlSettings::patroni_address,
+       "The address of Patroni's REST API, or none; http://127.0.0.1:8008 when absent, where Patroni has run the "
+       "cluster."},
+  };
+  return kTable;
 }
 
 Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
   ignore_environment();
-  PostgresqlSettings settings;
+  PostgresqlSettings settings = option_table().read(config.options);
   settings.name = config.name;
-  auto options = ConnectionOptions::parse(config.text("conninfo"));
-  if (!options) return tl::unexpected(options.error().with_context(config.name));
+  auto options = ConnectionOptions::parse(settings.conninfo);
+  if (!options) return tl::unexpected(options.error());
   settings.options = std::move(*options);
   if (!settings.options.has("service")) {
     // There is no database of every login's name, and "postgres" is there unless somebody removed it.
     settings.options.set_default("dbname", "postgres");
     // libpq would take the name that the owner of the socket has on this host, where a container's has another or none.
-    if (!config.has("os_user")) settings.options.set_default("user", "postgres");
+    if (settings.os_user.empty()) settings.options.set_default("user", "postgres");
   }
   settings.options.set_default("application_name", "dlm-freeze");
   settings.options.set_default("client_encoding", "UTF8");
   settings.options.set_default("gssencmode",
                                "disable");  // Asks a KDC before anything else; nothing to gain on one host.
 
-  if (const std::string user = config.text("os_user"); !user.empty()) {
-    const auto account = account_named(user);
-    if (!account) return tl::unexpected(account.error().with_context(config.name + ".os_user"));
+  if (!settings.os_user.empty()) {
+    const auto account = account_named(settings.os_user);
+    if (!account) return tl::unexpected(account.error().with_context("os_user"));
     settings.account = *account;
   }
-  settings.mode = mode_of(config.text("mode"));
-  settings.require_checkpoint = config.boolean("require_checkpoint", false);
-  settings.backup_directory = config.text("backup_directory", kBackupDirectory);
-  if (!settings.backup_directory.starts_with('/'))
-    return failure(config.name + ".backup_directory must be an absolute path");
+  settings.ignores_patroni = settings.patroni_address == "none";
+  if (!settings.patroni_address.empty() && !settings.ignores_patroni) {
+    auto place = parse_http_place(settings.patroni_address, kPatroniPort);
+    if (!place) return tl::unexpected(place.error().with_context("patroni"));
+    settings.patroni = std::move(*place);
+  }
   return std::make_unique<PostgresqlQuiescer>(std::move(settings));
 }
 
@@ -91,24 +107,8 @@ std::vector<QuiescerConfig> detect() {
 const QuiescerType& quiescer_type() {
   static const QuiescerType kType = {
       .name = "postgresql",
-      .description = "PostgreSQL 10 and newer",
-      .options =
-          {
-              {.name = "conninfo",
-               .description = "libpq's connection string or URI, also with service=; the default socket when absent"},
-              {.name = "os_user",
-               .description =
-                   "the account to connect as, for peer authentication; the owner of the socket when absent"},
-              {.name = "mode",
-               .description = "auto: checkpoint where all of the cluster is frozen, else backup",
-               .choices = {"auto", "checkpoint", "backup", "none"}},
-              {.name = "require_checkpoint",
-               .type = OptionType::boolean,
-               .description = "a CHECKPOINT that does not end in time is an error instead of a warning"},
-              {.name = "backup_directory",
-               .description =
-                   "where mode backup keeps what a restore needs; /var/lib/dlm-freeze/postgresql when absent"},
-          },
+      .description = "PostgreSQL 10 and newer: docs/postgresql.md.",
+      .options = option_table().specs(),
       .create = create,
       .detect = detect,
   };

@@ -7,6 +7,7 @@
 
 #include "quiesce/coverage.hpp"
 #include "quiesce/postgresql/backup_hold.hpp"
+#include "quiesce/postgresql/patroni.hpp"
 
 namespace dlm_freeze::postgresql {
 
@@ -14,7 +15,7 @@ namespace dlm_freeze::postgresql {
 bool PostgresqlQuiescer::check_coverage(StageContext& context) const {
   const auto& files = cluster_.files();
   if (!files) return false;
-  CoverageReport report = report_coverage(cluster_.settings().name, files->locations, context.coverage, "");
+  CoverageReport report = report_coverage(files->locations, context.coverage, "");
   std::move(report.lines.begin(), report.lines.end(), std::back_inserter(context.notes));
   return report.all_frozen() && files->problems.empty();
 }
@@ -23,29 +24,35 @@ PostgresqlMode PostgresqlQuiescer::choose_mode(bool all_frozen, std::vector<LogL
   const PostgresqlMode mode = cluster_.settings().mode;
   if (mode == PostgresqlMode::automatic) {
     if (all_frozen) return PostgresqlMode::checkpoint;
-    notes.push_back(cluster_.note(LogLevel::info, "mode backup, since not all of it is known to be frozen"));
+    notes.push_back({LogLevel::info, "mode backup, since not all of it is known to be frozen"});
     return PostgresqlMode::backup;
   }
   if (!all_frozen && mode != PostgresqlMode::backup) {
-    notes.push_back(cluster_.note(LogLevel::warn, std::string("mode ") +
-                                                      (mode == PostgresqlMode::none ? "none" : "checkpoint") +
-                                                      " protects only what is frozen: mode backup is for the rest"));
+    notes.push_back({LogLevel::warn, std::string("mode ") + (mode == PostgresqlMode::none ? "none" : "checkpoint") +
+                                         " protects only what is frozen: mode backup is for the rest"});
   }
   return mode;
 }
 
 Result<void> PostgresqlQuiescer::probe(StageContext& context) {
-  const Patience patience = patience_of(context);
+  const Patience patience = context.patience();
   if (auto connected = cluster_.connect(patience); !connected) return connected;
   const auto server = cluster_.ask_server(patience);
   if (!server) return tl::unexpected(server.error());
   cluster_.find_files(*server, context.notes);
   hold_ = make_hold(choose_mode(check_coverage(context), context.notes), cluster_);
-  return hold_->check(*server, context);
+  if (auto checked = hold_->check(*server, context); !checked) return checked;
+  note_patroni(cluster_, *server, context);
+  return {};
+}
+
+Result<std::vector<Fact>> PostgresqlQuiescer::prepare(StageContext& context) {
+  if (auto prepared = hold_->prepare(context); !prepared) return tl::unexpected(prepared.error());
+  return hold_->facts();
 }
 
 Result<std::vector<Fact>> PostgresqlQuiescer::quiesce(StageContext& context) {
-  const Patience patience = patience_of(context);
+  const Patience patience = context.patience();
   if (auto connected = cluster_.connect(patience); !connected) return tl::unexpected(connected.error());
   if (auto begun = hold_->begin(context); !begun) return tl::unexpected(begun.error());
   auto given = cluster_.facts(patience);

@@ -21,11 +21,10 @@ class PostgresqlQuiescer final : public Quiescer {
 
   Result<Presence> locate(StageContext& context) override { return cluster_.locate(context); }
   Result<void> probe(StageContext& context) override;
-  Result<void> prepare(StageContext& context) override { return hold_->prepare(context); }
+  Result<std::vector<Fact>> prepare(StageContext& context) override;
   Result<std::vector<Fact>> quiesce(StageContext& context) override;
   [[nodiscard]] int watch_fd() const override { return hold_ ? hold_->watch_fd() : -1; }
   Result<void> release(StageContext& context, Outcome outcome) override;
-  [[nodiscard]] std::vector<Fact> intent() const override { return hold_ ? hold_->facts() : std::vector<Fact>(); }
   Result<void> recover(StageContext& context, const std::vector<Fact>& facts) override;
 
  private:

@@ -6,6 +6,7 @@
 
 #include "dlm_freeze/quiesce/account.hpp"
 #include "quiesce/postgresql/connection_options.hpp"
+#include "quiesce/postgresql/http_get.hpp"
 
 namespace dlm_freeze::postgresql {
 
@@ -19,12 +20,17 @@ enum class PostgresqlMode {
 };
 
 struct PostgresqlSettings {
-  std::string name;
+  std::string name;      ///< Also that of the directory of its backups.
+  std::string conninfo;  ///< As configured, and so is the account: `options` and `account` are what was made of them.
+  std::string os_user;
   ConnectionOptions options;
   std::optional<Account> account;  ///< None: the owner of the socket.
   PostgresqlMode mode = PostgresqlMode::automatic;
   bool require_checkpoint = false;
-  std::string backup_directory;  ///< Where the files of finished backups are kept.
+  std::string backup_directory = "/var/lib/dlm-freeze/postgresql";  ///< Where the files of finished backups are kept.
+  std::string patroni_address;                                      ///< As it is configured; empty: not.
+  std::optional<HttpPlace> patroni;  ///< Its REST API; none: at its usual place, where there are signs of it.
+  bool ignores_patroni = false;
 };
 
 }  // namespace dlm_freeze::postgresql

@@ -90,13 +90,15 @@ end_with_the_new_version() {
   [ -e /data/written ] || fail "the write was lost"
 }
 
-# refused COMMAND...: does not remove the package while a session is active.
+# refused COMMAND...: does not remove anything while a session is active.
 refused() {
+  local packages=(/usr/bin/dlm-freeze /usr/lib/dlm-freeze/quiesce-{mysql,postgresql}.so)
   step "removal in the middle of a session is refused"
   expect 0 dlm-freeze pre-script
   ! "$@" >/tmp/out 2>&1 || fail "$* did"
   cat /tmp/out
   printed 'a session is not over'
+  stat "${packages[@]}" >/dev/null || fail "$* removed something"
   expect 0 dlm-freeze post-script
 }
 

@@ -15,7 +15,17 @@ as_the_agent() {
 installed() { [ -x /usr/bin/dlm-freeze ]; }
 module() { [ -e "/usr/lib/dlm-freeze/quiesce-$1.so" ]; }
 
-# life KIND: of a host that has a MariaDB and no PostgreSQL.
+# release KIND NUMBER: of all that is installed.
+release() {
+  local found
+  case $1 in
+    deb) found=$(dpkg-query -W -f='${Status} ${Package} ${Version}\n' 'dlm-freeze*' | sed -n 's/^install ok installed //p') ;;
+    rpm) found=$(rpm --query --all --queryformat '%{name} %{version}-%{release}\n' 'dlm-freeze*') ;;
+  esac
+  [ "$(grep -c -- "-$2\$" <<<"$found")" = 3 ] || fail "not release $2: $found"
+}
+
+# life KIND: of a host that has a MariaDB, and gets a PostgreSQL later.
 life() {
   step "$1: install where there is no database"
   as_the_agent old "$1" install.sh
@@ -30,15 +40,32 @@ life() {
   module mysql || fail "the module for MySQL is not installed"
   ! module postgresql || fail "the module for PostgreSQL was installed without need"
 
+  step "$1: the module of a server that came later comes with the next install of the same version"
+  as_the_agent old "$1" validate.sh || fail "it is not valid"
+  touch /usr/bin/postgres
+  ! as_the_agent old "$1" validate.sh || fail "no module was missed"
+  as_the_agent old "$1" install.sh
+  module postgresql || fail "the module for PostgreSQL is not installed"
+  as_the_agent old "$1" validate.sh || fail "it is not valid"
+  rm /usr/bin/postgres
+
   hold
   step "$1: update while it is held"
   as_the_agent new "$1" update.sh
   end_with_the_new_version
 
+  step "$1: back to the older version, and forth"
+  as_the_agent old "$1" update.sh
+  release "$1" 1
+  as_the_agent new "$1" update.sh
+  release "$1" 2
+
   expect 0 dlm-freeze pre-script
   step "$1: uninstalling in the middle of a session is refused"
   ! as_the_agent new "$1" uninstall.sh || fail "it was removed"
-  installed || fail "it was removed"
+  for left in installed "module mysql" "module postgresql"; do
+    $left || fail "something was removed: not $left"
+  done
   expect 0 dlm-freeze post-script
   as_the_agent new "$1" uninstall.sh
   ! installed || fail "it is still installed"
@@ -49,20 +76,28 @@ life deb
 apt_get purge dlm-freeze
 
 # The package managers of the other distributions, as far as their command lines go; rpm does the work.
-apt_get install libmariadb3
+apt_get install libmariadb3 libpq5
+cat >/usr/local/bin/rpm <<'END'
+#!/bin/sh
+[ "$1" != --upgrade ] || set -- "$@" --nodeps # what they need comes from Debian's packages, which rpm does not know
+exec /usr/bin/rpm "$@"
+END
+chmod 755 /usr/local/bin/rpm
 for manager in dnf zypper yum; do
   cat >/usr/local/bin/$manager <<'END'
 #!/bin/bash
+old=
 for argument; do
   case $argument in
+    --oldpackage) old=$argument ;;
     --*) ;;
     install | remove) verb=$argument ;;
     *) packages+=("$argument") ;;
   esac
 done
 case $verb in
-  install) exec rpm --upgrade --nodeps "${packages[@]}" ;;
-  remove) exec rpm --erase "${packages[@]}" $(rpm --query dlm-freeze-mysql >/dev/null && echo dlm-freeze-mysql) ;;
+  install) exec rpm --upgrade $old --replacepkgs "${packages[@]}" ;;
+  remove) exec rpm --erase $(rpm --query --all 'dlm-freeze*') ;;
 esac
 END
   chmod 755 /usr/local/bin/$manager

@@ -22,7 +22,8 @@ step "a module and a program of different versions do not go together"
 rpm --query --requires dlm-freeze-mysql | grep -qx "dlm-freeze(x86-64) = $(rpm --query --queryformat '%{version}-%{release}' dlm-freeze)" ||
   fail "the module does not want its own version"
 
-refused rpm --erase --nodeps dlm-freeze
+refused rpm --erase --nodeps dlm-freeze dlm-freeze-mysql dlm-freeze-postgresql
+refused rpm --erase dlm-freeze-mysql
 
 step "erase"
 rpm --erase dlm-freeze dlm-freeze-mysql dlm-freeze-postgresql

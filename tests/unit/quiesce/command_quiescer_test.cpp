@@ -48,7 +48,7 @@ class CommandQuiescer : public testing::Test {
   [[nodiscard]] std::string log() const { return scratch_ / "log"; }
 
   [[nodiscard]] static Result<std::unique_ptr<Quiescer>> make(Json::Object options) {
-    return quiescer_type().create({"command", "db", true, Json(std::move(options))});
+    return make_quiescer(quiescer_type(), {"command", "db", true, Json(std::move(options))});
   }
   [[nodiscard]] static std::unique_ptr<Quiescer> made(Json::Object options) {
     auto quiescer = make(std::move(options));
@@ -194,7 +194,7 @@ TEST_F(CommandQuiescer, RefusesAProgramThatOthersMayChange) {
   const auto quiescer = make(std::move(o));
   ASSERT_FALSE(quiescer);
   EXPECT_EQ(quiescer.error().message,
-            "db.probe: " + probe + " can be written by others than root: chmod go-w " + probe);
+            "db: probe: " + probe + " can be written by others than root: chmod go-w " + probe);
 }
 
 TEST_F(CommandQuiescer, RefusesAProgramInADirectoryThatOthersMayChange) {
@@ -203,7 +203,7 @@ TEST_F(CommandQuiescer, RefusesAProgramInADirectoryThatOthersMayChange) {
   ::chmod((scratch_ / "open").c_str(), 0777);
   const auto quiescer = make(std::move(o));
   ASSERT_FALSE(quiescer);
-  EXPECT_THAT(quiescer.error().message, AllOf(StartsWith("db.probe: "), HasSubstr(scratch_ / "open can be written")));
+  EXPECT_THAT(quiescer.error().message, AllOf(StartsWith("db: probe: "), HasSubstr(scratch_ / "open can be written")));
 }
 
 TEST_F(CommandQuiescer, RefusesAProgramThatIsNotThere) {
@@ -211,7 +211,7 @@ TEST_F(CommandQuiescer, RefusesAProgramThatIsNotThere) {
   o.emplace_back("prepare", Json::Array{"/nowhere/program"});
   const auto quiescer = make(std::move(o));
   ASSERT_FALSE(quiescer);
-  EXPECT_THAT(quiescer.error().message, AllOf(StartsWith("db.prepare: "), HasSubstr("/nowhere/program")));
+  EXPECT_THAT(quiescer.error().message, AllOf(StartsWith("db: prepare: "), HasSubstr("/nowhere/program")));
 }
 
 TEST_F(CommandQuiescer, RefusesAProgramWithoutItsPath) {
@@ -219,7 +219,7 @@ TEST_F(CommandQuiescer, RefusesAProgramWithoutItsPath) {
   o.emplace_back("probe", Json::Array{"mongosh"});
   const auto quiescer = make(std::move(o));
   ASSERT_FALSE(quiescer);
-  EXPECT_EQ(quiescer.error().message, "db.probe: the program must be given by its absolute path, not 'mongosh'");
+  EXPECT_EQ(quiescer.error().message, "db: probe: the program must be given by its absolute path, not 'mongosh'");
 }
 
 TEST_F(CommandQuiescer, RunsNothingThatWasNotAskedFor) {
@@ -250,7 +250,7 @@ TEST_F(CommandQuiescer, RunsItsProgramsAsAnAccount) {
 TEST_F(CommandQuiescer, RefusesAnAccountThatDoesNotExist) {
   const auto quiescer = make(options({{"os_user", "no-such-user"}}));
   ASSERT_FALSE(quiescer);
-  EXPECT_EQ(quiescer.error().message, "db.os_user: there is no account 'no-such-user' on this host");
+  EXPECT_EQ(quiescer.error().message, "db: os_user: there is no account 'no-such-user' on this host");
 }
 
 /// A program that holds: `before` it says READY, and what it does once it is told to thaw.
@@ -442,7 +442,7 @@ TEST_F(CommandSession, IsCheckedAsTheOthersAre) {
   const auto quiescer = make(std::move(o));
   ASSERT_FALSE(quiescer);
   EXPECT_EQ(quiescer.error().message,
-            "db.session: " + path() + " can be written by others than root: chmod go-w " + path());
+            "db: session: " + path() + " can be written by others than root: chmod go-w " + path());
 }
 
 }  // namespace

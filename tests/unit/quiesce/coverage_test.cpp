@@ -30,8 +30,7 @@ std::vector<std::string> lines_of(const CoverageReport& report) {
 }
 
 TEST(CoverageReport, IsEmptyWhereAllDataIsFrozen) {
-  const auto report = report_coverage("db",
-                                      {{"data", "/frozen/data"},
+  const auto report = report_coverage({{"data", "/frozen/data"},
                                        {"temporary files", "/tmp", true, DataRole::temporary},
                                        {"server log", "/var/log/db", true, DataRole::log},
                                        {"journal", "/srv/journal", false}},
@@ -41,31 +40,30 @@ TEST(CoverageReport, IsEmptyWhereAllDataIsFrozen) {
 }
 
 TEST(CoverageReport, NamesDataByFilesystem) {
-  const auto report = report_coverage(
-      "db", {{"data", "/frozen/data"}, {"tables", "/opt/a"}, {"redo log", "/nfs/redo"}, {"tables", "/opt/b"}},
-      coverage_of, "the lock alone protects it");
+  const auto report =
+      report_coverage({{"data", "/frozen/data"}, {"tables", "/opt/a"}, {"redo log", "/nfs/redo"}, {"tables", "/opt/b"}},
+                      coverage_of, "the lock alone protects it");
   EXPECT_FALSE(report.all_frozen());
   EXPECT_THAT(report.unfrozen, ElementsAre("/opt/a", "/nfs/redo")) << "one of each filesystem";
   EXPECT_THAT(
       lines_of(report),
-      ElementsAre("db: not frozen: tables /opt/a, tables /opt/b on / (the root filesystem); the lock alone protects it",
-                  "db: not frozen: redo log /nfs/redo on /nfs (no block device); the lock alone protects it"));
+      ElementsAre("not frozen: tables /opt/a, tables /opt/b on / (the root filesystem); the lock alone protects it",
+                  "not frozen: redo log /nfs/redo on /nfs (no block device); the lock alone protects it"));
 }
 
 TEST(CoverageReport, IsShortForManyTables) {
   std::vector<DataLocation> locations;
   locations.reserve(1000);
   for (int i = 0; i < 1000; ++i) locations.push_back({"tables", "/opt/" + std::to_string(i)});
-  const auto lines = lines_of(report_coverage("db", locations, coverage_of, ""));
+  const auto lines = lines_of(report_coverage(locations, coverage_of, ""));
   ASSERT_EQ(lines.size(), 1U);
   EXPECT_THAT(lines[0], testing::HasSubstr("/opt/4 and 995 more on / ("));
 }
 
 TEST(CoverageReport, NamesALogThatIsFrozen) {
-  EXPECT_THAT(
-      lines_of(report_coverage("db", {{"server log", "/frozen/log", true, DataRole::log}}, coverage_of, "")),
-      ElementsAre("db: its server log (/frozen/log) lies on a filesystem that is frozen: whoever logs then waits "
-                  "for the thaw"));
+  EXPECT_THAT(lines_of(report_coverage({{"server log", "/frozen/log", true, DataRole::log}}, coverage_of, "")),
+              ElementsAre("its server log (/frozen/log) lies on a filesystem that is frozen: whoever logs then waits "
+                          "for the thaw"));
 }
 
 }  // namespace

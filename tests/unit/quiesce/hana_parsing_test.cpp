@@ -9,13 +9,13 @@
 #include <string>
 
 #include "fakes/scratch.hpp"
+#include "quiesce/hana/client.hpp"
 #include "quiesce/hana/statements.hpp"
 #include "quiesce/hana/systems.hpp"
 
 namespace dlm_freeze::hana {
 namespace {
 
-using testing::ElementsAre;
 using testing::IsEmpty;
 
 constexpr HanaVersion kOne{1, 122};
@@ -63,8 +63,30 @@ TEST(HanaSnapshots, AreFoundBelowWhatALoginPrints) {
   EXPECT_THAT(parse_snapshots("1,2,3\n123\n123456789012345678901234567890,\"prepared\"\n"), IsEmpty());
 }
 
-TEST(HanaNames, AreWhatIsQuoted) {
-  EXPECT_THAT(parse_names("hello\n\"HDB\"\n\"A,B\"\n\"\"\n"), ElementsAre("HDB", "A,B"));
+TEST(HanaParts, AreRowsOfTwoQuotedTexts) {
+  const auto parts =
+      parse_parts("hello, world\n\"HDB\",\"NO\"\n\"A,B\" , \"STARTING\"\r\n\"\",\"NO\"\n\"X\"\n17,\"NO\"\n");
+  ASSERT_EQ(parts.size(), 2U);
+  EXPECT_EQ(parts[0].name, "HDB");
+  EXPECT_EQ(parts[0].state, "NO");
+  EXPECT_EQ(parts[1].name, "A,B");
+  EXPECT_EQ(parts[1].state, "STARTING");
+}
+
+TEST(HanaAnswers, EndWithAMarkEach) {
+  const auto answers = parse_answers(
+      "Welcome\n\"2.00.059.00.1\"\n\ndlm-freeze: hdbsql has ended with 0\n* 258: insufficient privilege\n\n"
+      "dlm-freeze: hdbsql has ended with 3\nno such library\n\ndlm-freeze: hdbsql has ended with 127\nleft over");
+  ASSERT_EQ(answers.size(), 3U);
+  EXPECT_FALSE(answers[0].error);
+  EXPECT_EQ(parse_version(answers[0].output)->revision, 59);
+  ASSERT_TRUE(answers[1].error);
+  EXPECT_TRUE(answers[1].refused_by_server());
+  ASSERT_TRUE(answers[2].error);
+  EXPECT_EQ(answers[2].error->text, "hdbsql exited with status 127 (no such library)");
+  EXPECT_FALSE(answers[2].refused_by_server());
+  EXPECT_THAT(parse_answers(""), IsEmpty());
+  EXPECT_THAT(parse_answers("dlm-freeze: hdbsql has ended with what\n"), IsEmpty());
 }
 
 TEST(HanaErrors, HaveACodeAndAText) {
@@ -86,7 +108,8 @@ TEST(HanaOutput, MayBeAnythingAtAll) {
     for (const HanaSnapshot& snapshot : parse_snapshots(text))
       ASSERT_EQ(snapshot.backup_id.find_first_not_of("0123456789"), std::string::npos) << text;
     static_cast<void>(parse_version(text));
-    static_cast<void>(parse_names(text));
+    static_cast<void>(parse_parts(text));
+    static_cast<void>(parse_answers(text));
     static_cast<void>(parse_error(text));
   }
 }
@@ -128,6 +151,20 @@ TEST_F(HanaSystems, KeepTheirDataWhereGlobalIniSays) {
   EXPECT_EQ(locations[1].what, "log");
   EXPECT_EQ(locations[1].path, scratch_ / "sap/HDB/SYS/global/hdb/mylog/HDB");
   EXPECT_FALSE(locations[1].may_be_frozen);
+}
+
+TEST_F(HanaSystems, AreSecondariesWhereGlobalIniSays) {
+  std::filesystem::create_directories(scratch_ / "sap/HDB/HDB00");
+  EXPECT_EQ(replication_mode(system()), "") << "there is none";
+  for (const auto& [lines, mode] :
+       {std::pair("mode = primary\nactual_mode = primary\nsite_id = 1\n", ""),
+        std::pair("mode = syncmem\noperation_mode = logreplay\nsite_id = 2\n", "syncmem"),
+        std::pair("mode = sync\nactual_mode=async\n", "async"), std::pair("mode = sync\nactual_mode=primary\n", ""),
+        std::pair("mode = none\n", ""), std::pair("[other]\nmode = sync\n", "")}) {
+    scratch_.write("sap/HDB/SYS/global/hdb/custom/config/global.ini",
+                   std::string("[persistence]\nmode = sync\n[system_replication]\n") + lines);
+    EXPECT_EQ(replication_mode(system()), mode) << lines;
+  }
 }
 
 TEST_F(HanaSystems, KeepTheirDataInTheStandardPlacesWithoutIt) {

@@ -41,7 +41,7 @@ class HanaQuiescer : public testing::Test {
   [[nodiscard]] std::unique_ptr<Quiescer> made(Json::Object more = {}) const {
     more.emplace_back("hdbsql", hana_->program("hdbsql"));
     more.emplace_back("os_user", Standins::kUser);
-    auto quiescer = quiescer_type().create({"hana", "hana", true, Json(std::move(more))});
+    auto quiescer = make_quiescer(quiescer_type(), {"hana", "hana", true, Json(std::move(more))});
     if (!quiescer) throw std::runtime_error(quiescer.error().message);
     StageContext stage = context();
     const auto presence = (*quiescer)->locate(stage);
@@ -81,7 +81,7 @@ class HanaQuiescer : public testing::Test {
 TEST_F(HanaQuiescer, IsProbedWithoutBeingChanged) {
   EXPECT_TRUE(probed(*made()));
   EXPECT_EQ(ours(), "");
-  EXPECT_EQ(hana_->take_calls(), "version daemon\ndatabases daemon\nopen_snapshots daemon\n");
+  EXPECT_EQ(hana_->take_calls(), "version daemon\ndatabases daemon\nhosts daemon\nopen_snapshots daemon\n");
 }
 
 TEST_F(HanaQuiescer, KeepsASnapshotOfItsOwnUntilPostScriptReportsIt) {
@@ -178,7 +178,46 @@ TEST_F(HanaQuiescer, IsNotReadyWhileOneOfItsDatabasesStarts) {
   EXPECT_EQ(ready.error().message, "hana: its database HDB is starting or stopping");
 }
 
+TEST_F(HanaQuiescer, WarnsOfADatabaseThatIsStopped) {
+  hana_->set("hana/databases", "SYSTEMDB YES\nHDB YES\nOLD NO\n");
+  const auto quiescer = made();
+  StageContext stage = context();
+  ASSERT_TRUE(quiescer->probe(stage));
+  ASSERT_EQ(stage.notes.size(), 1U);
+  EXPECT_EQ(stage.notes[0].level, LogLevel::warn);
+  EXPECT_THAT(stage.notes[0].text, StartsWith("hana: its database OLD is stopped"));
+  hana_->fail("create", "exit 3 * 447: backup could not be completed");
+  const auto facts = quiescer->quiesce(stage);
+  ASSERT_FALSE(facts);
+  EXPECT_EQ(facts.error().message,
+            "hana: CREATE SNAPSHOT: 447: backup could not be completed; its database OLD is stopped");
+}
+
+TEST_F(HanaQuiescer, OnSeveralHostsIsNotReportedAsABackup) {
+  hana_->set("hana/hosts", "hana1 WORKER\nhana2 WORKER\nhana3 STANDBY\n");
+  const auto quiescer = made();
+  StageContext stage = context();
+  ASSERT_TRUE(quiescer->probe(stage));
+  ASSERT_EQ(stage.notes.size(), 1U);
+  EXPECT_THAT(stage.notes[0].text, StartsWith("hana: it runs on 3 hosts (hana1, hana2, hana3)"));
+  ASSERT_TRUE(quiescer->quiesce(stage));
+  ASSERT_TRUE(released(*quiescer, Outcome::completed));
+  EXPECT_THAT(ours(), is_closed("failed", ".*: thawed"));
+}
+
+TEST_F(HanaQuiescer, IsAskedInOneGoAStage) {
+  const auto quiescer = made();
+  StageContext stage = context();
+  ASSERT_TRUE(quiescer->probe(stage));
+  hana_->take_calls();
+  ASSERT_TRUE(quiescer->quiesce(stage));
+  EXPECT_EQ(hana_->take_calls(), "create daemon\nopen_snapshots daemon\n");
+  ASSERT_TRUE(released(*quiescer, Outcome::completed));
+  EXPECT_EQ(hana_->take_calls(), "close_snapshot daemon\n");
+}
+
 TEST_F(HanaQuiescer, DoesNotNeedToSeeItsDatabases) {
+  hana_->fail("hosts", "exit 3 * 258: insufficient privilege: Not authorized SQLSTATE: HY000");
   hana_->fail("databases", "exit 3 * 258: insufficient privilege: Not authorized SQLSTATE: HY000");
   EXPECT_TRUE(probed(*made()));
 }
@@ -270,8 +309,8 @@ TEST_F(HanaQuiescer, LeavesTheSnapshotsOfOthersAlone) {
 }
 
 TEST_F(HanaQuiescer, IsNotReadyWithoutItsProgram) {
-  const auto quiescer = quiescer_type().create(
-      {"hana", "hana", true, Json::Object{{"os_user", "daemon"}, {"hdbsql", "/nowhere/hdbsql"}}});
+  const auto quiescer = make_quiescer(
+      quiescer_type(), {"hana", "hana", true, Json::Object{{"os_user", "daemon"}, {"hdbsql", "/nowhere/hdbsql"}}});
   ASSERT_TRUE(quiescer);
   StageContext stage = context();
   const auto presence = (*quiescer)->locate(stage);
@@ -281,13 +320,14 @@ TEST_F(HanaQuiescer, IsNotReadyWithoutItsProgram) {
 }
 
 TEST_F(HanaQuiescer, RefusesOptionsThatWouldBeTakenForOthers) {
-  const auto make = [](Json::Object options) {
-    return quiescer_type().create({"hana", "hana", true, Json(std::move(options))});
+  const auto complaint = [](Json::Object options) {
+    const auto checked = check_options(quiescer_type(), Json(std::move(options)), "hana");
+    return checked ? "" : checked.error().message;
   };
-  EXPECT_EQ(make({{"user_store_key", "-u"}}).error().message, "hana.user_store_key: '-u' would be taken for an option");
-  EXPECT_FALSE(make({{"database", "-x"}}));
-  EXPECT_FALSE(make({{"os_user", "-"}}));
-  EXPECT_EQ(make({{"hdbsql", "hdbsql"}}).error().message, "hana.hdbsql: 'hdbsql' is no absolute path");
+  EXPECT_EQ(complaint({{"user_store_key", "-u"}}), "hana.user_store_key must be a string that does not begin with '-'");
+  EXPECT_EQ(complaint({{"database", "-x"}}), "hana.database must be a string that does not begin with '-'");
+  EXPECT_EQ(complaint({{"os_user", "-"}}), "hana.os_user must be a string that does not begin with '-'");
+  EXPECT_EQ(complaint({{"hdbsql", "hdbsql"}}), "hana.hdbsql must be an absolute path");
 }
 
 TEST_F(HanaQuiescer, PassesTheOptionsThatAreConfigured) {

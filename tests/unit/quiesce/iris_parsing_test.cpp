@@ -101,13 +101,51 @@ TEST(IrisQall, LeavesOutWhatIsNoInstance) {
   EXPECT_THAT(parse_qall("upset IRIS 1 2 /x\nupdate of A^B^C^D\n"), IsEmpty());
 }
 
+TEST(IrisList, IsReadFromItsParagraphs) {
+  const auto instances = parse_list(
+      "\nConfiguration 'IRIS'   (default)\n        directory:    /usr/irissys\n        versionid:    2021.1.0.215.0\n"
+      "        datadir:      /usr/irissys\n"
+      "        conf file:    iris.cpf  (SuperServer port = 51773, WebServer = 52773)\n"
+      "        status:       running, since Wed Aug  4 07:12:45 2021\n"
+      "        mirroring: Member Type = Failover; Status = Primary\n        state:        ok\n"
+      "        product:      InterSystems IRISHealth\n\n"
+      "Configuration 'OLD'\r\n\tdirectory: /usr/old\r\n\tversionid: 2018.1\r\n\tdatadir: /durable\r\n"
+      "\tconf file: /durable/iris.cpf\r\n\tstatus: down, last used Tue Jun 27 01:50:36 2023\r\n"
+      "Configuration 'A B'\n  status: running\nConfiguration 'NONE'\n  directory: /x\n");
+  ASSERT_THAT(names_of(instances), ElementsAre("IRIS", "OLD"));
+  EXPECT_EQ(instances[0].directory, "/usr/irissys");
+  EXPECT_EQ(instances[0].home(), "/usr/irissys");
+  EXPECT_EQ(instances[0].version, "2021.1.0.215.0");
+  EXPECT_EQ(instances[0].cpf, "iris.cpf");
+  EXPECT_EQ(instances[0].status, Status::running);
+  EXPECT_EQ(instances[0].state, "ok");
+  EXPECT_EQ(instances[0].mirror, "Failover, Primary");
+  EXPECT_TRUE(instances[0].is_mirror_primary());
+  EXPECT_EQ(instances[1].status, Status::down);
+  EXPECT_EQ(instances[1].home(), "/durable");
+  EXPECT_EQ(instances[1].cpf, "/durable/iris.cpf");
+  EXPECT_EQ(instances[1].mirror, "");
+}
+
+TEST(IrisQlist, TellsThePartInAMirror) {
+  const auto instances = parse_qlist(
+      "A^/a/^2023.1^running, since long^iris.cpf^1^2^3^ok^IRIS^Failover^Primary^/mgr\n"
+      "B^/b/^2023.1^running, since long^iris.cpf^1^2^3^ok^IRIS^Disaster Recovery^Connected^/mgr\n"
+      "C^/c/^2023.1^running, since long^iris.cpf^1^2^3^ok^IRIS^^^/mgr\n");
+  ASSERT_THAT(instances, SizeIs(3));
+  EXPECT_TRUE(instances[0].is_mirror_primary());
+  EXPECT_EQ(instances[1].mirror, "Disaster Recovery, Connected");
+  EXPECT_FALSE(instances[1].is_mirror_primary());
+  EXPECT_EQ(instances[2].mirror, "");
+}
+
 TEST(IrisListings, MayBeAnythingAtAll) {
   std::mt19937 random(20);
   const std::string letters = "up dn^^^^\n\n\r\t>-_.AB12/,\x80\xff running down";
   for (int round = 0; round < 20000; ++round) {
     std::string text;
     for (std::size_t left = random() % 80; left > 0; --left) text += letters[random() % letters.size()];
-    for (const auto& instances : {parse_qlist(text), parse_qall(text)}) {
+    for (const auto& instances : {parse_qlist(text), parse_qall(text), parse_list("Configuration 'A'\n" + text)}) {
       for (const IrisInstance& instance : instances) ASSERT_TRUE(is_instance_name(instance.name)) << text;
     }
     static_cast<void>(locations_in_cpf(parse_ini(text)));
@@ -159,6 +197,8 @@ TEST(IrisCalls, QuoteTheirArguments) {
 TEST(IrisCalls, FreezeWithTheTimeOutInTheSeventhAndTheLimitInTheTenthPlace) {
   EXPECT_EQ(freeze_call("/l", "m", std::chrono::seconds(600), std::chrono::seconds(70)),
             R"(##Class(Backup.General).ExternalFreeze("/l","m",,,,,600,,,70))");
+  EXPECT_EQ(freeze_call("/l", "m", std::chrono::seconds(600), std::nullopt),
+            R"(##Class(Backup.General).ExternalFreeze("/l","m",,,,,600))");
 }
 
 TEST(IrisContainers, AreReadFromWhatInspectPrints) {

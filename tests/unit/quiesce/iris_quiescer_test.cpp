@@ -19,6 +19,7 @@ namespace dlm_freeze::iris {
 namespace {
 
 using testing::AllOf;
+using testing::AnyOf;
 using testing::Each;
 using testing::EndsWith;
 using testing::Field;
@@ -57,7 +58,7 @@ class IrisQuiescer : public testing::Test {
   [[nodiscard]] static Result<std::unique_ptr<Quiescer>> make(Json::Object options) {
     if (auto checked = check_options(quiescer_type(), Json(options), "iris"); !checked)
       return tl::unexpected(checked.error());
-    return quiescer_type().create({"iris", "iris", true, Json(std::move(options))});
+    return make_quiescer(quiescer_type(), {"iris", "iris", true, Json(std::move(options))});
   }
   [[nodiscard]] static std::unique_ptr<Quiescer> made(Json::Object options) {
     auto quiescer = make(std::move(options));
@@ -161,7 +162,7 @@ TEST_F(IrisQuiescer, SaysWhichInstancesItSkips) {
   EXPECT_EQ(stage.notes[0].text, "iris: instance B is down: skipped");
 }
 
-TEST_F(IrisQuiescer, FallsBackToQallWhereThereIsNoQlist) {
+TEST_F(IrisQuiescer, FallsBackToOlderListsWhereThereIsNoQlist) {
   iris_->add_instance("A", scratch_ / "a");
   for (const char* how : {"exit 1 unknown command qlist", "garbage ^^ that says nothing"}) {
     iris_->fail("qlist", how);
@@ -169,7 +170,11 @@ TEST_F(IrisQuiescer, FallsBackToQallWhereThereIsNoQlist) {
     EXPECT_EQ(presence.detail, "instances: A");
     EXPECT_EQ(presence.locations[0].path, scratch_ / "a/mgr");
   }
-  iris_->fail("qall", "exit 1 out of order");
+  iris_->fail("qall", "exit 1 unknown command qall");
+  const Presence presence = located(*made(options()));
+  EXPECT_EQ(presence.detail, "instances: A") << "by list";
+  EXPECT_EQ(presence.locations[0].path, scratch_ / "a/mgr");
+  iris_->fail("list", "exit 1 out of order");
   EXPECT_EQ(located(*made(options())).detail, iris_->program("iris") + " lists no instance, and says: out of order");
 }
 
@@ -267,6 +272,43 @@ TEST_F(IrisQuiescer, LetsTheInstanceResumeByItselfTenSecondsAfterTheDeadline) {
   const int limit = std::stoi(iris_->get("iris/A/limit"));
   EXPECT_GE(limit, 65);
   EXPECT_LE(limit, 70);
+}
+
+TEST_F(IrisQuiescer, WhoseExternalFreezeIsOlderIsFrozenWithoutALimitAndWithAWarning) {
+  iris_->add_instance("A");
+  iris_->add_instance("B");
+  iris_->set("iris/A/old", "");
+  const auto quiescer = made(options());
+  ASSERT_TRUE(probed(*quiescer));
+  StageContext stage = context();
+  ASSERT_TRUE(quiescer->prepare(stage));
+  const auto facts = quiescer->quiesce(stage);
+  ASSERT_TRUE(facts) << facts.error().message;
+  EXPECT_TRUE(iris_->is_suspended("A"));
+  EXPECT_EQ(iris_->get("iris/A/limit"), "never\n");
+  EXPECT_NE(iris_->get("iris/B/limit"), "never\n");
+  ASSERT_EQ(stage.notes.size(), 1U);
+  EXPECT_THAT(stage.notes[0].text, StartsWith("iris: instance A: its ExternalFreeze knows no WDSuspendLimit"));
+  ASSERT_TRUE(released(*quiescer, Outcome::completed));
+  EXPECT_FALSE(iris_->is_suspended("A"));
+}
+
+TEST_F(IrisQuiescer, OfAMirrorsPrimaryWarnsOfSessionsThatMayCauseAFailover) {
+  iris_->add_instance("A");
+  iris_->set("iris/A/mirror", "Failover^Primary");
+  for (const auto& [session, warnings] :
+       {std::pair(std::chrono::minutes(1), 0U), std::pair(std::chrono::minutes(21), 1U)}) {
+    const auto quiescer = made(options());
+    static_cast<void>(located(*quiescer));
+    StageContext stage = context();
+    stage.session_deadline = Deadline::in(session);
+    ASSERT_TRUE(quiescer->probe(stage));
+    EXPECT_EQ(stage.notes.size(), warnings);
+  }
+  const auto facts = quiesced(*made(options()));
+  ASSERT_TRUE(facts);
+  EXPECT_EQ(facts->at(1).key, "mirror of A");
+  EXPECT_EQ(facts->at(1).value, "Failover, Primary");
 }
 
 TEST_F(IrisQuiescer, ThawsAllWhenOneCannotBeFrozen) {
@@ -381,6 +423,19 @@ TEST_F(IrisQuiescer, RunsInAContainer) {
               HasSubstr("docker exec box irissession A -U %SYS ##Class(Backup.General).ExternalThaw("));
 }
 
+TEST_F(IrisQuiescer, IsSpokenToByIrisSessionInAContainerWithoutIrissession) {
+  iris_->add_instance("A");
+  iris_->set("iris/A/user", "root");
+  iris_->add_container("box", scratch_ / "volume");
+  std::filesystem::remove(iris_->program("irissession"));
+  const auto quiescer = made(container_options());
+  ASSERT_TRUE(quiesced(*quiescer));
+  EXPECT_TRUE(iris_->is_suspended("A"));
+  ASSERT_TRUE(released(*quiescer, Outcome::completed));
+  EXPECT_FALSE(iris_->is_suspended("A"));
+  EXPECT_THAT(iris_->take_calls(), HasSubstr("docker exec box iris session A -U %SYS"));
+}
+
 TEST_F(IrisQuiescer, NeverLetsTheFilesystemsOfContainersBeFrozen) {
   iris_->add_instance("A");
   scratch_.write("volume/x", "");
@@ -464,7 +519,8 @@ TEST_F(IrisQuiescer, RefusesWhatWouldBeTakenForAnOption) {
         std::pair("log_directory", "logs"), std::pair("container_command", "docker")}) {
     const auto quiescer = make({{key, value}});
     ASSERT_FALSE(quiescer) << key;
-    EXPECT_THAT(quiescer.error().message, StartsWith(std::string("iris.") + key));
+    EXPECT_THAT(quiescer.error().message,
+                AnyOf(StartsWith(std::string("iris.") + key), StartsWith(std::string("iris: ") + key)));
   }
   EXPECT_TRUE(make({{"docker_container", "box"}, {"container_command", "podman"}, {"iris_command", "ccontrol"}}));
 }

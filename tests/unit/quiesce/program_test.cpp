@@ -46,7 +46,7 @@ class Programs : public testing::Test {
   [[nodiscard]] Result<ProgramResult> run(const std::string& body, Deadline deadline = Deadline::in(fakes::kSoon),
                                           int cancel_fd = -1) const {
     return run_program({{scratch_.script("program", body), "one", "two words"}, {"PATH=/usr/bin:/bin", "NAME=value"}},
-                       deadline, cancel_fd);
+                       {deadline, cancel_fd});
   }
   [[nodiscard]] std::string output_of(const std::string& body) const {
     const auto result = run(body);
@@ -78,12 +78,12 @@ TEST_F(Programs, GiveWhatTheyPrintOnBothStreams) { EXPECT_EQ(output_of("echo out
 
 TEST_F(Programs, GetTheirArgumentsAsTheyAre) {
   EXPECT_EQ(output_of(R"(printf '%s|' "$@")"), "one|two words|");
-  const auto result = run_program({{"/bin/echo", "$HOME", "`id`", "; rm"}, {}}, Deadline::in(fakes::kSoon), -1);
+  const auto result = run_program({{"/bin/echo", "$HOME", "`id`", "; rm"}, {}}, {Deadline::in(fakes::kSoon)});
   EXPECT_EQ(result->output, "$HOME `id` ; rm\n") << "no shell";
 }
 
 TEST_F(Programs, HaveNoEnvironmentButTheirs) {
-  const auto result = run_program({{"/usr/bin/env"}, {"A=1", "B=two words"}}, Deadline::in(fakes::kSoon), -1);
+  const auto result = run_program({{"/usr/bin/env"}, {"A=1", "B=two words"}}, {Deadline::in(fakes::kSoon)});
   ASSERT_TRUE(result);
   EXPECT_EQ(result->output, "A=1\nB=two words\n");
 }
@@ -118,7 +118,7 @@ TEST_F(Programs, RunInAProcessGroupOfTheirOwn) {
 }
 
 TEST_F(Programs, ThatCannotBeExecutedSaySo) {
-  const auto absent = run_program({{"/nowhere/program"}, {}}, Deadline::in(fakes::kSoon), -1);
+  const auto absent = run_program({{"/nowhere/program"}, {}}, {Deadline::in(fakes::kSoon)});
   ASSERT_TRUE(absent);
   EXPECT_EQ(absent->exit_status, 127);
   EXPECT_EQ(absent->output, "cannot be executed\n");
@@ -254,7 +254,7 @@ class RunningPrograms : public Programs {
     return std::move(*running);
   }
   [[nodiscard]] static std::string line_of(RunningProgram& running) {
-    const auto line = running.next_line(Deadline::in(fakes::kSoon), -1);
+    const auto line = running.next_line({Deadline::in(fakes::kSoon)});
     if (!line) return line.error().message;
     return *line ? **line : "(ended)";
   }
@@ -267,14 +267,14 @@ class RunningPrograms : public Programs {
 TEST_F(RunningPrograms, GiveTheirLinesOneByOne) {
   RunningProgram running = start("echo one; echo; printf 'two\nthree\nno end'");
   for (const char* line : {"one", "", "two", "three", "(ended)", "(ended)"}) EXPECT_EQ(line_of(running), line);
-  const auto result = running.finish(Deadline::in(fakes::kSoon), -1);
+  const auto result = running.finish({Deadline::in(fakes::kSoon)});
   ASSERT_TRUE(result);
   EXPECT_EQ(result->output, "no end");
 }
 
 TEST_F(RunningPrograms, GoOnWhenNoLineComesInTime) {
   RunningProgram running = start("read word; echo $word");
-  const auto line = running.next_line(Deadline::in(milliseconds(50)), -1);
+  const auto line = running.next_line({Deadline::in(milliseconds(50))});
   ASSERT_FALSE(line);
   EXPECT_EQ(line.error().message, scratch_ / "program did not answer in time");
   EXPECT_FALSE(running.has_ended());
@@ -285,7 +285,7 @@ TEST_F(RunningPrograms, GoOnWhenNoLineComesInTime) {
 TEST_F(RunningPrograms, CanBeGivenUpWhileTheyAreWaitedFor) {
   RunningProgram running = start("read word");
   const UniqueFd cancel(::eventfd(1, EFD_CLOEXEC));
-  const auto line = running.next_line(Deadline::in(fakes::kSoon), cancel.get());
+  const auto line = running.next_line({Deadline::in(fakes::kSoon), cancel.get()});
   ASSERT_FALSE(line);
   EXPECT_EQ(line.error().message, scratch_ / "program was ended before it was done");
 }
@@ -295,7 +295,7 @@ TEST_F(RunningPrograms, SeeTheEndOfTheirInput) {
   running.send_last("last words\n");
   EXPECT_EQ(line_of(running), "last words");
   EXPECT_EQ(line_of(running), "over");
-  EXPECT_EQ(running.finish(Deadline::in(fakes::kSoon), -1)->exit_status, 0);
+  EXPECT_EQ(running.finish({Deadline::in(fakes::kSoon)})->exit_status, 0);
 }
 
 TEST_F(RunningPrograms, ThatHaveEndedCanBeToldAnything) {
@@ -303,7 +303,7 @@ TEST_F(RunningPrograms, ThatHaveEndedCanBeToldAnything) {
   ASSERT_TRUE(readable(running.end_fd()));
   EXPECT_TRUE(running.has_ended());
   running.send_last("hello\n");
-  EXPECT_EQ(running.finish(Deadline::in(fakes::kSoon), -1)->exit_status, 3);
+  EXPECT_EQ(running.finish({Deadline::in(fakes::kSoon)})->exit_status, 3);
 }
 
 TEST_F(RunningPrograms, OutliveTheThreadThatStartedThem) {
@@ -322,7 +322,7 @@ TEST_F(RunningPrograms, MayPrintWithoutAnybodyReading) {
 
 TEST_F(RunningPrograms, AreKilledWhenTheyDoNotEndInTime) {
   RunningProgram running = start("trap '' TERM; sleep 1000 & sleep 1000");
-  const auto result = running.finish(Deadline::in(milliseconds(100)), -1);
+  const auto result = running.finish({Deadline::in(milliseconds(100))});
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().message, scratch_ / "program did not end in time and was killed");
   EXPECT_TRUE(fakes::all_gone());
@@ -406,7 +406,7 @@ class ProgramsOfAnAccount : public Programs {
                         std::move(environment),
                         user,
                         login},
-                       Deadline::in(fakes::kSoon), -1);
+                       {Deadline::in(fakes::kSoon)});
   }
   [[nodiscard]] std::string output_as(const std::string& user, bool login, const std::string& body) const {
     const auto result = run_as(user, login, body);
@@ -477,7 +477,7 @@ TEST_F(ProgramsOfAnAccount, WithoutALoginShellRunWithoutAProfile) {
 
 TEST_F(ProgramsOfAnAccount, AreKilledAtTheDeadline) {
   const auto result = run_program({{scratch_.script("program", "sleep 1000 & sleep 1000")}, {}, "bash", true},
-                                  Deadline::in(milliseconds(500)), -1);
+                                  {Deadline::in(milliseconds(500))});
   EXPECT_FALSE(result);
   EXPECT_TRUE(fakes::all_gone());
 }

@@ -51,9 +51,9 @@ TEST(Registry, DescribesEveryOptionOfEveryType) {
     EXPECT_FALSE(type->description.empty()) << type->name;
     EXPECT_NE(type->create, nullptr) << type->name;
     for (const OptionSpec& option : type->options) {
-      EXPECT_FALSE(option.description.empty()) << type->name << "." << option.name;
+      EXPECT_TRUE(option.description.ends_with('.')) << type->name << "." << option.name;
       if (option.type == OptionType::integer) {
-        EXPECT_LT(option.minimum, option.maximum) << type->name << "." << option.name;
+        EXPECT_LT(option.range.minimum, option.range.maximum) << type->name << "." << option.name;
       }
     }
   }
@@ -105,7 +105,7 @@ TEST_F(RegistryWithASample, FindsAModuleItHasNotHeardOf) {
   const std::string flag = scratch_ / "flag";
   const QuiescerConfig config{"flag_file", "app", true, Json::Object{{"path", flag}}};
   ASSERT_TRUE(check_options(**type, config.options, "quiescers[0]"));
-  auto quiescer = (*type)->create(config);
+  auto quiescer = make_quiescer(**type, config);
   ASSERT_TRUE(quiescer) << quiescer.error().message;
   StageContext context{
       Deadline::in(std::chrono::seconds(5)), -1, "None", [](const std::string&) { return Coverage(); }, {}};
@@ -186,81 +186,6 @@ TEST(Detection, DoesNotNeedTheModuleOfADatabaseThatIsNotThere) {
   const auto found = registry.detect();
   ASSERT_TRUE(found);
   EXPECT_THAT(*found, IsEmpty());
-}
-
-TEST(QuiescerConfigs, GiveTheirOptionsByType) {
-  QuiescerConfig config;
-  config.options = Json::parse(R"({"text": "x", "yes": true, "number": 7, "list": ["a", "b"]})").value();
-  EXPECT_EQ(config.text("text"), "x");
-  EXPECT_EQ(config.text("absent", "other"), "other");
-  EXPECT_EQ(config.text("number", "other"), "other");
-  EXPECT_TRUE(config.boolean("yes", false));
-  EXPECT_TRUE(config.boolean("absent", true));
-  EXPECT_EQ(config.integer("number", 1), 7);
-  EXPECT_EQ(config.integer("absent", 1), 1);
-  EXPECT_THAT(config.text_list("list"), ElementsAre("a", "b"));
-  EXPECT_THAT(config.text_list("absent"), IsEmpty());
-  EXPECT_THAT(config.text_list("text"), IsEmpty());
-  EXPECT_TRUE(config.has("yes"));
-  EXPECT_FALSE(config.has("absent"));
-}
-
-const QuiescerType& every_option() {
-  static const QuiescerType kType = {
-      .name = "every",
-      .description = "has an option of each type",
-      .options = {{.name = "text", .description = "d"},
-                  {.name = "choice", .description = "d", .choices = {"auto", "never"}},
-                  {.name = "flag", .type = OptionType::boolean, .description = "d"},
-                  {.name = "number", .type = OptionType::integer, .description = "d", .minimum = 1, .maximum = 120},
-                  {.name = "list", .type = OptionType::text_list, .description = "d"},
-                  {.name = "must", .description = "d", .mandatory = true}},
-      .create = nullptr,
-      .detect = nullptr,
-  };
-  return kType;
-}
-
-/// What is said of options, of which the first stands on line 1; nothing when they are good.
-std::string complaint(const std::string& options) {
-  const auto json = Json::parse(options);
-  if (!json) return "not JSON";
-  const auto checked = check_options(every_option(), *json, "q");
-  return checked ? "" : checked.error().message;
-}
-
-TEST(CheckOptions, AcceptsEveryTypeOfValue) {
-  EXPECT_EQ(
-      complaint(R"({"must": "x", "text": "t", "choice": "auto", "flag": false, "number": 120, "list": ["", "b"]})"),
-      "");
-}
-
-TEST(CheckOptions, NamesTheLineOfAKeyThatIsNotKnown) {
-  EXPECT_EQ(complaint("{\"must\": \"x\",\n\"txt\": \"t\"}"),
-            "line 2: q.txt is not known for a quiescer of type 'every'");
-}
-
-TEST(CheckOptions, NamesTheOneThatIsMissing) { EXPECT_EQ(complaint("{}"), "line 1: q.must is missing"); }
-
-TEST(CheckOptions, RefusesValuesOfAnotherType) {
-  EXPECT_EQ(complaint(R"({"must": 1})"), "line 1: q.must must be a non-empty string");
-  EXPECT_EQ(complaint(R"({"must": ""})"), "line 1: q.must must be a non-empty string");
-  EXPECT_EQ(complaint(R"({"must": null})"), "line 1: q.must must be a non-empty string");
-  EXPECT_EQ(complaint(R"({"must": "x", "flag": "true"})"), "line 1: q.flag must be true or false");
-  EXPECT_EQ(complaint(R"({"must": "x", "list": "a"})"), "line 1: q.list must be a non-empty list of strings");
-  EXPECT_EQ(complaint(R"({"must": "x", "list": []})"), "line 1: q.list must be a non-empty list of strings");
-  EXPECT_EQ(complaint(R"({"must": "x", "list": ["a", 1]})"), "line 1: q.list must be a non-empty list of strings");
-}
-
-TEST(CheckOptions, RefusesNumbersOutOfRange) {
-  for (const char* number : {"0", "121", "-1", "1.5", "\"5\"", "true"}) {
-    EXPECT_EQ(complaint(std::string(R"({"must": "x", "number": )") + number + "}"),
-              "line 1: q.number must be a whole number from 1 to 120");
-  }
-}
-
-TEST(CheckOptions, NamesTheChoices) {
-  EXPECT_EQ(complaint(R"({"must": "x", "choice": "always"})"), "line 1: q.choice must be one of: auto, never");
 }
 
 }  // namespace

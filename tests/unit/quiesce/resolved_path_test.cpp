@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <filesystem>
 
 #include "fakes/scratch.hpp"
@@ -26,6 +27,17 @@ TEST(ResolvedPath, LeavesAloneWhatCannotBeResolved) {
   const Scratch scratch;
   std::filesystem::create_symlink(scratch / "loop", scratch / "loop");
   EXPECT_EQ(resolved_path(scratch / "loop/x"), scratch / "loop/x");
+}
+
+TEST(ExistingPath, IsResolvedOrAnError) {
+  const Scratch scratch;
+  std::filesystem::create_directory(scratch / "real");
+  std::filesystem::create_symlink(scratch / "real", scratch / "link");
+  EXPECT_EQ(existing_path(scratch / "link/.").value(), scratch / "real");
+  const auto missing = existing_path(scratch / "link/not");
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().errno_value, ENOENT);
+  EXPECT_EQ(missing.error().message, "cannot look at " + (scratch / "link/not") + ": No such file or directory");
 }
 
 }  // namespace

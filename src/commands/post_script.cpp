@@ -145,11 +145,10 @@ class PostScript {
     }
   }
 
-  /// Whether another post-script has had the answer, or will have, or nobody gets one. Who has no id cannot be told
-  /// from others.
+  /// Whether the answer is another post-script's, given or not, or nobody's. One that was killed before its answer may be
+  /// repeated, also without an id.
   [[nodiscard]] bool is_answered(const SessionRecord& record) const {
-    const bool is_anothers =
-        !record.ended_by.empty() && (record.ended_by != settings_.execution_id || record.ended_by == "None");
+    const bool is_anothers = !record.ended_by.empty() && record.ended_by != settings_.execution_id;
     return record.reported || is_anothers || (record.end == SessionEnd::rolled_back && record.ended_by.empty());
   }
 

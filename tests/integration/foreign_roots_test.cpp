@@ -24,6 +24,9 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
+/// A shell's script: process 1 of a PID namespace that starts the command as an init starts a service.
+constexpr const char* kAsService = "setsid --wait \"$@\"; exit $?";
+
 class ForeignRoots : public HostTest {
  protected:
   void SetUp() override {
@@ -253,7 +256,8 @@ TEST_F(ForeignRoots, MayFreezeNothingWithoutSayingMore) {
 }
 
 TEST_F(ForeignRoots, CannotBeExcludedInAPidNamespace) {
-  const RunOptions in_namespace{.wrapper = {"/usr/bin/unshare", "--pid", "--fork", "--mount-proc", "setsid", "--wait"}};
+  const RunOptions in_namespace{
+      .wrapper = {"/usr/bin/unshare", "--pid", "--fork", "--mount-proc", "/bin/sh", "-c", kAsService, "sh"}};
   const auto pre = expect(201, {"pre-script"}, in_namespace);
   EXPECT_THAT(pre.err, HasSubstr("process 1 cannot be shown to be the host's init"));
   EXPECT_TRUE(writable(*data_));
@@ -279,8 +283,8 @@ TEST_F(ForeignRoots, AreNotRefusedToWhatProcess1StartedAsAService) {
   // The session ends with the namespace here, so that it is ended in there.
   const std::string both = "\"$@\" && " + binary() + " post-script";
   const auto pre = expect(0, {"pre-script"},
-                          {.wrapper = {"/usr/bin/unshare", "--pid", "--fork", "--mount-proc", "setsid", "--wait",
-                                       "/bin/sh", "-c", both, "sh"}});
+                          {.wrapper = {"/usr/bin/unshare", "--pid", "--fork", "--mount-proc", "/bin/sh", "-c",
+                                       kAsService, "sh", "/bin/sh", "-c", both, "sh"}});
   EXPECT_THAT(pre.out, HasSubstr("post-script completed"));
   EXPECT_TRUE(writable(*data_));
 }

@@ -138,7 +138,7 @@ TEST_F(Sessions, OfPostScriptsAtTheSameInstantOnlyThoseOfOneExecutionAnswer0) {
       if (result.exit_code == 0) ++well.at(i % 2);
     }
     EXPECT_TRUE((well[0] == 3 && well[1] == 0) || (well[0] == 0 && well[1] == 3)) << well[0] << " " << well[1];
-    // The ids are known by now, of a session that both must be able to end again.
+    // The next round's post-scripts are not those of a session that is known.
     restart_safety_limit();
     run_tool({"rm", "/run/dlm-freeze/session.json"});
   }

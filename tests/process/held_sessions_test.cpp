@@ -355,7 +355,9 @@ TEST_F(Sessions, AreEndedOnceByTwoPostScripts) {
 
 TEST_F(Sessions, AreNotEndedByTheExecutionOfAnEarlierOne) {
   const std::string earlier = "22222222-2222-3333-4444-555555555555";
-  earlier_ = {{.execution_id = earlier, .end = SessionEnd::auto_thawed, .ended_by = "None"}};
+  earlier_.emplace_back();
+  earlier_.back().execution_id = earlier;
+  earlier_.back().end = SessionEnd::auto_thawed;
   add_filesystem();
   go(Step::quiesced);
   EXPECT_EQ(ask_to_end(state(), earlier, soon()).request, EndRequest::not_his);

@@ -111,6 +111,8 @@ class Surroundings : public DeadPlaces {};
 TEST_F(Surroundings, WithoutANullDeviceLetTheCallerSeeTheEndOfFile) {
   mount_tmpfs("/srv/dev");
   bind_mount("/srv/dev", "/dev");
+  configure(R"({"auto_thaw_seconds": 20, "quiescers": [
+    {"type": "command", "name": "db", "freeze": ["/bin/true"], "thaw": ["/bin/true"]}]})");
   const auto pre = expect(0, {"pre-script"});
   EXPECT_TRUE(pre.end_of_file) << "the watchdog holds the caller's stdout";
   EXPECT_TRUE(frozen(*data_));

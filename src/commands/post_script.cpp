@@ -145,8 +145,8 @@ class PostScript {
     }
   }
 
-  /// Whether the answer is another post-script's, given or not, or nobody's. One that was killed before its answer may be
-  /// repeated, also without an id.
+  /// Whether the answer is another post-script's, given or not, or nobody's. One that was killed before its answer may
+  /// be repeated, also without an id.
   [[nodiscard]] bool is_answered(const SessionRecord& record) const {
     const bool is_anothers = !record.ended_by.empty() && record.ended_by != settings_.execution_id;
     return record.reported || is_anothers || (record.end == SessionEnd::rolled_back && record.ended_by.empty());

@@ -186,22 +186,15 @@ class PreScript {
     auto freezer_lock = state->open_lock(StateDirectory::Lock::freezer);
     if (!freezer_lock) return tl::unexpected(freezer_lock.error());
 
-    // Each filesystem takes its own, and the two ends of a life line.
-    constexpr std::size_t kEach = 3;
-    constexpr std::size_t kOthers = 128;
     guard.emplace(latest);  // A listener that decides on opens (fanotify) may not answer.
-    raise_descriptor_limit(static_cast<unsigned>(kEach * plan->freeze.filesystems.size() + kOthers));
-    auto opening = FrozenFilesystems::open(plan->freeze, context_.control);
-    if (!opening) return tl::unexpected(opening.error());
-    std::vector<NotFrozen> left_out;
-    for (const auto& one : opening->left_out) left_out.push_back({one.mount_point, one.why});
-    warn_not_frozen(left_out, context_.log);
+    auto filesystems = open_filesystems(plan->freeze);
+    if (!filesystems) return tl::unexpected(filesystems.error());
     clock_.finish_stage();
 
     SessionPlan session{.state = &*state,
                         .lock = std::move(*lock),
                         .freezer_lock = std::move(*freezer_lock),
-                        .filesystems = std::move(opening->filesystems),
+                        .filesystems = std::move(*filesystems),
                         .rcu = ExpeditedRcu::open(),
                         .quiescers = std::move(*chosen),
                         .execution_id = settings_.execution_id,
@@ -222,6 +215,19 @@ class PreScript {
   }
 
  private:
+  Result<FrozenFilesystems> open_filesystems(const FreezePlan& plan) {
+    // Each filesystem takes its own, and the two ends of a life line.
+    constexpr std::size_t kEach = 3;
+    constexpr std::size_t kOthers = 128;
+    raise_descriptor_limit(static_cast<unsigned>(kEach * plan.filesystems.size() + kOthers));
+    auto opening = FrozenFilesystems::open(plan, context_.control);
+    if (!opening) return tl::unexpected(opening.error());
+    std::vector<NotFrozen> left_out;
+    for (const auto& one : opening->left_out) left_out.push_back({one.mount_point, one.why});
+    warn_not_frozen(left_out, context_.log);
+    return std::move(opening->filesystems);
+  }
+
   Result<void> run_session(SessionPlan& session, const MountTable& planned, bool output_will_freeze) {
     auto client = SessionClient::start(session, budget_);
     if (!client) return tl::unexpected(client.error());

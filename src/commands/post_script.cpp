@@ -106,7 +106,8 @@ class PostScript {
   /// `is_ender`: this post-script has ended it.
   Result<void> judge(const StateDirectory& state, SessionRecord& record, bool is_locked, bool is_ender) {
     const bool orphan = record.is_orphan(current_boot_id());
-    if (is_locked && (orphan || record.has_leftovers())) {
+    const bool is_to_be_undone = is_locked && (orphan || record.has_leftovers());
+    if (is_to_be_undone) {
       recover_orphan(state, record, context_.registry, context_.control, budget_);
       static_cast<void>(ExpeditedRcu::open());  // Puts back what a freezer of it left set.
       if (orphan) record.problems.emplace_back("the sentinel was lost as well");
@@ -114,7 +115,8 @@ class PostScript {
       record.reported = false;
     }
     if (const EarlierSession* earlier = record.earlier_of(settings_.execution_id)) {
-      if (is_locked && orphan) warn_of(state.write_record(record));
+      if (is_to_be_undone) warn_of(state.write_record(record));
+      if (orphan) warn_of(remember_for(record, limits::kHistory));
       return answer_for(*earlier);
     }
     if (!is_ender && is_answered(record)) return repeated(record);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <filesystem>
 
 #include "harness/host_test.hpp"
@@ -107,6 +108,21 @@ TEST_F(Sessions, APostScriptWhoseSessionWasAutoThawedLeavesTheNextOneAlone) {
   EXPECT_TRUE(writable(data));
   expect(0, {"post-script", "--execution-id", kOtherExecution});
   expect(203, {"post-script", "--execution-id", kExecution});
+}
+
+TEST_F(Sessions, APostScriptOfAnEarlierSessionUndoesWhatKilledProcessesLeftAndLeavesTheAnswerToTheirOwn) {
+  const auto& data = add("ext4", "/srv/data");
+  expect(0, {"pre-script", "--execution-id", kExecution, "--auto-thaw", "1"});
+  ASSERT_TRUE(all_gone(std::chrono::seconds(4)));
+  expect(0, {"pre-script", "--execution-id", kOtherExecution});
+  process("dlm-watchdog").signal(SIGSTOP);
+  process("dlm-sentinel").signal(SIGKILL);
+  process("dlm-watchdog").signal(SIGKILL);
+  ASSERT_TRUE(all_gone());
+  expect(203, {"post-script", "--execution-id", kExecution});
+  EXPECT_TRUE(writable(data));
+  expect(202, {"post-script", "--execution-id", kOtherExecution});
+  EXPECT_THAT(expect(0, {"history"}).out, HasSubstr(kOtherExecution));
 }
 
 TEST_F(Sessions, APostScriptRepeatedLateLeavesTheNextSessionAlone) {

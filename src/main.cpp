@@ -12,6 +12,7 @@
 #include "cli/settings.hpp"
 #include "cli/version.hpp"
 #include "commands/command_context.hpp"
+#include "commands/planning_guard.hpp"
 
 namespace {
 
@@ -29,11 +30,18 @@ std::string module_directory() {
   return ::access(in_build_tree.c_str(), F_OK) == 0 ? in_build_tree : directory + "../" + kModuleDirectory;
 }
 
+/// Of pre-script, the configuration and the log daemon's socket are looked for within its budget, too: that of the
+/// command line, or the usual one, as long as no other is known.
+Result<Settings> prepare(const CommandLine& line, CommandContext& context) {
+  if (line.command != Command::pre_script) return resolve_settings(line, context.registry);
+  const auto budget = line.timeout ? std::chrono::seconds(*line.timeout) : Settings().timeout;
+  const PlanningGuard guard(Deadline(context.started + budget));
+  log_start(to_string(line.command), line.execution_id.value_or(Settings().execution_id), context.log);
+  return resolve_settings(line, context.registry);
+}
+
 Result<void> run(const CommandLine& line, CommandContext& context) {
-  if (line.command == Command::pre_script) {
-    log_start(to_string(line.command), line.execution_id.value_or(Settings().execution_id), context.log);
-  }
-  const auto settings = resolve_settings(line, context.registry);
+  const auto settings = prepare(line, context);
   if (!settings) return tl::unexpected(settings.error());
   switch (line.command) {
     case Command::pre_script:
@@ -68,7 +76,7 @@ int main(int argc, char** argv) {
   const std::string modules = module_directory();
   QuiescerRegistry registry(builtin_quiescer_types(), module_quiescer_types(), modules);
   IoctlFreezeControl control;
-  CommandContext context{log,      std::cout, ::isatty(STDOUT_FILENO) != 0,
+  CommandContext context{log,      std::cout, takes_escapes(STDOUT_FILENO),
                          registry, control,   [] { return syslog_output(); },
                          started,  modules};
   const Result<void> result = line ? run(*line, context) : tl::unexpected(line.error());

@@ -2,9 +2,11 @@
 #include "base/birth.hpp"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,11 +27,15 @@ constexpr unsigned long kTimerSlack = 50'000;
 /// The usual limit of the main thread's stack. Not unlimited: the layout of a program's memory depends on that.
 constexpr rlim_t kStack = rlim_t{8} << 20;
 
+/// What ioprio_set(2) calls IOPRIO_WHO_PROCESS.
+constexpr int kIoWhoProcess = 1;
+constexpr std::size_t kMostCpus = 8192;
+
 void open_stdio() noexcept {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
-    // The lowest number that is free is `fd`. Without a /dev/null, something that takes neither reads nor writes.
-    if (::open("/dev/null", O_RDWR | O_NOCTTY) < 0) ::open("/", O_PATH | O_DIRECTORY);
+    const int null = open_null();  // The lowest number that is free, which is `fd`.
+    ::fcntl(null, F_SETFD, 0);
   }
 }
 
@@ -56,6 +62,18 @@ void widen(decltype(RLIMIT_CPU) resource, rlim_t wanted) noexcept {
   ::setrlimit(resource, &limit);
 }
 
+/// A caller in the background (nice, chrt --idle, ionice, taskset, CPUSchedulingPolicy= of systemd.exec(5)) must not
+/// make a thaw late. What is better than usual is kept, but for real time: it lets others starve that a thaw may need.
+void take_usual_turns() noexcept {
+  const sched_param usual{};
+  if (::sched_getscheduler(0) != SCHED_OTHER) ::sched_setscheduler(0, SCHED_OTHER, &usual);
+  if (::getpriority(PRIO_PROCESS, 0) > 0) ::setpriority(PRIO_PROCESS, 0, 0);
+  std::array<unsigned char, kMostCpus / 8> all{};  // The kernel takes those that exist and the cpuset allows.
+  all.fill(0xFF);
+  ::syscall(SYS_sched_setaffinity, 0, all.size(), all.data());
+  ::syscall(SYS_ioprio_set, kIoWhoProcess, 0, 0);  // No class of its own: that of the nice value.
+}
+
 }  // namespace
 
 void be_born_clean() noexcept {
@@ -69,7 +87,8 @@ void be_born_clean() noexcept {
   static_cast<void>(raise_descriptor_limit(kDescriptors));
   ::umask(S_IRWXG | S_IRWXO);
   ::prctl(PR_SET_TIMERSLACK, kTimerSlack);  // A caller's, which may be seconds, is inherited.
-  ::unsetenv("TZ");                         // NOLINT(concurrency-mt-unsafe): no thread exists yet.
+  take_usual_turns();
+  ::unsetenv("TZ");  // NOLINT(concurrency-mt-unsafe): no thread exists yet.
 }
 
 void enter_root() noexcept { static_cast<void>(!::chdir("/")); }

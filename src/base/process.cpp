@@ -75,8 +75,11 @@ void close_range_of(unsigned first, unsigned last) noexcept {
 }
 
 void detach_stdio() noexcept {
-  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null, fd);
+  const int null = open_null();
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    // The caller waits for the end of file of its own: nothing at all is better than keeping that open.
+    if (::dup2(null, fd) < 0) ::close(fd);
+  }
 }
 
 /// Whether a loaded object holds code that thawing may need: the program, the C and C++ libraries.
@@ -104,6 +107,11 @@ int lock_object(dl_phdr_info* object, std::size_t /*size*/, void* error) {
 }
 
 }  // namespace
+
+int open_null() noexcept {
+  const int null = ::open("/dev/null", O_RDWR | O_NOCTTY | O_CLOEXEC);
+  return null >= 0 ? null : ::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
 
 void close_from(unsigned first) noexcept { close_range_of(first, UINT_MAX); }
 

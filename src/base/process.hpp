@@ -12,13 +12,16 @@
 namespace dlm_freeze {
 
 /// Turns a process that was just forked into one that nothing of its caller reaches any more: a session of its own,
-/// no stdio but /dev/null, no descriptor but `keep`, all signals blocked, spared by the OOM killer. `name` is what ps
-/// shows (at most 15 characters). It leaves no core dump: a handler that reads one would delay its end. Gives what of
-/// this could not be had and is done without, a sentence each.
+/// no stdio but /dev/null (or what stands in for it), no descriptor but `keep`, all signals blocked, spared by the OOM
+/// killer. `name` is what ps shows (at most 15 characters). It leaves no core dump: a handler that reads one would
+/// delay its end. Gives what of this could not be had and is done without, a sentence each.
 std::vector<std::string> become_background(const char* name, std::vector<int> keep);
 
 /// The same for a process that such a one forked: what it inherits is left as it is, and no file is opened.
 void stay_background(const char* name, std::vector<int> keep) noexcept;
+
+/// A new descriptor on /dev/null; without one, on something that takes neither reads nor writes. Async-signal-safe.
+[[nodiscard]] int open_null() noexcept;
 
 /// Closes `first` and all descriptors of the calling thread above it. Async-signal-safe.
 void close_from(unsigned first) noexcept;

@@ -39,18 +39,10 @@ std::string_view colour_of(LogLevel level) {
   return "";
 }
 
-bool environment_wants_colour() {
-  // NOLINTBEGIN(concurrency-mt-unsafe): no thread exists yet.
-  const char* terminal = std::getenv("TERM");
-  return std::getenv("NO_COLOR") == nullptr && terminal != nullptr && std::string_view(terminal) != "dumb";
-  // NOLINTEND(concurrency-mt-unsafe)
-}
-
 /// stdout or stderr. Writes whole lines, and waits for its reader for `patience` in all.
 class Stream {
  public:
-  Stream(int fd, BootClock::duration patience)
-      : fd_(fd), patience_(patience), is_coloured_(::isatty(fd) != 0 && environment_wants_colour()) {
+  Stream(int fd, BootClock::duration patience) : fd_(fd), patience_(patience), is_coloured_(takes_escapes(fd)) {
     struct stat info {};
     is_file_ = ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
   }
@@ -134,6 +126,14 @@ class CallerOutput final : public LogOutput {
 };
 
 }  // namespace
+
+bool takes_escapes(int fd) {
+  // NOLINTBEGIN(concurrency-mt-unsafe): no thread exists yet.
+  const char* terminal = std::getenv("TERM");
+  return ::isatty(fd) != 0 && std::getenv("NO_COLOR") == nullptr && terminal != nullptr &&
+         std::string_view(terminal) != "dumb";
+  // NOLINTEND(concurrency-mt-unsafe)
+}
 
 std::unique_ptr<LogOutput> caller_output(const CallerOutputOptions& options) {
   return std::make_unique<CallerOutput>(options);

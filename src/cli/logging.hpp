@@ -17,6 +17,10 @@ struct CallerOutputOptions {
   BootClock::duration patience = std::chrono::hours(24);
 };
 
+/// Whether `fd` is a terminal that may be sent escape sequences: not with NO_COLOR set, nor where TERM is absent or
+/// dumb.
+[[nodiscard]] bool takes_escapes(int fd);
+
 /// "INFO: text" and "WARN: text" on stdout, "ERROR: text" on stderr; the words coloured on a terminal, unless NO_COLOR
 /// is set. An ERROR keeps its beginning and its end, and loses its middle where that takes it beyond what DLM shows.
 [[nodiscard]] std::unique_ptr<LogOutput> caller_output(const CallerOutputOptions& options = {});

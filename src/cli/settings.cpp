@@ -14,7 +14,7 @@ constexpr double kMebi = 1 << 20;
 constexpr const char* kAutoThawVariable = "AUTO_THAW_DURATION_SECS";
 
 Result<std::optional<std::chrono::seconds>> auto_thaw_of_environment() {
-  const char* text = std::getenv(kAutoThawVariable);  // NOLINT(concurrency-mt-unsafe): no thread exists yet.
+  const char* text = std::getenv(kAutoThawVariable);  // NOLINT(concurrency-mt-unsafe): no thread changes it.
   if (text == nullptr || *text == '\0') return std::nullopt;
   const auto seconds = parse_decimal(text, 1, kLongestAutoThaw);
   if (!seconds) {

@@ -12,12 +12,15 @@
 #include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "base/wait.hpp"
 #include "cli/logging.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
+#include "fs/mount_table.hpp"
+#include "fs/path_trail.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -95,9 +98,12 @@ class SyslogOutput final : public LogOutput {
   }
 
   bool connect() {
+    const auto path = told_path();
+    if (!path) return false;
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    path_.copy(address.sun_path, sizeof address.sun_path - 1);
+    // A path that is too long is reached by the link.
+    (path->size() < sizeof address.sun_path ? *path : path_).copy(address.sun_path, sizeof address.sun_path - 1);
     for (const int type : {SOCK_DGRAM, SOCK_STREAM}) {
       is_stream_ = type == SOCK_STREAM;
       socket_ = UniqueFd(::socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -107,6 +113,15 @@ class SyslogOutput final : public LogOutput {
     }
     socket_.reset();
     return false;
+  }
+
+  /// Where the socket is, without symbolic links; nothing where there is none, or a look-up may wait for ever.
+  [[nodiscard]] std::optional<std::string> told_path() const {
+    const auto table = MountTable::read();
+    if (!table) return path_;
+    Trail trail = follow(*table, path_);
+    if (trail.end != Trail::End::found) return std::nullopt;
+    return std::move(trail.path);
   }
 
   bool wait_for_daemon() {

@@ -44,8 +44,8 @@ struct Settings {
 /// What every command works with.
 struct CommandContext {
   Log& log;
-  std::ostream& out;  ///< For dry-run and status.
-  bool out_is_terminal = false;
+  std::ostream& out;               ///< For dry-run and status.
+  bool out_takes_escapes = false;  ///< It is a terminal on which something may be redrawn.
   QuiescerRegistry& registry;
   FreezeControl& control;
   SyslogFactory syslog;

@@ -21,6 +21,7 @@
 #include "fs/host_facts.hpp"
 #include "fs/host_root.hpp"
 #include "fs/path_trail.hpp"
+#include "fs/pid_namespace.hpp"
 #include "fs/writes.hpp"
 
 namespace dlm_freeze {
@@ -104,10 +105,11 @@ bool in_user_namespace() {
 
 /// Whether what is going to be frozen is what the caller means, and the session outlives this process.
 Result<void> check_root(const HostRoot& root, const Selection& selection) {
-  if (::getpid() == 1) {
+  if (ends_with_caller()) {
     return failure(
-        "this is process 1 of its PID namespace, which ends with it, and with it the watchdog: run it from a process "
-        "that lives on, such as a shell (in docker run: with --init or --pid=host)");
+        "process 1 of this PID namespace is this process or the command that runs it: when that ends, the kernel kills "
+        "all of the namespace, the watchdog among it; run it on the host (docker run --pid=host), or in a container "
+        "that lives on (docker exec)");
   }
   if (!selection.freeze) return {};  // Then nothing can go wrong.
   if (in_user_namespace()) {

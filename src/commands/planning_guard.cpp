@@ -14,28 +14,34 @@
 namespace dlm_freeze {
 namespace {
 
-[[noreturn]] void give_up() {
-  constexpr std::string_view kMessage =
+[[noreturn]] void give_up(PlanningGuard::Of script) {
+  constexpr std::string_view kPreMessage =
       "ERROR: the time budget ran out while looking at the host: a filesystem, a device or a name service does not "
       "answer. Return Error Code: 201\n";
-  constexpr int kFailed = 201;
+  constexpr std::string_view kPostMessage =
+      "ERROR: the time budget ran out while looking for the session: what the state directory lies on does not answer; "
+      "a session ends by itself at its deadline. Return Error Code: 202\n";
+  constexpr int kPreFailed = 201;
+  constexpr int kPostFailed = 202;
+  const bool is_pre = script == PlanningGuard::Of::pre_script;
+  const std::string_view message = is_pre ? kPreMessage : kPostMessage;
   pollfd reader = {STDERR_FILENO, POLLOUT, 0};
-  if (::poll(&reader, 1, 0) > 0) static_cast<void>(!::write(STDERR_FILENO, kMessage.data(), kMessage.size()));
-  ::_exit(kFailed);
+  if (::poll(&reader, 1, 0) > 0) static_cast<void>(!::write(STDERR_FILENO, message.data(), message.size()));
+  ::_exit(is_pre ? kPreFailed : kPostFailed);
 }
 
 }  // namespace
 
-PlanningGuard::PlanningGuard(Deadline budget) {
+PlanningGuard::PlanningGuard(Deadline budget, Of script) {
   auto over = new_event();
   if (!over) return;
   over_ = std::move(*over);
   try {
-    thread_ = std::thread([this, budget] {
+    thread_ = std::thread([this, budget, script] {
       sigset_t all;
       ::sigfillset(&all);
       ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
-      if (!wait_readable(over_.get(), budget)) give_up();
+      if (!wait_readable(over_.get(), budget)) give_up(script);
     });
   } catch (const std::system_error&) {
     return;  // The budget is looked at by everything that comes later.

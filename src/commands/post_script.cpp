@@ -7,6 +7,7 @@
 
 #include "commands/command_context.hpp"
 #include "commands/host_plan.hpp"
+#include "commands/planning_guard.hpp"
 #include "commands/report.hpp"
 #include "fs/expedited_rcu.hpp"
 #include "session/client.hpp"
@@ -57,7 +58,7 @@ class PostScript {
   Result<void> end_session() {
     log_start("post-script", settings_.execution_id, context_.log);
     if (auto allowed = check_privilege(); !allowed) return allowed;
-    const auto state = StateDirectory::open(settings_.state_directory, false);
+    const auto state = open_state();
     if (!state && state.error().errno_value == ENOENT) return no_session();
     if (!state) return tl::unexpected(state.error());
 
@@ -66,9 +67,9 @@ class PostScript {
     if (asked.record) {
       // Who has the lock now may be the next session, whose record is its own.
       const auto lock = state->try_lock(StateDirectory::Lock::session);
-      if (asked.by_another && !asked.record->ended_by.empty()) return repeated(*asked.record);
-      return judge(*state, *asked.record, lock && *lock);
+      return judge(*state, *asked.record, lock && *lock, !asked.by_another);
     }
+    if (asked.request == EndRequest::not_his) return not_his(*state);
     const auto lock = state->lock_by(StateDirectory::Lock::session, budget_);
     if (!lock) return tl::unexpected(lock.error());
     if (!*lock) return not_in_time(*state, asked.request);
@@ -79,7 +80,15 @@ class PostScript {
           "; what the session left behind is not known: look for filesystems that hang and use fsfreeze --unfreeze");
     }
     if (!*record || (*record)->boot_id != current_boot_id()) return no_session();
-    return judge(*state, **record, true);
+    return judge(*state, **record, true, false);
+  }
+
+  /// In what it lies on every later look is like the first.
+  [[nodiscard]] Result<StateDirectory> open_state() const {
+    const PlanningGuard guard(budget_, PlanningGuard::Of::post_script);
+    auto state = StateDirectory::open(settings_.state_directory, false);
+    if (state) static_cast<void>(state->read_record());
+    return state;
   }
 
   /// Nobody else does, as long as the session's processes are stopped.
@@ -94,17 +103,24 @@ class PostScript {
   }
 
   /// What `record` says, and means for this post-script. `is_locked`: it is still the one on file, and may be replaced.
-  Result<void> judge(const StateDirectory& state, SessionRecord& record, bool is_locked) {
+  /// `is_ender`: this post-script has ended it.
+  Result<void> judge(const StateDirectory& state, SessionRecord& record, bool is_locked, bool is_ender) {
     const bool orphan = record.is_orphan(current_boot_id());
-    if (is_locked && (orphan || record.has_leftovers())) {
+    const bool is_to_be_undone = is_locked && (orphan || record.has_leftovers());
+    if (is_to_be_undone) {
       recover_orphan(state, record, context_.registry, context_.control, budget_);
       static_cast<void>(ExpeditedRcu::open());  // Puts back what a freezer of it left set.
       if (orphan) record.problems.emplace_back("the sentinel was lost as well");
       record.end = SessionEnd::watchdog_lost;
       record.reported = false;
     }
+    if (const EarlierSession* earlier = record.earlier_of(settings_.execution_id)) {
+      if (is_to_be_undone) warn_of(state.write_record(record));
+      if (orphan) warn_of(remember_for(record, limits::kHistory));
+      return answer_for(*earlier);
+    }
+    if (!is_ender && is_answered(record)) return repeated(record);
     log_outcome(record);
-    if (record.reported || (record.end == SessionEnd::rolled_back && record.ended_by.empty())) return repeated(record);
     record.reported = true;
     if (record.ended_by.empty()) record.ended_by = settings_.execution_id;
     if (is_locked) warn_of(state.write_record(record));
@@ -119,7 +135,6 @@ class PostScript {
   }
 
   void log_outcome(const SessionRecord& record) {
-    if (record.reported) return;
     if (record.execution_id != settings_.execution_id) {
       context_.log.warn("the session was started by execution " + record.execution_id);
     }
@@ -132,14 +147,42 @@ class PostScript {
     }
   }
 
-  /// The answer to a post-script after the one that ended the session.
+  /// Whether the answer is another post-script's, given or not, or nobody's. One that was killed before its answer may
+  /// be repeated, also without an id.
+  [[nodiscard]] bool is_answered(const SessionRecord& record) const {
+    const bool is_anothers = !record.ended_by.empty() && record.ended_by != settings_.execution_id;
+    return record.reported || is_anothers || (record.end == SessionEnd::rolled_back && record.ended_by.empty());
+  }
+
+  /// The answer to a post-script after the one that ended the session, if not by itself.
   Result<void> repeated(const SessionRecord& record) {
-    const std::string& id = settings_.execution_id;
-    const bool same = id != "None" && (id == record.execution_id || id == record.ended_by);
-    if (!same || record.end != SessionEnd::completed || !record.problems.empty()) return no_session();
+    const bool is_own = record.ended_by == settings_.execution_id && record.ended_by != "None";
+    if (!is_own || record.end != SessionEnd::completed || !record.problems.empty()) return no_session();
     context_.log.info("the session was ended at " + format_utc(record.ended_at) + " already");
     log_completion("post-script", context_);
     return {};
+  }
+
+  /// The answer to the post-script of a session that another one has followed.
+  Result<void> answer_for(const EarlierSession& earlier) {
+    context_.log.info("this execution's session is not the last one: it ended at " + format_utc(earlier.ended_at) +
+                      " (" + std::string(to_string(earlier.end)) + "); nothing else was ended");
+    SessionRecord record;
+    record.execution_id = earlier.execution_id;
+    record.end = earlier.end;
+    record.ended_at = earlier.ended_at;
+    record.ended_by = earlier.ended_by;
+    record.reported = earlier.reported;
+    if (earlier.had_problems) record.problems.emplace_back("see dlm-freeze history --json");
+    if (is_answered(record) || record.end == SessionEnd::completed) return repeated(record);
+    return verdict(record);
+  }
+
+  /// Another session is active, and goes on.
+  Result<void> not_his(const StateDirectory& state) {
+    const auto record = state.read_record();
+    const EarlierSession* earlier = record && *record ? (*record)->earlier_of(settings_.execution_id) : nullptr;
+    return earlier != nullptr ? answer_for(*earlier) : no_session();
   }
 
   Result<void> not_in_time(const StateDirectory& state, EndRequest asked) {
@@ -159,6 +202,7 @@ class PostScript {
             "a filesystem is not thawed yet: a call to the kernel has not returned, and the watchdog goes on as soon "
             "as it does; everything else is thawed and released");
       case EndRequest::heard:
+      case EndRequest::not_his:
         break;
     }
     return failure("the session has not ended in time" + deadline + "; see dlm-freeze status");

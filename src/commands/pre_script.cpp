@@ -51,10 +51,11 @@ class StageClock {
   std::size_t finished_ = 0;
 };
 
-/// Whether the caller has gone: nobody can read what is written to it any more.
+/// Whether the caller has gone: nobody can read what is written to it any more. A pipe says so by POLLERR, a socket or
+/// terminal by POLLHUP.
 bool caller_has_gone() {
   pollfd event = {STDOUT_FILENO, 0, 0};
-  return ::poll(&event, 1, 0) > 0 && (event.revents & POLLERR) != 0;
+  return ::poll(&event, 1, 0) > 0 && (event.revents & (POLLERR | POLLHUP)) != 0;
 }
 
 /// The record of a session that has not ended.
@@ -96,17 +97,20 @@ Result<UniqueFd> take_lock(const StateDirectory& state, Deadline budget) {
 }
 
 /// Undoes what a session whose processes were all killed may have left behind. What cannot be undone stays on record.
-Result<void> recover_earlier_session(const StateDirectory& state, CommandContext& context, Deadline deadline) {
+/// Gives what the next record is to know of the sessions before it.
+Result<std::vector<EarlierSession>> recover_earlier_session(const StateDirectory& state, CommandContext& context,
+                                                            Deadline deadline) {
   auto record = state.read_record();
   if (!record) {
     // Only what is damaged is replaced: what cannot be read now may say what is frozen.
     if (record.error().errno_value != 0) return tl::unexpected(record.error());
     context.log.warn("the record of the last session is damaged and is replaced: " + record.error().message);
-    return {};
+    return std::vector<EarlierSession>();
   }
-  if (!*record || (*record)->boot_id != current_boot_id()) return {};
+  if (!*record) return std::vector<EarlierSession>();
   const bool orphan = (*record)->is_orphan(current_boot_id());
-  if (!orphan && !(*record)->has_leftovers()) return {};
+  const bool is_of_this_boot = (*record)->boot_id == current_boot_id();
+  if (!is_of_this_boot || (!orphan && !(*record)->has_leftovers())) return (*record)->earlier_for_next();
   context.log.warn("the processes of session " + (*record)->execution_id +
                    " were killed; undoing what they left behind");
   recover_orphan(state, **record, context.registry, context.control, deadline);
@@ -117,7 +121,7 @@ Result<void> recover_earlier_session(const StateDirectory& state, CommandContext
   const std::string problems = list_of((*record)->problems, "; ");
   if (!(*record)->has_leftovers()) {
     if (!(*record)->problems.empty()) context.log.warn(problems);
-    return {};
+    return (*record)->earlier_for_next();
   }
   if (auto written = state.write_record(**record); !written) context.log.warn(written.error().message);
   return failure("the session of execution " + (*record)->execution_id +
@@ -159,7 +163,8 @@ class PreScript {
   Result<void> run() {
     if (auto allowed = check_privilege(); !allowed) return allowed;
     // Those who look have the budget themselves, and say what hangs.
-    auto guard = std::make_optional<PlanningGuard>(Deadline(budget_.at() + limits::kBudgetReserve));
+    const Deadline latest(budget_.at() + limits::kBudgetReserve);
+    auto guard = std::make_optional<PlanningGuard>(latest);
     auto plan = plan_host(settings_, context_);
     if (!plan) return tl::unexpected(plan.error());
     if (!plan->on_host) return plan->on_host;
@@ -172,34 +177,30 @@ class PreScript {
     auto state = StateDirectory::open(settings_.state_directory, true);
     if (!state) return tl::unexpected(state.error());
     if (auto safe = check_state_directory(settings_.state_directory, plan->table); !safe) return safe;
-    guard.reset();  // What comes now keeps to the budget itself.
+    guard.reset();  // What comes now keeps to the budget itself, and may fork.
     auto lock = take_lock(*state, budget_);
     if (!lock) return tl::unexpected(lock.error());
     state->remove_stale_files();
-    if (auto recovered = recover_earlier_session(*state, context_, budget_); !recovered) return recovered;
+    auto earlier = recover_earlier_session(*state, context_, budget_);
+    if (!earlier) return tl::unexpected(earlier.error());
     auto freezer_lock = state->open_lock(StateDirectory::Lock::freezer);
     if (!freezer_lock) return tl::unexpected(freezer_lock.error());
 
-    // Each filesystem takes its own, and the two ends of a life line.
-    constexpr std::size_t kEach = 3;
-    constexpr std::size_t kOthers = 128;
-    raise_descriptor_limit(static_cast<unsigned>(kEach * plan->freeze.filesystems.size() + kOthers));
-    auto opening = FrozenFilesystems::open(plan->freeze, context_.control);
-    if (!opening) return tl::unexpected(opening.error());
-    std::vector<NotFrozen> left_out;
-    for (const auto& one : opening->left_out) left_out.push_back({one.mount_point, one.why});
-    warn_not_frozen(left_out, context_.log);
+    guard.emplace(latest);  // A listener that decides on opens (fanotify) may not answer.
+    auto filesystems = open_filesystems(plan->freeze);
+    if (!filesystems) return tl::unexpected(filesystems.error());
     clock_.finish_stage();
 
     SessionPlan session{.state = &*state,
                         .lock = std::move(*lock),
                         .freezer_lock = std::move(*freezer_lock),
-                        .filesystems = std::move(opening->filesystems),
+                        .filesystems = std::move(*filesystems),
                         .rcu = ExpeditedRcu::open(),
                         .quiescers = std::move(*chosen),
                         .execution_id = settings_.execution_id,
                         .auto_thaw = auto_thaw,
                         .started_at = std::chrono::system_clock::now(),
+                        .earlier = std::move(*earlier),
                         .history_file = settings_.history_file,
                         .metrics_file = settings_.metrics_file,
                         .coverage = [&plan](const std::string& path) { return plan->coverage(path); },
@@ -209,10 +210,24 @@ class PreScript {
           "there is nothing to freeze and no database to quiesce: the snapshot will only be crash-consistent");
     }
     const bool output_will_freeze = plan->may_wait_for_thaw(STDOUT_FILENO) || plan->may_wait_for_thaw(STDERR_FILENO);
+    guard.reset();
     return run_session(session, plan->table, output_will_freeze);
   }
 
  private:
+  Result<FrozenFilesystems> open_filesystems(const FreezePlan& plan) {
+    // Each filesystem takes its own, and the two ends of a life line.
+    constexpr std::size_t kEach = 3;
+    constexpr std::size_t kOthers = 128;
+    raise_descriptor_limit(static_cast<unsigned>(kEach * plan.filesystems.size() + kOthers));
+    auto opening = FrozenFilesystems::open(plan, context_.control);
+    if (!opening) return tl::unexpected(opening.error());
+    std::vector<NotFrozen> left_out;
+    for (const auto& one : opening->left_out) left_out.push_back({one.mount_point, one.why});
+    warn_not_frozen(left_out, context_.log);
+    return std::move(opening->filesystems);
+  }
+
   Result<void> run_session(SessionPlan& session, const MountTable& planned, bool output_will_freeze) {
     auto client = SessionClient::start(session, budget_);
     if (!client) return tl::unexpected(client.error());

@@ -108,7 +108,7 @@ Result<void> watch(const Settings& settings, CommandContext& context) {
   for (;;) {
     const auto view = look(settings);
     if (!view) return tl::unexpected(view.error());
-    if (context.out_is_terminal) context.out << "\x1b[H\x1b[2J";
+    if (context.out_takes_escapes) context.out << "\x1b[H\x1b[2J";
     context.out << to_text(*view) << std::flush;
     if (!view->active || !context.out) return {};
     ::poll(nullptr, 0, kTick);  // What is shown is a count-down of seconds; there is no event to wait for.

@@ -64,7 +64,7 @@ Result<RunningProgram> RunningProgram::start(const Program& program, ProgramInpu
     running.input_ = std::move(pipe->writing);
     its_input = std::move(pipe->reading);
   } else {
-    its_input = UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    its_input = UniqueFd(open_null());
     if (!its_input) return system_failure("cannot open /dev/null", errno);
   }
   auto output = new_pipe();

@@ -95,7 +95,11 @@ double unix_time(WallTime time) { return std::chrono::duration<double>(time.time
 
 Result<void> remember(const SessionRecord& record) {
   Result<void> remembered;
-  if (!record.history_file.empty()) remembered = append(record.history_file, record.to_json().dump_line());
+  if (!record.history_file.empty()) {
+    SessionRecord alone = record;
+    alone.earlier.clear();  // They have lines of their own.
+    remembered = append(record.history_file, alone.to_json().dump_line());
+  }
   if (record.metrics_file.empty()) return remembered;
   auto replaced = replace(record.metrics_file, metrics_of(record));
   return remembered ? replaced : remembered;

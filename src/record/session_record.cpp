@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
+#include <system_error>
 
 #include "dlm_freeze/base/files.hpp"
 
@@ -10,6 +12,8 @@ namespace dlm_freeze {
 namespace {
 
 constexpr std::int64_t kVersion = 1;
+/// The execution id of who has none.
+constexpr std::string_view kNoExecution = "None";
 
 constexpr std::array kPhases = {Phase::preparing, Phase::freezing, Phase::held, Phase::ending, Phase::ended};
 constexpr std::array kEnds = {SessionEnd::none, SessionEnd::completed, SessionEnd::auto_thawed, SessionEnd::rolled_back,
@@ -123,12 +127,39 @@ Json to_json(const QuiescerRecord& quiescer) {
                       {"options", quiescer.config.options}};
 }
 
+Json to_json(const EarlierSession& earlier) {
+  return Json::Object{{"execution_id", earlier.execution_id},
+                      {"end", to_string(earlier.end)},
+                      {"ended_at", optional_time(earlier.ended_at)},
+                      {"ended_at_ms", to_count(earlier.ended_at)},
+                      {"ended_by", earlier.ended_by},
+                      {"had_problems", earlier.had_problems},
+                      {"reported", earlier.reported}};
+}
+
 template <typename Enum, std::size_t N>
 Result<Enum> enum_from(const std::array<Enum, N>& all, std::string_view text) {
   const auto found = std::find_if(all.begin(), all.end(), [&](Enum value) { return to_string(value) == text; });
   if (found == all.end())
     return failure("the record of the session says '" + std::string(text) + "', which is not known");
   return *found;
+}
+
+/// None where an earlier version wrote the record.
+Result<std::vector<EarlierSession>> earlier_from(const Json& json) {
+  std::vector<EarlierSession> all;
+  const Json* member = json.find("earlier");
+  if (member == nullptr || member->as_array() == nullptr) return all;
+  for (const Json& element : *member->as_array()) {
+    MemberReader reader(element);
+    const auto end = enum_from(kEnds, reader.text("end"));
+    if (!end) return tl::unexpected(end.error());
+    all.push_back({reader.text("execution_id"), *end, from_count(reader.integer("ended_at_ms")),
+                   reader.text("ended_by"), reader.boolean("had_problems"), reader.boolean("reported")});
+    if (!reader.first_missing().empty())
+      return failure("the record of the session is damaged: '" + reader.first_missing() + "' is missing or wrong");
+  }
+  return all;
 }
 
 }  // namespace
@@ -172,10 +203,13 @@ Json SessionRecord::to_json() const {
   for (const FilesystemRecord& filesystem : filesystems) filesystem_list.push_back(dlm_freeze::to_json(filesystem));
   Json::Array quiescer_list;
   for (const QuiescerRecord& quiescer : quiescers) quiescer_list.push_back(dlm_freeze::to_json(quiescer));
+  Json::Array earlier_list;
+  for (const EarlierSession& session : earlier) earlier_list.push_back(dlm_freeze::to_json(session));
   return Json::Object{{"version", kVersion},
                       {"phase", to_string(phase)},
                       {"execution_id", execution_id},
                       {"boot_id", boot_id},
+                      {"time_namespace", time_namespace},
                       {"started_at", optional_time(started_at)},
                       {"started_at_ms", to_count(started_at)},
                       {"started_boot_ns", to_count(started_boot)},
@@ -195,6 +229,7 @@ Json SessionRecord::to_json() const {
                       {"ended_by", ended_by},
                       {"problems", problems},
                       {"reported", reported},
+                      {"earlier", earlier_list},
                       {"history_file", history_file},
                       {"metrics_file", metrics_file}};
 }
@@ -218,10 +253,13 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
   record.held_at = from_count(reader.integer("held_at_ms"));
   record.deadline_at = from_count(reader.integer("deadline_at_ms"));
   record.ended_at = from_count(reader.integer("ended_at_ms"));
-  record.started_boot = boot_from_count(reader.integer_if_there("started_boot_ns"));
-  record.held_boot = boot_from_count(reader.integer_if_there("held_boot_ns"));
-  record.deadline_boot = boot_from_count(reader.integer_if_there("deadline_boot_ns"));
-  record.ended_boot = boot_from_count(reader.integer_if_there("ended_boot_ns"));
+  record.time_namespace = reader.text_if_there("time_namespace");
+  if (record.time_namespace.empty() || record.time_namespace == current_time_namespace()) {
+    record.started_boot = boot_from_count(reader.integer_if_there("started_boot_ns"));
+    record.held_boot = boot_from_count(reader.integer_if_there("held_boot_ns"));
+    record.deadline_boot = boot_from_count(reader.integer_if_there("deadline_boot_ns"));
+    record.ended_boot = boot_from_count(reader.integer_if_there("ended_boot_ns"));
+  }
   record.ended_by = reader.text("ended_by");
   record.reported = reader.boolean("reported");
   record.history_file = reader.text_if_there("history_file");
@@ -233,6 +271,9 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
   for (const Json& element : reader.array("problems")) {
     if (element.as_string() != nullptr) record.problems.push_back(*element.as_string());
   }
+  auto earlier = earlier_from(json);
+  if (!earlier) return tl::unexpected(earlier.error());
+  record.earlier = std::move(*earlier);
   std::string missing;
   for (const Json& element : reader.array("filesystems")) {
     MemberReader member(element);
@@ -262,8 +303,31 @@ bool SessionRecord::has_leftovers() const {
          std::any_of(quiescers.begin(), quiescers.end(), [](const QuiescerRecord& q) { return q.quiesced; });
 }
 
+const EarlierSession* SessionRecord::earlier_of(const std::string& id) const {
+  if (id == kNoExecution || id == execution_id || id == ended_by) return nullptr;
+  // Who has no ids tells nothing by which id he ends a session.
+  const bool has_id = execution_id != kNoExecution;
+  const auto found = std::find_if(earlier.begin(), earlier.end(), [&](const EarlierSession& session) {
+    return session.execution_id == id || (has_id && session.ended_by == id);
+  });
+  return found == earlier.end() ? nullptr : &*found;
+}
+
+std::vector<EarlierSession> SessionRecord::earlier_for_next() const {
+  constexpr std::size_t kMost = 16;
+  std::vector<EarlierSession> all = earlier;
+  const bool has_id = execution_id != kNoExecution || (!ended_by.empty() && ended_by != kNoExecution);
+  if (has_id) all.insert(all.begin(), {execution_id, end, ended_at, ended_by, !problems.empty(), reported});
+  if (all.size() > kMost) all.resize(kMost);
+  return all;
+}
+
 BootClock::duration SessionRecord::left_until_deadline() const {
   return span(BootClock::now(), deadline_boot, std::chrono::system_clock::now(), deadline_at);
+}
+
+BootClock::duration SessionRecord::past_deadline() const {
+  return span(deadline_boot, BootClock::now(), deadline_at, std::chrono::system_clock::now());
 }
 
 BootClock::duration SessionRecord::since_held() const {
@@ -281,6 +345,12 @@ std::string current_boot_id() {
   if (!text) return "";
   if (text->ends_with('\n')) text->pop_back();
   return *text;
+}
+
+std::string current_time_namespace() {
+  std::error_code error;
+  const auto name = std::filesystem::read_symlink("/proc/self/ns/time", error);
+  return error ? "" : name.string();
 }
 
 }  // namespace dlm_freeze

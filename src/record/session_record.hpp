@@ -48,13 +48,26 @@ struct QuiescerRecord {
   std::vector<Fact> facts;
 };
 
+/// What is still known of a session when the record is that of a later one: how to answer a post-script that comes
+/// late.
+struct EarlierSession {
+  std::string execution_id;
+  SessionEnd end = SessionEnd::none;
+  WallTime ended_at;
+  std::string ended_by;  ///< As in SessionRecord.
+  bool had_problems = false;
+  bool reported = false;  ///< As in SessionRecord.
+};
+
 /// What is known of a session by those who have no part in it, and after its end.
 struct SessionRecord {
   Phase phase = Phase::preparing;
   std::string execution_id;
-  std::string boot_id;  ///< Of the running kernel; a record of another boot is history.
+  std::string boot_id;         ///< Of the running kernel; a record of another boot is history.
+  std::string time_namespace;  ///< Whose boot clock it is; see current_time_namespace. Empty: an earlier version's.
   /// Moments come twice: on the wall clock, for people and other hosts, and on the boot clock, which nobody sets, for
-  /// how long things take. The epoch where it has not come, or an earlier version wrote the record.
+  /// how long things take. The epoch where it has not come, or an earlier version or a process in another time
+  /// namespace wrote the record.
   WallTime started_at;
   BootClock::time_point started_boot;
   WallTime held_at;  ///< When pre-script succeeded.
@@ -68,9 +81,10 @@ struct SessionRecord {
   SessionEnd end = SessionEnd::none;
   WallTime ended_at;
   BootClock::time_point ended_boot;
-  std::string ended_by;               ///< The execution id of the post-script that ended it.
-  std::vector<std::string> problems;  ///< What went wrong while it was held or ended.
-  bool reported = false;              ///< A post-script has answered for it.
+  std::string ended_by;                 ///< The execution id of the post-script that ended it.
+  std::vector<std::string> problems;    ///< What went wrong while it was held or ended.
+  bool reported = false;                ///< A post-script has answered for it.
+  std::vector<EarlierSession> earlier;  ///< Those before it, the latest first; only so many.
 
   std::string history_file;  ///< Where its end is to be noted; empty: nowhere. See session/history.hpp.
   std::string metrics_file;  ///< The same for the figures of the last session.
@@ -88,10 +102,18 @@ struct SessionRecord {
   /// Whether a filesystem or database of it still waits for somebody to thaw or release it.
   [[nodiscard]] bool has_leftovers() const;
 
-  // Both by the boot clock where the record says it, else by the wall clock; never negative. For a session of this
+  /// The earlier session that a post-script of execution `id` means, if any: the latest that `id` started or, where
+  /// this one has an id as well, ended. Null where `id` is None, this session's own, or not known.
+  [[nodiscard]] const EarlierSession* earlier_of(const std::string& id) const;
+
+  /// What the next session's record is to know of this one and those before it.
+  [[nodiscard]] std::vector<EarlierSession> earlier_for_next() const;
+
+  // All by the boot clock where the record says it, else by the wall clock; never negative. For a session of this
   // boot.
 
   [[nodiscard]] BootClock::duration left_until_deadline() const;
+  [[nodiscard]] BootClock::duration past_deadline() const;
   [[nodiscard]] BootClock::duration since_held() const;
 
   /// The seconds for which one filesystem of it was frozen, at most.
@@ -100,5 +122,9 @@ struct SessionRecord {
 
 /// /proc/sys/kernel/random/boot_id; empty where there is none.
 [[nodiscard]] std::string current_boot_id();
+
+/// What /proc/self/ns/time says; empty where there is none. Another one's boot clock has another beginning
+/// (time_namespaces(7)).
+[[nodiscard]] std::string current_time_namespace();
 
 }  // namespace dlm_freeze

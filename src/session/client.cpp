@@ -301,6 +301,7 @@ EndAnswer ask_once(const StateDirectory& state, const std::string& execution_id,
     const auto said = receive_packet(connection->get());
     if (!said || !*said) break;
     if (**said == kStuckAnswer) return {EndRequest::stuck, {}};
+    if (**said == kNotHisAnswer) return {EndRequest::not_his, {}};
     const bool is_done = (*said)->starts_with(kDoneAnswer);
     if (!is_done && !(*said)->starts_with(kOverAnswer)) break;
     answer.by_another = !is_done;

@@ -97,6 +97,7 @@ enum class EndRequest {
   not_heard,  ///< No watchdog listens: there is none, it is ending the session, or only its sentinel is left.
   heard,      ///< The watchdog has done it, or is gone.
   stuck,      ///< Done, but for a filesystem whose thaw does not return.
+  not_his,    ///< Not done: the execution is that of an earlier session, which the record on file tells of.
 };
 
 struct EndAnswer {

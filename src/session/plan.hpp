@@ -43,7 +43,8 @@ struct SessionPlan {
   std::string execution_id;
   std::chrono::seconds auto_thaw{60};
   WallTime started_at;
-  std::string history_file;  ///< As in SessionRecord.
+  std::vector<EarlierSession> earlier{};  ///< As in SessionRecord.
+  std::string history_file;               ///< As in SessionRecord.
   std::string metrics_file;
   std::function<Coverage(const std::string& path)> coverage;
   SyslogFactory syslog;

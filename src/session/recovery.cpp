@@ -161,9 +161,8 @@ void recover_orphan(const StateDirectory& state, SessionRecord& record, Quiescer
 
 bool is_overdue(const SessionRecord& record) {
   const bool may_hold = record.phase == Phase::freezing || record.phase == Phase::held;
-  const auto deadline = record.deadline_boot;
-  return may_hold && record.boot_id == current_boot_id() && deadline != BootClock::time_point() &&
-         Deadline(deadline + limits::kThawGrace + limits::kKill + limits::kSuccessorThaw).expired();
+  return may_hold && record.boot_id == current_boot_id() &&
+         record.past_deadline() > limits::kThawGrace + limits::kKill + limits::kSuccessorThaw;
 }
 
 void thaw_overdue(SessionRecord& record, FreezeControl& control, Deadline deadline) {

@@ -13,8 +13,10 @@ Result<SessionState> SessionState::create(const SessionPlan& plan) {
   SessionState state(std::move(*quiesced));
   state.record.execution_id = plan.execution_id;
   state.record.boot_id = current_boot_id();
+  state.record.time_namespace = current_time_namespace();
   state.record.started_at = plan.started_at;
   state.record.started_boot = BootClock::now();
+  state.record.earlier = plan.earlier;
   state.record.history_file = plan.history_file;
   state.record.metrics_file = plan.metrics_file;
   state.record.deadline_at = std::chrono::system_clock::now() + plan.auto_thaw;

@@ -319,7 +319,13 @@ void Watchdog::on_caller(Caller& caller) {
     caller.connection.reset();
     return;
   }
-  session_.record.ended_by = (*request)->substr(kEndRequest.size());
+  std::string execution_id = (*request)->substr(kEndRequest.size());
+  if (session_.record.earlier_of(execution_id) != nullptr) {
+    static_cast<void>(send_packet(caller.connection.get(), kNotHisAnswer));
+    caller.connection.reset();
+    return;
+  }
+  session_.record.ended_by = std::move(execution_id);
   ender_ = &caller;
   if (session_.record.phase == Phase::held) end(SessionEnd::completed);
   refuse({ErrorKind::failed, "post-script was called before pre-script was done", 0});

@@ -99,6 +99,15 @@ TEST_F(Sessions, MayBeEndedByAnotherExecutionWithAWarning) {
               HasSubstr("WARN: the session was started by execution " + std::string(kExecution)));
 }
 
+TEST_F(Sessions, ThatEndedByThemselvesAreKnownWhileAnotherIsActive) {
+  expect(0, {"pre-script", "--execution-id", kExecution, "--auto-thaw", "1"});
+  EXPECT_TRUE(fakes::all_gone());
+  expect(0, {"pre-script", "--execution-id", kOtherExecution});
+  EXPECT_THAT(expect(203, {"post-script", "--execution-id", kExecution}).err, HasSubstr("by its deadline"));
+  EXPECT_TRUE(*parsed(expect(0, {"status", "--json"}).out).find("active")->as_bool());
+  expect(0, {"post-script", "--execution-id", kOtherExecution});
+}
+
 TEST_F(Sessions, EndByThemselvesAndThenPostScriptAnswers203Once) {
   expect(0, {"pre-script", "--auto-thaw", "1"});
   EXPECT_TRUE(fakes::all_gone());
@@ -140,6 +149,17 @@ TEST_F(Sessions, AreWatchedUntilTheyEnd) {
   expect(0, {"pre-script", "--auto-thaw", "1"});
   const RunOfProgram watch = expect(0, {"status", "--watch"});
   EXPECT_THAT(watch.out, AllOf(HasSubstr("A session is active"), HasSubstr("auto_thawed"), Not(HasSubstr("\x1b"))));
+}
+
+TEST_F(Sessions, AreRedrawnOnlyWhereTheTerminalMayBeSentEscapes) {
+  for (const char* setting : {"TERM=xterm", "TERM=dumb", "LANG=C", "NO_COLOR=1"}) {
+    HowToRun how;
+    how.environment.emplace_back(setting);
+    how.on_terminal = true;
+    if (std::string_view(setting).starts_with("NO_COLOR")) how.environment.emplace_back("TERM=xterm");
+    const RunOfProgram watch = run({"status", "--watch"}, how);
+    EXPECT_EQ(watch.out.find('\x1b') != std::string::npos, std::string_view(setting) == "TERM=xterm") << setting;
+  }
 }
 
 TEST_F(Sessions, QuiesceAndReleaseADatabase) {

@@ -25,6 +25,9 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
+/// A shell's script: process 1 of a PID namespace that starts the command as an init starts a service.
+constexpr const char* kAsService = "setsid --wait \"$@\"; exit $?";
+
 class ForeignRoots : public HostTest {
  protected:
   void SetUp() override {
@@ -76,6 +79,13 @@ class ForeignRoots : public HostTest {
     EXPECT_TRUE(writable(*disk_));
     EXPECT_THAT(expect(0, {"dry-run"}, inside(root)).out, HasSubstr("pre-script would fail: this is not the host"));
     EXPECT_THAT(expect(201, {"dry-run", "--probe"}, inside(root)).err, HasSubstr("this is not the host"));
+  }
+
+  void expect_refusal_as_first(std::vector<std::string> name_space, const std::vector<std::string>& caller) {
+    name_space.insert(name_space.end(), caller.begin(), caller.end());
+    const auto pre = expect(201, {"pre-script"}, {.wrapper = name_space});
+    EXPECT_THAT(pre.err, HasSubstr("process 1 of this PID namespace"));
+    EXPECT_TRUE(writable(*data_));
   }
 
   /// With everything that can be seen named, only the data are frozen, and not the disk of the root.
@@ -250,7 +260,7 @@ TEST_F(ForeignRoots, MayFreezeNothingWithoutSayingMore) {
 
 TEST_F(ForeignRoots, CannotBeExcludedInAPidNamespace) {
   const RunOptions in_namespace{
-      .wrapper = {"/usr/bin/unshare", "--pid", "--fork", "--mount-proc", "/bin/sh", "-c", "\"$@\"; exit $?", "sh"}};
+      .wrapper = {"/usr/bin/unshare", "--pid", "--fork", "--mount-proc", "/bin/sh", "-c", kAsService, "sh"}};
   const auto pre = expect(201, {"pre-script"}, in_namespace);
   EXPECT_THAT(pre.err, HasSubstr("process 1 cannot be shown to be the host's init"));
   EXPECT_TRUE(writable(*data_));
@@ -259,8 +269,26 @@ TEST_F(ForeignRoots, CannotBeExcludedInAPidNamespace) {
 
 TEST_F(ForeignRoots, AreRefusedToProcess1WhoseDeathEndsTheWatchdog) {
   configure(R"({"quiescers": [], "auto_thaw_seconds": 10, "filesystems": {"include": ["/srv/data"]}})");
-  const auto pre = expect(201, {"pre-script"}, {.wrapper = {"/usr/bin/unshare", "--pid", "--fork", "--mount-proc"}});
-  EXPECT_THAT(pre.err, HasSubstr("process 1 of its PID namespace"));
+  const std::vector<std::string> own = {"/usr/bin/unshare", "--pid", "--fork", "--mount-proc"};
+  const std::vector<std::string> hosts_proc = {"/usr/bin/unshare", "--pid", "--fork"};
+  const std::vector<std::string> shell = {"/bin/sh", "-c", "\"$@\"; exit $?", "sh"};
+  // Of two shells the second is the one job of the first, and a group of its own, as under docker run --init.
+  const std::vector<std::string> job = {"/bin/sh", "-mc", "\"$@\"; exit $?", "sh",
+                                        "/bin/sh", "-c",  "\"$@\"; exit $?", "sh"};
+  for (const auto& name_space : {own, hosts_proc}) {
+    for (const auto& caller : {std::vector<std::string>(), shell}) expect_refusal_as_first(name_space, caller);
+  }
+  expect_refusal_as_first(own, job);
+}
+
+TEST_F(ForeignRoots, AreNotRefusedToWhatProcess1StartedAsAService) {
+  configure(R"({"quiescers": [], "auto_thaw_seconds": 10, "filesystems": {"include": ["/srv/data"]}})");
+  // The session ends with the namespace here, so that it is ended in there.
+  const std::string both = "\"$@\" && " + binary() + " post-script";
+  const auto pre = expect(0, {"pre-script"},
+                          {.wrapper = {"/usr/bin/unshare", "--pid", "--fork", "--mount-proc", "/bin/sh", "-c",
+                                       kAsService, "sh", "/bin/sh", "-c", both, "sh"}});
+  EXPECT_THAT(pre.out, HasSubstr("post-script completed"));
   EXPECT_TRUE(writable(*data_));
 }
 

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <array>
+#include <csignal>
 #include <filesystem>
 
 #include "harness/host_test.hpp"
@@ -81,6 +83,81 @@ TEST_F(Sessions, AnotherExecutionIdInPostScriptIsOnlyAWarning) {
   const auto post = expect(0, {"post-script", "--execution-id", kOtherExecution});
   EXPECT_THAT(post.out, HasSubstr("WARN: "));
   EXPECT_TRUE(writable(data));
+}
+
+TEST_F(Sessions, OnlyThePostScriptThatEndedItselfIsToldSoAgain) {
+  const auto& data = add("ext4", "/srv/data");
+  expect(0, {"pre-script", "--execution-id", kExecution});
+  expect(0, {"post-script"});
+  write_text("/srv/data/after", "written after the window");
+  expect(205, {"post-script", "--execution-id", kExecution});
+  EXPECT_TRUE(writable(data));
+}
+
+TEST_F(Sessions, APostScriptWhoseSessionWasAutoThawedLeavesTheNextOneAlone) {
+  const auto& data = add("ext4", "/srv/data");
+  expect(0, {"pre-script", "--execution-id", kExecution, "--auto-thaw", "1"});
+  ASSERT_TRUE(all_gone(std::chrono::seconds(4)));
+  write_text("/srv/data/after", "written after the window");
+  expect(0, {"pre-script", "--execution-id", kOtherExecution});
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(expect(203, {"post-script", "--execution-id", kExecution}).err, HasSubstr("before post-script came"));
+    EXPECT_TRUE(frozen(data));
+  }
+  expect(0, {"post-script", "--execution-id", kOtherExecution});
+  EXPECT_TRUE(writable(data));
+  expect(0, {"post-script", "--execution-id", kOtherExecution});
+  expect(203, {"post-script", "--execution-id", kExecution});
+}
+
+TEST_F(Sessions, APostScriptOfAnEarlierSessionUndoesWhatKilledProcessesLeftAndLeavesTheAnswerToTheirOwn) {
+  const auto& data = add("ext4", "/srv/data");
+  expect(0, {"pre-script", "--execution-id", kExecution, "--auto-thaw", "1"});
+  ASSERT_TRUE(all_gone(std::chrono::seconds(4)));
+  expect(0, {"pre-script", "--execution-id", kOtherExecution});
+  process("dlm-watchdog").signal(SIGSTOP);
+  process("dlm-sentinel").signal(SIGKILL);
+  process("dlm-watchdog").signal(SIGKILL);
+  ASSERT_TRUE(all_gone());
+  expect(203, {"post-script", "--execution-id", kExecution});
+  EXPECT_TRUE(writable(data));
+  expect(202, {"post-script", "--execution-id", kOtherExecution});
+  EXPECT_THAT(expect(0, {"history"}).out, HasSubstr(kOtherExecution));
+}
+
+TEST_F(Sessions, APostScriptRepeatedLateLeavesTheNextSessionAlone) {
+  const auto& data = add("ext4", "/srv/data");
+  expect(0, {"pre-script", "--execution-id", kExecution});
+  expect(0, {"post-script", "--execution-id", kExecution});
+  expect(0, {"pre-script", "--execution-id", kOtherExecution});
+  EXPECT_THAT(expect(0, {"post-script", "--execution-id", kExecution}).out, HasSubstr("nothing else was ended"));
+  EXPECT_TRUE(frozen(data));
+  // A third session's record still tells of the first.
+  expect(0, {"post-script", "--execution-id", kOtherExecution});
+  expect(0, {"pre-script"});
+  expect(0, {"post-script", "--execution-id", kExecution});
+  EXPECT_TRUE(frozen(data));
+  expect(0, {"post-script"});
+}
+
+TEST_F(Sessions, OfPostScriptsAtTheSameInstantOnlyThoseOfOneExecutionAnswer0) {
+  add("ext4", "/srv/data");
+  for (int round = 0; round < 10; ++round) {
+    expect(0, {"pre-script", "--execution-id", kExecution});
+    std::vector<std::unique_ptr<AgentRun>> runs;
+    for (int i = 0; i < 6; ++i)
+      runs.push_back(start({"post-script", "--execution-id", i % 2 == 0 ? kExecution : kOtherExecution}));
+    std::array<int, 2> well{};
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+      const auto result = runs[i]->wait();
+      ASSERT_TRUE(result.exit_code == 0 || result.exit_code == 205) << result.text();
+      if (result.exit_code == 0) ++well.at(i % 2);
+    }
+    EXPECT_TRUE((well[0] == 3 && well[1] == 0) || (well[0] == 0 && well[1] == 3)) << well[0] << " " << well[1];
+    // The next round's post-scripts are not those of a session that is known.
+    restart_safety_limit();
+    run_tool({"rm", "/run/dlm-freeze/session.json"});
+  }
 }
 
 TEST_F(Sessions, AFailedPreScriptCanBeRepeatedAtOnce) {

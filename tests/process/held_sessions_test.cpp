@@ -353,6 +353,23 @@ TEST_F(Sessions, AreEndedOnceByTwoPostScripts) {
   EXPECT_EQ(kernel_.begun(0, Call::thaw), 1);
 }
 
+TEST_F(Sessions, AreNotEndedByTheExecutionOfAnEarlierOne) {
+  const std::string earlier = "22222222-2222-3333-4444-555555555555";
+  earlier_.emplace_back();
+  earlier_.back().execution_id = earlier;
+  earlier_.back().end = SessionEnd::auto_thawed;
+  add_filesystem();
+  go(Step::quiesced);
+  EXPECT_EQ(ask_to_end(state(), earlier, soon()).request, EndRequest::not_his);
+  go_on_from(Step::quiesced);
+  leave();
+  EXPECT_EQ(ask_to_end(state(), earlier, soon()).request, EndRequest::not_his);
+  EXPECT_TRUE(all_frozen());
+  EXPECT_EQ(post_script("33333333-2222-3333-4444-555555555555"), EndRequest::heard) << "who is not known may";
+  EXPECT_EQ(record().end, SessionEnd::completed);
+  EXPECT_EQ(record().earlier.size(), 1U);
+}
+
 TEST_F(Sessions, CannotBeEndedWhereThereIsNone) {
   EXPECT_EQ(ask_to_end(state(), kExecution, soon()).request, EndRequest::not_heard);
   go(Step::held);

@@ -121,6 +121,7 @@ void SessionTest::start(std::chrono::seconds auto_thaw) {
       .execution_id = kExecution,
       .auto_thaw = auto_thaw,
       .started_at = std::chrono::system_clock::now(),
+      .earlier = earlier_,
       .history_file = {},
       .metrics_file = {},
       .coverage =

@@ -101,6 +101,7 @@ class SessionTest : public testing::Test {
   fakes::FakeKernel kernel_;
   fakes::FakeDatabases databases_{&kernel_};
   fakes::Scratch scratch_;
+  std::vector<EarlierSession> earlier_;  ///< What the record is to know of others; before the session starts.
 
   /// The lines of the host's log, in a file.
   [[nodiscard]] std::string syslog() const { return fakes::content_of(scratch_ / "syslog"); }

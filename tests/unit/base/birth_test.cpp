@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -133,6 +135,42 @@ TEST(Birth, CreatesNothingThatOthersCanRead) {
               ::umask(0);
               be_born_clean();
               return ::umask(0) == 077 ? 0 : 1;
+            }),
+            0);
+}
+
+TEST(Birth, RunsAsAnyProgramDoesWhateverItsCallersTurn) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root may have more than it inherits";
+  constexpr int kIoIdle = 3 << 13;
+  constexpr int kWhoProcess = 1;
+  EXPECT_EQ(in_child([] {
+              cpu_set_t allowed;
+              ::sched_getaffinity(0, sizeof allowed, &allowed);
+              const sched_param none{};
+              if (::setpriority(PRIO_PROCESS, 0, 15) != 0 || ::sched_setscheduler(0, SCHED_IDLE, &none) != 0) return 1;
+              if (::syscall(SYS_ioprio_set, kWhoProcess, 0, kIoIdle) != 0) return 2;
+              cpu_set_t one;
+              CPU_ZERO(&one);
+              for (std::size_t cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++cpu) {
+                if (CPU_ISSET(cpu, &allowed)) CPU_SET(cpu, &one);
+              }
+              if (::sched_setaffinity(0, sizeof one, &one) != 0) return 3;
+              be_born_clean();
+              if (::sched_getscheduler(0) != SCHED_OTHER || ::getpriority(PRIO_PROCESS, 0) != 0) return 4;
+              if (::syscall(SYS_ioprio_get, kWhoProcess, 0) == kIoIdle) return 5;
+              ::sched_getaffinity(0, sizeof one, &one);
+              return CPU_COUNT(&one) >= CPU_COUNT(&allowed) ? 0 : 6;
+            }),
+            0);
+}
+
+TEST(Birth, RunsInNoRealTimeThatItsCallerHas) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root may have more than it inherits";
+  EXPECT_EQ(in_child([] {
+              const sched_param urgent = {.sched_priority = 10};
+              if (::sched_setscheduler(0, SCHED_RR, &urgent) != 0) return 0;  // A cgroup without a share of it.
+              be_born_clean();
+              return ::sched_getscheduler(0) == SCHED_OTHER ? 0 : 1;
             }),
             0);
 }

@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -17,7 +18,9 @@
 #include <cstddef>
 #include <thread>
 
+#include "base/wait.hpp"
 #include "fakes/processes.hpp"
+#include "fakes/scratch.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -142,6 +145,34 @@ TEST(Background, LeavesNoCoreDumpAndSaysWhatItCouldNotHave) {
               return missing.empty() || missing[0].find("dlm-test is not spared by the OOM killer: ") == 0 ? 0 : 3;
             }),
             0);
+}
+
+TEST(Background, LeavesTheCallersStdioAlsoWithoutANullDevice) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs chroot";
+  const fakes::Scratch scratch;
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const UniqueFd reader(ends[0]);
+  UniqueFd writer(ends[1]);
+  std::array<int, 2> hold{};
+  ASSERT_EQ(::pipe2(hold.data(), O_CLOEXEC), 0);
+  const UniqueFd held(hold[0]);
+  UniqueFd holder(hold[1]);
+  const pid_t child = fakes::start_child([&] {
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(writer.get(), fd);
+    if (::chroot(scratch.path().c_str()) != 0) return 1;
+    become_background("dlm-test", {held.get()});
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+      if (::write(fd, "x", 1) != -1 || ::fcntl(fd, F_GETFD) < 0) return 2;
+    }
+    char byte = 0;
+    return ::read(held.get(), &byte, 1) == 0 ? 0 : 3;
+  });
+  writer.reset();
+  EXPECT_TRUE(wait_readable(reader.get(), Deadline::in(fakes::kSoon))) << "the end of file, while the child lives";
+  EXPECT_EQ(::waitpid(child, nullptr, WNOHANG), 0);
+  holder.reset();
+  EXPECT_EQ(fakes::status_of(child), 0);
 }
 
 TEST(Memory, IsLockedOrItIsSaidThatItIsNot) {

@@ -125,6 +125,21 @@ TEST_F(Syslog, WaitsALittleForADaemonThatIsBusy) {
   EXPECT_EQ(fakes::status_of(reader), 0);
 }
 
+TEST_F(Syslog, FollowsSymbolicLinksThatLeadNowhereElse) {
+  const std::string real = scratch_ / "real";
+  Daemon daemon(real, SOCK_DGRAM);
+  ASSERT_EQ(::symlink("real", path_.c_str()), 0);
+  syslog_output(path_)->write({LogLevel::info, "one"});
+  EXPECT_THAT(daemon.read().value_or(""), EndsWith("INFO: one"));
+  // What a link of /proc leads to need not be what it says, and may hang.
+  ASSERT_EQ(::unlink(path_.c_str()), 0);
+  ASSERT_EQ(::symlink(("/proc/self/root" + real).c_str(), path_.c_str()), 0);
+  const auto output = syslog_output(path_);
+  output->write({LogLevel::info, "two"});
+  EXPECT_EQ(output->take_dropped(), 1U);
+  EXPECT_FALSE(daemon.read());
+}
+
 TEST_F(Syslog, FindsADaemonThatWasRestarted) {
   const auto output = syslog_output(path_);
   output->write({LogLevel::info, "nobody"});

@@ -178,9 +178,9 @@ Json with(const std::string& key, const Json* value) {
 TEST(SessionRecord, IsDamagedWithoutAnyOfItsMembers) {
   const Json json = full_record().to_json();
   for (const auto& [key, value] : *json.as_object()) {
-    // These stand beside a number of milliseconds, for people.
-    if (key.ends_with("_at") || key.ends_with("_file") || key.ends_with("_boot_ns"))
-      continue;  // The latter two came later.
+    // The first stand beside a number of milliseconds, for people; the others came later.
+    if (key.ends_with("_at") || key.ends_with("_file") || key.ends_with("_boot_ns")) continue;
+    if (key == "time_namespace" || key == "earlier") continue;
     EXPECT_FALSE(SessionRecord::from_json(with(key, nullptr))) << key;
   }
 }
@@ -190,6 +190,7 @@ TEST(SessionRecord, IsDamagedWithAMemberOfAnotherType) {
   const Json json = full_record().to_json();
   for (const auto& [key, value] : *json.as_object()) {
     if (key.ends_with("_at") || key.ends_with("_file") || key.ends_with("_boot_ns") || key == "problems") continue;
+    if (key == "time_namespace") continue;
     EXPECT_FALSE(SessionRecord::from_json(with(key, &wrong))) << key;
   }
 }
@@ -267,6 +268,71 @@ TEST(SessionRecord, IsAnOrphanInItsOwnBootOnly) {
 TEST(BootId, IsThatOfTheKernel) {
   EXPECT_EQ(current_boot_id().size(), 36U);
   EXPECT_EQ(current_boot_id(), current_boot_id());
+}
+
+TEST(SessionRecord, TakesNoBootClockOfAnotherTimeNamespaceForItsOwn) {
+  SessionRecord record = full_record();
+  record.deadline_at = std::chrono::system_clock::now() + std::chrono::seconds(30);
+  record.time_namespace = current_time_namespace();
+  EXPECT_EQ(read_back(record).deadline_boot, record.deadline_boot);
+  record.time_namespace = "time:[1]";
+  const SessionRecord again = read_back(record);
+  EXPECT_EQ(again.deadline_boot, BootClock::time_point());
+  EXPECT_GT(again.left_until_deadline(), std::chrono::seconds(20));
+  EXPECT_EQ(again.past_deadline(), BootClock::duration::zero());
+}
+
+TEST(SessionRecord, KnowsTheSessionsBeforeIt) {
+  SessionRecord first;
+  first.execution_id = "a";
+  first.end = SessionEnd::auto_thawed;
+  first.ended_at = WallTime(std::chrono::milliseconds(1'700'000'000'123));
+  SessionRecord second;
+  second.execution_id = "b";
+  second.end = SessionEnd::completed;
+  second.ended_by = "c";
+  second.problems = {"lost"};
+  second.reported = true;
+  second.earlier = first.earlier_for_next();
+  SessionRecord third;
+  third.execution_id = "d";
+  third.earlier = second.earlier_for_next();
+  const auto read = SessionRecord::from_json(third.to_json());
+  ASSERT_TRUE(read) << read.error().message;
+  ASSERT_EQ(read->earlier.size(), 2U);
+  const EarlierSession* found = read->earlier_of("a");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->end, SessionEnd::auto_thawed);
+  EXPECT_EQ(found->ended_at, first.ended_at);
+  EXPECT_FALSE(found->had_problems || found->reported);
+  EXPECT_EQ(read->earlier_of("b"), read->earlier_of("c")) << "who ended it is as good as who started it";
+  EXPECT_TRUE(read->earlier_of("b")->had_problems && read->earlier_of("b")->reported);
+  for (const char* unknown : {"d", "e", "None"}) EXPECT_EQ(read->earlier_of(unknown), nullptr) << unknown;
+}
+
+TEST(SessionRecord, TakesNoIdForKnownByWhichWhoHasNoneEndedASession) {
+  SessionRecord first;
+  first.execution_id = "None";
+  first.ended_by = "c";
+  SessionRecord second;
+  second.execution_id = "None";
+  second.earlier = first.earlier_for_next();
+  EXPECT_EQ(second.earlier_of("c"), nullptr);
+  second.execution_id = "d";
+  EXPECT_NE(second.earlier_of("c"), nullptr);
+}
+
+TEST(SessionRecord, ForgetsTheOldestAndThoseWithoutAnId) {
+  SessionRecord record;
+  for (int i = 0; i < 100; ++i) {
+    SessionRecord next;
+    next.execution_id = i % 2 == 0 ? std::to_string(i) : "None";
+    next.ended_by = i % 2 == 0 ? "" : "None";
+    next.earlier = record.earlier_for_next();
+    record = next;
+  }
+  EXPECT_EQ(record.earlier.size(), 16U);
+  EXPECT_EQ(record.earlier.front().execution_id, "98");
 }
 
 }  // namespace

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/pid_namespace.hpp"
+
+#include <unistd.h>
+
+#include <charconv>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include "base/text.hpp"
+#include "dlm_freeze/base/files.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+std::string link_target(const char* path) {
+  std::error_code error;
+  const auto target = std::filesystem::read_symlink(path, error);
+  return error ? "" : target.string();
+}
+
+/// The parent of a process of this namespace; -1 if /proc does not say.
+pid_t parent_of(pid_t process) {
+  if (process == ::getpid()) return ::getppid();
+  if (link_target("/proc/self") != std::to_string(::getpid())) return -1;  // That of another namespace.
+  const auto stat = read_file("/proc/" + std::to_string(process) + "/stat");
+  const std::size_t name_end = stat ? stat->rfind(')') : std::string::npos;
+  if (name_end == std::string::npos) return -1;
+  std::string_view rest = std::string_view(*stat).substr(name_end + 1);
+  static_cast<void>(next_word(rest));  // The state.
+  const std::string_view word = next_word(rest);
+  pid_t parent = -1;
+  std::from_chars(word.data(), word.data() + word.size(), parent);
+  return parent;
+}
+
+/// False for who came from outside, as by nsenter or docker exec. True where /proc does not say.
+bool descends_from_first() {
+  constexpr int kMostGenerations = 1000;
+  pid_t process = ::getpid();
+  for (int i = 0; i < kMostGenerations && process > 1; ++i) process = parent_of(process);
+  return process != 0;
+}
+
+}  // namespace
+
+bool ends_with_caller() {
+  constexpr std::string_view kInitial = "pid:[4026531836]";  // PROC_PID_INIT_INO in include/linux/proc_ns.h.
+  if (::getpid() == 1) return true;
+  if (link_target("/proc/self/ns/pid") == kInitial || ::getsid(0) != ::getsid(1)) return false;
+  if (!descends_from_first()) return false;
+  const pid_t group = ::getpgrp();
+  return group == ::getpgid(1) || parent_of(group) == 1;
+}
+
+}  // namespace dlm_freeze

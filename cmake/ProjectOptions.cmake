@@ -57,6 +57,7 @@ endif()
 
 if(DLM_FREEZE_COVERAGE)
   target_compile_options(dlm_freeze_options INTERFACE --coverage -fprofile-update=atomic)
+  target_compile_definitions(dlm_freeze_options INTERFACE DLM_FREEZE_COVERAGE) # forked processes count before they end
   target_link_options(dlm_freeze_options INTERFACE --coverage)
 endif()
 

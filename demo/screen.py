@@ -71,11 +71,12 @@ def show(output):
 
 
 def run(command, expected=0):
-    """Runs a command as a person would type it, in the scene's directory, and shows it and what it prints."""
+    """Runs a command as a person would type it, in the scene's directory, and shows it and what it prints. It has a session
+    of its own, as on a host: the scene's process 1 does not end with it."""
     print(bold(f"$ {command}"), flush=True)
     ran = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, errors="replace")
+        stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True)
     show(ran.stdout)
     if ran.returncode != expected:
         raise Failed(f"demo: that command ended with exit code {ran.returncode}, not {expected}")

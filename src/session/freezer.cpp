@@ -34,14 +34,14 @@ class Freezer {
   [[noreturn]] void run() {
     for (;;) {
       const auto request = receive_message(channel_);
-      if (!request || !*request) ::_exit(0);
+      if (!request || !*request) end_process(0);
       if ((*request)->verb == Verb::sync) {
         freezing_.begin_sync();
-        if (!calls_return()) ::_exit(0);
+        if (!calls_return()) end_process(0);
         answer();
       } else if ((*request)->verb == Verb::freeze) {
         freeze();
-        ::_exit(0);
+        end_process(0);
       }
     }
   }
@@ -92,7 +92,7 @@ void run_freezer(FrozenFilesystems& filesystems, ExpeditedRcu& rcu, const Unique
   // The first message that pre-script gets instead of an answer is why there is none.
   const auto fail = [&](const Error& error) {
     static_cast<void>(send_message(channel.get(), {.verb = Verb::failed, .error = error}));
-    ::_exit(1);
+    end_process(1);
   };
   auto freezing = Freezing::create(filesystems, [&](std::size_t i, int event) {
     keep_own({filesystems[i].fd.get(), life_lines[i].get(), lock.get(), event});

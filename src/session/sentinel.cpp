@@ -49,7 +49,7 @@ class Sentinel {
     for (;;) {
       if (plan_.filesystems.over()) {
         StateDirectory::release(plan_.lock.get());
-        ::_exit(0);
+        end_process(0);
       }
       // While another thread of a killed watchdog is stuck, this process is still that one's child: the signal tells.
       if (is_dead_ || ::getppid() != duty_.watchdog) {
@@ -124,7 +124,7 @@ class Sentinel {
     log.error("the watchdog of session " + plan_.execution_id +
               " died or hung; the sentinel has thawed its filesystems");
     if (auto remembered = remember(session_.record); !remembered) log.warn(remembered.error().message);
-    ::_exit(0);
+    end_process(0);
   }
 
   SessionPlan& plan_;
@@ -151,9 +151,9 @@ void run_sentinel(SessionPlan& plan, SessionState& session, const SentinelDuty& 
   stay_background("dlm-sentinel", std::move(keep));
 
   auto thawer = Thawer::create(plan.filesystems, duty.life_lines, Thawer::Role::successor);
-  if (!thawer) ::_exit(1);
+  if (!thawer) end_process(1);
   Sentinel sentinel(plan, session, duty, std::move(*thawer));
-  if (!sentinel.set_up()) ::_exit(1);
+  if (!sentinel.set_up()) end_process(1);
   raise_event(duty.ready);
   sentinel.run();
 }

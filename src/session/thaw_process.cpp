@@ -24,7 +24,7 @@ namespace {
   auto thawer = Thawer::create(filesystems, life_lines, Thawer::Role::successor);
   while (thawer && !thawer->run(Deadline::in(limits::kForever))) {
   }
-  ::_exit(0);
+  end_process(0);
 }
 
 }  // namespace

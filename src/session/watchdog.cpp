@@ -457,7 +457,7 @@ void Watchdog::cancel_stage() {
   if (!stage_) return;
   stage_->cancel();
   // One that does not give up is left to the sentinel, which gets rid of this process and what it holds.
-  if (!stage_->wait(Deadline::in(limits::kCancel))) ::_exit(1);
+  if (!stage_->wait(Deadline::in(limits::kCancel))) end_process(1);
   static_cast<void>(stage_->take());
   stage_.reset();
 }
@@ -481,7 +481,7 @@ void Watchdog::release_all(Outcome outcome) {
   auto run = StageRun::start(quiesced, context, [this, outcome](std::size_t i, StageContext& stage) {
     return plan_.quiescers[i].quiescer->release(stage, outcome);
   });
-  if (!run || !run->wait(Deadline::in(limits::kRelease + limits::kCancel))) ::_exit(1);  // As above.
+  if (!run || !run->wait(Deadline::in(limits::kRelease + limits::kCancel))) end_process(1);  // As above.
   for (StageRun::Finding& finding : run->take()) {
     for (LogLine& note : finding.notes) lines_.push_back(std::move(note));
     session_.set_quiesced(finding.index, false);  // Also if it failed: it was tried, and the problem is reported.
@@ -506,7 +506,7 @@ void Watchdog::finish(SessionEnd how) {
   // Taken over while this process was stuck: the record is the successor's.
   if (plan_.filesystems.over()) {
     StateDirectory::release(plan_.lock.get());
-    ::_exit(0);
+    end_process(0);
   }
   session_.end(how);
   note_problems(session_.record, plan_.filesystems);
@@ -531,7 +531,7 @@ void Watchdog::finish(SessionEnd how) {
   Log log(nullptr, plan_.syslog ? plan_.syslog() : nullptr);
   write_log(how, log);
   if (auto remembered = remember(session_.record); !remembered) log.warn(remembered.error().message);
-  ::_exit(0);
+  end_process(0);
 }
 
 void Watchdog::write_log(SessionEnd how, Log& log) const {
@@ -558,7 +558,7 @@ void run_watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, co
     watchdog.refuse(ready.error());
     // Nothing is frozen or locked yet, and no sentinel has to see to that.
     plan.filesystems.set_over();
-    ::_exit(1);
+    end_process(1);
   }
   watchdog.answer_ready();
   watchdog.run();

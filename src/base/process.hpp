@@ -20,8 +20,8 @@ std::vector<std::string> become_background(const char* name, std::vector<int> ke
 /// The same for a process that such a one forked: what it inherits is left as it is, and no file is opened.
 void stay_background(const char* name, std::vector<int> keep) noexcept;
 
-/// Ends this process as _exit(2) does: nothing of it runs any more that a parent or a library has left for the end. In a
-/// build for coverage what it has run is counted before.
+/// Ends this process as _exit(2) does: nothing of it runs any more that a parent or a library has left for the end. In
+/// a build for coverage what it has run is counted before.
 [[noreturn]] void end_process(int status) noexcept;
 
 /// A new descriptor on /dev/null; without one, on something that takes neither reads nor writes. Async-signal-safe.

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <climits>
 #include <iostream>
+#include <new>
 #include <string>
 
 #include "base/birth.hpp"
@@ -58,6 +59,15 @@ Result<void> run(const CommandLine& line, CommandContext& context) {
   return {};
 }
 
+/// What is begun when memory runs out is undone by destructors on the way to here.
+Result<void> run_or_say_why(const CommandLine& line, CommandContext& context) {
+  try {
+    return run(line, context);
+  } catch (const std::bad_alloc&) {
+    return failure("there is not enough memory, or ulimit -v allows too little");
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -79,7 +89,7 @@ int main(int argc, char** argv) {
   CommandContext context{log,      std::cout, takes_escapes(STDOUT_FILENO),
                          registry, control,   [] { return syslog_output(); },
                          started,  modules};
-  const Result<void> result = line ? run(*line, context) : tl::unexpected(line.error());
+  const Result<void> result = line ? run_or_say_why(*line, context) : tl::unexpected(line.error());
   if (result) {
     // Between pre-script's success and its end nothing may come that takes time: killed there, it leaves a session that
     // nobody was told of. Its lines were written before.

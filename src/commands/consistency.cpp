@@ -41,7 +41,8 @@ void judge_database(const HostPlan& plan, const Readiness& readiness, const Volu
   for (const auto* notes : {&found.notes, probe != nullptr ? &probe->notes : nullptr}) {
     const LogLine* gap = notes != nullptr ? first_gap(*notes) : nullptr;
     if (gap == nullptr) continue;
-    judged.causes.push_back({name, gap->text});
+    const std::string prefix = name + ": ";
+    judged.causes.push_back({name, gap->text.starts_with(prefix) ? gap->text.substr(prefix.size()) : gap->text});
     return;
   }
   const auto off = data_off_the_volumes(plan, volumes, found);
@@ -65,7 +66,7 @@ void judge_volumes(const VolumeReport& volumes, Consistency& judged) {
         judged.untold.push_back(row.name);
         break;
       case VolumeState::read_only:
-      case VolumeState::swap:
+      case VolumeState::not_needed:
         break;
     }
   }
@@ -103,7 +104,7 @@ std::string Consistency::text() const {
   if (text.empty()) rest.erase(0, std::string_view("; ").size());
   text += rest;
   if (!boot.empty()) text += "; as after a crash for " + list_of(boot) + " (boot)";
-  if (!untold.empty()) text += "; not told for " + list_of(untold) + " (nothing mounted)";
+  if (!untold.empty()) text += "; unknown for " + list_of(untold) + " (nothing mounted)";
   if (!conditions.empty() && answer != Answer::no) text += "; provided that " + list_of(conditions, ", and that ");
   return "Consistent: " + text + ".";
 }
@@ -125,13 +126,14 @@ Consistency judge_consistency(const HostPlan& plan, const Settings& settings, co
         {"what is mounted in other mount namespaces only", "there are too many processes to look into all"});
   }
   if (judged.databases > 0 && !settings.probe)
-    judged.conditions.emplace_back("the databases can be quiesced, which --probe asks them");
+    judged.conditions.emplace_back("the databases can be quiesced (--probe asks them)");
   if (!late.empty()) judged.conditions.push_back(late);
-  if (!readiness.sees_all) judged.conditions.emplace_back("root, as which this was not run, sees nothing more");
+  if (!readiness.leftovers.empty()) judged.conditions.push_back(readiness.leftovers);
+  if (!readiness.sees_all) judged.conditions.emplace_back("root sees no more than this run, which was not root's");
 
   const bool holds_something = judged.failure.empty() && (!judged.covered.empty() || judged.databases > 0);
   if (holds_something) {
-    const bool is_whole = judged.causes.empty() && judged.untold.empty() && late.empty();
+    const bool is_whole = judged.causes.empty() && judged.untold.empty() && late.empty() && readiness.leftovers.empty();
     judged.answer = is_whole ? Consistency::Answer::yes : Consistency::Answer::partly;
   }
   return judged;

@@ -22,7 +22,7 @@ struct Consistency {
   std::vector<Advice> causes;           ///< What it is not consistent for, and why.
   std::vector<std::string> boot;        ///< Volumes that are as after a crash, as those of / and /boot always are.
   std::vector<std::string> untold;      ///< Volumes of which nothing is mounted here.
-  std::vector<std::string> conditions;  ///< "the databases can be quiesced, which --probe asks them"
+  std::vector<std::string> conditions;  ///< "the databases can be quiesced (--probe asks them)"
   std::size_t databases = 0;            ///< That are going to be quiesced.
   std::string failure;                  ///< Why pre-script would fail; empty where it would not.
 

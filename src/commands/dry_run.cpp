@@ -27,7 +27,7 @@ DryRunReport look(HostPlan& plan, const Settings& settings, CommandContext& cont
   if (!settings.probe) warn_of_coverage(plan, context.log);
   const auto auto_thaw = plan.auto_thaw(settings.auto_thaw, context.log);
   const AttachedDisks disks = AttachedDisks::read();
-  VolumeReport volumes = report_volumes(plan, disks, readiness.unopened);
+  VolumeReport volumes = report_volumes(plan, disks);
   FreezeEstimate estimate = estimate_freeze(plan.freeze, disks, settings.write_speed, settings.timeout);
   Consistency consistency = judge_consistency(plan, settings, readiness, volumes, estimate.late());
   std::vector<Hazard> hazards;

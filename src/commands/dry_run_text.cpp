@@ -219,10 +219,11 @@ std::string problems(const DryRunReport& report, const Detail& detail) {
   std::string text;
   const auto& unmatched = report.plan.freeze.unmatched;
   if (!unmatched.empty())
-    text += text_line(
-        without_middle("The configuration's " + list_of(unmatched) + " matches no mount point.", detail.line));
+    text += text_line(without_middle("The configuration's " + list_of(unmatched) +
+                                         (unmatched.size() == 1 ? " matches" : " match") + " no mount point.",
+                                     detail.line));
   for (std::size_t i = 0; i < others.size() && i < detail.rows; ++i)
-    text += text_line(without_middle("Besides, pre-script would fail: " + others[i], detail.line));
+    text += text_line(without_middle("pre-script would also fail: " + others[i], detail.line));
   return text.empty() ? text : "\n" + text;
 }
 

@@ -16,6 +16,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/process.hpp"
 #include "base/text.hpp"
 #include "fs/block_stack.hpp"
 #include "fs/host_facts.hpp"
@@ -155,6 +156,8 @@ Coverage HostPlan::coverage(const std::string& path) const {
     });
   };
   auto planned = verdict_on(taker);
+  const auto shut = taker != nullptr ? unopened.find(taker->device) : unopened.end();
+  if (shut != unopened.end()) return {false, mount->mount_point, shut->second};
   const bool is_frozen = planned != freeze.mounts.end() && planned->verdict != Verdict::pass_over;
   if (taker != mount && is_frozen) return {true, mount->mount_point, mount->type + " on " + taker->mount_point};
   if (planned == freeze.mounts.end()) planned = verdict_on(mount);
@@ -231,6 +234,22 @@ std::chrono::seconds HostPlan::auto_thaw(std::chrono::seconds wanted, Log& log) 
              " must not be frozen for longer");
   }
   return longest;
+}
+
+Result<FrozenFilesystems> open_filesystems(HostPlan& plan, FreezeControl& control, Log& log) {
+  // Each filesystem takes its own, and in a session the two ends of a life line.
+  constexpr std::size_t kEach = 3;
+  constexpr std::size_t kOthers = 128;
+  raise_descriptor_limit(static_cast<unsigned>(kEach * plan.freeze.filesystems.size() + kOthers));
+  auto opening = FrozenFilesystems::open(plan.freeze, control);
+  if (!opening) return tl::unexpected(opening.error());
+  std::vector<NotFrozen> left_out;
+  for (const auto& one : opening->left_out) {
+    plan.unopened[one.device] = one.why;
+    left_out.push_back({one.mount_point, one.why});
+  }
+  warn_not_frozen(left_out, log);
+  return std::move(opening->filesystems);
 }
 
 Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {

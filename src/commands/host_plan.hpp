@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "commands/command_context.hpp"
+#include "fs/frozen_filesystems.hpp"
 #include "fs/mount_table.hpp"
 
 namespace dlm_freeze {
@@ -25,8 +26,9 @@ struct HostPlan {
   Result<void> databases_known;    ///< An error: `quiescers` lacks what could not be looked for, and pre-script fails.
   Result<void> on_host;            ///< An error: this may be a container or a chroot, and pre-script fails.
   bool all_processes_seen = true;  ///< False: there may be filesystems in other mount namespaces that the plan lacks.
-  std::map<dev_t, Layers> layers{};  ///< As in HostFacts.
-  BlockStacks stacks{};              ///< Of the mounts of `table`.
+  std::map<dev_t, Layers> layers{};         ///< As in HostFacts.
+  BlockStacks stacks{};                     ///< Of the mounts of `table`.
+  std::map<dev_t, std::string> unopened{};  ///< Filesystems that were to be frozen and cannot be opened, and why.
 
   /// Whether the filesystem that holds `path` is going to be frozen; of an overlay, the one that takes what is written.
   /// Symbolic links in `path` are followed.
@@ -59,6 +61,10 @@ void warn_not_frozen(const std::vector<NotFrozen>& all, Log& log);
 /// Says of each filesystem that has a volume, can be written and is not frozen why it is not: a WARN; or an INFO line
 /// for all that the configuration leaves out, and for root and /boot.
 void log_gaps(const HostPlan& plan, Log& log);
+
+/// Opens what the plan freezes, with descriptors enough for it and for a session. As FrozenFilesystems::open; what has
+/// to be left out is put into `plan.unopened`, and said in a WARN.
+[[nodiscard]] Result<FrozenFilesystems> open_filesystems(HostPlan& plan, FreezeControl& control, Log& log);
 
 /// Looks at the host and decides. Errors: the mount table cannot be read.
 [[nodiscard]] Result<HostPlan> plan_host(const Settings& settings, CommandContext& context);

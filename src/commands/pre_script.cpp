@@ -111,8 +111,9 @@ Result<std::vector<EarlierSession>> recover_earlier_session(const StateDirectory
   const bool orphan = (*record)->is_orphan(current_boot_id());
   const bool is_of_this_boot = (*record)->boot_id == current_boot_id();
   if (!is_of_this_boot || (!orphan && !(*record)->has_leftovers())) return (*record)->earlier_for_next();
-  context.log.warn("the processes of session " + (*record)->execution_id +
-                   " were killed; undoing what they left behind");
+  context.log.warn(orphan ? "the processes of session " + (*record)->execution_id +
+                                " were killed; undoing what they left behind"
+                          : "session " + (*record)->execution_id + " could not undo everything; trying again");
   recover_orphan(state, **record, context.registry, context.control, deadline);
   if (orphan) {
     if (auto remembered = remember_for(**record, limits::kHistory); !remembered)
@@ -187,7 +188,7 @@ class PreScript {
     if (!freezer_lock) return tl::unexpected(freezer_lock.error());
 
     guard.emplace(latest);  // A listener that decides on opens (fanotify) may not answer.
-    auto filesystems = open_filesystems(plan->freeze);
+    auto filesystems = open_filesystems(*plan, context_.control, context_.log);
     if (!filesystems) return tl::unexpected(filesystems.error());
     clock_.finish_stage();
 
@@ -215,19 +216,6 @@ class PreScript {
   }
 
  private:
-  Result<FrozenFilesystems> open_filesystems(const FreezePlan& plan) {
-    // Each filesystem takes its own, and the two ends of a life line.
-    constexpr std::size_t kEach = 3;
-    constexpr std::size_t kOthers = 128;
-    raise_descriptor_limit(static_cast<unsigned>(kEach * plan.filesystems.size() + kOthers));
-    auto opening = FrozenFilesystems::open(plan, context_.control);
-    if (!opening) return tl::unexpected(opening.error());
-    std::vector<NotFrozen> left_out;
-    for (const auto& one : opening->left_out) left_out.push_back({one.mount_point, one.why});
-    warn_not_frozen(left_out, context_.log);
-    return std::move(opening->filesystems);
-  }
-
   Result<void> run_session(SessionPlan& session, const MountTable& planned, bool output_will_freeze) {
     auto client = SessionClient::start(session, budget_);
     if (!client) return tl::unexpected(client.error());
@@ -247,7 +235,9 @@ class PreScript {
     if (!left.frozen.empty()) {
       error.message += "; " + list_of(left.frozen) + " will be thawed once the kernel call returns";
     }
-    if (!left.quiesced.empty()) error.message += "; " + list_of(left.quiesced) + " is still being released";
+    if (!left.quiesced.empty())
+      error.message +=
+          "; " + list_of(left.quiesced) + (left.quiesced.size() == 1 ? " is" : " are") + " still being released";
     if (!left.frozen.empty() || !left.quiesced.empty()) error.message += "; everything else is undone";
   }
 

@@ -6,13 +6,26 @@
 #include <utility>
 
 #include "commands/state_check.hpp"
-#include "fs/frozen_filesystems.hpp"
 
 namespace dlm_freeze {
 namespace {
 
+/// What pre-script has to undo before it begins, or cannot read.
+void check_record(const StateDirectory& state, Readiness& readiness) {
+  const auto record = state.read_record();
+  if (!record && record.error().errno_value != 0) {
+    readiness.findings.push_back({"record", tl::unexpected(record.error())});
+  }
+  if (!record || !*record || (*record)->boot_id != current_boot_id()) return;
+  if ((*record)->has_leftovers() || (*record)->is_orphan(current_boot_id())) {
+    readiness.leftovers =
+        "pre-script can undo what the session of execution " + (*record)->execution_id + " left behind";
+  }
+}
+
 /// What pre-script would meet in its state directory.
-void check_state(const Settings& settings, const MountTable& table, std::vector<Finding>& findings) {
+void check_state(const Settings& settings, const MountTable& table, Readiness& readiness) {
+  std::vector<Finding>& findings = readiness.findings;
   const auto state = StateDirectory::open(settings.state_directory, false);
   if (!state && state.error().errno_value != ENOENT) {
     findings.push_back({"state", tl::unexpected(state.error())});
@@ -24,7 +37,9 @@ void check_state(const Settings& settings, const MountTable& table, std::vector<
   Result<void> session;
   if (!locked) session = tl::unexpected(locked.error());
   if (locked && *locked) session = failure("a session is active already", ErrorKind::already_frozen);
-  findings.push_back({"session", session});
+  const bool is_free = session.has_value();
+  findings.push_back({"session", std::move(session)});
+  if (is_free) check_record(*state, readiness);
 }
 
 void check_absent(const HostPlan& plan, std::vector<Finding>& findings) {
@@ -34,20 +49,6 @@ void check_absent(const HostPlan& plan, std::vector<Finding>& findings) {
     findings.push_back({config.name, failure(config.name + " is required and does not run: " + found.presence.detail,
                                              ErrorKind::not_ready)});
   }
-}
-
-void check_filesystems(const HostPlan& plan, CommandContext& context, Readiness& readiness) {
-  const auto opening = FrozenFilesystems::open(plan.freeze, context.control);
-  if (!opening) {
-    readiness.findings.push_back({"filesystems", tl::unexpected(opening.error())});
-    return;
-  }
-  std::vector<NotFrozen> left_out;
-  for (const auto& one : opening->left_out) {
-    readiness.unopened[one.device] = one.why;
-    left_out.push_back({one.mount_point, one.why});
-  }
-  warn_not_frozen(left_out, context.log);
 }
 
 void probe_databases(HostPlan& plan, const Settings& settings, CommandContext& context,
@@ -85,8 +86,10 @@ Readiness check_readiness(HostPlan& plan, const Settings& settings, CommandConte
   if (!plan.databases_known) findings.push_back({"databases", plan.databases_known});
   check_absent(plan, findings);
   if (!settings.probe && !privilege) return readiness;
-  check_state(settings, plan.table, findings);
-  check_filesystems(plan, context, readiness);
+  check_state(settings, plan.table, readiness);
+  if (auto opened = open_filesystems(plan, context.control, context.log); !opened) {
+    findings.push_back({"filesystems", tl::unexpected(opened.error())});
+  }
   if (settings.probe) probe_databases(plan, settings, context, findings);
   return readiness;
 }

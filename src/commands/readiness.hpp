@@ -19,9 +19,9 @@ struct Finding {
 
 /// What would make pre-script fail or leave something out.
 struct Readiness {
-  std::vector<Finding> findings;          ///< In pre-script's order: the first failure is its.
-  bool sees_all = true;                   ///< False: this was run by somebody who may look at less than root.
-  std::map<dev_t, std::string> unopened;  ///< Filesystems that the plan has and that cannot be opened, and why.
+  std::vector<Finding> findings;  ///< In pre-script's order: the first failure is its.
+  bool sees_all = true;           ///< False: this was run by somebody who may look at less than root.
+  std::string leftovers;          ///< What an earlier session left behind has to be undone first; or empty.
 
   /// What the probe of the database of that name found; null where it was not asked.
   [[nodiscard]] const Finding* probe_of(const std::string& database) const;

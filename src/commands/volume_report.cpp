@@ -26,11 +26,11 @@ struct Filesystem {
 std::string advice_for(Reason reason) {
   switch (reason) {
     case Reason::excluded:
-      return "if it belongs into the snapshot, take it out of filesystems.exclude";
+      return "if it belongs in the snapshot, take it out of filesystems.exclude";
     case Reason::not_included:
-      return "if it belongs into the snapshot, add it to filesystems.include";
+      return "if it belongs in the snapshot, add it to filesystems.include";
     case Reason::freezing_disabled:
-      return "if it belongs into the snapshot, set filesystems.freeze to true";
+      return "if it belongs in the snapshot, set filesystems.freeze to true";
     case Reason::protected_path:
       return "move what must go on being written to another filesystem";
     case Reason::holds_root:
@@ -56,8 +56,7 @@ std::string advice_for(Reason reason) {
 
 class Reporter {
  public:
-  Reporter(const HostPlan& plan, const AttachedDisks& disks, const std::map<dev_t, std::string>& unopened)
-      : plan_(plan), disks_(disks), unopened_(unopened) {
+  Reporter(const HostPlan& plan, const AttachedDisks& disks) : plan_(plan), disks_(disks) {
     for (const Gap& gap : plan.freeze.gaps) gaps_.emplace(gap.mount, &gap);
     note_data();
   }
@@ -91,8 +90,8 @@ class Reporter {
 
   [[nodiscard]] Filesystem judge(std::size_t at) const {
     const PlannedMount& planned = plan_.freeze.mounts[at];
-    const auto unopened = unopened_.find(planned.mount.device);
-    if (unopened != unopened_.end()) return {&planned, VolumeState::not_covered, unopened->second};
+    const auto unopened = plan_.unopened.find(planned.mount.device);
+    if (unopened != plan_.unopened.end()) return {&planned, VolumeState::not_covered, unopened->second};
     if (planned.verdict != Verdict::pass_over) return {&planned, VolumeState::frozen, ""};
     const auto gap = gaps_.find(at);
     if (gap == gaps_.end()) return {&planned, VolumeState::read_only, planned.why};
@@ -203,10 +202,11 @@ class Reporter {
     std::string why =
         disk.uses.empty() ? "nothing of it is mounted" : list_of(disk.uses) + ", nothing of it is mounted";
     if (is_swap) why = "swap, which a snapshot does not need";
+    if (disk.is_instance_store) why = "instance store of EC2, of which there are no snapshots";
     report_.rows.push_back({disk.label(),
                             disk.name,
                             disk.size_bytes,
-                            is_swap ? VolumeState::swap : VolumeState::not_mounted,
+                            is_swap || disk.is_instance_store ? VolumeState::not_needed : VolumeState::not_mounted,
                             {},
                             std::move(why),
                             false,
@@ -215,7 +215,6 @@ class Reporter {
 
   const HostPlan& plan_;
   const AttachedDisks& disks_;
-  const std::map<dev_t, std::string>& unopened_;
   std::map<std::size_t, const Gap*> gaps_;       ///< By `Gap::mount`.
   std::map<dev_t, std::set<std::string>> data_;  ///< Names of databases.
   std::map<std::size_t, std::vector<Filesystem>> on_disk_;
@@ -225,10 +224,7 @@ class Reporter {
 
 }  // namespace
 
-VolumeReport report_volumes(const HostPlan& plan, const AttachedDisks& disks,
-                            const std::map<dev_t, std::string>& unopened) {
-  return Reporter(plan, disks, unopened).report();
-}
+VolumeReport report_volumes(const HostPlan& plan, const AttachedDisks& disks) { return Reporter(plan, disks).report(); }
 
 std::string_view words_of(VolumeState state) {
   switch (state) {
@@ -242,8 +238,8 @@ std::string_view words_of(VolumeState state) {
       return "frozen";
     case VolumeState::read_only:
       return "read-only";
-    case VolumeState::swap:
-      return "swap";
+    case VolumeState::not_needed:
+      return "not needed";
     case VolumeState::not_mounted:
       return "not mounted";
   }
@@ -262,8 +258,8 @@ std::string_view to_string(VolumeState state) {
       return "frozen";
     case VolumeState::read_only:
       return "read_only";
-    case VolumeState::swap:
-      return "swap";
+    case VolumeState::not_needed:
+      return "not_needed";
     case VolumeState::not_mounted:
       return "not_mounted";
   }

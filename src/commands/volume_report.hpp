@@ -19,7 +19,7 @@ enum class VolumeState {
   boot,           ///< The same, and it holds / or /boot, which never are frozen.
   frozen,
   read_only,    ///< Nobody can write to it here.
-  swap,         ///< Holds nothing but that.
+  not_needed,   ///< Holds nothing but swap, or is in no snapshot and has nothing mounted.
   not_mounted,  ///< Nothing of it is mounted: it may be written by whoever opens the device.
 };
 
@@ -54,9 +54,7 @@ struct VolumeReport {
   std::map<dev_t, std::string> volumes;  ///< By superblock, what its volumes are called.
 };
 
-/// Sorts the filesystems of `plan` by what they lie on. Pure. `unopened` are filesystems that the plan freezes and that
-/// cannot be opened, each with the reason.
-[[nodiscard]] VolumeReport report_volumes(const HostPlan& plan, const AttachedDisks& disks,
-                                          const std::map<dev_t, std::string>& unopened);
+/// Sorts the filesystems of `plan` by what they lie on. Pure.
+[[nodiscard]] VolumeReport report_volumes(const HostPlan& plan, const AttachedDisks& disks);
 
 }  // namespace dlm_freeze

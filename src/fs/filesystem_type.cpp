@@ -51,10 +51,10 @@ bool has_volume(const Mount& mount) {
 }
 
 bool cannot_freeze(std::string_view type) {
-  constexpr std::array<std::string_view, 27> kTypes = {
-      "squashfs", "erofs", "iso9660", "udf",   "vfat", "msdos",   "exfat", "cramfs", "romfs",
-      "zfs",      "ubifs", "jffs2",   "minix", "hfs",  "hfsplus", "ntfs",  "ufs",    "affs",
-      "adfs",     "bfs",   "efs",     "befs",  "hpfs", "qnx4",    "qnx6",  "omfs",   "sysv"};
+  constexpr std::array<std::string_view, 30> kTypes = {
+      "squashfs", "erofs", "iso9660", "udf",  "vfat",    "msdos", "exfat", "cramfs", "romfs", "zfs",
+      "ubifs",    "jffs2", "minix",   "hfs",  "hfsplus", "ntfs",  "ufs",   "affs",   "adfs",  "bfs",
+      "efs",      "befs",  "hpfs",    "qnx4", "qnx6",    "omfs",  "sysv",  "ntfs3",  "ocfs2", "zonefs"};
   return is_fuse(type) || is_among(kTypes, type);
 }
 

@@ -132,7 +132,8 @@ RunningProgram::Event RunningProgram::wait(const Patience& patience) {
     const int count = ::poll(events.data(), events.size(), patience.deadline.poll_timeout());
     if (count < 0 && errno == EINTR) continue;
     if (events[0].revents != 0) return Event::ended;
-    if (count <= 0 || events[1].revents != 0) return Event::given_up;
+    // What prints all the time would else have all the time.
+    if (count <= 0 || events[1].revents != 0 || patience.deadline.expired()) return Event::given_up;
     if (read_output()) return Event::output;
   }
 }

@@ -74,8 +74,10 @@ Result<std::vector<Answer>> ask_all(const ClientSettings& settings, const std::v
   const auto ran = run_program(program, patience);
   if (!ran) return tl::unexpected(ran.error());
   std::vector<Answer> answers = parse_answers(ran->output);
-  const bool is_complete = answers.size() == questions.size() ||
-                           (!answers.empty() && answers.back().error && questions[answers.size() - 1].is_needed);
+  // A profile may print anything, marks too.
+  const bool has_stopped = !answers.empty() && answers.size() < questions.size() && answers.back().error &&
+                           questions[answers.size() - 1].is_needed;
+  const bool is_complete = answers.size() == questions.size() || has_stopped;
   if (is_complete) return answers;
   const std::string said = last_line(ran->output);
   return failure("the login shell of " + settings.os_user + " has not run " + settings.hdbsql + " to its end" +

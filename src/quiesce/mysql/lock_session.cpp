@@ -115,8 +115,10 @@ Result<void> LockSession::take(const StageContext& context) {
 
 Result<void> LockSession::release(const StageContext& context, Outcome outcome) {
   if (!connection_ || kind_ == LockKind::none) return {};
-  SqlResult<Table> unlocked = connection_->lost() ? tl::unexpected(SqlError{kServerLost, "the session had ended"})
-                                                  : connection_->query(unlock_statement(kind_), context.patience());
+  const Deadline half = Deadline::in(context.deadline.remaining() / 2);  // What is left is for what outlives the lock.
+  SqlResult<Table> unlocked = connection_->lost()
+                                  ? tl::unexpected(SqlError{kServerLost, "the session had ended"})
+                                  : connection_->query(unlock_statement(kind_), {half, context.cancel_fd});
   if (unlocked) {
     connection_.reset();
     return {};

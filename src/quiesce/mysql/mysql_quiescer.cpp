@@ -33,6 +33,13 @@ bool is_lost(const SqlError& error) {
   return error.code == kGivenUp || error.code == kServerGone || error.code == kServerLost;
 }
 
+/// The first error, with what the second one says.
+Result<void> both(Result<void> first, Result<void> second) {
+  if (first) return second;
+  if (!second) first.error().message += "; " + second.error().message;
+  return first;
+}
+
 Result<std::string> read_password(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) return system_failure("cannot read " + path, errno);
@@ -322,8 +329,7 @@ Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {
 Result<void> MysqlQuiescer::release(StageContext& context, Outcome outcome) {
   const LibraryThread thread;
   auto released = lock_ ? lock_->release(context, outcome) : Result<void>();
-  auto put_back = put_back_cluster(context);
-  return released ? put_back : released;
+  return both(std::move(released), put_back_cluster(context));
 }
 
 /// Undoes what outlives the lock's session.
@@ -340,7 +346,7 @@ Result<void> MysqlQuiescer::put_back_cluster(const StageContext& context) const 
   }
   auto resynced = desync_.end(*connection, context);
   auto started = appliers_.start(*connection, server_->version(), context);
-  return resynced ? started : resynced;
+  return both(std::move(resynced), std::move(started));
 }
 
 Result<void> MysqlQuiescer::recover(StageContext& context, const std::vector<Fact>& facts) {
@@ -366,8 +372,7 @@ Result<void> MysqlQuiescer::recover(StageContext& context, const std::vector<Fac
   desync_.recall(facts);
   auto resynced = desync_.end(*connection, context);
   auto started = appliers_.start(*connection, server->version(), context);
-  if (!resynced) return resynced;
-  return started ? result : started;
+  return both(both(std::move(resynced), std::move(started)), std::move(result));
 }
 
 }  // namespace dlm_freeze::mysql

@@ -60,8 +60,10 @@ Result<void> BackupHold::check(const Server& server, StageContext& context) {
   const auto archive = cluster_.ask_archive(context.patience());
   if (!archive) return tl::unexpected(archive.error());
   if (archive->on && !archive->is_good()) {
-    context.notes.push_back({LogLevel::warn, "its archiver is not to be relied on (" + archive->problem + "; " +
-                                                 archive->name + "): all WAL that the backup needs is saved with it"});
+    context.notes.push_back({LogLevel::warn,
+                             "its archiver is not to be relied on (" + archive->problem + "; " + archive->name +
+                                 "): all WAL that the backup needs is saved with it",
+                             false});
   }
   if (!may_keep_wal_ && !archive->is_good()) {
     context.notes.push_back(

@@ -17,6 +17,7 @@ namespace dlm_freeze::postgresql {
 namespace {
 
 constexpr std::size_t kLongestAnswer = std::size_t{256} << 10;
+constexpr std::size_t kLongestHead = std::size_t{16} * 1024;  ///< That is read for a length.
 constexpr std::string_view kScheme = "http://";
 constexpr std::string_view kEndOfHead = "\r\n\r\n";
 constexpr int kHighestPort = 65535;
@@ -40,7 +41,7 @@ Result<void> wait_for(int fd, short events, const Patience& patience) {
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return system_failure("cannot wait for an answer", errno);
     if (waiting[1].revents != 0) return failure("given up");
-    if (waiting[0].revents != 0) return {};
+    if (waiting[0].revents != 0 && !patience.deadline.expired()) return {};
     return failure("no answer in time", ErrorKind::not_ready);
   }
 }
@@ -95,7 +96,7 @@ std::optional<std::size_t> content_length(std::string_view head) {
 /// Whether nothing of the answer is missing, as far as it says itself.
 bool is_whole(std::string_view text) {
   const std::size_t end = text.find(kEndOfHead);
-  if (end == std::string_view::npos) return false;
+  if (end == std::string_view::npos || end > kLongestHead) return false;
   const auto length = content_length(text.substr(0, end));
   return length && text.size() - end - kEndOfHead.size() >= *length;
 }

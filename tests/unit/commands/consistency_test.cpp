@@ -26,7 +26,7 @@ constexpr const char* kMounts =
 class Consistencies : public testing::Test {
  protected:
   [[nodiscard]] Consistency judged(const std::string& late = "") const {
-    return judge_consistency(host_.plan, host_.settings, readiness_, host_.report(readiness_.unopened), late);
+    return judge_consistency(host_.plan, host_.settings, readiness_, host_.report(), late);
   }
 
   PlannedHost host_{kDevices, kMounts};
@@ -66,7 +66,7 @@ TEST_F(Consistencies, AreNoneWhereNothingIsHeld) {
 TEST_F(Consistencies, DependOnDatabasesThatWereNotAsked) {
   host_.add_database("shop", {{"data", "/nowhere/b/shop"}});
   EXPECT_EQ(judged().answer, Answer::yes);
-  EXPECT_THAT(judged().text(), HasSubstr("; provided that the databases can be quiesced, which --probe asks them."));
+  EXPECT_THAT(judged().text(), HasSubstr("; provided that the databases can be quiesced (--probe asks them)."));
   host_.settings.probe = true;
   EXPECT_THAT(judged().text(), Not(HasSubstr("provided")));
 }
@@ -100,7 +100,7 @@ TEST_F(Consistencies, AreNotADatabasesThatWarns) {
   EXPECT_EQ(judged().answer, Answer::yes) << "whoever waits is no gap";
   readiness_.findings[1].notes.push_back({LogLevel::warn, "shop: tables are not locked"});
   EXPECT_EQ(judged().answer, Answer::partly);
-  EXPECT_THAT(judged().text(), HasSubstr("; no for shop, because shop: tables are not locked"));
+  EXPECT_THAT(judged().text(), HasSubstr("; no for shop, because tables are not locked"));
   readiness_.findings[1].notes.clear();
   host_.plan.quiescers[0].notes = {{LogLevel::warn, "shop: nobody knows where it lies"}};
   EXPECT_EQ(judged().answer, Answer::partly) << "said when it was looked for";
@@ -109,7 +109,7 @@ TEST_F(Consistencies, AreNotADatabasesThatWarns) {
 TEST_F(Consistencies, AreNotKnownOfWhatIsNotMounted) {
   host_.devices.add({.name = "nvme3n1", .number = "259:9", .serial = "vol0d"});
   EXPECT_EQ(judged().answer, Answer::partly);
-  EXPECT_THAT(judged().text(), HasSubstr("; not told for vol-0d (nothing mounted)."));
+  EXPECT_THAT(judged().text(), HasSubstr("; unknown for vol-0d (nothing mounted)."));
 }
 
 TEST_F(Consistencies, LackWhatTheConfigurationNamesAndIsNotMounted) {
@@ -127,9 +127,15 @@ TEST_F(Consistencies, LackWhatOtherNamespacesMayHave) {
 }
 
 TEST_F(Consistencies, LackWhatCannotBeOpened) {
-  readiness_.unopened = {{makedev(259, 1), "cannot open /nowhere/b: Input/output error"}};
+  host_.plan.unopened = {{makedev(259, 1), "cannot open /nowhere/b: Input/output error"}};
   EXPECT_EQ(judged().answer, Answer::partly);
   EXPECT_THAT(judged().text(), HasSubstr("yes, for vol-0c; no for vol-0b, because "));
+}
+
+TEST_F(Consistencies, DependOnWhatAnEarlierSessionLeftBehind) {
+  readiness_.leftovers = "pre-script can undo what the session of execution None left behind";
+  EXPECT_EQ(judged().answer, Answer::partly);
+  EXPECT_THAT(judged().text(), HasSubstr("; provided that pre-script can undo what the session of execution None"));
 }
 
 TEST_F(Consistencies, DependOnTheWriteBack) {
@@ -140,7 +146,7 @@ TEST_F(Consistencies, DependOnTheWriteBack) {
 
 TEST_F(Consistencies, DependOnWhatOnlyRootSees) {
   readiness_.sees_all = false;
-  EXPECT_THAT(judged().text(), HasSubstr("; provided that root, as which this was not run, sees nothing more."));
+  EXPECT_THAT(judged().text(), HasSubstr("; provided that root sees no more than this run, which was not root's."));
 }
 
 TEST_F(Consistencies, AreSaidInFewWordsOfManyVolumes) {

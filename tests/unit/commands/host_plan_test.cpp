@@ -47,6 +47,19 @@ TEST(Coverage, SaysWhetherAPathIsGoingToBeFrozenAndWhy) {
   EXPECT_EQ(root.why, "the filesystem of /");
 }
 
+TEST(Coverage, IsNoneOfWhatCannotBeOpened) {
+  HostPlan host = plan_of(
+      "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"
+      "2 1 8:2 / /nowhere/data rw - ext4 /dev/sdb rw\n");
+  ASSERT_FALSE(host.freeze.filesystems.empty());
+  const PlannedFilesystem& filesystem = host.freeze.filesystems.front();
+  ASSERT_TRUE(host.coverage(filesystem.mount_point()).frozen);
+  host.unopened[filesystem.device] = "cannot open it: Input/output error";
+  const Coverage coverage = host.coverage(filesystem.mount_point());
+  EXPECT_FALSE(coverage.frozen);
+  EXPECT_EQ(coverage.why, "cannot open it: Input/output error");
+}
+
 TEST(Coverage, FollowsSymbolicLinks) {
   const fakes::Scratch scratch;
   std::filesystem::create_directory(scratch / "real");

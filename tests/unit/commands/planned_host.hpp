@@ -36,9 +36,7 @@ struct PlannedHost {
 
   [[nodiscard]] AttachedDisks disks() const { return AttachedDisks::read(devices.roots()); }
 
-  [[nodiscard]] VolumeReport report(const std::map<dev_t, std::string>& unopened = {}) const {
-    return report_volumes(plan, disks(), unopened);
-  }
+  [[nodiscard]] VolumeReport report() const { return report_volumes(plan, disks()); }
 
   fakes::FakeDevices devices;
   Settings settings;

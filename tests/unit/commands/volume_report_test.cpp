@@ -62,7 +62,7 @@ TEST(VolumeReport, HasTheAttachedVolumesOfWhichNothingIsMounted) {
   host.devices.add_swap({"nvme4n1"});
   EXPECT_THAT(rows_of(host.report()),
               ElementsAre("vol-00aa boot [/] / and /boot are never frozen", "vol-00bb frozen [/nowhere/data] ",
-                          "vol-00ee swap [] swap, which a snapshot does not need",
+                          "vol-00ee not needed [] swap, which a snapshot does not need",
                           "vol-00cc not mounted [] nothing of it is mounted",
                           "vol-00dd not mounted [] LVM vg-x, nothing of it is mounted"));
 }
@@ -108,7 +108,8 @@ TEST(VolumeReport, DoesNotCountADatabaseThatDoesNotRunNorItsLogs) {
 
 TEST(VolumeReport, TakesWhatCannotBeOpenedForNotCovered) {
   PlannedHost host(kDevices, std::string(kRoot) + kData);
-  EXPECT_THAT(rows_of(host.report({{makedev(259, 2), "cannot open /nowhere/data: Input/output error"}})),
+  host.plan.unopened = {{makedev(259, 2), "cannot open /nowhere/data: Input/output error"}};
+  EXPECT_THAT(rows_of(host.report()),
               testing::Contains("vol-00bb NOT covered [/nowhere/data] cannot open /nowhere/data: Input/output error"));
 }
 

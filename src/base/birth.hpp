@@ -13,9 +13,8 @@ namespace dlm_freeze {
 /// * The limits on memory, processing time, the sizes of files, processes and descriptors are as wide as this process
 ///   may make them. Where root lacks CAP_SYS_RESOURCE that is the caller's hard limit.
 /// * What it creates nobody else can read.
-/// * It runs as any program does, on every CPU that its cpuset has: no other scheduling policy, nice value above 0 or
-/// I/O
-///   class than usual, where it may change that.
+/// * It runs as any program does, on every CPU that its cpuset has: with the usual scheduling policy and I/O class, and
+///   no nice value above 0, where it may change that.
 /// * There is no TZ, which can name any file to be read. The host's log has the host's time.
 ///
 /// Left as it is: the working directory (paths on the command line may be relative to it; see enter_root), the

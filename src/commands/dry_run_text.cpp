@@ -125,6 +125,11 @@ std::string places_of(const DryRunReport& report, const FoundQuiescer& found, st
   return shown == locations.size() ? text : text + " +" + std::to_string(locations.size() - shown);
 }
 
+/// After the first `shown` of `all` rows or lines.
+std::string and_more(std::size_t all, std::size_t shown) {
+  return all > shown ? "  and " + std::to_string(all - shown) + " more (--all)\n" : "";
+}
+
 std::string database_table(const DryRunReport& report, const Detail& detail) {
   const auto& quiescers = report.plan.quiescers;
   if (quiescers.empty()) return "";
@@ -135,8 +140,7 @@ std::string database_table(const DryRunReport& report, const Detail& detail) {
     table.add({without_middle(found.planned.config.name, detail.cell), state_of(report, found),
                protection_of(report.plan, found), places_of(report, found, 2 * detail.cell)});
   }
-  const std::size_t left = quiescers.size() - shown;
-  return "\n" + table.text() + (left > 0 ? "  and " + std::to_string(left) + " more (--all)\n" : "");
+  return "\n" + table.text() + and_more(quiescers.size(), shown);
 }
 
 /// The same to do for several things is one line.
@@ -151,8 +155,7 @@ std::string to_do_list(const DryRunReport& report, const Detail& detail) {
   std::string text = "\nTo do:\n";
   const std::size_t shown = std::min(lines.size(), detail.rows);
   for (std::size_t i = 0; i < shown; ++i) text += "  " + text_line(list_of(lines[i].second) + ": " + lines[i].first);
-  const std::size_t left = lines.size() - shown;
-  return text + (left > 0 ? "  and " + std::to_string(left) + " more (--all)\n" : "");
+  return text + and_more(lines.size(), shown);
 }
 
 std::string mount_table(const HostPlan& plan) {
@@ -217,11 +220,8 @@ std::string problems(const DryRunReport& report, const Detail& detail) {
   }
   if (!others.empty()) others.erase(others.begin());
   std::string text;
-  const auto& unmatched = report.plan.freeze.unmatched;
-  if (!unmatched.empty())
-    text += text_line(without_middle("The configuration's " + list_of(unmatched) +
-                                         (unmatched.size() == 1 ? " matches" : " match") + " no mount point.",
-                                     detail.line));
+  if (!report.plan.freeze.unmatched.empty())
+    text += text_line(without_middle("The configuration's " + unmatched_text(report.plan.freeze) + ".", detail.line));
   for (std::size_t i = 0; i < others.size() && i < detail.rows; ++i)
     text += text_line(without_middle("pre-script would also fail: " + others[i], detail.line));
   return text.empty() ? text : "\n" + text;

@@ -178,6 +178,10 @@ bool HostPlan::may_wait_for_thaw(int fd) const {
   return !freeze.filesystems.empty() && !freeze.writable.contains(mount != nullptr ? mount->device : info.st_dev);
 }
 
+std::string unmatched_text(const FreezePlan& plan) {
+  return list_of(plan.unmatched) + (plan.unmatched.size() == 1 ? " matches" : " match") + " no mount point";
+}
+
 void warn_not_frozen(const std::vector<NotFrozen>& all, Log& log) {
   constexpr std::size_t kLongestName = 120;
   constexpr std::size_t kLongestWhy = 160;

@@ -49,6 +49,9 @@ struct HostPlan {
   [[nodiscard]] std::chrono::seconds auto_thaw(std::chrono::seconds wanted, Log& log) const;
 };
 
+/// Of the entries of the configuration that match no mount point: "/a, /b match no mount point".
+[[nodiscard]] std::string unmatched_text(const FreezePlan& plan);
+
 /// Something that is not frozen, for a person.
 struct NotFrozen {
   std::string name;

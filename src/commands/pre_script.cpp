@@ -135,8 +135,7 @@ void log_plan(const HostPlan& plan, CommandContext& context) {
     context.log.debug(planned.mount.mount_point + ": " + std::string(to_string(planned.verdict)) + ", " + planned.why);
   }
   if (!plan.freeze.unmatched.empty()) {
-    context.log.warn("the configuration's " + list_of(plan.freeze.unmatched) +
-                     (plan.freeze.unmatched.size() == 1 ? " matches" : " match") + " no mount point");
+    context.log.warn("the configuration's " + unmatched_text(plan.freeze));
   }
 }
 

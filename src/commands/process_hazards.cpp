@@ -70,8 +70,8 @@ class FrozenGround {
     if (const Mount* mount = plan_.table.find(mount_id)) return name_of(mount->device);
     auto known = elsewhere_.find(process);
     if (known == elsewhere_.end()) {
-      const auto table = MountTable::read(proc_ + "/" + process + "/mountinfo");
-      known = elsewhere_.emplace(process, table ? *table : MountTable({})).first;
+      auto table = MountTable::read(proc_ + "/" + process + "/mountinfo");
+      known = elsewhere_.emplace(process, table ? std::move(*table) : MountTable({})).first;
     }
     const Mount* mount = known->second.find(mount_id);
     return mount == nullptr ? nullptr : name_of(mount->device);

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <filesystem>
 #include <string_view>
 #include <system_error>
@@ -28,14 +27,6 @@ bool is_no_disk(std::string_view name) {
   constexpr std::array<std::string_view, 5> kPrefixes = {"ram", "zram", "sr", "fd", "dm-"};
   return std::any_of(kPrefixes.begin(), kPrefixes.end(),
                      [&](std::string_view prefix) { return name.starts_with(prefix); });
-}
-
-std::uint64_t size_of(const stdfs::path& directory) {
-  constexpr std::uint64_t kSectorBytes = 512;  // The unit of this attribute whatever the device's own sectors are.
-  const auto text = sysfs_attribute(directory / "size");
-  std::uint64_t sectors = 0;
-  if (text) std::from_chars(text->data(), text->data() + text->size(), sectors);
-  return sectors * kSectorBytes;
 }
 
 /// "LVM vg0-data", "RAID md127".
@@ -78,7 +69,7 @@ void AttachedDisks::add_device(const DeviceRoots& roots, const std::string& name
   Device device{names_in(directory / "slaves"), names_in(directory / "holders"),
                 sysfs_attribute(directory / "dev").value_or(""), stdfs::exists(directory / "partition", error)};
   if (device.is_partition) device.on.push_back(stdfs::weakly_canonical(directory, error).parent_path().filename());
-  const std::uint64_t size = size_of(directory);
+  const std::uint64_t size = size_of_device(directory);
   const bool is_hidden = device.number.empty();  // A path of an NVMe disk with several.
   if (device.on.empty() && size > 0 && !is_hidden && !is_no_disk(name)) {
     const std::string model = sysfs_attribute(directory / "device" / "model").value_or("");

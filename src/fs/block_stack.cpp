@@ -9,7 +9,6 @@
 #include <sys/sysmacros.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <optional>
 #include <set>
@@ -64,7 +63,7 @@ class StackReader {
     stack.ground_unknown = stack.devices.empty() || !sysfs_has_devices_;
     for (const std::string& device : stack.devices) {
       describe(device, stack);
-      stack.size_bytes += size_of(device);
+      stack.size_bytes += size_of_device(classes_ / device);
       const auto errors = sysfs_attribute(stdfs::path(roots_.sys) / "fs" / "ext4" / device / "errors_count");
       stack.has_had_errors = stack.has_had_errors || (errors && *errors != "0");
     }
@@ -219,14 +218,6 @@ class StackReader {
     const bool is_it = trail.end == Trail::End::found && ::stat(trail.path.c_str(), &info) == 0 &&
                        info.st_dev == static_cast<dev_t>(status->lo_device) && info.st_ino == status->lo_inode;
     return is_it ? std::optional(trail.path) : std::nullopt;
-  }
-
-  std::uint64_t size_of(const std::string& device) const {
-    constexpr std::uint64_t kSectorBytes = 512;  // The unit of this attribute whatever the device's own sectors are.
-    const auto text = sysfs_attribute(classes_ / device / "size");
-    std::uint64_t sectors = 0;
-    if (text) std::from_chars(text->data(), text->data() + text->size(), sectors);
-    return sectors * kSectorBytes;
   }
 
   /// What a loop device says of itself; nothing if it cannot be asked.

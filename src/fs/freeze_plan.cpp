@@ -25,7 +25,7 @@ bool matches(const std::string& mount_point, const std::vector<std::string>& pat
 }
 
 /// Most often after an error; ext4 keeps a record of those, others do not.
-const std::string kMadeReadOnly = "broken: the filesystem is read-only, although ";
+constexpr const char* kMadeReadOnly = "broken: the filesystem is read-only, although ";
 
 struct Judgement {
   Reason reason = Reason::data;
@@ -279,7 +279,7 @@ class Planner {
     Judgement judgement = judge_by_configuration({&unseen.mount});
     if (judgement.reason == Reason::data && was_made_read_only(unseen.mount)) {
       judgement = {Reason::broken,
-                   kMadeReadOnly + "process " + std::to_string(unseen.process) + " (" + unseen.command +
+                   std::string(kMadeReadOnly) + "process " + std::to_string(unseen.process) + " (" + unseen.command +
                        ") has it mounted for writing",
                    {}};
     } else if (judgement.reason == Reason::data) {

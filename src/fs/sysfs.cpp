@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fs/sysfs.hpp"
 
+#include <charconv>
 #include <string_view>
 #include <utility>
 
@@ -14,6 +15,14 @@ std::optional<std::string> sysfs_attribute(const std::filesystem::path& path) {
   if (!content) return std::nullopt;
   if (content->ends_with('\n')) content->pop_back();
   return std::move(*content);
+}
+
+std::uint64_t size_of_device(const std::filesystem::path& device) {
+  constexpr std::uint64_t kSectorBytes = 512;  // The unit of this attribute whatever the device's own sectors are.
+  const auto text = sysfs_attribute(device / "size");
+  std::uint64_t sectors = 0;
+  if (text) std::from_chars(text->data(), text->data() + text->size(), sectors);
+  return sectors * kSectorBytes;
 }
 
 std::optional<std::string> volume_id_of(const std::filesystem::path& device) {

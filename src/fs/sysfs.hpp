@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -9,6 +10,9 @@ namespace dlm_freeze {
 
 /// The content of an attribute of sysfs without its final newline; nothing when it is absent.
 [[nodiscard]] std::optional<std::string> sysfs_attribute(const std::filesystem::path& path);
+
+/// The size in bytes of the block device whose directory in sysfs is `device`; 0 where it is not known.
+[[nodiscard]] std::uint64_t size_of_device(const std::filesystem::path& device);
 
 /// The EBS volume behind the block device whose directory in sysfs is `device`: "vol-0123456789abcdef0". EBS gives each
 /// NVMe device the id of its volume as serial number, without the dash and padded with blanks.

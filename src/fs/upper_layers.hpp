@@ -28,8 +28,8 @@ class UpperLayers {
   [[nodiscard]] bool has_a_twin(const Mount& below, const std::string& path) const;
 
   const MountTable& table_;
-  std::map<dev_t, const Mount*>
-      roots_;  ///< Of each superblock a mount that can be looked at; of overlays, a whole one.
+  /// Of each superblock a mount that can be looked at; of overlays, a whole one.
+  std::map<dev_t, const Mount*> roots_;
 };
 
 }  // namespace dlm_freeze

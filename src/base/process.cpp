@@ -18,8 +18,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <optional>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #ifdef DLM_FREEZE_COVERAGE
@@ -122,6 +124,17 @@ void end_process(int status) noexcept {
   __gcov_dump();
 #endif
   ::_exit(status);
+}
+
+std::string own_namespace(const char* kind) {
+  std::error_code error;
+  const auto name = std::filesystem::read_symlink("/proc/self/ns/" + std::string(kind), error);
+  return error ? "" : name.string();
+}
+
+std::string_view stat_after_name(std::string_view stat) noexcept {
+  const std::size_t name_end = stat.rfind(')');  // A name may contain one.
+  return name_end == std::string_view::npos ? std::string_view() : stat.substr(name_end + 1);
 }
 
 void close_from(unsigned first) noexcept { close_range_of(first, UINT_MAX); }

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "dlm_freeze/base/error.hpp"
@@ -26,6 +27,14 @@ void stay_background(const char* name, std::vector<int> keep) noexcept;
 
 /// A new descriptor on /dev/null; without one, on something that takes neither reads nor writes. Async-signal-safe.
 [[nodiscard]] int open_null() noexcept;
+
+/// The namespace of that kind ("pid", "user", "time") that this process is in, as "pid:[4026531836]"; empty where the
+/// kernel has none or /proc does not say.
+[[nodiscard]] std::string own_namespace(const char* kind);
+
+/// What follows the name in the text of a /proc/PID/stat: the state, the parent and so on (proc(5)). Empty where the
+/// text is none.
+[[nodiscard]] std::string_view stat_after_name(std::string_view stat) noexcept;
 
 /// Closes `first` and all descriptors of the calling thread above it. Async-signal-safe.
 void close_from(unsigned first) noexcept;

@@ -99,9 +99,8 @@ void explain(FreezePlan& plan, const std::vector<FoundQuiescer>& quiescers) {
 /// Root of a user namespace may do nothing to what the host has mounted, whatever its capabilities say.
 bool in_user_namespace() {
   constexpr std::string_view kInitial = "user:[4026531837]";  // PROC_USER_INIT_INO in include/linux/proc_ns.h.
-  std::error_code error;
-  const auto own = std::filesystem::read_symlink("/proc/self/ns/user", error);
-  return !error && own != kInitial;
+  const std::string own = own_namespace("user");
+  return !own.empty() && own != kInitial;
 }
 
 /// Whether what is going to be frozen is what the caller means, and the session outlives this process.

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "base/process.hpp"
 #include "base/text.hpp"
 #include "dlm_freeze/base/files.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
@@ -25,9 +26,7 @@ namespace {
 bool is_kernel_thread(std::string_view stat) {
   constexpr unsigned long kKernelThread = 0x00200000;
   constexpr int kWordsBeforeFlags = 6;  // After the name: state, parent, group, session, terminal, its group.
-  const std::size_t name_end = stat.rfind(')');
-  if (name_end == std::string_view::npos) return false;
-  std::string_view rest = stat.substr(name_end + 1);
+  std::string_view rest = stat_after_name(stat);
   for (int i = 0; i < kWordsBeforeFlags; ++i) static_cast<void>(next_word(rest));
   const std::string_view word = next_word(rest);
   unsigned long flags = 0;

@@ -9,26 +9,22 @@
 #include <string_view>
 #include <system_error>
 
+#include "base/process.hpp"
 #include "base/text.hpp"
 #include "dlm_freeze/base/files.hpp"
 
 namespace dlm_freeze {
 namespace {
 
-std::string link_target(const char* path) {
-  std::error_code error;
-  const auto target = std::filesystem::read_symlink(path, error);
-  return error ? "" : target.string();
-}
-
 /// The parent of a process of this namespace; -1 if /proc does not say.
 pid_t parent_of(pid_t process) {
   if (process == ::getpid()) return ::getppid();
-  if (link_target("/proc/self") != std::to_string(::getpid())) return -1;  // That of another namespace.
+  std::error_code error;
+  const auto self = std::filesystem::read_symlink("/proc/self", error);
+  if (error || self != std::to_string(::getpid())) return -1;  // That of another namespace.
   const auto stat = read_file("/proc/" + std::to_string(process) + "/stat");
-  const std::size_t name_end = stat ? stat->rfind(')') : std::string::npos;
-  if (name_end == std::string::npos) return -1;
-  std::string_view rest = std::string_view(*stat).substr(name_end + 1);
+  if (!stat) return -1;
+  std::string_view rest = stat_after_name(*stat);
   static_cast<void>(next_word(rest));  // The state.
   const std::string_view word = next_word(rest);
   pid_t parent = -1;
@@ -49,7 +45,7 @@ bool descends_from_first() {
 bool ends_with_caller() {
   constexpr std::string_view kInitial = "pid:[4026531836]";  // PROC_PID_INIT_INO in include/linux/proc_ns.h.
   if (::getpid() == 1) return true;
-  if (link_target("/proc/self/ns/pid") == kInitial || ::getsid(0) != ::getsid(1)) return false;
+  if (own_namespace("pid") == kInitial || ::getsid(0) != ::getsid(1)) return false;
   if (!descends_from_first()) return false;
   const pid_t group = ::getpgrp();
   return group == ::getpgid(1) || parent_of(group) == 1;

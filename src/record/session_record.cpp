@@ -3,9 +3,8 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
-#include <system_error>
 
+#include "base/process.hpp"
 #include "dlm_freeze/base/files.hpp"
 
 namespace dlm_freeze {
@@ -347,10 +346,6 @@ std::string current_boot_id() {
   return *text;
 }
 
-std::string current_time_namespace() {
-  std::error_code error;
-  const auto name = std::filesystem::read_symlink("/proc/self/ns/time", error);
-  return error ? "" : name.string();
-}
+std::string current_time_namespace() { return own_namespace("time"); }
 
 }  // namespace dlm_freeze

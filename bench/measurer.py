@@ -349,7 +349,8 @@ class Measurer:
         from_null = (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)
         actions = [from_null, to_output, (os.POSIX_SPAWN_DUP2, 1, 2)]
         begin = time.monotonic()
-        pid = os.posix_spawn(argv[0], argv, ENVIRONMENT, file_actions=actions)
+        # A session of its own, as on a host: process 1 of this namespace does not end with it.
+        pid = os.posix_spawn(argv[0], argv, ENVIRONMENT, file_actions=actions, setsid=True)
         _, status = os.waitpid(pid, 0)
         seconds = time.monotonic() - begin
         if status != 0:

@@ -158,7 +158,8 @@ Coverage HostPlan::coverage(const std::string& path) const {
   const auto shut = taker != nullptr ? unopened.find(taker->device) : unopened.end();
   if (shut != unopened.end()) return {false, mount->mount_point, shut->second};
   const bool is_frozen = planned != freeze.mounts.end() && planned->verdict != Verdict::pass_over;
-  if (taker != mount && is_frozen) return {true, mount->mount_point, mount->type + " on " + taker->mount_point};
+  if (taker != nullptr && taker != mount && is_frozen)
+    return {true, mount->mount_point, mount->type + " on " + taker->mount_point};
   if (planned == freeze.mounts.end()) planned = verdict_on(mount);
   if (planned == freeze.mounts.end()) return {false, mount->mount_point, "it is not in the mount table"};
   return {is_frozen, mount->mount_point, planned->why};

@@ -92,8 +92,8 @@ class Planner {
   // What is never frozen.
 
   /// Marks a superblock and all that it lies on: freezing one of those would block it as well.
-  void keep_off(dev_t device, Judgement own, const Judgement& below) {
-    if (!kept_off_.try_emplace(device, std::move(own)).second) return;
+  void keep_off(dev_t device, const Judgement& own, const Judgement& below) {
+    if (!kept_off_.try_emplace(device, own).second) return;
     for (const dev_t next : ground_.at(device).lies_on) keep_off(next, below, below);
   }
 

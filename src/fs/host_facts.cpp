@@ -174,20 +174,28 @@ std::map<dev_t, Layers> find_layers(const MountTable& table) {
   std::map<dev_t, Layers> found;
   const UpperLayers upper_layers(table);
   std::map<std::string, Trail> trails;  // Many overlays have the same layers.
+  const auto trail_of = [&](const std::string& reading) -> const Trail& {
+    auto known = trails.find(reading);
+    if (known == trails.end()) known = trails.emplace(reading, follow(table, reading)).first;
+    return known->second;
+  };
+  // What the last of the readings that lead to a layer is; empty where none does.
+  const auto layer_at = [&](const std::vector<std::string>& readings, dev_t overlay) {
+    std::string path;
+    for (const std::string& reading : readings) {
+      const Trail& trail = trail_of(reading);
+      const Mount* below = trail.end == Trail::End::found ? table.resolve(trail.path) : nullptr;
+      // What is mounted over its own layers hides them.
+      if (below != nullptr && below->device != overlay) path = trail.path;
+    }
+    return path;
+  };
   for (const Mount& mount : table.mounts()) {
     const auto printed = found.contains(mount.device) ? std::nullopt : layers_of(mount);
     if (!printed) continue;
     Layers real{printed->paths, {}, printed->told, {}};
     for (const auto& readings : printed->readings) {
-      std::string path;
-      for (const std::string& reading : readings) {
-        auto known = trails.find(reading);
-        if (known == trails.end()) known = trails.emplace(reading, follow(table, reading)).first;
-        const Trail& trail = known->second;
-        const Mount* below = trail.end == Trail::End::found ? table.resolve(trail.path) : nullptr;
-        // What is mounted over its own layers hides them.
-        if (below != nullptr && below->device != mount.device) path = trail.path;
-      }
+      std::string path = layer_at(readings, mount.device);
       const bool is_upper = std::find(readings.begin(), readings.end(), printed->upper) != readings.end();
       if (is_upper && !path.empty() && !upper_layers.is_of(mount.device, path)) path.clear();
       real.told = real.told && !path.empty();

@@ -157,6 +157,7 @@ void HanaQuiescer::check_hosts(const std::vector<HanaPart>& hosts, StageContext&
   is_part_ = hosts.size() > 1;
   if (!is_part_) return;
   std::vector<std::string> names;
+  names.reserve(hosts.size());
   for (const HanaPart& host : hosts) names.push_back(host.name);
   context.notes.push_back(
       {LogLevel::warn, "it runs on " + count_of(hosts.size(), "host") + " (" + list_of(names) +

@@ -96,7 +96,7 @@ std::optional<std::size_t> content_length(std::string_view head) {
 /// Whether nothing of the answer is missing, as far as it says itself.
 bool is_whole(std::string_view text) {
   const std::size_t end = text.find(kEndOfHead);
-  if (end == std::string_view::npos || end > kLongestHead) return false;
+  if (end > kLongestHead) return false;  // Also where there is none.
   const auto length = content_length(text.substr(0, end));
   return length && text.size() - end - kEndOfHead.size() >= *length;
 }

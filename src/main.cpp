@@ -41,8 +41,19 @@ Result<Settings> prepare(const CommandLine& line, CommandContext& context) {
   return resolve_settings(line, context.registry);
 }
 
+/// Where the configuration is wrong: the inventory has what pre-script would fail with.
+void say_that_it_is_not_ready(const CommandLine& line, CommandContext& context) {
+  CommandLine as_pre_script = line;
+  as_pre_script.command = Command::pre_script;
+  const auto settings = resolve_settings(as_pre_script, context.registry);
+  if (settings) return;
+  if (auto said = dry_run_without_settings(settings.error(), *line.inventory, context); !said)
+    context.log.warn(said.error().message);
+}
+
 Result<void> run(const CommandLine& line, CommandContext& context) {
   const auto settings = prepare(line, context);
+  if (!settings && line.inventory) say_that_it_is_not_ready(line, context);
   if (!settings) return tl::unexpected(settings.error());
   switch (line.command) {
     case Command::pre_script:
@@ -86,9 +97,16 @@ int main(int argc, char** argv) {
   const std::string modules = module_directory();
   QuiescerRegistry registry(builtin_quiescer_types(), module_quiescer_types(), modules);
   IoctlFreezeControl control;
-  CommandContext context{log,      std::cout, takes_escapes(STDOUT_FILENO),
-                         registry, control,   [] { return syslog_output(); },
-                         started,  modules};
+  CommandContext context{log,
+                         std::cout,
+                         takes_escapes(STDOUT_FILENO),
+                         registry,
+                         control,
+                         [] { return syslog_output(); },
+                         started,
+                         modules,
+                         kVersion,
+                         [](ErrorKind kind) { return static_cast<int>(exit_code(Command::pre_script, kind)); }};
   const Result<void> result = line ? run_or_say_why(*line, context) : tl::unexpected(line.error());
   if (result) {
     // Between pre-script's success and its end nothing may come that takes time: killed there, it leaves a session that

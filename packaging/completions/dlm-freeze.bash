@@ -29,6 +29,10 @@ _dlm_freeze() {
       mapfile -t COMPREPLY < <(compgen -W "None" -- "$word")
       return
       ;;
+    --inventory)
+      mapfile -t COMPREPLY < <(compgen -A directory -- "$word")
+      return
+      ;;
     --auto-thaw | --timeout | --last | --write-speed) return ;;
   esac
 
@@ -36,7 +40,7 @@ _dlm_freeze() {
   case $command in
     pre-script) words+=" --execution-id --auto-thaw --timeout --metrics-file" ;;
     post-script) words+=" --execution-id --timeout" ;;
-    dry-run) words+=" --execution-id --probe --all --write-speed --json" ;;
+    dry-run) words+=" --execution-id --probe --all --inventory --write-speed --json" ;;
     status) words+=" --json --watch" ;;
     history) words+=" --json --last" ;;
     "") words+=" --version pre-script post-script dry-run status history" ;;

@@ -23,6 +23,7 @@ complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script" -l metrics-fi
 complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script post-script" -l timeout -x -d "Time budget in seconds"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run" -l probe -d "Connect to the databases too, look for hazards"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run" -l all -d "Print every mount"
+complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run" -l inventory -x -a "(__fish_complete_directories)" -d "Write the result for AWS's inventory"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run" -l write-speed -x -d "MiB that the devices write a second"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run status history" -l json -d "Print one JSON document"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from status" -l watch -d "Count down until the session ends"

@@ -35,7 +35,7 @@ case $state in
       post-script) _arguments $everywhere $execution $timeout ;;
       dry-run)
         _arguments $everywhere $execution $json '--probe[connect to the databases too, look for hazards]' \
-          '--all[print every mount]' '--write-speed[what the devices write]:MiB a second:'
+          '--all[print every mount]' '--inventory[write the result for AWS]::directory:_directories' '--write-speed[what the devices write]:MiB a second:'
         ;;
       history) _arguments $everywhere $json '--last[how many sessions]:number:' ;;
       status) _arguments $everywhere $json '--watch[count down until the session ends]' ;;

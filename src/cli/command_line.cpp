@@ -38,6 +38,9 @@ std::string check_directory(const std::string& path) {
   return path.starts_with('/') ? "" : "'" + path + "' must be an absolute path";
 }
 
+/// With no value, CLI11 hands on an empty one.
+std::string check_optional_directory(const std::string& path) { return path.empty() ? "" : check_directory(path); }
+
 /// The working directory is left before the file is opened.
 Result<std::string> absolute(const std::string& path) {
   std::error_code error;
@@ -92,6 +95,12 @@ class Parser {
                   "Connect to the databases too, look for hazards of the host, and exit with the code that pre-script "
                   "would give");
     dry->add_flag("--all", line_.all, "Print every mount, and all that is too long for 2,500 characters");
+    dry->add_option("--inventory", line_.inventory,
+                    "Probe, and write what was found for AWS's inventory into DIR [the SSM agent's]")
+        ->expected(0, 1)
+        ->default_str("")
+        ->check(CLI::Validator(check_optional_directory, ""))
+        ->type_name("DIR");
     add_number(dry, "--write-speed", line_.write_speed, kFastestWrite, "MIB",
                "MiB that the devices write a second, for the estimate [as measured]");
     add_json(dry);
@@ -124,6 +133,7 @@ class Parser {
       if (!path) return tl::unexpected(path.error());
       line_.config = std::move(*path);
     }
+    if (line_.inventory) line_.probe = true;
     for (const auto& [command, subcommand] : subcommands_) {
       if (!subcommand->parsed()) continue;
       line_.command = command;

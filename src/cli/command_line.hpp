@@ -22,7 +22,8 @@ struct CommandLine {
   std::optional<int> timeout;
   bool probe = false;
   bool all = false;
-  std::optional<int> write_speed;  ///< MiB a second.
+  std::optional<std::string> inventory;  ///< Empty: the SSM agent's directory.
+  std::optional<int> write_speed;        ///< MiB a second.
   bool json = false;
   bool watch = false;
   std::optional<std::string> metrics_file;

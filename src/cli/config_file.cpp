@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cinttypes>
+#include <cstdint>
+#include <cstdio>
 #include <utility>
 
 #include "dlm_freeze/base/files.hpp"
@@ -169,6 +172,17 @@ bool is_absent(std::string path) {
   return !S_ISLNK(info.st_mode);
 }
 
+/// FNV-1a of 64 bits: to tell configurations apart, not to keep anybody from making two that look the same.
+std::string hash_of(std::string_view text) {
+  constexpr std::uint64_t kBasis = 14695981039346656037U;
+  constexpr std::uint64_t kPrime = 1099511628211U;
+  std::uint64_t hash = kBasis;
+  for (const char byte : text) hash = (hash ^ static_cast<unsigned char>(byte)) * kPrime;
+  std::array<char, 17> digits{};
+  std::snprintf(digits.data(), digits.size(), "%016" PRIx64, hash);
+  return digits.data();
+}
+
 }  // namespace
 
 Result<FileSettings> parse_config(std::string_view text, QuiescerRegistry& registry) {
@@ -181,11 +195,16 @@ Result<FileSettings> parse_config(std::string_view text, QuiescerRegistry& regis
 }
 
 Result<FileSettings> read_config(const std::string& path, bool may_be_absent, QuiescerRegistry& registry) {
-  if (may_be_absent && is_absent(path)) return FileSettings();
+  if (may_be_absent && is_absent(path)) {
+    FileSettings defaults;
+    defaults.hash = hash_of("");
+    return defaults;
+  }
   const auto text = read_trusted_file(path);
   if (!text) return tl::unexpected(text.error().with_context("the configuration is refused"));
   auto settings = parse_config(*text, registry);
   if (!settings) return tl::unexpected(settings.error().with_context(path));
+  settings->hash = hash_of(*text);
   return settings;
 }
 

@@ -34,6 +34,7 @@ Result<Settings> resolve_settings(const CommandLine& line, QuiescerRegistry& reg
   if (line.write_speed) settings.write_speed = *line.write_speed * kMebi;
   settings.json = line.json;
   settings.watch = line.watch;
+  settings.inventory = line.inventory;
   if (line.execution_id) settings.execution_id = *line.execution_id;
   if (line.state_directory) {
     settings.state_directory = *line.state_directory;
@@ -46,6 +47,7 @@ Result<Settings> resolve_settings(const CommandLine& line, QuiescerRegistry& reg
       if (line.command == Command::dry_run) file.error().kind = ErrorKind::usage;
       return tl::unexpected(file.error());
     }
+    settings.config_hash = std::move(file->hash);
     settings.filesystems = std::move(file->filesystems);
     settings.quiescers = std::move(file->quiescers);
     settings.metrics_file = line.metrics_file.value_or(std::move(file->metrics_file));

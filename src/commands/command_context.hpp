@@ -34,8 +34,10 @@ struct Settings {
       .protect = {"/var/lib/amazon/ssm", "/var/log/amazon/ssm", "/var/log/audit", "/var/lib/fapolicyd"}};
   std::optional<std::vector<QuiescerConfig>> quiescers;  ///< Nothing: detect them.
   bool probe = false;
-  bool all = false;                   ///< dry-run prints everything.
-  std::optional<double> write_speed;  ///< Bytes a second, for the estimate of dry-run.
+  bool all = false;                      ///< dry-run prints everything.
+  std::optional<std::string> inventory;  ///< Of dry-run: where its item goes; empty for the SSM agent's directory.
+  std::string config_hash;               ///< Tells whether two hosts have the same configuration.
+  std::optional<double> write_speed;     ///< Bytes a second, for the estimate of dry-run.
   bool json = false;
   bool watch = false;
   std::size_t last = 20;  ///< How many sessions `history` prints.
@@ -49,8 +51,10 @@ struct CommandContext {
   QuiescerRegistry& registry;
   FreezeControl& control;
   SyslogFactory syslog;
-  BootClock::time_point started;  ///< The program's first instruction.
-  std::string module_directory;   ///< As in QuiescerRegistry.
+  BootClock::time_point started;                   ///< The program's first instruction.
+  std::string module_directory;                    ///< As in QuiescerRegistry.
+  std::string version;                             ///< Of this program: "0.1.0".
+  int (*code_of_pre_script)(ErrorKind) = nullptr;  ///< What it exits with after an error of that kind.
 };
 
 // One verb each, in the file of its name. The error's kind decides on the exit code.
@@ -67,6 +71,11 @@ void log_start(std::string_view command, const std::string& execution_id, Log& l
 
 /// Prints what pre-script would do, and changes nothing. With `probe` fails as pre-script would.
 [[nodiscard]] Result<void> dry_run(const Settings& settings, CommandContext& context);
+
+/// What is left of it where the settings are wrong, so that a pre-script would fail with `error`: the item of the
+/// inventory says so.
+[[nodiscard]] Result<void> dry_run_without_settings(const Error& error, const std::string& inventory,
+                                                    CommandContext& context);
 
 /// Prints the active or the last session.
 [[nodiscard]] Result<void> status(const Settings& settings, CommandContext& context);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-
+#include <chrono>
+#include <optional>
 #include <ostream>
 #include <utility>
 
 #include "commands/command_context.hpp"
 #include "commands/dry_run_report.hpp"
 #include "commands/host_plan.hpp"
+#include "commands/inventory.hpp"
 #include "quiesce/coverage.hpp"
 
 namespace dlm_freeze {
@@ -44,7 +46,8 @@ DryRunReport look(HostPlan& plan, const Settings& settings, CommandContext& cont
           context.log.caller().take_held()};
 }
 
-Result<void> look_and_print(const Settings& settings, CommandContext& context) {
+/// Leaves in `item` what is for the inventory.
+Result<void> look_and_print(const Settings& settings, CommandContext& context, std::optional<InventoryItem>& item) {
   auto plan = plan_host(settings, context);
   if (!plan) return tl::unexpected(plan.error());
   // What is wrong with the configuration is not what pre-script would meet on the host.
@@ -54,6 +57,7 @@ Result<void> look_and_print(const Settings& settings, CommandContext& context) {
     return plan->databases_known;
   }
   const DryRunReport report = look(*plan, settings, context);
+  if (settings.inventory) item = inventory_of(report, context, std::chrono::system_clock::now());
   context.log.caller().resume();
   if (settings.json) {
     context.out << to_json(report).dump() << std::flush;
@@ -74,9 +78,23 @@ Result<void> look_and_print(const Settings& settings, CommandContext& context) {
 
 Result<void> dry_run(const Settings& settings, CommandContext& context) {
   context.log.caller().hold();  // The answer comes first.
-  auto result = look_and_print(settings, context);
+  std::optional<InventoryItem> item;
+  auto result = look_and_print(settings, context, item);
   context.log.caller().resume();
+  if (!settings.inventory) return result;
+  if (!item && !result) item = inventory_of(result.error(), context, std::chrono::system_clock::now());
+  auto published = publish(std::move(*item), settings);
+  // Whoever reads the inventory must not be left with the answer of an earlier probe unnoticed. No code of
+  // pre-script's.
+  if (!published && result) return failure(published.error().message, ErrorKind::usage);
+  if (!published) context.log.warn(published.error().message);
   return result;
+}
+
+Result<void> dry_run_without_settings(const Error& error, const std::string& inventory, CommandContext& context) {
+  Settings settings;
+  settings.inventory = inventory;
+  return publish(inventory_of(error, context, std::chrono::system_clock::now()), settings);
 }
 
 }  // namespace dlm_freeze

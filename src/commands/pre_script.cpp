@@ -14,6 +14,7 @@
 #include "commands/planning_guard.hpp"
 #include "commands/report.hpp"
 #include "commands/state_check.hpp"
+#include "record/inventory.hpp"
 #include "session/client.hpp"
 #include "session/limits.hpp"
 #include "session/recovery.hpp"
@@ -203,6 +204,7 @@ class PreScript {
                         .earlier = std::move(*earlier),
                         .history_file = settings_.history_file,
                         .metrics_file = settings_.metrics_file,
+                        .inventory = inventory_in_use(),
                         .coverage = [&plan](const std::string& path) { return plan->coverage(path); },
                         .syslog = context_.syslog};
     if (session.filesystems.size() == 0 && session.quiescers.empty()) {

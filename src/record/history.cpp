@@ -15,6 +15,7 @@
 #include "base/text.hpp"
 #include "base/wait.hpp"
 #include "dlm_freeze/base/files.hpp"
+#include "record/inventory.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -100,9 +101,15 @@ Result<void> remember(const SessionRecord& record) {
     alone.earlier.clear();  // They have lines of their own.
     remembered = append(record.history_file, alone.to_json().dump_line());
   }
-  if (record.metrics_file.empty()) return remembered;
-  auto replaced = replace(record.metrics_file, metrics_of(record));
-  return remembered ? replaced : remembered;
+  if (!record.metrics_file.empty()) {
+    auto replaced = replace(record.metrics_file, metrics_of(record));
+    if (remembered) remembered = std::move(replaced);
+  }
+  if (!record.inventory.empty()) {
+    auto noted = note_in_inventory(record.inventory, record);
+    if (remembered) remembered = std::move(noted);
+  }
+  return remembered;
 }
 
 Result<void> remember_for(const SessionRecord& record, BootClock::duration patience) {

@@ -14,7 +14,8 @@ namespace dlm_freeze {
 /// last hundred sessions of a large host.
 inline constexpr const char* kDefaultHistoryFile = "/var/lib/dlm-freeze/history.jsonl";
 
-/// Adds `record` to the file that it names, if any, and replaces the file of metrics that it names, if any. Makes the
+/// Adds `record` to the file that it names, if any, replaces the file of metrics that it names, if any, and what the
+/// item of the inventory that it names says of the last session. Makes the
 /// history's directory (not its parents). Only after the thaw, and when nobody waits for this process: either file may
 /// lie on a filesystem that somebody else keeps frozen. Errors: the first; what can be written is written all the same.
 [[nodiscard]] Result<void> remember(const SessionRecord& record);

@@ -230,7 +230,8 @@ Json SessionRecord::to_json() const {
                       {"reported", reported},
                       {"earlier", earlier_list},
                       {"history_file", history_file},
-                      {"metrics_file", metrics_file}};
+                      {"metrics_file", metrics_file},
+                      {"inventory", inventory}};
 }
 
 Result<SessionRecord> SessionRecord::from_json(const Json& json) {
@@ -263,6 +264,7 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
   record.reported = reader.boolean("reported");
   record.history_file = reader.text_if_there("history_file");
   record.metrics_file = reader.text_if_there("metrics_file");
+  record.inventory = reader.text_if_there("inventory");
   for (const auto& [stage, seconds] : reader.object("stage_seconds")) {
     const double* value = std::get_if<double>(&seconds.value());
     record.stage_seconds.emplace_back(stage, value != nullptr ? *value : 0);

@@ -88,6 +88,7 @@ struct SessionRecord {
 
   std::string history_file;  ///< Where its end is to be noted; empty: nowhere. See session/history.hpp.
   std::string metrics_file;  ///< The same for the figures of the last session.
+  std::string inventory;     ///< The same for the item of AWS's inventory: its directory.
 
   [[nodiscard]] Json to_json() const;
 

@@ -46,6 +46,7 @@ struct SessionPlan {
   std::vector<EarlierSession> earlier{};  ///< As in SessionRecord.
   std::string history_file;               ///< As in SessionRecord.
   std::string metrics_file;
+  std::string inventory{};
   std::function<Coverage(const std::string& path)> coverage;
   SyslogFactory syslog;
 };

@@ -19,6 +19,7 @@ Result<SessionState> SessionState::create(const SessionPlan& plan) {
   state.record.earlier = plan.earlier;
   state.record.history_file = plan.history_file;
   state.record.metrics_file = plan.metrics_file;
+  state.record.inventory = plan.inventory;
   state.record.deadline_at = std::chrono::system_clock::now() + plan.auto_thaw;
   state.record.deadline_boot = BootClock::now() + plan.auto_thaw;
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) {

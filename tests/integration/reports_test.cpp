@@ -99,6 +99,68 @@ TEST_F(Reports, StatusWorksBeforeDuringAndAfterASession) {
   EXPECT_NE(before, after) << "it does not say how the last session ended";
 }
 
+/// The item that dry-run has left for the inventory.
+std::string attribute(const std::string& name) {
+  const auto json = nlohmann::json::parse(read_text("/srv/custom/dlm-freeze.json"), nullptr, false);
+  return json.is_discarded() ? "not JSON" : json["Content"].value(name, std::string("absent"));
+}
+
+TEST_F(Reports, TheInventoryHasTheCodeOfThePreScriptRightAfter) {
+  const std::vector<std::string> probe = {"dry-run", "--inventory", "/srv/custom"};
+  const auto& data = add("ext4", "/srv/data");
+  const std::string good = R"({"quiescers": []})";
+  for (const std::string& configuration :
+       {std::string(R"({"quiescers": [)"), std::string(R"({"quiescers": [{"type": "nosuch"}]})"),
+        std::string(
+            R"({"quiescers": [{"type": "command", "name": "shop", "freeze": ["/bin/true"], "thaw": ["/bin/true"],
+                                       "probe": ["/bin/false"]}]})"),
+        std::string(R"({"quiescers": [{"type": "mysql", "socket": "/nowhere/s"}]})"), good}) {
+    configure(configuration);
+    static_cast<void>(run(probe));
+    const auto pre_script = run({"pre-script"});
+    ASSERT_TRUE(pre_script.exit_code.has_value());
+    EXPECT_EQ(attribute("ExitCode"), std::to_string(*pre_script.exit_code)) << pre_script.text();
+    EXPECT_EQ(attribute("Ready"), *pre_script.exit_code == 0 ? "yes" : "no") << attribute("Reason");
+  }
+  EXPECT_TRUE(frozen(data));
+  static_cast<void>(run(probe));
+  EXPECT_EQ(attribute("ExitCode"), "204") << "while a session is held";
+  expect(0, {"post-script"});
+  static_cast<void>(run(probe));
+  EXPECT_EQ(attribute("ExitCode"), "0");
+  EXPECT_EQ(attribute("Ready"), "yes");
+}
+
+TEST_F(Reports, TheInventoryHearsOfEverySession) {
+  mount_tmpfs("/var/lib");
+  fs::create_directories("/var/lib/amazon/ssm/i-0123456789abcdef0/inventory");
+  const std::string file = "/var/lib/amazon/ssm/i-0123456789abcdef0/inventory/custom/dlm-freeze.json";
+  const auto outcome = [&] {
+    const auto json = nlohmann::json::parse(read_text(file), nullptr, false);
+    return json.is_discarded() ? "not JSON" : json["Content"].value("LastOutcome", std::string("none"));
+  };
+  add("ext4", "/srv/data");
+  expect(0, {"pre-script"});
+  expect(0, {"post-script"});
+  EXPECT_FALSE(fs::exists(file)) << "nobody has asked for it";
+  expect(0, {"dry-run", "--inventory"});
+  EXPECT_EQ(outcome(), "completed");
+  expect(0, {"pre-script", "--auto-thaw", "1"});
+  EXPECT_TRUE(eventually([&] { return outcome() == "auto_thawed"; }, std::chrono::seconds(5))) << outcome();
+  expect(203, {"post-script"});
+}
+
+TEST_F(Reports, TheInventoryIsNotWrittenToWhatIsFrozen) {
+  add("ext4", "/srv/data");
+  expect(0, {"dry-run", "--inventory", "/srv/data/custom"});
+  expect(0, {"pre-script"});
+  const auto probe = run({"dry-run", "--inventory", "/srv/data/custom"});
+  EXPECT_EQ(probe.exit_code, 204);
+  EXPECT_THAT(probe.out, HasSubstr("which the active session holds frozen"));
+  EXPECT_LT(probe.run_time(), std::chrono::seconds(2));
+  expect(0, {"post-script"});
+}
+
 TEST_F(Reports, StatusWatchEndsWithTheSession) {
   add("ext4", "/srv/data");
   expect(0, {"pre-script", "--auto-thaw", "1"});

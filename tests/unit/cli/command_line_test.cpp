@@ -94,6 +94,12 @@ TEST(CommandLines, HaveOptionsForDryRunAndStatus) {
   EXPECT_TRUE(parsed({"dry-run", "--json"}).json);
   EXPECT_TRUE(parsed({"dry-run", "--all"}).all);
   EXPECT_EQ(parsed({"dry-run", "--write-speed", "125"}).write_speed, 125);
+  EXPECT_FALSE(parsed({"dry-run"}).inventory);
+  EXPECT_EQ(parsed({"dry-run", "--inventory"}).inventory, "");
+  EXPECT_EQ(parsed({"dry-run", "--inventory", "--json"}).inventory, "");
+  EXPECT_EQ(parsed({"dry-run", "--inventory", "/srv/custom"}).inventory, "/srv/custom");
+  EXPECT_TRUE(parsed({"dry-run", "--inventory"}).probe);
+  EXPECT_NE(complaint({"dry-run", "--inventory", "relative"}), "nothing");
   EXPECT_EQ(parsed({"dry-run", "--execution-id", kId}).execution_id, kId) << "callers pass it to every command";
   EXPECT_TRUE(parsed({"status", "--json"}).json);
   EXPECT_TRUE(parsed({"status", "--watch"}).watch);

@@ -42,6 +42,7 @@ SessionRecord full_record() {
   record.reported = true;
   record.history_file = "/var/lib/history";
   record.metrics_file = "/var/lib/metrics";
+  record.inventory = "/var/lib/custom";
   return record;
 }
 
@@ -90,10 +91,11 @@ TEST(SessionRecord, IsReadBackAsItWasWritten) {
   EXPECT_EQ(again.reported, record.reported);
   EXPECT_EQ(again.history_file, record.history_file);
   EXPECT_EQ(again.metrics_file, record.metrics_file);
+  EXPECT_EQ(again.inventory, record.inventory);
 }
 
 TEST(SessionRecord, OfAVersionWithoutHistoryIsReadToo) {
-  const Json json = full_record().to_json().without({"history_file", "metrics_file"});
+  const Json json = full_record().to_json().without({"history_file", "metrics_file", "inventory"});
   const auto record = SessionRecord::from_json(json);
   ASSERT_TRUE(record) << record.error().message;
   EXPECT_EQ(record->history_file, "");
@@ -180,7 +182,7 @@ TEST(SessionRecord, IsDamagedWithoutAnyOfItsMembers) {
   for (const auto& [key, value] : *json.as_object()) {
     // The first stand beside a number of milliseconds, for people; the others came later.
     if (key.ends_with("_at") || key.ends_with("_file") || key.ends_with("_boot_ns")) continue;
-    if (key == "time_namespace" || key == "earlier") continue;
+    if (key == "time_namespace" || key == "earlier" || key == "inventory") continue;
     EXPECT_FALSE(SessionRecord::from_json(with(key, nullptr))) << key;
   }
 }
@@ -190,7 +192,7 @@ TEST(SessionRecord, IsDamagedWithAMemberOfAnotherType) {
   const Json json = full_record().to_json();
   for (const auto& [key, value] : *json.as_object()) {
     if (key.ends_with("_at") || key.ends_with("_file") || key.ends_with("_boot_ns") || key == "problems") continue;
-    if (key == "time_namespace") continue;
+    if (key == "time_namespace" || key == "inventory") continue;
     EXPECT_FALSE(SessionRecord::from_json(with(key, &wrong))) << key;
   }
 }

@@ -51,7 +51,7 @@ def judge(timeline, pre, post):
         waited = timeline.waits(name, pre, post)
         print(f"  {name:<6} {before:3} writes, one that waited {waited:.3f} s, {after:3} writes")
         if before < 5 or after < 5 or waited < 0.9 * HELD:
-            print(f"demo: the writer on {name} was not stopped by the freeze, or did not go on after it")
+            print(f"demo: the writer on {name} was not stopped by the freeze, or did not continue after it")
             code = 1
     return code
 

@@ -47,12 +47,8 @@ DryRunReport look(HostPlan& plan, const Settings& settings, CommandContext& cont
 Result<void> look_and_print(const Settings& settings, CommandContext& context) {
   auto plan = plan_host(settings, context);
   if (!plan) return tl::unexpected(plan.error());
-  // What is wrong with the configuration is not what pre-script would meet on the host.
-  const bool may_be_usage = settings.quiescers && !plan->databases_known && !settings.probe;
-  if (may_be_usage && plan->databases_known.error().kind == ErrorKind::failed) {
-    plan->databases_known.error().kind = ErrorKind::usage;
-    return plan->databases_known;
-  }
+  const auto& known = plan->databases_known;
+  if (!known && known.error().kind == ErrorKind::configuration) return known;
   const DryRunReport report = look(*plan, settings, context);
   context.log.caller().resume();
   if (settings.json) {

@@ -11,7 +11,7 @@
 namespace dlm_freeze {
 namespace {
 
-/// What a probe would say of where the data lies, as far as that is known without one.
+/// Warns where data is not going to be frozen, as far as its place is known without a probe.
 void warn_of_coverage(const HostPlan& plan, Log& log) {
   for (const FoundQuiescer& found : plan.quiescers) {
     if (!found.presence.running) continue;
@@ -27,7 +27,7 @@ DryRunReport look(HostPlan& plan, const Settings& settings, CommandContext& cont
   const auto auto_thaw = plan.auto_thaw(settings.auto_thaw, context.log);
   const AttachedDisks disks = AttachedDisks::read();
   VolumeReport volumes = report_volumes(plan, disks);
-  FreezeEstimate estimate = estimate_freeze(plan.freeze, disks, settings.write_speed, settings.timeout);
+  FreezeEstimate estimate = estimate_freeze(plan.freeze, disks, settings.write_speed, settings.stage_budget());
   Consistency consistency = judge_consistency(plan, settings, readiness, volumes, estimate.late());
   std::vector<Hazard> hazards;
   if (settings.probe) {

@@ -96,7 +96,7 @@ int main(int argc, char** argv) {
     if (line->command == Command::pre_script) ::_exit(0);
     if (std::cout.flush()) return 0;
     // What a report lacks is not told by an exit code of 0: the disk is full, or nobody reads it.
-    log.error("cannot write all of it to stdout. Return Error Code: " +
+    log.error("cannot write everything to stdout. Return Error Code: " +
               std::to_string(static_cast<int>(ExitCode::usage)));
     return static_cast<int>(ExitCode::usage);
   }

@@ -71,7 +71,7 @@ TEST_F(Hazards, AreALogDaemonThatWritesToWhatIsFrozen) {
   fs::copy_file("/bin/sleep", "/srv/bin/rsyslogd");
   const auto daemon = writer_of("/srv/data/messages", "/srv/bin/rsyslogd");
   EXPECT_THAT(probed(), HasSubstr("WARN: rsyslogd (process " + std::to_string(daemon->pid()) +
-                                  "): it writes to /srv/data/messages, which is frozen"));
+                                  "): it writes to /srv/data/messages, which will be frozen"));
   daemon->kill_group();
   static_cast<void>(daemon->wait());
 }

@@ -107,7 +107,7 @@ set(CPACK_DEBIAN_BASE_PACKAGE_SUGGESTS "dlm-freeze-mysql, dlm-freeze-postgresql"
 set(CPACK_COMPONENT_BASE_DESCRIPTION
     "application-consistent EBS snapshots: freeze and thaw
 Quiesces databases, freezes every data filesystem, and thaws and releases them
-for certain: when it is told to, at a deadline, or when its processes die.
+in any case: when told to, at a deadline, or when its processes die.
 It is called by Amazon Data Lifecycle Manager through the SSM agent before and
 after the snapshots of an EC2 instance, or by anything else that can run a
 command.")

@@ -208,7 +208,7 @@ Result<void> lock_memory() {
   // Pages of libraries that are never called need no memory: those in use are locked as they are touched, and those
   // that thawing may need are brought in at once.
   if (::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) {
-    return system_failure("memory cannot be locked, so that a thaw may have to wait for a page", errno);
+    return system_failure("memory cannot be locked, so a thaw may have to wait for swap", errno);
   }
   int error = 0;
   ::dl_iterate_phdr(lock_object, &error);

@@ -16,8 +16,14 @@
 namespace dlm_freeze {
 namespace {
 
-Failure bad(const Json& value, const std::string& what) {
-  return failure((value.line() > 0 ? "line " + std::to_string(value.line()) + ": " : "") + what);
+Failure bad(const Json& value, const std::string& what, ErrorKind kind = ErrorKind::configuration) {
+  return failure((value.line() > 0 ? "line " + std::to_string(value.line()) + ": " : "") + what, kind);
+}
+
+/// The same error as one of the configuration.
+Failure bad(Error error) {
+  error.kind = ErrorKind::configuration;
+  return Failure(std::move(error));
 }
 
 /// Walks over the members of an object; a key for which there is no reader is an error.
@@ -101,9 +107,9 @@ Result<QuiescerConfig> quiescer_from(const Json& json, const std::string& where,
   if (config.type.empty()) return bad(json, where + ".type is missing");
   if (config.name.empty()) config.name = config.type;
   const auto type = registry.find(config.type);
-  if (!type) return bad(json, where + ".type: " + type.error().message);
+  if (!type) return bad(json, where + ".type: " + type.error().message, type.error().kind);
   config.options = json.without({"type", "name", "required"});
-  if (auto checked = check_options(**type, config.options, where); !checked) return tl::unexpected(checked.error());
+  if (auto checked = check_options(**type, config.options, where); !checked) return bad(checked.error());
   return config;
 }
 
@@ -158,8 +164,8 @@ constexpr std::array kConfigKeys = {
               }},
 };
 
-/// Whether nobody has put a file there. A symbolic link to nothing, as the file or a directory on its way, is not that:
-/// somebody meant a configuration.
+/// Whether there is no file. A dangling symbolic link, as the file or a directory on its way, does not count: a
+/// configuration was meant to be there.
 bool is_absent(std::string path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) == 0 || errno != ENOENT) return false;
@@ -187,7 +193,7 @@ std::string hash_of(std::string_view text) {
 
 Result<FileSettings> parse_config(std::string_view text, QuiescerRegistry& registry) {
   const auto json = Json::parse(text);
-  if (!json) return tl::unexpected(json.error());
+  if (!json) return bad(json.error());
   Reading reading{{}, &registry};
   if (auto read = read_object(*json, "the configuration", reading, kConfigKeys); !read)
     return tl::unexpected(read.error());
@@ -201,7 +207,7 @@ Result<FileSettings> read_config(const std::string& path, bool may_be_absent, Qu
     return defaults;
   }
   const auto text = read_trusted_file(path);
-  if (!text) return tl::unexpected(text.error().with_context("the configuration is refused"));
+  if (!text) return bad(text.error().with_context("the configuration is refused"));
   auto settings = parse_config(*text, registry);
   if (!settings) return tl::unexpected(settings.error().with_context(path));
   settings->hash = hash_of(*text);

@@ -43,10 +43,7 @@ Result<Settings> resolve_settings(const CommandLine& line, QuiescerRegistry& reg
   if (line.last) settings.last = static_cast<std::size_t>(*line.last);
   if (line.command == Command::pre_script || line.command == Command::dry_run) {
     auto file = read_config(line.config.value_or(kDefaultConfigFile), !line.config, registry);
-    if (!file) {
-      if (line.command == Command::dry_run) file.error().kind = ErrorKind::usage;
-      return tl::unexpected(file.error());
-    }
+    if (!file) return tl::unexpected(file.error());
     settings.config_hash = std::move(file->hash);
     settings.filesystems = std::move(file->filesystems);
     settings.quiescers = std::move(file->quiescers);

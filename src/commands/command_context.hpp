@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <iosfwd>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "fs/freeze_plan.hpp"
 #include "record/history.hpp"
 #include "record/state_directory.hpp"
+#include "session/limits.hpp"
 #include "session/plan.hpp"
 
 namespace dlm_freeze {
@@ -41,6 +43,11 @@ struct Settings {
   bool json = false;
   bool watch = false;
   std::size_t last = 20;  ///< How many sessions `history` prints.
+
+  /// What the stages of pre-script have of `timeout`; the rest is for a late one to say why.
+  [[nodiscard]] BootClock::duration stage_budget() const {
+    return timeout - std::min<BootClock::duration>(limits::kBudgetReserve, BootClock::duration(timeout) / 4);
+  }
 };
 
 /// What every command works with.

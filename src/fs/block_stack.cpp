@@ -68,6 +68,7 @@ class StackReader {
       stack.has_had_errors = stack.has_had_errors || (errors && *errors != "0");
     }
     describe_other_devices(mount, stack);
+    stack.all_devices.assign(seen_.begin(), seen_.end());
     std::sort(stack.volume_ids.begin(), stack.volume_ids.end());
     stack.volume_ids.erase(std::unique(stack.volume_ids.begin(), stack.volume_ids.end()), stack.volume_ids.end());
     return stack;

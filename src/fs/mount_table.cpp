@@ -65,7 +65,7 @@ std::string unescaped(std::string_view text) {
   return plain;
 }
 
-/// Without the backslashes that whoever mounted it put before colons, commas and backslashes (mount(8)).
+/// Without the backslashes before colons, commas and backslashes in the options of a mount (mount(8)).
 std::string without_backslashes(std::string_view text) {
   std::string plain;
   for (std::size_t i = 0; i < text.size(); ++i) {

@@ -40,7 +40,7 @@ Result<void> append(const std::string& file, const std::string& line) {
   struct stat info {};
   if (::fstat(fd->get(), &info) != 0 || info.st_size <= kFileLimit) return {};
   if (::rename(file.c_str(), previous(file).c_str()) == 0) return {};
-  return system_failure("the history is larger than it should be, and cannot be moved to " + previous(file), errno);
+  return system_failure("the history is too large, and cannot be moved to " + previous(file), errno);
 }
 
 Result<void> replace(const std::string& file, const std::string& content) {
@@ -122,7 +122,7 @@ Result<void> remember_for(const SessionRecord& record, BootClock::duration patie
   }
   const UniqueFd life = open_pidfd(child);
   if (!life || !wait_readable(life.get(), Deadline::in(patience)))
-    return failure("the history or the metrics are still being written: what they lie on hangs");
+    return failure("the history or the metrics are still being written: their filesystem hangs");
   int status = 0;
   ::waitpid(child, &status, 0);
   if (status == 0) return {};

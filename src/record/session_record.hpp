@@ -28,7 +28,7 @@ enum class SessionEnd {
   completed,      ///< By post-script.
   auto_thawed,    ///< By the deadline or a SIGTERM.
   rolled_back,    ///< pre-script did not succeed.
-  watchdog_lost,  ///< The watchdog died; somebody else thawed.
+  watchdog_lost,  ///< The watchdog died; another process thawed.
 };
 
 [[nodiscard]] std::string_view to_string(Phase phase);
@@ -39,12 +39,12 @@ struct FilesystemRecord {
   std::string device;  ///< "259:1"
   std::string state;   ///< A FreezeState.
   double frozen_seconds = 0;
-  bool may_be_frozen = false;  ///< Somebody still has to thaw it.
+  bool may_be_frozen = false;  ///< It still has to be thawed.
 };
 
 struct QuiescerRecord {
   QuiescerConfig config;  ///< Enough to make another one that can undo what this one left behind.
-  bool quiesced = false;  ///< Somebody still has to release it.
+  bool quiesced = false;  ///< It still has to be released.
   std::vector<Fact> facts;
 };
 
@@ -100,7 +100,7 @@ struct SessionRecord {
     return phase != Phase::ended && boot_id == current_boot_id;
   }
 
-  /// Whether a filesystem or database of it still waits for somebody to thaw or release it.
+  /// Whether a filesystem or database of it still has to be thawed or released.
   [[nodiscard]] bool has_leftovers() const;
 
   /// The earlier session that a post-script of execution `id` means, if any: the latest that `id` started or, where

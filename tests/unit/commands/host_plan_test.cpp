@@ -175,8 +175,9 @@ TEST(Gaps, AreSaidInFewEnoughWordsToLeaveRoomForAnError) {
   std::size_t length = 0;
   for (const std::string& line : lines) length += line.size() + 1;
   EXPECT_LT(length, 1500U);
-  EXPECT_THAT(lines, testing::Contains(testing::MatchesRegex(
-                         "WARN: 95 more filesystems not frozen, dlm-freeze dry-run --all says why: .* and 90 more")));
+  EXPECT_THAT(
+      lines, testing::Contains(testing::MatchesRegex(
+                 "WARN: 95 more filesystems are not frozen \\(dlm-freeze dry-run --all shows why\\): .* and 90 more")));
 }
 
 /// plan_host looks at the real host, but freezes nothing of it.

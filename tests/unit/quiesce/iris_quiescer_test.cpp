@@ -532,7 +532,7 @@ TEST_F(IrisQuiescer, RunsNothingAsRootThatOthersMayChange) {
   StageContext stage = context();
   const auto presence = quiescer->locate(stage);
   ASSERT_FALSE(presence);
-  EXPECT_THAT(presence.error().message, HasSubstr("can be written by others than root"));
+  EXPECT_THAT(presence.error().message, HasSubstr("is writable by users other than root"));
   EXPECT_TRUE(located(*made(options({{"os_user", "daemon"}}))).running) << "whom that may hurt alone";
 }
 

@@ -116,7 +116,7 @@ TEST(PatroniAsking, IsGivenUpWhenNothingIsSaid) {
   const auto node = ask_patroni({"127.0.0.1", std::to_string(server.port())}, patience(milliseconds(200)));
   EXPECT_LT(BootClock::now() - begin, seconds(1));
   ASSERT_FALSE(node);
-  EXPECT_EQ(node.error().message, server.address() + "/patroni: no answer in time");
+  EXPECT_EQ(node.error().message, server.address() + "/patroni: the server does not answer in time");
 }
 
 TEST(PatroniAsking, OfNobodyIsRefused) {

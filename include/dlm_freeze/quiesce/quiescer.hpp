@@ -78,7 +78,7 @@ struct StageContext {
 /// One database, or anything else that can be brought to a state worth a snapshot. Its stages are called in the order
 /// below, each at most once, none while a filesystem is frozen. Each runs in a thread of its own, beside the stages of
 /// the other quiescers; no two at the same time on one object. An error of kind `not_ready` is the database's state
-/// (starting, refusing the login, a lock not granted in time), of kind `already_frozen` somebody else's freeze, of
+/// (starting, refusing the login, a lock not granted in time), of kind `already_frozen` another program's freeze, of
 /// kind `failed` anything else. A message says the cause and what to do; who calls puts the
 /// database's name before it, and before notes.
 class Quiescer {

@@ -204,7 +204,7 @@ TEST_F(DetectedProducts, OfIrisAreHeldWithoutAConfiguration) {
 
 TEST_F(DetectedProducts, OfIrisAreSkippedWhenTheyAreDown) {
   put_iris_into_place();
-  EXPECT_THAT(expect(0, {"pre-script"}).out, HasSubstr("INFO: iris is skipped: /usr/local/bin/iris lists no instance"));
+  EXPECT_THAT(expect(0, {"pre-script"}).out, HasSubstr("INFO: iris is skipped: there is no instance"));
   expect(0, {"post-script"});
   standins_->add_instance("A", "/srv/database/a");
   standins_->remove("iris/A/up");
@@ -236,7 +236,7 @@ TEST_F(DetectedProducts, OfHanaThatCannotBeLoggedInToAreNotReady) {
   put_hana_into_place();
   start_hana_process();
   standins_->set("hana/key", "OTHER");
-  const auto pre = expect(206, {"pre-script"});
+  const auto pre = expect_refused(206, "hana HDB: -10104: Invalid value for KEY (DLMFREEZE)");
   EXPECT_THAT(pre.err, AllOf(HasSubstr("hana HDB: -10104: Invalid value for KEY (DLMFREEZE)"),
                              HasSubstr("as hdbadm: hdbuserstore SET DLMFREEZE <host>:30013 <USER> <PASSWORD>")));
   EXPECT_TRUE(writable(*database_));

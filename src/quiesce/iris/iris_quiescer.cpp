@@ -213,7 +213,9 @@ Result<void> IrisQuiescer::recover(StageContext& context, const std::vector<Fact
   for (const Fact& fact : facts) {
     if (fact.key == kInstancesFact) may_still_come = false;
     if (fact.key != kInstancesFact && fact.key != kToSuspendFact) continue;
-    for (const std::string_view name : split(fact.value, ',')) ours.emplace_back(name);
+    for (const std::string_view name : split(fact.value, ',')) {
+      if (!name.empty()) ours.emplace_back(name);
+    }
   }
   const auto is_ours = [&](const std::string& name) {
     return ours.empty() || std::find(ours.begin(), ours.end(), name) != ours.end();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quiesce/mysql/table_files.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -29,10 +31,14 @@ class LinkedTables {
       const std::string schema = entry.path().filename();
       if (entry.is_symlink(error)) {
         const fs::path target = target_of(entry.path());
-        const bool is_schema = fs::is_directory(target, error);
-        add(is_schema ? "schema " + schema : "data file " + schema, is_schema ? target : target.parent_path());
-        if (is_schema) scan_schema(schema, target);
+        if (fs::is_directory(target, error)) {
+          add("schema " + schema, target);
+          scan_schema(schema, target);
+        } else {
+          add_file("data file " + schema, target);
+        }
       } else if (entry.is_directory(error)) {
+        if (device_of(entry.path()) != device_of(data_)) found_.push_back({"schema " + schema, entry.path()});
         scan_schema(schema, entry.path());
       }
     });
@@ -52,10 +58,10 @@ class LinkedTables {
     each_entry(directory, [&](const fs::directory_entry& entry) {
       std::error_code error;
       if (entry.is_symlink(error)) {
-        add("tables of " + schema, target_of(entry.path()).parent_path());
+        add_file("tables of " + schema, target_of(entry.path()));
       } else if (entry.path().extension() == ".isl") {
         const auto text = read_file(entry.path(), kLongestPath);
-        if (text && !trimmed(*text).empty()) add("tables of " + schema, on_host(trimmed(*text), data_).parent_path());
+        if (text && !trimmed(*text).empty()) add_file("tables of " + schema, on_host(trimmed(*text), data_));
       }
     });
   }
@@ -69,6 +75,17 @@ class LinkedTables {
     std::error_code error;
     const fs::path target = fs::read_symlink(link, error);
     return error ? link : on_host(target, link.parent_path());
+  }
+
+  /// Of the filesystem that is seen there: that of a mount point is not its directory's.
+  static dev_t device_of(const fs::path& path) {
+    struct stat status {};
+    return ::stat(path.c_str(), &status) == 0 ? status.st_dev : dev_t{};
+  }
+
+  /// A link may lead to another one.
+  void add_file(const std::string& what, const fs::path& file) {
+    add(what, fs::path(existing_path(file).value_or(file.string())).parent_path());
   }
 
   void add(const std::string& what, const fs::path& directory) {

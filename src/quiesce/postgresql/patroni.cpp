@@ -20,7 +20,7 @@ constexpr int kOk = 200;
 
 Result<Json> parse_object(std::string_view body) {
   auto json = Json::parse(body);
-  if (!json || json->as_object() == nullptr) return failure("what it answers is no JSON object");
+  if (!json || json->as_object() == nullptr) return failure("the answer is no JSON object");
   return json;
 }
 
@@ -65,7 +65,7 @@ Result<PatroniNode> parse_patroni_node(std::string_view body) {
   if (!json) return tl::unexpected(json.error());
   PatroniNode node;
   node.role = text_of(*json, "role");
-  if (!is_role(node.role)) return failure("what it answers names no role");
+  if (!is_role(node.role)) return failure("the answer names no role");
   node.system_identifier = text_of(*json, "database_system_identifier");
   const Json* const pause = json->find("pause");
   node.paused = pause != nullptr && pause->as_bool() != nullptr && *pause->as_bool();

@@ -70,8 +70,12 @@ TEST_F(Elsewhere, LinksLeadToWhereItLies) {
 
 TEST_F(Elsewhere, ThePathOfTheDataDirectoryIsTakenAsItIs) {
   Server& server = add_server({.data = "/srv/data/d\303\244ta", .settings = {"listen_addresses=127.0.0.1"}});
-  server.sql("CREATE ROLE limited LOGIN SUPERUSER; ALTER ROLE limited SET client_encoding = 'LATIN1'");
-  configure_postgresql(R"("conninfo": "host=127.0.0.1 user=limited")");
+  server.sql("CREATE DATABASE unicode ENCODING 'UTF8' TEMPLATE template0");
+  server.sql(
+      "CREATE ROLE limited LOGIN SUPERUSER PASSWORD 'secret'; ALTER ROLE limited SET client_encoding = 'LATIN1'");
+  write_text("/srv/passfile", "127.0.0.1:5432:*:limited:secret\n");
+  fs::permissions("/srv/passfile", fs::perms::owner_read | fs::perms::owner_write);
+  configure_postgresql(R"("conninfo": "host=127.0.0.1 dbname=unicode user=limited passfile=/srv/passfile")");
   EXPECT_THAT(expect(0, {"dry-run", "--probe"}).out, Not(HasSubstr("not this server's")));
   expect_mode("checkpoint");
 }

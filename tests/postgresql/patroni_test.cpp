@@ -115,7 +115,7 @@ TEST_F(Patroni, ThatDoesNotAnswerAsItShouldIsAWarningAndCostsLittle) {
   configure_patroni(patroni.address());
   const auto expect_unknown = [&](const std::string& why) {
     for (const std::string& out : outputs()) {
-      EXPECT_THAT(out, HasSubstr("WARN: postgresql: whether Patroni may fail it over while it is frozen is not known"));
+      EXPECT_THAT(out, HasSubstr("WARN: postgresql: whether Patroni may fail it over is not known"));
       EXPECT_THAT(out, HasSubstr(why));
     }
   };

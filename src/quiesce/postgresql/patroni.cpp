@@ -110,11 +110,10 @@ void note_patroni(const Cluster& cluster, const Server& server, StageContext& co
   const auto node = ask_patroni(*place, patience);
   if (!node) {
     const LogLevel level = server.in_recovery ? LogLevel::info : LogLevel::warn;
-    context.notes.push_back(
-        {level,
-         "whether Patroni may fail it over while it is frozen is not known: " + node.error().message +
-             "; set patroni to the address of its REST API, or to none where it is gone",
-         false});
+    context.notes.push_back({level,
+                             "whether Patroni may fail it over is not known: " + node.error().message +
+                                 "; set patroni to its address, or to none",
+                             false});
     return;
   }
   if (!node->system_identifier.empty() && node->system_identifier != server.system_identifier) {

@@ -232,6 +232,19 @@ TEST_F(DetectedProducts, OfHanaAreHeldWithoutAConfigurationWhenTheKeyIsThere) {
   EXPECT_TRUE(writable(log));
 }
 
+TEST_F(DetectedProducts, OfHanaKeepWritingToLogVolumesThatAreFilesystemsOfTheirOwn) {
+  put_hana_into_place();
+  fs::create_directories("/srv/log/HDB/mnt00001");
+  const Filesystem& volume = add("ext4", "/srv/log/HDB/mnt00001");
+  start_hana_process();
+  EXPECT_THAT(
+      expect(0, {"pre-script"}).out,
+      HasSubstr("WARN: /srv/log/HDB/mnt00001 is not frozen: holds /srv/log/HDB/mnt00001, which hana HDB needs"));
+  EXPECT_TRUE(frozen(*database_));
+  EXPECT_TRUE(writable(volume));
+  expect(0, {"post-script"});
+}
+
 TEST_F(DetectedProducts, OfHanaThatCannotBeLoggedInToAreNotReady) {
   put_hana_into_place();
   start_hana_process();

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quiesce/mysql/table_files.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -26,6 +24,8 @@ class LinkedTables {
   LinkedTables(const std::string& data_directory, std::string root) : data_(data_directory), root_(std::move(root)) {}
 
   void scan_data_directory() {
+    for (const std::string& path : mounts_below(data_))
+      found_.push_back({"schema " + fs::path(path).filename().string(), path});
     each_entry(data_, [this](const fs::directory_entry& entry) {
       std::error_code error;
       const std::string schema = entry.path().filename();
@@ -38,7 +38,6 @@ class LinkedTables {
           add_file("data file " + schema, target);
         }
       } else if (entry.is_directory(error)) {
-        if (device_of(entry.path()) != device_of(data_)) found_.push_back({"schema " + schema, entry.path()});
         scan_schema(schema, entry.path());
       }
     });
@@ -75,12 +74,6 @@ class LinkedTables {
     std::error_code error;
     const fs::path target = fs::read_symlink(link, error);
     return error ? link : on_host(target, link.parent_path());
-  }
-
-  /// Of the filesystem that is seen there: that of a mount point is not its directory's.
-  static dev_t device_of(const fs::path& path) {
-    struct stat status {};
-    return ::stat(path.c_str(), &status) == 0 ? status.st_dev : dev_t{};
   }
 
   /// A link may lead to another one.

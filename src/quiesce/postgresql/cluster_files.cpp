@@ -39,25 +39,12 @@ void add_location(ClusterFiles& files, const std::string& what, const fs::path& 
   }
 }
 
-dev_t device_of(const fs::path& path) {
-  struct stat status {};
-  return ::stat(path.c_str(), &status) == 0 ? status.st_dev : dev_t{};
-}
-
-/// Directories below `directory` in which another filesystem is mounted.
-void add_mounts(ClusterFiles& files, const fs::path& directory, int depth) {
-  const dev_t device = device_of(directory);
-  std::error_code error;
-  for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
-    std::error_code ignored;
-    if (entry->is_symlink(ignored) || !entry->is_directory(ignored)) continue;
+/// Filesystems that are mounted in there, as deep as databases lie: base/5, and PG_15_202209061/5 in a tablespace.
+void add_mounts(ClusterFiles& files, const std::string& directory) {
+  for (const std::string& path : mounts_below(directory, 2)) {
     const bool is_known = std::any_of(files.locations.begin(), files.locations.end(),
-                                      [&](const auto& location) { return location.path == entry->path().string(); });
-    if (device_of(entry->path()) != device) {
-      if (!is_known) add_location(files, entry->path().filename().string(), entry->path());
-    } else if (depth > 1) {
-      add_mounts(files, entry->path(), depth - 1);
-    }
+                                      [&](const DataLocation& location) { return location.path == path; });
+    if (!is_known) add_location(files, fs::path(path).filename().string(), path);
   }
 }
 
@@ -147,8 +134,7 @@ ClusterFiles find_cluster_files(const std::string& data_directory, pid_t server)
   for (fs::directory_iterator entry(data / "pg_tblspc", error), end; !error && entry != end; entry.increment(error)) {
     add_location(files, "tablespace " + entry->path().filename().string(), entry->path());
   }
-  // As deep as databases lie: base/5, and PG_15_202209061/5 in a tablespace.
-  for (const DataLocation& location : std::vector<DataLocation>(files.locations)) add_mounts(files, location.path, 2);
+  for (const DataLocation& location : std::vector<DataLocation>(files.locations)) add_mounts(files, location.path);
   if (error) files.problems.push_back("tablespaces (" + (data / "pg_tblspc").string() + "): " + error.message());
   if (const fs::path log = log_file(data, server); !log.empty()) add_location(files, kServerLog, log, DataRole::log);
   return files;

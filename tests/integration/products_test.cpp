@@ -202,6 +202,14 @@ TEST_F(DetectedProducts, OfIrisAreHeldWithoutAConfiguration) {
   EXPECT_TRUE(is_released());
 }
 
+TEST_F(DetectedProducts, OfIrisAreNotWhateverIsCalledSo) {
+  put_iris_into_place();
+  fs::remove("/usr/local/bin/irissession");
+  write_text("/usr/local/bin/iris", "#!/bin/sh\necho unknown command >&2\nexit 1\n");
+  EXPECT_THAT(expect(0, {"pre-script"}).out, Not(HasSubstr("iris")));
+  expect(0, {"post-script"});
+}
+
 TEST_F(DetectedProducts, OfIrisAreSkippedWhenTheyAreDown) {
   put_iris_into_place();
   EXPECT_THAT(expect(0, {"pre-script"}).out, HasSubstr("INFO: iris is skipped: there is no instance"));

@@ -242,8 +242,9 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
 
 /// One for the host, whatever instances it has.
 std::vector<QuiescerConfig> detect() {
-  const auto missing = IrisTools({}).find();
-  if (missing && !missing->empty()) return {};
+  IrisTools tools({});
+  const auto missing = tools.find();
+  if ((missing && !missing->empty()) || !tools.is_certain()) return {};
   return {{.type = "iris", .name = "iris", .required = false, .options = Json::Object()}};
 }
 

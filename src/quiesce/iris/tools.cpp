@@ -17,6 +17,7 @@ namespace dlm_freeze::iris {
 namespace {
 
 constexpr std::size_t kAccountSize = std::size_t{64} * 1024;  // More than an entry of the account database takes.
+constexpr const char* kRegistry = "/usr/local/etc/irissys";   // Made by every installation by root.
 constexpr std::array kProgramDirectories = {"/usr/bin", "/usr/local/bin"};
 
 bool is_executable(const std::string& path) { return ::access(path.c_str(), X_OK) == 0; }
@@ -111,6 +112,8 @@ Result<std::string> IrisTools::find() {
   if (auto trusted = check_for(lister_, iris_); !trusted) return tl::unexpected(trusted.error());
   return std::string();
 }
+
+bool IrisTools::is_certain() const { return session_.size() == 1 || ::access(kRegistry, F_OK) == 0; }
 
 Result<ProgramResult> IrisTools::run(std::vector<std::string> argv, const std::string& user,
                                      const Patience& patience) const {

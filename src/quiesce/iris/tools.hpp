@@ -28,6 +28,10 @@ class IrisTools {
   /// root would run can be changed by others.
   [[nodiscard]] Result<std::string> find();
 
+  /// Whether the program that was found is InterSystems' own, since others may be called `iris` as well: irissession is
+  /// beside it, or the registry of instances is there.
+  [[nodiscard]] bool is_certain() const;
+
   /// Asks for the container; after `find`, and only where there is one. A container that does not exist does not run.
   /// Errors, all of kind not_ready: no answer, or none that can be read.
   [[nodiscard]] Result<ContainerState> inspect(const Patience& patience) const;

@@ -222,7 +222,7 @@ Result<ProgramResult> RunningProgram::finish(const Patience& patience) {
   if (left_out_ > 0) text_.insert(kFrontKept, "\n[" + std::to_string(left_out_) + " bytes left out]\n");
   if (!status) {
     return failure("the exit status of " + path_ +
-                   " is not known: this process was started with SIGCHLD ignored, or somebody else has waited for it");
+                   " is not known: this process was started with SIGCHLD ignored, or another thread has waited for it");
   }
   return ProgramResult{*status, std::move(text_)};
 }
@@ -239,6 +239,11 @@ std::string last_line(const std::string& output) {
   const std::size_t begin = output.find_last_of('\n', end);
   return output.substr(begin == std::string::npos ? 0 : begin + 1,
                        end - (begin == std::string::npos ? 0 : begin + 1) + 1);
+}
+
+std::string exited(int status, const std::string& output) {
+  const std::string said = last_line(output);
+  return "exited with status " + std::to_string(status) + (said.empty() ? "" : " (" + said + ")");
 }
 
 }  // namespace dlm_freeze

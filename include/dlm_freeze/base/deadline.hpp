@@ -47,6 +47,10 @@ class Deadline {
 struct Patience {
   Deadline deadline;
   int cancel_fd = -1;  ///< Readable: give up at once. -1: never.
+
+  /// For one step of several: a part of the time that is left, half of it with 2. The rest is for the others if it
+  /// hangs.
+  [[nodiscard]] Patience share(int of) const noexcept { return {Deadline::in(deadline.remaining() / of), cancel_fd}; }
 };
 
 /// A descriptor that is readable from `deadline` on.

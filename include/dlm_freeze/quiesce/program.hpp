@@ -104,4 +104,7 @@ class RunningProgram {
 /// The last line of a program's output that is not blank, for an error message.
 [[nodiscard]] std::string last_line(const std::string& output);
 
+/// "exited with status 1 (Access Denied)", with the last line of the output: what a program did, for an error message.
+[[nodiscard]] std::string exited(int status, const std::string& output);
+
 }  // namespace dlm_freeze

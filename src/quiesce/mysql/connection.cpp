@@ -58,6 +58,20 @@ void set_tls(MYSQL* handle, const ServerAddress& address) {
 #endif
 }
 
+/// Whether the library compares the name in a certificate with this host. MariaDB's does not for these two from 3.4.2
+/// on (its plugins/auth/my_auth.c, is_local_connection), and without a CA believes any issuer there.
+bool checks_name_of([[maybe_unused]] const std::string& host) {
+#ifdef LIBMARIADB
+  constexpr unsigned long kFirstLenient = 30400;
+  constexpr unsigned long kServersVersion = 100000;  // What older ones give instead of their own.
+  const unsigned long version = ::mysql_get_client_version();
+  const bool is_lenient = version >= kFirstLenient && version < kServersVersion;
+  return !is_lenient || (host != "127.0.0.1" && host != "::1");
+#else
+  return true;
+#endif
+}
+
 const char* text_or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
 
 int socket_of(MYSQL* handle) {
@@ -127,6 +141,11 @@ struct Connection::Attempt {
   }
 
   [[nodiscard]] SqlResult<std::unique_ptr<Handle>> connect() const {
+    if (address.socket.empty() && address.tls == "verify" && !checks_name_of(address.host)) {
+      return tl::unexpected(
+          SqlError{kTlsError, "MariaDB's client library does not check the name in the certificate of a server at " +
+                                  address.host + ": set host to that name, or tls to required"});
+    }
     auto handle = std::make_unique<Handle>();
     MYSQL* const raw = handle->raw;
     if (raw == nullptr) return tl::unexpected(SqlError{kServerLost, "out of memory"});

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <sys/types.h>
-
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "dlm_freeze/base/error.hpp"
-#include "dlm_freeze/base/unique_fd.hpp"
 
 namespace dlm_freeze {
 
@@ -46,13 +43,6 @@ bool set_oom_score(const char* score) noexcept;
 /// Lets this process have at least `count` descriptors, the hard limit raised as well where that is allowed
 /// (CAP_SYS_RESOURCE). False when it gets fewer; the limit is then as high as it may be.
 bool raise_descriptor_limit(unsigned count) noexcept;
-
-/// A descriptor that is readable when `process`, a child of the caller or one known to live, has ended; empty with
-/// errno where there is none to be had.
-[[nodiscard]] UniqueFd open_pidfd(pid_t process) noexcept;
-
-/// Sends `signal` to the process of `pidfd`, if there is one.
-void send_signal(const UniqueFd& pidfd, int signal) noexcept;
 
 /// Closes every descriptor of the calling thread but stdio and `keep`, of which -1 stands for none.
 void close_all_but(std::vector<int> keep) noexcept;

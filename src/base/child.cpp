@@ -24,6 +24,7 @@ Result<Child> Child::start(const std::function<void(int life)>& body) {
   child.pid_ = ::fork();
   if (child.pid_ < 0) return system_failure("cannot start a process", errno);
   if (child.pid_ == 0) {
+    ours.reset();
     body(childs.get());
     end_process(0);
   }

@@ -58,6 +58,22 @@ bool is_among(Numbers numbers, unsigned number) noexcept {
   return std::binary_search(numbers.begin(), numbers.end(), static_cast<int>(number));
 }
 
+/// Visits the numbers in a directory of /proc that is open: all that are there, if the visitor closes no other than
+/// those it is given, since the kernel goes by the numbers. Async-signal-safe if the visitor is.
+template <typename Visit>
+void for_each_listed(int directory, Visit visit) {
+  alignas(DirectoryEntry) std::array<char, 4096> buffer{};
+  for (;;) {
+    const long size = ::syscall(SYS_getdents64, directory, buffer.data(), buffer.size());
+    if (size <= 0) return;
+    for (long at = 0; at < size;) {
+      const auto* entry = reinterpret_cast<const DirectoryEntry*>(buffer.data() + at);
+      if (const auto fd = number_of(buffer.data() + at + offsetof(DirectoryEntry, name))) visit(*fd);
+      at += entry->length;
+    }
+  }
+}
+
 /// Closes all from `first` on but `keep`. False where the kernel has no close_range(2), which is older than Linux 5.9,
 /// or a filter does not know that.
 bool close_ranges(unsigned first, Numbers keep) noexcept {
@@ -79,19 +95,9 @@ bool close_listed(unsigned first, Numbers keep) noexcept {
   ::close(static_cast<int>(spare));  // Makes room for one more.
   const int list = ::open("/proc/thread-self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (list < 0) return false;
-  alignas(DirectoryEntry) std::array<char, 4096> buffer{};
-  // The kernel goes by the numbers, so that none is left out because another was closed.
-  for (;;) {
-    const long size = ::syscall(SYS_getdents64, list, buffer.data(), buffer.size());
-    if (size <= 0) break;
-    for (long at = 0; at < size;) {
-      const auto* entry = reinterpret_cast<const DirectoryEntry*>(buffer.data() + at);
-      const auto fd = number_of(buffer.data() + at + offsetof(DirectoryEntry, name));
-      const bool is_ours = fd && *fd >= first && !is_among(keep, *fd) && *fd != static_cast<unsigned>(list);
-      if (is_ours) ::close(static_cast<int>(*fd));
-      at += entry->length;
-    }
-  }
+  for_each_listed(list, [&](unsigned fd) {
+    if (fd >= first && !is_among(keep, fd) && fd != static_cast<unsigned>(list)) ::close(static_cast<int>(fd));
+  });
   ::close(list);
   return true;
 }
@@ -204,14 +210,32 @@ std::vector<std::string> become_background(const char* name, std::vector<int> ke
                       (errno == EACCES ? " (this needs CAP_SYS_RESOURCE)" : ""));
   }
   ::prctl(PR_SET_DUMPABLE, 0);
-  stay_background(name, std::move(keep));
+  stay_background(name, std::move(keep), {});
   return missing;
 }
 
-void stay_background(const char* name, std::vector<int> keep) noexcept {
+void stay_background(const char* name, std::vector<int> keep, const std::vector<int>& inherited) noexcept {
   ::setsid();
-  close_all_but(std::move(keep));
+  if (inherited.empty()) {
+    close_all_but(std::move(keep));
+  } else {
+    std::sort(keep.begin(), keep.end());
+    for (const int fd : inherited) {
+      if (fd > STDERR_FILENO && !std::binary_search(keep.begin(), keep.end(), fd)) ::close(fd);
+    }
+  }
   ::prctl(PR_SET_NAME, name);
+}
+
+DescriptorList DescriptorList::open() noexcept {
+  return DescriptorList(UniqueFd(::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+}
+
+std::vector<int> DescriptorList::numbers() const {
+  std::vector<int> numbers;
+  ::lseek(directory_.get(), 0, SEEK_SET);
+  for_each_listed(directory_.get(), [&](unsigned fd) { numbers.push_back(static_cast<int>(fd)); });
+  return numbers;
 }
 
 Result<void> lock_memory() {

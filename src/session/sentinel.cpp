@@ -148,7 +148,7 @@ void run_sentinel(SessionPlan& plan, SessionState& session, const SentinelDuty& 
   for (const int descriptor : plan.freezer.descriptors()) keep.push_back(descriptor);
   for (const AtomicFile* file : duty.watchdogs_files) keep.push_back(file->fd());
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) keep.push_back(plan.filesystems[i].fd.get());
-  stay_background("dlm-sentinel", std::move(keep));
+  stay_background("dlm-sentinel", std::move(keep), duty.inherited);
 
   auto thawer = Thawer::create(plan.filesystems, duty.life_lines, Thawer::Role::successor);
   if (!thawer) end_process(1);

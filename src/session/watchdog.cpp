@@ -118,6 +118,7 @@ class Watchdog {
   UniqueFd listener_;
   std::array<Caller, limits::kCallers> callers_;
   const Caller* ender_ = nullptr;  ///< The one that ends the session.
+  DescriptorList descriptors_ = DescriptorList::open();
   Child sentinel_;
   UniqueFd sentinel_ready_;  ///< An event that each new sentinel raises.
   std::optional<StageRun> stage_;
@@ -177,6 +178,7 @@ Result<void> Watchdog::set_up() {
 
 Result<void> Watchdog::start_sentinel() {
   const pid_t self = ::getpid();
+  const std::vector<int> descriptors = descriptors_.numbers();
   auto started = Child::start([&](int life) {
     run_sentinel(plan_, session_,
                  {.watchdog = self,
@@ -184,6 +186,7 @@ Result<void> Watchdog::start_sentinel() {
                   .channel = channel_.get(),
                   .ready = sentinel_ready_.get(),
                   .life = life,
+                  .inherited = descriptors,
                   .life_lines = life_lines_,
                   .record_file = *sentinel_record_,
                   .watchdogs_files = {&*held_record_, &*stuck_record_, &*final_record_}});

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "session/thaw_process.hpp"
 
+#include <linux/capability.h>
+
 #include <utility>
 
 #include "base/child.hpp"
+#include "base/privileges.hpp"
 #include "base/process.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "fs/thawer.hpp"
@@ -17,8 +20,10 @@ namespace {
   keep.push_back(life);
   for (std::size_t i = 0; i < filesystems.size(); ++i) keep.push_back(filesystems[i].fd.get());
   become_background("dlm-thawer", std::move(keep));
+  keep_capabilities_for_good({CAP_SYS_ADMIN});
   use_small_thread_stacks();
   auto thawer = Thawer::create(filesystems, life_lines, Thawer::Role::successor);
+  static_cast<void>(allow_calls(calls_of_freezing()));
   while (thawer && !thawer->run(Deadline::in(limits::kForever))) {
   }
   end_process(0);

@@ -88,26 +88,22 @@ constexpr std::array kCallsOfFreezing = {
 #endif
 };
 
-void drop_all_but(std::initializer_list<int> keep, bool for_good) noexcept {
-  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> data{};
+/// The sets of a thread, in halves, as the kernel takes them.
+using Sets = std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3>;
+
+/// Lets `change` have each half of this thread's sets, with the same half of `capabilities` as a mask.
+template <typename Change>
+void change_sets(std::initializer_list<int> capabilities, Change change) noexcept {
+  Sets sets{};
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  if (::syscall(SYS_capget, &header, data.data()) != 0) return;
+  if (::syscall(SYS_capget, &header, sets.data()) != 0) return;
   std::uint64_t mask = 0;
-  for (const int capability : keep) mask |= std::uint64_t{1} << static_cast<unsigned>(capability);
-  if (for_good) {
-    for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability) >= 0; ++capability) {
-      const bool is_kept = std::find(keep.begin(), keep.end(), capability) != keep.end();
-      if (!is_kept) ::prctl(PR_CAPBSET_DROP, capability);
-    }
-    ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  }
-  for (__user_cap_data_struct& half : data) {
-    const auto kept = static_cast<std::uint32_t>(mask);
-    half = {half.effective & kept, half.permitted & kept, half.inheritable & kept};
+  for (const int capability : capabilities) mask |= std::uint64_t{1} << static_cast<unsigned>(capability);
+  for (__user_cap_data_struct& half : sets) {
+    change(half, static_cast<std::uint32_t>(mask));
     mask >>= 32U;
   }
-  ::syscall(SYS_capset, &header, data.data());
+  ::syscall(SYS_capset, &header, sets.data());
 }
 
 void allow(std::vector<sock_filter>& filter) { filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)); }
@@ -145,9 +141,20 @@ std::vector<sock_filter> filter_of(std::span<const int> calls) {
 
 }  // namespace
 
-void keep_capabilities(std::initializer_list<int> keep) noexcept { drop_all_but(keep, false); }
+void use_capabilities(std::initializer_list<int> used) noexcept {
+  change_sets(used, [](__user_cap_data_struct& half, std::uint32_t mask) { half.effective &= mask; });
+}
 
-void keep_capabilities_for_good(std::initializer_list<int> keep) noexcept { drop_all_but(keep, true); }
+void keep_capabilities_for_good(std::initializer_list<int> keep) noexcept {
+  for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability) >= 0; ++capability) {
+    if (std::find(keep.begin(), keep.end(), capability) == keep.end()) ::prctl(PR_CAPBSET_DROP, capability);
+  }
+  ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  change_sets(keep, [](__user_cap_data_struct& half, std::uint32_t mask) {
+    half = {half.effective & mask, half.permitted & mask, half.inheritable & mask};
+  });
+}
 
 Result<void> allow_calls(std::span<const int> calls) {
   if (kIsInstrumented) return {};

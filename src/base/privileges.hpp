@@ -8,12 +8,13 @@
 
 namespace dlm_freeze {
 
-/// Gives up all capabilities (capabilities(7)) of the calling thread, and of those that it starts later, but `keep`. A
-/// program that it executes as root still gets all that it would have had. Where that fails, it keeps what it has.
-void keep_capabilities(std::initializer_list<int> keep) noexcept;
+/// Puts all capabilities (capabilities(7)) of the calling thread, and of those that it starts later, out of effect but
+/// `used`. They are not given up: a program that it executes as root has them all, and keeps its parent-death signal,
+/// which the kernel clears for one that gains some. Where that fails, it goes on with what it has.
+void use_capabilities(std::initializer_list<int> used) noexcept;
 
-/// The same, for a process that executes nothing: a program would get none either, nor gain any by a set-user-ID bit
-/// (PR_SET_NO_NEW_PRIVS in prctl(2)).
+/// Gives up all but `keep`, for a process that executes nothing: a program would have none either, nor gain any by a
+/// set-user-ID bit (PR_SET_NO_NEW_PRIVS in prctl(2)).
 void keep_capabilities_for_good(std::initializer_list<int> keep) noexcept;
 
 /// Lets all threads of this process make no system calls from now on but `calls` and, of ioctl(2), FIFREEZE and FITHAW:

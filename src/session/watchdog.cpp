@@ -23,6 +23,7 @@
 #include "session/limits.hpp"
 #include "session/message.hpp"
 #include "session/recovery.hpp"
+#include "session/rights.hpp"
 #include "session/sentinel.hpp"
 #include "session/shared_state.hpp"
 #include "session/stage_run.hpp"
@@ -552,6 +553,7 @@ void run_watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, co
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) keep.push_back(plan.filesystems[i].fd.get());
   const std::vector<std::string> missing = become_background("dlm-watchdog", std::move(keep));
   use_small_thread_stacks();
+  give_up_rights(!plan.quiescers.empty());
 
   Watchdog watchdog(plan, session, std::move(channel), life_lines, missing);
   if (auto ready = watchdog.set_up(); !ready) {

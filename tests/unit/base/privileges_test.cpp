@@ -5,12 +5,14 @@
 #include <gtest/gtest.h>
 #include <linux/capability.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -52,15 +54,36 @@ class Capabilities : public testing::Test {
   }
 };
 
-TEST_F(Capabilities, AreGivenUpButThoseThatAreKept) {
+TEST_F(Capabilities, AreOutOfEffectButThoseThatAreUsed) {
   EXPECT_EQ(in_child([] {
-              const std::string bounding = own("CapBnd");
-              keep_capabilities({CAP_SYS_ADMIN});
-              if (own("CapEff") != kSysAdmin || own("CapPrm") != kSysAdmin || own("CapInh") != kNone) return 1;
+              const std::string all = own("CapPrm");
+              use_capabilities({CAP_SYS_ADMIN});
+              if (own("CapEff") != kSysAdmin || own("CapPrm") != all) return 1;
               std::string of_thread;
               std::thread([&] { of_thread = own("CapEff"); }).join();
               if (of_thread != kSysAdmin) return 2;
-              return own("CapBnd") == bounding ? 0 : 3;
+              return of_a_program("CapEff") == all ? 0 : 3;
+            }),
+            0);
+}
+
+TEST_F(Capabilities, OutOfEffectLeaveAProgramItsParentDeathSignal) {
+  EXPECT_EQ(in_child([] {
+              use_capabilities({CAP_KILL});
+              const pid_t parent = fakes::start_child([] {
+                const pid_t self = ::getpid();
+                const pid_t program = ::fork();
+                if (program == 0) {
+                  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+                  if (::getppid() == self) ::execl("/bin/sleep", "sleep", "60", nullptr);
+                  ::_exit(1);
+                }
+                const std::string name = "/proc/" + std::to_string(program) + "/comm";
+                return fakes::eventually([&] { return fakes::content_of(name) == "sleep\n"; }) ? 0 : 1;
+              });
+              fakes::adopt_orphans();
+              if (fakes::status_of(parent) != 0) return 1;
+              return fakes::all_gone() ? 0 : 2;
             }),
             0);
 }
@@ -77,8 +100,8 @@ TEST_F(Capabilities, AreGivenUpForGoodSoThatNoProgramHasThemEither) {
 
 TEST_F(Capabilities, ThatThisProcessLacksAreNotHadByKeepingThem) {
   EXPECT_EQ(in_child([] {
-              keep_capabilities({CAP_SYS_ADMIN});
-              keep_capabilities({CAP_KILL});
+              keep_capabilities_for_good({CAP_SYS_ADMIN});
+              keep_capabilities_for_good({CAP_KILL});
               return own("CapEff") == kNone ? 0 : 1;
             }),
             0);

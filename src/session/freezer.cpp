@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "session/freezer.hpp"
 
+#include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/privileges.hpp"
 #include "base/process.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "fs/freezing.hpp"
@@ -38,6 +40,8 @@ class Freezer {
       if ((*request)->verb == Verb::sync) {
         freezing_.begin_sync();
         if (!calls_return()) end_process(0);
+        // Each thread has done something by now, and so closed what is not its own. Before the databases are locked.
+        static_cast<void>(allow_calls(calls_of_freezing()));
         answer();
       } else if ((*request)->verb == Verb::freeze) {
         freeze();
@@ -88,6 +92,7 @@ void run_freezer(FrozenFilesystems& filesystems, ExpeditedRcu& rcu, const Unique
   for (const UniqueFd& life_line : life_lines) keep.push_back(life_line.get());
   for (std::size_t i = 0; i < filesystems.size(); ++i) keep.push_back(filesystems[i].fd.get());
   become_background("dlm-freezer", std::move(keep));
+  keep_capabilities_for_good({CAP_SYS_ADMIN});
   use_small_thread_stacks();
   // The first message that pre-script gets instead of an answer is why there is none.
   const auto fail = [&](const Error& error) {

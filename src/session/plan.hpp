@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/process_handle.hpp"
 #include "dlm_freeze/base/log.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
 #include "dlm_freeze/quiesce/quiescer.hpp"
@@ -36,7 +37,7 @@ struct SessionPlan {
   const StateDirectory* state = nullptr;
   UniqueFd lock;
   UniqueFd freezer_lock;    ///< Open, to be taken by the freezer.
-  UniqueFd freezer_life{};  ///< A pidfd of the freezer, once that has been forked; empty where there are none.
+  ProcessHandle freezer{};  ///< Once that has been forked.
   FrozenFilesystems filesystems;
   ExpeditedRcu rcu;
   std::vector<PlannedQuiescer> quiescers;

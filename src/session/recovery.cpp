@@ -10,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/process.hpp"
 #include "base/text.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "fs/freeze_plan.hpp"
@@ -172,7 +171,7 @@ void thaw_overdue(SessionRecord& record, FreezeControl& control, Deadline deadli
 void take_over(SessionPlan& plan, SessionState& session, const std::function<bool(Deadline)>& thaw, Deadline until,
                SessionEnd end) {
   plan.filesystems.end();
-  send_signal(plan.freezer_life, SIGCONT);  // As the watchdog does.
+  plan.freezer.send(SIGCONT);  // As the watchdog does.
   const bool finished = thaw(until.or_earlier(Deadline::in(limits::kSuccessorThaw)));
   plan.rcu.end();
   session.record = last_record(plan, session);

@@ -62,7 +62,7 @@ class RunningProgram {
   ~RunningProgram() { kill(); }
 
   /// Becomes readable when it has ended. Only to be polled.
-  [[nodiscard]] int end_fd() const noexcept { return end_.get(); }
+  [[nodiscard]] int end_fd() const noexcept { return life_.get(); }
   [[nodiscard]] bool has_ended() const noexcept;
 
   /// The next line that it prints on stdout or stderr, without its end; nothing when it has ended and no line is left.
@@ -93,8 +93,7 @@ class RunningProgram {
 
   std::string path_;
   pid_t keeper_ = -1;  ///< -1 once it was reaped.
-  UniqueFd end_;       ///< The keeper's pidfd: it ends when the program has.
-  UniqueFd life_;      ///< Tells the keeper that this process lives; a byte in it means: kill.
+  UniqueFd life_;      ///< What each knows by that the other lives; a byte tells the keeper to kill.
   UniqueFd input_;
   UniqueFd output_;           ///< Nothing after the end of file.
   std::string text_;          ///< What it printed and nobody was given yet.

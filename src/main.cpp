@@ -88,7 +88,7 @@ int main(int argc, char** argv) {
   IoctlFreezeControl control;
   CommandContext context{log,      std::cout, takes_escapes(STDOUT_FILENO),
                          registry, control,   [] { return syslog_output(); },
-                         started,  modules};
+                         started,  modules,   kVersion};
   const Result<void> result = line ? run_or_say_why(*line, context) : tl::unexpected(line.error());
   if (result) {
     // Between pre-script's success and its end nothing may come that takes time: killed there, it leaves a session that

@@ -24,6 +24,7 @@ struct FileSettings {
   Selection filesystems = Settings().filesystems;
   std::optional<std::vector<QuiescerConfig>> quiescers;
   std::string metrics_file;
+  bool manifest = true;
 };
 
 /// Reads a configuration. Unknown keys, wrong types and values out of range are errors that name the key and the line.

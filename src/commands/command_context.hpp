@@ -27,6 +27,7 @@ struct Settings {
   std::string state_directory = StateDirectory::kDefaultPath;
   std::string history_file = kDefaultHistoryFile;
   std::string metrics_file;  ///< Empty: none.
+  bool manifest = true;      ///< Whether each filesystem that is frozen gets one.
   Selection filesystems{
       .freeze = true,
       .include = {},
@@ -51,6 +52,7 @@ struct CommandContext {
   SyslogFactory syslog;
   BootClock::time_point started;  ///< The program's first instruction.
   std::string module_directory;   ///< As in QuiescerRegistry.
+  std::string version;            ///< Of this program: "0.1.0".
 };
 
 // One verb each, in the file of its name. The error's kind decides on the exit code.

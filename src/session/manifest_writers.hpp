@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/workers.hpp"
+#include "dlm_freeze/base/deadline.hpp"
+#include "dlm_freeze/base/error.hpp"
+#include "dlm_freeze/base/log.hpp"
+#include "session/plan.hpp"
+
+namespace dlm_freeze {
+
+/// Writes the manifests of a session, each in a thread of its own that exists before the databases are locked: a write
+/// to a filesystem that another program has frozen waits for that. For the freezer, which may hang; what it hands over
+/// to FIFREEZE afterwards is done by other threads.
+class ManifestWriters {
+ public:
+  /// What a thread does first. It needs the descriptor `directory`, and `event` to tell that it has written.
+  using Enter = std::function<void(int directory, int event)>;
+
+  /// `plan` and `state` must outlive the object. No manifests are no error.
+  [[nodiscard]] static Result<ManifestWriters> create(const SessionPlan& plan, const Enter& enter);
+
+  /// Writes all of them, with what the databases gave according to the record on file. Gives up on those that are not
+  /// done by `deadline`, or when `interrupt` is readable. Gives a WARN for each that is not written.
+  [[nodiscard]] std::vector<LogLine> run(Deadline deadline, int interrupt);
+
+  /// What the process has to keep open.
+  [[nodiscard]] static std::vector<int> descriptors(const SessionPlan& plan);
+
+ private:
+  struct Shared;
+  ManifestWriters(const SessionPlan& plan, std::shared_ptr<Shared> shared, Workers workers);
+
+  [[nodiscard]] Result<void> compose();
+
+  const SessionPlan* plan_;
+  std::shared_ptr<Shared> shared_;
+  Workers workers_;
+};
+
+}  // namespace dlm_freeze

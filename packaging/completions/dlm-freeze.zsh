@@ -15,6 +15,7 @@ commands=(
   'dry-run:say whether a snapshot would be consistent, and why not'
   'status:print whether a session is active and what it holds'
   'history:print the last sessions and how each ended'
+  'verify:say whether mounted copies are all of one session'
 )
 execution=('--execution-id[identifier of the execution]:UUID or None:(None)')
 timeout=('--timeout[time budget in seconds]:seconds:')
@@ -38,6 +39,7 @@ case $state in
           '--all[print every mount]' '--write-speed[what the devices write]:MiB a second:'
         ;;
       history) _arguments $everywhere $json '--last[how many sessions]:number:' ;;
+      verify) _arguments $everywhere $json '*:directory of a copy:_files -/' ;;
       status) _arguments $everywhere $json '--watch[count down until the session ends]' ;;
     esac
     ;;

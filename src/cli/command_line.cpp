@@ -38,12 +38,12 @@ std::string check_directory(const std::string& path) {
   return path.starts_with('/') ? "" : "'" + path + "' must be an absolute path";
 }
 
-/// The working directory is left before the file is opened.
-Result<std::string> absolute(const std::string& path) {
+/// The working directory is left before the path is opened. `option` is what it was given for.
+Result<std::string> absolute(const std::string& option, const std::string& path) {
   std::error_code error;
   auto full = std::filesystem::absolute(path, error);
   if (path.empty() || error) {
-    return failure("--config: '" + path + "' cannot be found from the working directory: give its absolute path",
+    return failure(option + ": '" + path + "' cannot be found from the working directory: give its absolute path",
                    ErrorKind::usage);
   }
   return full.string();
@@ -105,6 +105,13 @@ class Parser {
         add(Command::history, "Print the last sessions, how each ended and how long it kept things frozen");
     add_json(history);
     add_number(history, "--last", line_.last, kMostSessions, "N", "How many sessions [20]");
+
+    CLI::App* verify =
+        add(Command::verify,
+            "Say whether volumes made from snapshots, mounted at these directories, are all those of one "
+            "session");
+    verify->add_option("PATH", line_.paths, "Directories that they are mounted at")->required()->type_name("");
+    add_json(verify);
   }
 
   Result<CommandLine> parse(int argc, const char* const* argv) {
@@ -120,9 +127,14 @@ class Parser {
       return failure(std::string(error.what()) + "; see dlm-freeze --help", ErrorKind::usage);
     }
     if (line_.config) {
-      auto path = absolute(*line_.config);
+      auto path = absolute("--config", *line_.config);
       if (!path) return tl::unexpected(path.error());
       line_.config = std::move(*path);
+    }
+    for (std::string& path : line_.paths) {
+      auto full = absolute("PATH", path);
+      if (!full) return tl::unexpected(full.error());
+      path = std::move(*full);
     }
     for (const auto& [command, subcommand] : subcommands_) {
       if (!subcommand->parsed()) continue;
@@ -185,6 +197,8 @@ std::string_view to_string(Command command) {
       return "status";
     case Command::history:
       return "history";
+    case Command::verify:
+      return "verify";
   }
   return "";
 }

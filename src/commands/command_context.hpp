@@ -39,6 +39,7 @@ struct Settings {
   std::optional<double> write_speed;  ///< Bytes a second, for the estimate of dry-run.
   bool json = false;
   bool watch = false;
+  std::vector<std::string> verify_paths;
   std::size_t last = 20;  ///< How many sessions `history` prints.
 };
 
@@ -72,6 +73,10 @@ void log_start(std::string_view command, const std::string& execution_id, Log& l
 
 /// Prints the active or the last session.
 [[nodiscard]] Result<void> status(const Settings& settings, CommandContext& context);
+
+/// Prints whether mounted directories are the filesystems of one session. An error of kind `not_ready`: not all of that
+/// could be told.
+[[nodiscard]] Result<void> verify(const Settings& settings, CommandContext& context);
 
 /// Prints the sessions that have ended.
 [[nodiscard]] Result<void> history(const Settings& settings, CommandContext& context);

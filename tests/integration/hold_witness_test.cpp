@@ -132,6 +132,7 @@ TEST_F(Witness, RecordsTheEndOfTheHoldBeforeAnyWriteReturns) {
     const Writer writer(data);
     expect(0, {"pre-script", "--auto-thaw", "1"});
     const auto held = Clock::now();
+    sleep_for(Milliseconds(200));  // A wait that is worth to be noted.
     if (is_killed) process("dlm-watchdog").signal(SIGKILL);
     EXPECT_TRUE(writable(data, std::chrono::seconds(3)));
     EXPECT_TRUE(all_gone());

@@ -70,7 +70,7 @@ TEST_F(Manifests, LieInTheCopiesOfEachFilesystemAndNameAllOfThem) {
     const std::string copy = "/srv/copy-" + type;
     fs::create_directory(copy);
     if (type == "btrfs") run_tool({"btrfstune", "-f", "-u", copies[i]});
-    run_tool({"mount", "-o", type == "xfs" ? "loop,ro,nouuid" : "loop,ro", copies[i], copy});
+    run_tool({"mount", "-o", type == "xfs" ? "loop,nouuid" : "loop", copies[i], copy});
     EXPECT_EQ(mode_of(copy + "/.dlm-freeze"), 0700U);
     EXPECT_EQ(mode_of(manifest_in(copy)), 0600U);
     write_text("/srv/etc/manifest.json", read_text(manifest_in(copy)));
@@ -157,7 +157,7 @@ TEST_F(Manifests, AreNotPutIntoADirectoryThatIsADatabases) {
   ASSERT_EQ(::chown("/srv/data", 1234, 1234), 0);
   const auto pre = expect(0, {"pre-script"});
   EXPECT_TRUE(frozen(data));
-  EXPECT_THAT(pre.out, AllOf(HasSubstr("INFO: no manifest in root directories"), Not(HasSubstr("WARN"))));
+  EXPECT_THAT(pre.out, AllOf(HasSubstr("INFO: no manifest in root directories"), Not(HasSubstr("gets no manifest"))));
   expect(0, {"post-script"});
   EXPECT_FALSE(fs::exists("/srv/data/.dlm-freeze"));
 }
@@ -211,6 +211,81 @@ TEST_F(Manifests, DoNotHideThatAnotherProgramHasFrozenTheFilesystem) {
   EXPECT_LT(pre.run_time(), Milliseconds(3000));
   EXPECT_TRUE(theirs.thaw());
   EXPECT_TRUE(all_gone());
+}
+
+class Verify : public Manifests {
+ protected:
+  void SetUp() override {
+    Manifests::SetUp();
+    if (IsSkipped()) return;
+    for (const char* type : {"ext4", "xfs", "btrfs"})
+      paths_.push_back(add(type, std::string("/srv/") + type).mount_point());
+    hold_once();
+  }
+
+  RunResult verify(int expected, std::vector<std::string> paths, const std::string& option = {}) {
+    paths.insert(paths.begin(), "verify");
+    if (!option.empty()) paths.push_back(option);
+    return expect(expected, paths);
+  }
+
+  std::vector<std::string> paths_;
+};
+
+TEST_F(Verify, OfAllFilesystemsOfASessionIsGood) {
+  const auto text = verify(0, paths_);
+  for (const std::string& path : paths_) EXPECT_THAT(text.out, HasSubstr(path));
+  EXPECT_THAT(text.out, HasSubstr("Not checked: "));
+  write_text("/srv/etc/verify.json", verify(0, paths_, "--json").out);
+  run_tool({"/usr/bin/python3", DLM_FREEZE_SOURCE_DIR "/tests/integration/check-output.py",
+            DLM_FREEZE_SOURCE_DIR "/packaging/verify.schema.json", "/srv/etc/verify.json"});
+}
+
+TEST_F(Verify, FindsWhatIsMissingOrTwiceOrNoDirectory) {
+  EXPECT_THAT(verify(1, {paths_[0], paths_[2]}).out, HasSubstr("missing"));
+  bind_mount(paths_[0], "/srv/again");
+  EXPECT_THAT(verify(1, {paths_[0], paths_[1], paths_[2], "/srv/again"}).out, HasSubstr("the same filesystem as"));
+  EXPECT_THAT(verify(1, {paths_[0], paths_[1], paths_[2], "/srv/nowhere"}).out, HasSubstr("cannot be opened"));
+  verify(2, {"/srv/etc"});
+  verify(1, {});
+}
+
+TEST_F(Verify, FindsAMemberOfAnotherSession) {
+  configure(R"({"quiescers": [], "filesystems": {"exclude": ["/srv/xfs"]}})");
+  hold_once();
+  const auto result = verify(1, paths_);
+  EXPECT_THAT(result.out, HasSubstr("of another session"));
+}
+
+TEST_F(Verify, FindsWhatWasAlteredOrCopiedOrMayBeAnybodys) {
+  const std::string good = read_text(manifest_in(paths_[0]));
+  std::string altered = good;
+  altered.replace(altered.find("\"host\": \""), 9, "\"host\": \"x");
+  write_text(manifest_in(paths_[0]), altered);
+  EXPECT_THAT(verify(1, paths_).out, HasSubstr("altered"));
+
+  write_text(manifest_in(paths_[0]), "{");
+  verify(1, paths_);
+
+  // The manifest of /srv/xfs, on /srv/ext4.
+  write_text(manifest_in(paths_[0]), read_text(manifest_in(paths_[1])));
+  EXPECT_THAT(verify(1, {paths_[0], paths_[2]}).out, HasSubstr("the filesystem has the UUID"));
+
+  write_text(manifest_in(paths_[0]), good);
+  verify(0, paths_);
+  ASSERT_EQ(::chmod(manifest_in(paths_[0]).c_str(), 0666), 0);
+  EXPECT_THAT(verify(1, paths_).out, HasSubstr("can be written by others"));
+  ASSERT_EQ(::chmod(manifest_in(paths_[0]).c_str(), 0600), 0);
+  fs::remove(manifest_in(paths_[0]));
+  ASSERT_EQ(::mkfifo(manifest_in(paths_[0]).c_str(), 0600), 0);
+  verify(1, paths_);
+}
+
+TEST_F(Verify, NeverTakesWhatHasNoManifestByRuleForGood) {
+  ASSERT_EQ(::chown(paths_[1].c_str(), 1234, 1234), 0);
+  fs::remove_all(paths_[1] + "/.dlm-freeze");
+  hold_once();
+  EXPECT_THAT(verify(2, paths_).out, HasSubstr("unchecked: has no manifest"));
 }
 
 }  // namespace

@@ -69,6 +69,7 @@ class Parser {
         "Exit codes: 0 done; 1 usage; 201 pre-script failed, everything was undone; 202 post-script failed or\n"
         "the frozen state did not last; 203 the deadline came before post-script; 204 a session is active or a\n"
         "filesystem was frozen by somebody else; 205 no session to end; 206 a database cannot be quiesced now.\n"
+        "Of verify: 0 all there and good; 1 something is bad; 2 something could not be checked.\n"
         "See dlm-freeze(8).");
 
     CLI::App* pre = add(Command::pre_script, "Quiesce the databases and freeze the data filesystems, for a snapshot");

@@ -65,7 +65,7 @@ class Chooser {
         disks_(disks),
         classes_(stdfs::path(roots.sys) / "class" / "block"),
         swap_(read_swap(roots)) {
-    for (const PlannedMount& planned : plan.mounts) names_.emplace(planned.mount.device, planned.mount.mount_point);
+    for (const PlannedMount& planned : plan.mounts) mounts_.emplace(planned.mount.device, &planned.mount);
     for (const auto& [device, stack] : stacks) note(device, stack);
     for (const std::string& file : swap_.files) note_swap_file(file);
   }
@@ -84,13 +84,27 @@ class Chooser {
  private:
   void note(dev_t device, const BlockStack& stack) {
     if (frozen_.contains(device)) {
-      for (const std::string& name : stack.all_devices) on_[name].insert(device);
+      const std::string driver = unmeasured_driver(device);
+      for (const std::string& name : stack.all_devices) {
+        on_[name].insert(device);
+        if (!driver.empty())
+          own_reasons_.emplace(name, "whether " + driver + " writes while it is frozen was never measured");
+      }
     } else if (is_read_only(device)) {
       silent_.insert(stack.all_devices.begin(), stack.all_devices.end());
     } else {
       for (const std::string& name : stack.all_devices)
         own_reasons_.emplace(name, name_of(device) + ", which is not frozen, is on it too");
     }
+  }
+
+  /// The type of the filesystem, unless it is one that is known not to write. Those of clusters keep a heartbeat.
+  [[nodiscard]] std::string unmeasured_driver(dev_t device) const {
+    constexpr std::array<std::string_view, 4> kMeasured = {"ext3", "ext4", "xfs", "btrfs"};
+    const auto mount = mounts_.find(device);
+    if (mount == mounts_.end()) return "";
+    const std::string& type = mount->second->type;
+    return std::find(kMeasured.begin(), kMeasured.end(), type) == kMeasured.end() ? type : "";
   }
 
   [[nodiscard]] bool is_read_only(dev_t device) const {
@@ -196,8 +210,8 @@ class Chooser {
   }
 
   std::string name_of(dev_t device) const {
-    const auto name = names_.find(device);
-    return name == names_.end() ? device_number(device) : name->second;
+    const auto mount = mounts_.find(device);
+    return mount == mounts_.end() ? device_number(device) : mount->second->mount_point;
   }
 
   const MountTable& table_;
@@ -206,7 +220,7 @@ class Chooser {
   const AttachedDisks& disks_;
   stdfs::path classes_;
   Swap swap_;
-  std::map<dev_t, std::string> names_;              ///< Mount points by superblock.
+  std::map<dev_t, const Mount*> mounts_;            ///< One of each superblock.
   std::map<std::string, std::set<dev_t>> on_;       ///< Which frozen superblocks are on a device.
   std::map<std::string, std::string> own_reasons_;  ///< Why a device proves nothing, whatever lies on it.
   std::set<std::string> silent_;                    ///< Devices of filesystems that nobody can write to.

@@ -29,8 +29,9 @@ struct WitnessedDevice {
 /// Chooses the devices whose counts of writes prove that what is frozen was held: of each filesystem in `frozen`, those
 /// farthest down that nothing else uses; and says of those below why they prove nothing. A device proves nothing if
 /// something on it may be written that is not frozen: another filesystem, swap (a file, too: the kernel writes to its
-/// blocks and not through the filesystem), a partition that nobody has mounted and anybody may open; or if a driver
-/// keeps records of its own there, as LVM, md and most of device-mapper do.
+/// blocks and not through the filesystem), a partition that nobody has mounted and anybody may open; if a driver keeps
+/// records of its own there, as LVM, md and most of device-mapper do; or if the filesystem is of a type that was never
+/// watched while frozen.
 [[nodiscard]] std::vector<WitnessedDevice> choose_witnesses(const MountTable& table, const FreezePlan& plan,
                                                             const BlockStacks& stacks, const std::set<dev_t>& frozen,
                                                             const AttachedDisks& disks, const DeviceRoots& roots = {});

@@ -17,14 +17,16 @@
 namespace dlm_freeze {
 
 /// Writes the manifests of a session, each in a thread of its own that exists before the databases are locked: a write
-/// to a filesystem that another program has frozen waits for that. For the freezer, which may hang; what it hands over
-/// to FIFREEZE afterwards is done by other threads.
+/// to a filesystem that another program has frozen waits for its thaw. For the freezer, which may hang, and whose
+/// FIFREEZEs are called by other threads.
+/// 16 of them take some 2 ms. With an fsync(2) of file and directory it would be 6, and FIFREEZE not be faster: it has
+/// to write back whatever is dirty anyway.
 class ManifestWriters {
  public:
   /// What a thread does first. It needs the descriptor `directory`, and `event` to tell that it has written.
   using Enter = std::function<void(int directory, int event)>;
 
-  /// `plan` and `state` must outlive the object. No manifests are no error.
+  /// `plan` must outlive the object. No manifests are no error.
   [[nodiscard]] static Result<ManifestWriters> create(const SessionPlan& plan, const Enter& enter);
 
   /// Writes all of them, with what the databases gave according to the record on file. Gives up on those that are not

@@ -45,6 +45,8 @@ class SessionState {
     std::atomic<std::int64_t> boot;            ///< As in `BootClock`; written last.
   };
 
+  void refresh_hold_end(const SessionPlan& plan);
+
   SessionState(SharedArray<std::atomic<std::uint32_t>> quiesced, SharedArray<HoldEnd> hold_end)
       : quiesced_(std::move(quiesced)), hold_end_(std::move(hold_end)) {}
 

@@ -432,6 +432,7 @@ void Watchdog::commit(const Message& request) {
   begin_hold();
   if (auto written = held_record_->commit(session_.text(plan_)); !written) {
     session_.record.phase = Phase::freezing;
+    session_.record.witness.clear();
     return refuse(written.error());
   }
   // Another process ends the session where this one hung in that.

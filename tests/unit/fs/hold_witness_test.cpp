@@ -101,6 +101,11 @@ TEST_F(Witnesses, KnowThatSwapFilesAreWrittenPastTheFilesystem) {
   EXPECT_EQ(choose(kData).at("vol-0a"), "the swap file /data/a b is on it");
 }
 
+TEST_F(Witnesses, ProveNothingOfATypeThatWasNeverWatched) {
+  devices_.add_all("nvme1n1 259:1 serial=vol0a\n");
+  EXPECT_THAT(choose("30 1 259:1 / /data rw - ocfs2 /dev/nvme1n1 rw\n").at("vol-0a"), HasSubstr("whether ocfs2"));
+}
+
 TEST_F(Witnesses, AskWhetherTheKernelCounts) {
   devices_.add_all("nvme1n1 259:1 serial=vol0a\n");
   devices_.write("sys/class/block/nvme1n1/queue/iostats", "0\n");

@@ -192,8 +192,8 @@ Json with(const std::string& key, const Json* value) {
 
 /// What an earlier version did not write.
 bool came_later(const std::string& key) {
-  return key == "time_namespace" || key == "session_id" || key.starts_with("hold_ended") || key.ends_with("_error_us") ||
-         key.ends_with("_boot_ns");
+  return key == "time_namespace" || key == "session_id" || key.starts_with("hold_ended") ||
+         key.ends_with("_error_us") || key.ends_with("_boot_ns");
 }
 
 TEST(SessionRecord, IsDamagedWithoutAnyOfItsMembers) {

@@ -53,7 +53,7 @@ std::string to_text(const VerifiedSet& set) {
     text += text_line(database.name + " (" + database.type + ") was held: " + join(facts, " "));
   }
   for (const ManifestGap& gap : session.not_covered) {
-    if (!gap.is_expected) text += text_line(gap.name + " was not frozen: " + gap.why);
+    if (!gap.is_expected) text += text_line(gap.name + " of " + session.host + " was not frozen: " + gap.why);
   }
   return text + text_line(kNotChecked);
 }

@@ -103,7 +103,7 @@ TEST_F(Witnesses, KnowThatSwapFilesAreWrittenPastTheFilesystem) {
 
 TEST_F(Witnesses, ProveNothingOfATypeThatWasNeverWatched) {
   devices_.add_all("nvme1n1 259:1 serial=vol0a\n");
-  EXPECT_THAT(choose("30 1 259:1 / /data rw - ocfs2 /dev/nvme1n1 rw\n").at("vol-0a"), HasSubstr("whether ocfs2"));
+  EXPECT_THAT(choose("30 1 259:1 / /data rw - gfs2 /dev/nvme1n1 rw\n").at("vol-0a"), HasSubstr("whether gfs2"));
 }
 
 TEST_F(Witnesses, AskWhetherTheKernelCounts) {

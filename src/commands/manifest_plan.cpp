@@ -67,7 +67,8 @@ void say_which_have_none(const std::vector<ManifestPlace>& places, Log& log) {
       log.warn("the snapshot of " + place.mount_point + " gets no manifest: " + place.why_not);
     }
   }
-  if (!by_rule.empty()) log.info("no manifest in root directories that databases or other accounts own: " + list_of(by_rule));
+  if (!by_rule.empty())
+    log.info("no manifest in root directories that databases or other accounts own: " + list_of(by_rule));
 }
 
 }  // namespace

@@ -131,8 +131,8 @@ TEST_F(Witness, RecordsTheEndOfTheHoldBeforeAnyWriteReturns) {
   for (const bool is_killed : {false, true}) {
     const Writer writer(data);
     expect(0, {"pre-script", "--auto-thaw", "1"});
+    sleep_for(Milliseconds(200));  // Now a write waits, and has waited long enough to be noted.
     const auto held = Clock::now();
-    sleep_for(Milliseconds(200));  // A wait that is worth to be noted.
     if (is_killed) process("dlm-watchdog").signal(SIGKILL);
     EXPECT_TRUE(writable(data, std::chrono::seconds(3)));
     EXPECT_TRUE(all_gone());

@@ -11,6 +11,7 @@
 #include "base/text.hpp"
 #include "dlm_freeze/base/files.hpp"
 #include "fs/filesystem_uuid.hpp"
+#include "session/manifest_writers.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -58,17 +59,20 @@ std::vector<ManifestGap> gaps_of(const FreezePlan& plan) {
 }
 
 void say_which_have_none(const std::vector<ManifestPlace>& places, Log& log) {
+  constexpr std::size_t kLongestName = 60;
   std::vector<std::string> by_rule;
+  WithoutManifest others;
   for (const ManifestPlace& place : places) {
     if (place.directory) continue;
     if (place.is_meant) {
-      by_rule.push_back(place.mount_point);
+      by_rule.push_back(without_middle(place.mount_point, kLongestName));
     } else {
-      log.warn("the snapshot of " + place.mount_point + " gets no manifest: " + place.why_not);
+      others.add(place.mount_point, place.why_not);
     }
   }
-  if (!by_rule.empty())
-    log.info("no manifest in root directories that databases or other accounts own: " + list_of(by_rule));
+  for (const LogLine& line : others.lines()) log.write(line.level, line.text);
+  if (by_rule.empty()) return;
+  log.info("no manifest in root directories that databases or other accounts own: " + list_of(by_rule));
 }
 
 }  // namespace

@@ -73,7 +73,7 @@ class Freezer {
   /// The last act before the first FIFREEZE, which then also writes them back.
   void write_manifests() {
     if (manifests_) {
-      notes_ = manifests_->run(Deadline::in(limits::kManifests), channel_);
+      notes_ = manifests_->run(limits::kManifests, channel_);
     } else {
       notes_ = {{LogLevel::warn, "no manifest is written: " + manifests_.error().message, false}};
     }

@@ -4,11 +4,13 @@
 #include <poll.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <utility>
 
 #include "base/clock_error.hpp"
+#include "base/text.hpp"
 #include "base/wait.hpp"
 #include "fs/manifest_place.hpp"
 
@@ -28,12 +30,13 @@ struct ManifestWriters::Shared {
     Job& job = jobs[i];
     job.result = write_manifest(job.directory, job.text);
     job.is_done.store(true);
-    if (outstanding.fetch_sub(1) == 1) raise_event(all_done.get());
+    outstanding.fetch_sub(1);
+    raise_event(done.get());
   }
 
   std::vector<Job> jobs;
   std::atomic<std::size_t> outstanding{0};
-  UniqueFd all_done;
+  UniqueFd done;  ///< An event, raised for each.
 };
 
 namespace {
@@ -47,25 +50,36 @@ std::vector<std::size_t> with_place(const SessionPlan& plan) {
   return filesystems;
 }
 
-LogLine not_written(const std::string& where, const std::string& why) {
-  return {LogLevel::warn, "the snapshot of " + where + " gets no manifest: " + why, false};
+}  // namespace
+
+void WithoutManifest::add(const std::string& mount_point, const std::string& why) {
+  constexpr std::size_t kLongestName = 60;
+  names_[why].push_back(without_middle(mount_point, kLongestName));
 }
 
-}  // namespace
+std::vector<LogLine> WithoutManifest::lines() const {
+  std::vector<LogLine> lines;
+  for (const auto& [why, names] : names_) {
+    const std::string which =
+        names.size() == 1 ? "the snapshot of " + names[0] + " gets" : "the snapshots of " + list_of(names) + " get";
+    lines.push_back({LogLevel::warn, which + " no manifest: " + why, false});
+  }
+  return lines;
+}
 
 Result<ManifestWriters> ManifestWriters::create(const SessionPlan& plan, const Enter& enter) {
   const std::vector<std::size_t> filesystems = with_place(plan);
   auto shared = std::make_shared<Shared>(filesystems.size());
   auto event = new_event();
   if (!event) return tl::unexpected(event.error());
-  shared->all_done = std::move(*event);
+  shared->done = std::move(*event);
   for (std::size_t i = 0; i < filesystems.size(); ++i) {
     shared->jobs[i].filesystem = filesystems[i];
     shared->jobs[i].directory = plan.manifests->places[filesystems[i]].directory.get();
   }
   auto workers = Workers::start(
       filesystems.size(), [shared = shared.get()](std::size_t i) { shared->write(i); }, Workers::Shortage::fail,
-      [shared = shared.get(), enter](std::size_t i) { enter(shared->jobs[i].directory, shared->all_done.get()); });
+      [shared = shared.get(), enter](std::size_t i) { enter(shared->jobs[i].directory, shared->done.get()); });
   if (!workers) return tl::unexpected(workers.error());
   return ManifestWriters(plan, std::move(shared), std::move(*workers));
 }
@@ -97,24 +111,35 @@ Result<void> ManifestWriters::compose() {
   return {};
 }
 
-std::vector<LogLine> ManifestWriters::run(Deadline deadline, int interrupt) {
+std::vector<LogLine> ManifestWriters::run(BootClock::duration patience, int interrupt) {
   if (shared_->jobs.empty()) return {};
-  if (auto composed = compose(); !composed) return {not_written("each filesystem", composed.error().message)};
+  WithoutManifest without;
+  const auto name_of = [&](const Shared::Job& job) { return plan_->manifests->places[job.filesystem].mount_point; };
+  if (auto composed = compose(); !composed) {
+    for (const Shared::Job& job : shared_->jobs) without.add(name_of(job), composed.error().message);
+    return without.lines();
+  }
   shared_->outstanding.store(shared_->jobs.size());
   for (std::size_t i = 0; i < shared_->jobs.size(); ++i) workers_.begin(i);
-  std::array<pollfd, 2> events = {pollfd{shared_->all_done.get(), POLLIN, 0}, pollfd{interrupt, POLLIN, 0}};
-  while (::poll(events.data(), events.size(), deadline.poll_timeout()) < 0 && errno == EINTR) {
+  while (shared_->outstanding.load() > 0 && one_more_is_done(Deadline::in(patience), interrupt)) {
   }
-  std::vector<LogLine> lines;
   for (const Shared::Job& job : shared_->jobs) {
-    const std::string& where = plan_->manifests->places[job.filesystem].mount_point;
     if (!job.is_done.load()) {
-      lines.push_back(not_written(where, "the write has not returned"));
+      without.add(name_of(job), "the write has not returned");
     } else if (!job.result) {
-      lines.push_back(not_written(where, job.result.error().message));
+      without.add(name_of(job), job.result.error().message);
     }
   }
-  return lines;
+  return without.lines();
+}
+
+/// False when there is no more to wait for.
+bool ManifestWriters::one_more_is_done(Deadline deadline, int interrupt) const {
+  std::array<pollfd, 2> events = {pollfd{shared_->done.get(), POLLIN, 0}, pollfd{interrupt, POLLIN, 0}};
+  while (::poll(events.data(), events.size(), deadline.poll_timeout()) < 0 && errno == EINTR) {
+  }
+  static_cast<void>(take_events(shared_->done.get()));
+  return events[0].revents != 0 && events[1].revents == 0;
 }
 
 }  // namespace dlm_freeze

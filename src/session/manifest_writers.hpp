@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +15,16 @@
 #include "session/plan.hpp"
 
 namespace dlm_freeze {
+
+/// Filesystems whose snapshots get no manifest, and why: a WARN for each reason.
+class WithoutManifest {
+ public:
+  void add(const std::string& mount_point, const std::string& why);
+  [[nodiscard]] std::vector<LogLine> lines() const;
+
+ private:
+  std::map<std::string, std::vector<std::string>> names_;
+};
 
 /// Writes the manifests of a session, each in a thread of its own that exists before the databases are locked: a write
 /// to a filesystem that another program has frozen waits for its thaw. For the freezer, which may hang, and whose
@@ -29,9 +39,9 @@ class ManifestWriters {
   /// `plan` must outlive the object. No manifests are no error.
   [[nodiscard]] static Result<ManifestWriters> create(const SessionPlan& plan, const Enter& enter);
 
-  /// Writes all of them, with what the databases gave according to the record on file. Gives up on those that are not
-  /// done by `deadline`, or when `interrupt` is readable. Gives a WARN for each that is not written.
-  [[nodiscard]] std::vector<LogLine> run(Deadline deadline, int interrupt);
+  /// Writes all of them, with what the databases gave according to the record on file. Gives up when for `patience`
+  /// none was done, or when `interrupt` is readable. Gives WARNs for those that are not written.
+  [[nodiscard]] std::vector<LogLine> run(BootClock::duration patience, int interrupt);
 
   /// What the process has to keep open.
   [[nodiscard]] static std::vector<int> descriptors(const SessionPlan& plan);
@@ -41,6 +51,7 @@ class ManifestWriters {
   ManifestWriters(const SessionPlan& plan, std::shared_ptr<Shared> shared, Workers workers);
 
   [[nodiscard]] Result<void> compose();
+  [[nodiscard]] bool one_more_is_done(Deadline deadline, int interrupt) const;
 
   const SessionPlan* plan_;
   std::shared_ptr<Shared> shared_;

@@ -59,6 +59,8 @@ Result<void> run(const CommandLine& line, CommandContext& context) {
       return status(*settings, context);
     case Command::history:
       return history(*settings, context);
+    case Command::verify:
+      return verify(*settings, context);
   }
   return {};
 }

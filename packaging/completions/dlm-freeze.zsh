@@ -15,6 +15,7 @@ commands=(
   'dry-run:show whether a snapshot would be consistent, and why not'
   'status:show whether a session is active and what it holds'
   'history:show the last sessions and how each ended'
+  'verify:show whether mounted copies are all of one session'
 )
 execution=('--execution-id[identifier of the execution]:UUID or None:(None)')
 timeout=('--timeout[time budget in seconds]:seconds:')
@@ -39,6 +40,7 @@ case $state in
           '--write-speed[write speed of the devices]:MiB a second:'
         ;;
       history) _arguments $everywhere $json '--last[how many sessions]:number:' ;;
+      verify) _arguments $everywhere $json '*:directory of a copy:_files -/' ;;
       status) _arguments $everywhere $json '--watch[count down until the session ends]' ;;
     esac
     ;;

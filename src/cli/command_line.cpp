@@ -41,12 +41,12 @@ std::string check_directory(const std::string& path) {
 /// With no value, CLI11 hands on an empty one.
 std::string check_optional_directory(const std::string& path) { return path.empty() ? "" : check_directory(path); }
 
-/// The working directory is left before the file is opened.
-Result<std::string> absolute(const std::string& path) {
+/// The working directory is left before the path is opened. `option` is what it was given for.
+Result<std::string> absolute(const std::string& option, const std::string& path) {
   std::error_code error;
   auto full = std::filesystem::absolute(path, error);
   if (path.empty() || error) {
-    return failure("--config: '" + path + "' cannot be found from the working directory: give its absolute path",
+    return failure(option + ": '" + path + "' cannot be found from the working directory: give its absolute path",
                    ErrorKind::usage);
   }
   return full.string();
@@ -72,6 +72,7 @@ class Parser {
         "202 post-script failed or the frozen state did not last; 203 the deadline came\n"
         "before post-script; 204 a session is active or another program had frozen a\n"
         "filesystem; 205 no session to end; 206 a database cannot be quiesced now.\n"
+        "Of verify: 0 all there and good; 1 something is bad; 2 not all could be checked.\n"
         "See dlm-freeze(8).");
 
     CLI::App* pre = add(Command::pre_script, "Quiesce databases, freeze data filesystems");
@@ -107,6 +108,13 @@ class Parser {
     CLI::App* history = add(Command::history, "Show how the last sessions ended");
     add_json(history);
     add_number(history, "--last", line_.last, kMostSessions, "N", "How many sessions [20]");
+
+    CLI::App* verify =
+        add(Command::verify,
+            "Say whether volumes made from snapshots, mounted at these directories, are all those of one "
+            "session");
+    verify->add_option("PATH", line_.paths, "Directories that they are mounted at")->required()->type_name("");
+    add_json(verify);
   }
 
   Result<CommandLine> parse(int argc, const char* const* argv) {
@@ -122,11 +130,16 @@ class Parser {
       return failure(std::string(error.what()) + "; see dlm-freeze --help", ErrorKind::usage);
     }
     if (line_.config) {
-      auto path = absolute(*line_.config);
+      auto path = absolute("--config", *line_.config);
       if (!path) return tl::unexpected(path.error());
       line_.config = std::move(*path);
     }
     if (line_.inventory) line_.probe = true;
+    for (std::string& path : line_.paths) {
+      auto full = absolute("PATH", path);
+      if (!full) return tl::unexpected(full.error());
+      path = std::move(*full);
+    }
     for (const auto& [command, subcommand] : subcommands_) {
       if (!subcommand->parsed()) continue;
       line_.command = command;
@@ -188,6 +201,8 @@ std::string_view to_string(Command command) {
       return "status";
     case Command::history:
       return "history";
+    case Command::verify:
+      return "verify";
   }
   return "";
 }

@@ -68,6 +68,11 @@ Result<std::vector<std::string>> paths_from(const Json& json, const std::string&
   return paths;
 }
 
+Result<bool> boolean_from(const Json& json, const std::string& where) {
+  if (json.as_bool() == nullptr) return bad(json, where + " must be true or false");
+  return *json.as_bool();
+}
+
 template <typename Value>
 Result<void> assign(Result<Value> from, auto& to) {
   if (!from) return tl::unexpected(from.error());
@@ -77,12 +82,8 @@ Result<void> assign(Result<Value> from, auto& to) {
 
 using SelectionKey = Key<Result<void> (*)(const Json&, const std::string&, Selection&)>;
 constexpr std::array kSelectionKeys = {
-    SelectionKey{"freeze",
-                 [](const Json& json, const std::string& where, Selection& to) -> Result<void> {
-                   if (json.as_bool() == nullptr) return bad(json, where + " must be true or false");
-                   to.freeze = *json.as_bool();
-                   return {};
-                 }},
+    SelectionKey{"freeze", [](const Json& json, const std::string& where,
+                              Selection& to) { return assign(boolean_from(json, where), to.freeze); }},
     SelectionKey{"include", [](const Json& json, const std::string& where,
                                Selection& to) { return assign(paths_from(json, where), to.include); }},
     SelectionKey{"exclude", [](const Json& json, const std::string& where,
@@ -154,6 +155,8 @@ constexpr std::array kConfigKeys = {
                 to.settings.metrics_file = *path;
                 return {};
               }},
+    ConfigKey{"manifest", [](const Json& json, const std::string& where,
+                             Reading& to) { return assign(boolean_from(json, where), to.settings.manifest); }},
     ConfigKey{"filesystems",
               [](const Json& json, const std::string& where, Reading& to) {
                 return read_object(json, where, to.settings.filesystems, kSelectionKeys);

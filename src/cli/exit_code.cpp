@@ -43,6 +43,8 @@ ExitCode exit_code(Command command, ErrorKind kind) {
     case Command::status:
     case Command::history:
       return ExitCode::usage;
+    case Command::verify:
+      return kind == ErrorKind::not_ready ? ExitCode::unchecked : ExitCode::usage;
   }
   return ExitCode::usage;
 }

@@ -249,8 +249,8 @@ std::chrono::seconds HostPlan::auto_thaw(std::chrono::seconds wanted, Log& log) 
 }
 
 Result<FrozenFilesystems> open_filesystems(HostPlan& plan, FreezeControl& control, Log& log) {
-  // Each filesystem takes its own, and in a session the two ends of a life line.
-  constexpr std::size_t kEach = 3;
+  // Each filesystem takes its own, in a session the two ends of a life line, its manifest's place and some counters.
+  constexpr std::size_t kEach = 6;
   constexpr std::size_t kOthers = 128;
   raise_descriptor_limit(static_cast<unsigned>(kEach * plan.freeze.filesystems.size() + kOthers));
   auto opening = FrozenFilesystems::open(plan.freeze, control);

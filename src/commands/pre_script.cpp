@@ -10,6 +10,7 @@
 #include "base/process.hpp"
 #include "commands/command_context.hpp"
 #include "commands/host_plan.hpp"
+#include "commands/manifest_plan.hpp"
 #include "commands/mount_watch.hpp"
 #include "commands/planning_guard.hpp"
 #include "commands/report.hpp"
@@ -191,6 +192,11 @@ class PreScript {
     guard.emplace(latest);  // A listener that decides on opens (fanotify) may not answer.
     auto filesystems = open_filesystems(*plan, context_.control, context_.log);
     if (!filesystems) return tl::unexpected(filesystems.error());
+    const auto session_id = new_session_id();
+    if (!session_id) return tl::unexpected(session_id.error());
+    std::optional<ManifestPlan> manifests;
+    if (settings_.manifest) manifests = plan_manifests(*plan, *filesystems, *session_id, settings_, context_);
+    HoldWitness witness = plan_witness(*plan, *filesystems);
     clock_.finish_stage();
 
     SessionPlan session{.state = &*state,
@@ -199,6 +205,9 @@ class PreScript {
                         .filesystems = std::move(*filesystems),
                         .rcu = ExpeditedRcu::open(),
                         .quiescers = std::move(*chosen),
+                        .manifests = std::move(manifests),
+                        .witness = std::move(witness),
+                        .session_id = *session_id,
                         .execution_id = settings_.execution_id,
                         .auto_thaw = auto_thaw,
                         .started_at = std::chrono::system_clock::now(),

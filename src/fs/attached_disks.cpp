@@ -132,6 +132,24 @@ std::vector<std::size_t> AttachedDisks::below(const std::string& name) const {
   return found;
 }
 
+std::vector<std::string> AttachedDisks::directly_below(const std::string& name) const {
+  const auto device = devices_.find(name);
+  return device == devices_.end() ? std::vector<std::string>() : device->second.on;
+}
+
+std::vector<std::string> AttachedDisks::directly_above(const std::string& name) const {
+  std::vector<std::string> above;
+  for (const auto& [other, device] : devices_) {
+    if (std::find(device.on.begin(), device.on.end(), name) != device.on.end()) above.push_back(other);
+  }
+  const auto device = devices_.find(name);
+  if (device == devices_.end()) return above;
+  for (const std::string& holder : device->second.holders) {
+    if (std::find(above.begin(), above.end(), holder) == above.end()) above.push_back(holder);
+  }
+  return above;
+}
+
 std::string AttachedDisks::disk_of_partition(const std::string& name) const {
   const auto device = devices_.find(name);
   return device != devices_.end() && device->second.is_partition ? device->second.on.back() : "";

@@ -47,6 +47,11 @@ class AttachedDisks {
   /// Positions in `disks` of those that are among them.
   [[nodiscard]] std::vector<std::size_t> below(const std::string& name) const;
 
+  /// What `name` lies on directly, and what lies on it: its disk, partitions, members of device-mapper or md. Loop
+  /// devices on files, or on it, are in neither.
+  [[nodiscard]] std::vector<std::string> directly_below(const std::string& name) const;
+  [[nodiscard]] std::vector<std::string> directly_above(const std::string& name) const;
+
   /// The disk that `name` is a partition of; empty where it is none.
   [[nodiscard]] std::string disk_of_partition(const std::string& name) const;
 

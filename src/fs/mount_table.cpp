@@ -305,6 +305,16 @@ std::optional<int> mount_id_of(const std::string& directory) {
   return id ? std::optional(*id) : std::nullopt;
 }
 
+Result<UniqueFd> open_mount(const Mount& mount) {
+  UniqueFd fd(::open(mount.mount_point.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd) return system_failure("cannot open " + mount.mount_point, errno);
+  const auto id = mount_id_of(fd.get());
+  if (!id) return tl::unexpected(id.error());
+  if (*id != mount.id)
+    return tl::unexpected(Error{ErrorKind::failed, mount.mount_point + " is another mount by now", ESTALE});
+  return fd;
+}
+
 Result<int> mount_id_of(int fd) {
   const std::string path = "/proc/self/fdinfo/" + std::to_string(fd);
   const auto info = read_file(path);

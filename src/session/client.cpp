@@ -97,9 +97,10 @@ Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline)
 
   const pid_t freezer = ::fork();
   if (freezer < 0) return system_failure("cannot start the freezer", errno);
-  if (freezer == 0) run_freezer(plan.filesystems, plan.rcu, to_freezer->second, life_lines, plan.freezer_lock);
+  if (freezer == 0) run_freezer(plan.filesystems, plan.rcu, to_freezer->second, life_lines, plan.freezer_lock, plan);
   plan.freezer = ProcessHandle::of(freezer);
   life_lines.clear();
+  plan.manifests.reset();  // The freezer's.
   plan.freezer_lock.reset();
   to_freezer->second.reset();
   // At once: writing back takes longer than all that comes before its end is waited for.
@@ -225,6 +226,7 @@ SessionClient::Leftovers SessionClient::roll_back(Deadline deadline) {
 }
 
 void SessionClient::thaw_for(Deadline deadline) {
+  session_->note_hold_end();
   plan_->freezer.send(SIGCONT);
   static_cast<void>(thaw_in_process(plan_->filesystems, numbers_of(life_lines_), deadline));
   plan_->rcu.end();
@@ -267,6 +269,7 @@ Result<void> SessionClient::await(bool watchdog, bool freezer, Deadline deadline
       const auto message = receive_message(freezer_.get());
       if (!message || !*message) return failure("the freezer died while " + std::string(what));
       if ((*message)->verb == Verb::failed) return tl::unexpected((*message)->error);
+      notes_.insert(notes_.end(), (*message)->lines.begin(), (*message)->lines.end());
       freezer = false;
     }
   }

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,9 @@
 #include "dlm_freeze/quiesce/registry.hpp"
 #include "fs/expedited_rcu.hpp"
 #include "fs/frozen_filesystems.hpp"
+#include "fs/hold_witness.hpp"
+#include "fs/manifest_place.hpp"
+#include "record/manifest.hpp"
 #include "record/state_directory.hpp"
 
 namespace dlm_freeze {
@@ -32,6 +36,12 @@ using StageSeconds = std::array<double, kStages.size()>;
 /// Makes the place in the host's log where a process writes.
 using SyslogFactory = std::function<std::unique_ptr<LogOutput>()>;
 
+/// What is to be written into each filesystem of a session before it is frozen, and where.
+struct ManifestPlan {
+  Manifest manifest;                  ///< Without what the databases say.
+  std::vector<ManifestPlace> places;  ///< By filesystem.
+};
+
 /// All that the processes of a session need to know; made by pre-script, inherited by the others.
 struct SessionPlan {
   const StateDirectory* state = nullptr;
@@ -41,6 +51,9 @@ struct SessionPlan {
   FrozenFilesystems filesystems;
   ExpeditedRcu rcu;
   std::vector<PlannedQuiescer> quiescers;
+  std::optional<ManifestPlan> manifests{};  ///< Nothing: none is written.
+  HoldWitness witness{};
+  std::string session_id{};
   std::string execution_id;
   std::chrono::seconds auto_thaw{60};
   WallTime started_at;

@@ -98,6 +98,11 @@ void mark_lost(SessionRecord& record, SessionEnd end) {
   record.ended_at = std::chrono::system_clock::now();
   record.ended_boot = BootClock::now();
   record.problems.emplace_back("the watchdog was lost");
+  for (WitnessRecord& device : record.witness) {
+    if (device.result != to_string(HoldWitness::Result::watched)) continue;
+    device.result = to_string(HoldWitness::Result::not_provable);
+    device.why = "the watchdog, which watched it, was lost";
+  }
 }
 
 void note_problems(SessionRecord& record, const FrozenFilesystems& filesystems) {
@@ -170,6 +175,7 @@ void thaw_overdue(SessionRecord& record, FreezeControl& control, Deadline deadli
 
 void take_over(SessionPlan& plan, SessionState& session, const std::function<bool(Deadline)>& thaw, Deadline until,
                SessionEnd end) {
+  session.note_hold_end();
   plan.filesystems.end();
   plan.freezer.send(SIGCONT);  // As the watchdog does.
   const bool finished = thaw(until.or_earlier(Deadline::in(limits::kSuccessorThaw)));

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -15,7 +16,9 @@
 #include <utility>
 
 #include "base/child.hpp"
+#include "base/clock_error.hpp"
 #include "base/process.hpp"
+#include "base/text.hpp"
 #include "base/wait.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "fs/thawer.hpp"
@@ -33,6 +36,15 @@ namespace {
 
 /// Beyond what the record is likely to grow by before the session ends.
 constexpr std::size_t kRecordReserve = std::size_t{32} * 1024;
+
+std::vector<WitnessRecord> witness_records(const HoldWitness& witness) {
+  std::vector<WitnessRecord> records;
+  for (HoldWitness::Finding& finding : witness.findings()) {
+    records.push_back({std::move(finding.label), std::string(to_string(finding.result)), std::move(finding.why),
+                       static_cast<std::int64_t>(finding.sectors)});
+  }
+  return records;
+}
 
 class Watchdog {
  public:
@@ -96,10 +108,13 @@ class Watchdog {
   Result<void> record_prepared();
   Result<void> quiesce(std::size_t index, StageContext& context);
   void commit(const Message& request);
+  void begin_hold();
 
   // The end of a session, step by step. Nothing comes before the thaw, and nothing that may wait for anything outside
   // before the lock is given up.
   [[noreturn]] void end(SessionEnd how, const std::string& problem = "");
+  void end_hold();
+  void judge_hold(bool is_first);
   [[nodiscard]] bool thaw();
   void cancel_stage();
   [[nodiscard]] Outcome outcome_of(SessionEnd how) const;
@@ -414,10 +429,10 @@ void Watchdog::commit(const Message& request) {
     session_.record.stage_seconds.emplace_back(kStages.at(i), request.stages.at(i));
   lines_.insert(lines_.end(), request.lines.begin(), request.lines.end());
   session_.record.phase = Phase::held;
-  session_.record.held_at = std::chrono::system_clock::now();
-  session_.record.held_boot = BootClock::now();
+  begin_hold();
   if (auto written = held_record_->commit(session_.text(plan_)); !written) {
     session_.record.phase = Phase::freezing;
+    session_.record.witness.clear();
     return refuse(written.error());
   }
   // Another process ends the session where this one hung in that.
@@ -428,13 +443,46 @@ void Watchdog::commit(const Message& request) {
   if (!answer({.verb = Verb::done})) end(SessionEnd::rolled_back);
 }
 
+/// Everything is frozen. What the caller learns of the hold it learns later.
+void Watchdog::begin_hold() {
+  plan_.witness.begin(plan_.filesystems);
+  session_.record.witness = witness_records(plan_.witness);
+  session_.record.held_at = std::chrono::system_clock::now();
+  session_.record.held_boot = BootClock::now();
+  session_.record.held_clock_error = clock_error();
+}
+
+/// Before anything is thawed.
+void Watchdog::end_hold() {
+  if (session_.record.phase == Phase::held) plan_.witness.end();
+  session_.note_hold_end();
+}
+
+/// What the witness has seen. Where another process had ended the hold before, that may be what is right after a thaw.
+void Watchdog::judge_hold(bool is_first) {
+  if (session_.record.phase != Phase::held) return;
+  session_.record.witness = witness_records(plan_.witness);
+  for (WitnessRecord& device : session_.record.witness) {
+    if (!is_first)
+      device = {device.device, std::string(to_string(HoldWitness::Result::not_provable)),
+                "another process of the session ended the hold", 0};
+    if (device.result == to_string(HoldWitness::Result::written)) {
+      session_.record.problems.push_back("something wrote to " + device.device + " while it was held (" +
+                                         count_of(static_cast<std::size_t>(device.sectors), "sector") +
+                                         "): the snapshot may be torn");
+    }
+  }
+}
+
 void Watchdog::end(SessionEnd how, const std::string& problem) {
   // Whoever comes now finds nobody listening, and waits for the lock.
   listener_.reset();
+  end_hold();
   // Where another process has ended it already, not all of it was held when post-script came.
   const bool is_first = plan_.filesystems.end();
   if (!is_first && how == SessionEnd::completed) how = SessionEnd::auto_thawed;
   const bool thawed = thaw();
+  judge_hold(is_first);
   if (!problem.empty()) session_.record.problems.push_back(problem);
   cancel_stage();
   release_all(outcome_of(how));
@@ -465,7 +513,11 @@ void Watchdog::cancel_stage() {
 Outcome Watchdog::outcome_of(SessionEnd how) const {
   // What another program thawed was not frozen when the snapshot was taken; a database that keeps a catalog must not
   // enter it as good.
-  const bool lasted = !plan_.filesystems.any([](FreezeState state) { return state == FreezeState::lost; });
+  const auto& witness = session_.record.witness;
+  const bool lasted = !plan_.filesystems.any([](FreezeState state) { return state == FreezeState::lost; }) &&
+                      std::none_of(witness.begin(), witness.end(), [](const WitnessRecord& device) {
+                        return device.result == to_string(HoldWitness::Result::written);
+                      });
   if (how == SessionEnd::completed && lasted) return Outcome::completed;
   return how == SessionEnd::auto_thawed ? Outcome::auto_thawed : Outcome::rolled_back;
 }
@@ -551,6 +603,7 @@ void run_watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, co
   keep.insert(keep.end(), {channel.get(), plan.lock.get(), plan.state->fd(), plan.rcu.fd()});
   for (const int descriptor : plan.freezer.descriptors()) keep.push_back(descriptor);
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) keep.push_back(plan.filesystems[i].fd.get());
+  for (const int counter : plan.witness.descriptors()) keep.push_back(counter);
   const std::vector<std::string> missing = become_background("dlm-watchdog", std::move(keep));
   use_small_thread_stacks();
   give_up_rights(!plan.quiescers.empty());

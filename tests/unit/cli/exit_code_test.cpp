@@ -36,6 +36,11 @@ TEST(ExitCodes, FollowFromTheCommandAndTheKindOfError) {
   }
 }
 
+TEST(ExitCodes, OfVerifyTellWhatIsBadFromWhatCouldNotBeChecked) {
+  EXPECT_EQ(static_cast<int>(exit_code(Command::verify, ErrorKind::failed)), 1);
+  EXPECT_EQ(static_cast<int>(exit_code(Command::verify, ErrorKind::not_ready)), 2);
+}
+
 TEST(ExitCodes, AreNeverOfThoseThatMeanSomethingElseToTheSsmAgent) {
   for (const Row& row : kTable) {
     for (const Command command : {Command::pre_script, Command::post_script, Command::dry_run, Command::status}) {

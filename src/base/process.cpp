@@ -73,7 +73,7 @@ bool close_listed(unsigned first, unsigned last) noexcept {
 
 void close_range_of(unsigned first, unsigned last) noexcept {
   if (first > last) return;
-  if (::syscall(SYS_close_range, first, last, 0) == 0) return;
+  if (::syscall(__NR_close_range, first, last, 0) == 0) return;
   // Linux before 5.9, or a filter of system calls that does not know it.
   if (close_listed(first, last)) return;
   const long limit = std::min<long>(::sysconf(_SC_OPEN_MAX), static_cast<long>(last) + 1);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # check-elf.sh DIRECTORY: what is shipped from here, the program and its modules, starts on every host that has the glibc of
 # RHEL 8, SLES 15, Ubuntu 20.04, Debian 11 or Amazon Linux 2, or a newer one, and libmount; the module for PostgreSQL needs
-# libpq besides. For any architecture. Read by check-rpm-requires.py and check-deb-depends.sh.
+# libpq besides. For any architecture. check-rpm-requires.py and check-packages read the numbers here.
 
 set -eu
 # Of the program, and of its modules, which load with a client library that may want more.

@@ -48,7 +48,7 @@ class MysqlConnection : public MysqlTest {
   /// One that listens at `port_`, with an account that may do all that is needed, `requirement` being its TLS.
   Server& start_tcp_server(std::vector<std::string> options, const std::string& requirement) {
     port_ = free_port();
-    options.insert(options.end(), {"--skip-networking=0", "--bind-address=127.0.0.1", "--skip-name-resolve",
+    options.insert(options.end(), {"--skip-networking=0", "--bind-address=127.0.0.1,127.0.0.2", "--skip-name-resolve",
                                    "--port=" + std::to_string(port_)});
     Server& server = start_server({.options = options});
     Client client = server.connect();
@@ -129,7 +129,8 @@ TEST_F(MysqlConnection, ChecksTheServersNameAndIssuerWhereThatIsWanted) {
   configure_tcp("localhost", options);
   expect(0, {"pre-script"});
   expect(0, {"post-script"});
-  configure_tcp("127.0.0.1", options);
+  // Not 127.0.0.1, where Connector/C 3.4 compares no name.
+  configure_tcp("127.0.0.2", options);
   EXPECT_THAT(expect(206, {"pre-script"}).err, AnyOf(HasSubstr("TLS"), HasSubstr("SSL")));
   options["tls_ca"] = kCertificates + "other_ca.pem";
   configure_tcp("localhost", options);

@@ -180,7 +180,7 @@ TEST_F(MysqlReadiness, ReadsTheAccountFromAnOptionFile) {
 
   // What the file says of the way there is not followed.
   write_private("/srv/etc/my.cnf", "[client]\nprotocol=tcp\nuser=backup\npassword=secret\n");
-  expect(is_mariadb() ? 0 : 206, {"dry-run", "--probe"});
+  expect(uses_mariadb_library() ? 0 : 206, {"dry-run", "--probe"});
   std::filesystem::remove("/srv/etc/my.cnf");
   EXPECT_NE(run({"pre-script"}).exit_code, 0);
 

@@ -87,7 +87,9 @@ Result<Presence> MysqlQuiescer::locate(StageContext& /*context*/) {
         !refusal.empty()) {
       presence.running = false;
       presence.detail = refusal;
+      return presence;
     }
+    if (auto prepared = prepare_library(); !prepared) return tl::unexpected(prepared.error());
     return presence;
   }
   if (auto trusted = check_socket(); !trusted) return Presence{false, trusted.error().message, {}};
@@ -95,6 +97,7 @@ Result<Presence> MysqlQuiescer::locate(StageContext& /*context*/) {
   presence.running = listener.listening;
   presence.detail = listener.detail;
   if (!presence.running) return presence;
+  if (auto prepared = prepare_library(); !prepared) return tl::unexpected(prepared.error());
   const ProcessFiles files = files_of(listener.pid);
   if (!files.known) {
     presence.detail = "listens on " + settings_.address.socket + "; where its data lies is known after the login";

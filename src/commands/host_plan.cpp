@@ -256,6 +256,15 @@ Result<FrozenFilesystems> open_filesystems(HostPlan& plan, FreezeControl& contro
   return std::move(opening->filesystems);
 }
 
+LimitedDevices open_dirty_limit(const HostPlan& plan) {
+  if (dirty_on_host() < Descent::kLeast) return {};
+  LimitedDevices limited{DirtyLimit::open(backing_devices(plan.freeze, plan.table)), {}};
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < limited.limit.size(); ++i) names.push_back(limited.limit.name(i));
+  if (!names.empty()) limited.memory = DirtyMemory::open(std::move(names));
+  return limited;
+}
+
 Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {
   std::vector<FoundQuiescer> quiescers;
   Result<void> databases_known = find_quiescers(settings, context, quiescers);

@@ -191,11 +191,14 @@ class PreScript {
     if (!filesystems) return tl::unexpected(filesystems.error());
     clock_.finish_stage();
 
+    LimitedDevices limited = open_dirty_limit(*plan);
     SessionPlan session{.state = &*state,
                         .lock = std::move(*lock),
                         .freezer_lock = std::move(*freezer_lock),
                         .filesystems = std::move(*filesystems),
                         .rcu = ExpeditedRcu::open(),
+                        .dirty_limit = std::move(limited.limit),
+                        .dirty_memory = std::move(limited.memory),
                         .quiescers = std::move(*chosen),
                         .execution_id = settings_.execution_id,
                         .auto_thaw = auto_thaw,

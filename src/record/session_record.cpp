@@ -126,6 +126,10 @@ Json to_json(const QuiescerRecord& quiescer) {
                       {"options", quiescer.config.options}};
 }
 
+Json to_json(const KernelVariable& variable) {
+  return Json::Object{{"path", variable.path}, {"value", variable.value}};
+}
+
 Json to_json(const EarlierSession& earlier) {
   return Json::Object{{"execution_id", earlier.execution_id},
                       {"end", to_string(earlier.end)},
@@ -145,6 +149,18 @@ Result<Enum> enum_from(const std::array<Enum, N>& all, std::string_view text) {
 }
 
 /// None where an earlier version wrote the record.
+std::vector<KernelVariable> variables_from(const Json& json) {
+  std::vector<KernelVariable> all;
+  const Json* member = json.find("to_put_back");
+  if (member == nullptr || member->as_array() == nullptr) return all;
+  for (const Json& element : *member->as_array()) {
+    const MemberReader reader(element);
+    all.push_back({reader.text_if_there("path"), reader.text_if_there("value")});
+  }
+  return all;
+}
+
+/// The same.
 Result<std::vector<EarlierSession>> earlier_from(const Json& json) {
   std::vector<EarlierSession> all;
   const Json* member = json.find("earlier");
@@ -202,6 +218,8 @@ Json SessionRecord::to_json() const {
   for (const FilesystemRecord& filesystem : filesystems) filesystem_list.push_back(dlm_freeze::to_json(filesystem));
   Json::Array quiescer_list;
   for (const QuiescerRecord& quiescer : quiescers) quiescer_list.push_back(dlm_freeze::to_json(quiescer));
+  Json::Array variables;
+  for (const KernelVariable& variable : to_put_back) variables.push_back(dlm_freeze::to_json(variable));
   Json::Array earlier_list;
   for (const EarlierSession& session : earlier) earlier_list.push_back(dlm_freeze::to_json(session));
   return Json::Object{{"version", kVersion},
@@ -229,6 +247,7 @@ Json SessionRecord::to_json() const {
                       {"problems", problems},
                       {"reported", reported},
                       {"earlier", earlier_list},
+                      {"to_put_back", variables},
                       {"history_file", history_file},
                       {"metrics_file", metrics_file}};
 }
@@ -273,6 +292,7 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
   auto earlier = earlier_from(json);
   if (!earlier) return tl::unexpected(earlier.error());
   record.earlier = std::move(*earlier);
+  record.to_put_back = variables_from(json);
   std::string missing;
   for (const Json& element : reader.array("filesystems")) {
     MemberReader member(element);

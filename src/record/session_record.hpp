@@ -10,6 +10,7 @@
 #include "dlm_freeze/base/error.hpp"
 #include "dlm_freeze/base/json.hpp"
 #include "dlm_freeze/quiesce/registry.hpp"
+#include "fs/kernel_variable.hpp"
 
 namespace dlm_freeze {
 
@@ -85,6 +86,8 @@ struct SessionRecord {
   std::vector<std::string> problems;    ///< What went wrong while it was held or ended.
   bool reported = false;                ///< A post-script has answered for it.
   std::vector<EarlierSession> earlier;  ///< Those before it, the latest first; only so many.
+
+  std::vector<KernelVariable> to_put_back;  ///< What somebody still has to do so with; see DirtyLimit.
 
   std::string history_file;  ///< Where its end is to be noted; empty: nowhere. See session/history.hpp.
   std::string metrics_file;  ///< The same for the figures of the last session.

@@ -12,6 +12,10 @@ namespace dlm_freeze::limits {
 inline constexpr auto kBudgetReserve = std::chrono::milliseconds(300);
 /// After the deadline of a stage: for the watchdog to say which database was late, and why.
 inline constexpr auto kAnswer = std::chrono::milliseconds(150);
+/// Between two looks at what is dirty, while a limit on it comes down.
+inline constexpr auto kDrainLook = std::chrono::milliseconds(5);
+/// What a drain leaves of the time for prepare.
+inline constexpr auto kDrainReserve = std::chrono::milliseconds(200);
 /// For the sentinel to set itself up.
 inline constexpr auto kSentinelStart = std::chrono::seconds(2);
 /// For pre-script, beyond its budget, to see a failed session undone before it says what is left.

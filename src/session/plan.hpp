@@ -12,6 +12,8 @@
 #include "dlm_freeze/base/unique_fd.hpp"
 #include "dlm_freeze/quiesce/quiescer.hpp"
 #include "dlm_freeze/quiesce/registry.hpp"
+#include "fs/dirty_limit.hpp"
+#include "fs/dirty_memory.hpp"
 #include "fs/expedited_rcu.hpp"
 #include "fs/frozen_filesystems.hpp"
 #include "record/state_directory.hpp"
@@ -39,6 +41,8 @@ struct SessionPlan {
   UniqueFd freezer_life{};  ///< A pidfd of the freezer, once that has been forked; empty where there are none.
   FrozenFilesystems filesystems;
   ExpeditedRcu rcu;
+  DirtyLimit dirty_limit{};
+  DirtyMemory dirty_memory{};  ///< Of the same devices.
   std::vector<PlannedQuiescer> quiescers;
   std::string execution_id;
   std::chrono::seconds auto_thaw{60};

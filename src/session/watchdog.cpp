@@ -19,6 +19,7 @@
 #include "dlm_freeze/base/thread.hpp"
 #include "fs/thawer.hpp"
 #include "record/history.hpp"
+#include "session/drain.hpp"
 #include "session/limits.hpp"
 #include "session/message.hpp"
 #include "session/recovery.hpp"
@@ -42,6 +43,7 @@ class Watchdog {
         channel_(std::move(channel)),
         life_lines_(life_lines),
         deadline_(Deadline::in(plan.auto_thaw)),
+        drain_(plan.dirty_limit, plan.dirty_memory, [this] { return record_limit(); }),
         prepared_(plan.quiescers.size()),
         watched_(plan.quiescers.size(), -1) {
     for (const std::string& what : missing) missing_.push_back({LogLevel::warn, what});
@@ -73,7 +75,8 @@ class Watchdog {
   static constexpr std::size_t kListener = 3;
   static constexpr std::size_t kSentinel = 4;
   static constexpr std::size_t kStage = 5;
-  static constexpr std::size_t kFirstCaller = 6;
+  static constexpr std::size_t kDrain = 6;
+  static constexpr std::size_t kFirstCaller = 7;
   static constexpr std::size_t kFirstHold = kFirstCaller + limits::kCallers;
 
   Result<void> start_sentinel();
@@ -90,6 +93,10 @@ class Watchdog {
 
   void start_stage(const Message& request, StageRun::Step step);
   void on_stage_finished();
+  void begin_drain(const Message& request);
+  void on_drain_look();
+  Result<void> record_limit();
+  void lift_limit();
   Result<void> prepare(std::size_t index, StageContext& context);
   Result<void> record_prepared();
   Result<void> quiesce(std::size_t index, StageContext& context);
@@ -122,6 +129,8 @@ class Watchdog {
   UniqueFd sentinel_ready_;        ///< An event that each new sentinel raises.
   std::optional<StageRun> stage_;
   bool quiescing_ = false;  ///< Which stage that is.
+  Drain drain_;
+  std::optional<Message> prepared_answer_;  ///< Waits for the end of the drain.
   std::optional<AtomicFile> held_record_;
   std::optional<AtomicFile> stuck_record_;
   std::optional<AtomicFile> final_record_;
@@ -214,6 +223,7 @@ void Watchdog::wait_for_events() {
   Deadline next = Deadline::in(limits::kForever);
   events_[kChannel].fd = channel_.get();
   events_[kStage].fd = stage_ ? stage_->fd() : -1;
+  events_[kDrain].fd = drain_.fd();
   // While a stage runs there are threads at work, and a process with such threads is not forked.
   events_[kSentinel].fd = stage_ ? -1 : sentinel_.get();
   for (std::size_t i = 0; i < callers_.size(); ++i) {
@@ -230,6 +240,7 @@ void Watchdog::wait_for_events() {
   if (happened(kSignals)) on_signal();
   if (happened(kChannel)) on_channel();
   if (happened(kStage)) on_stage_finished();
+  if (happened(kDrain)) on_drain_look();
   if (happened(kSentinel)) on_sentinel_death();
   for (std::size_t i = 0; i < watched_.size(); ++i) {
     if (happened(kFirstHold + i)) on_hold_event(i);
@@ -287,6 +298,7 @@ void Watchdog::on_channel() {
 void Watchdog::on_request(const Message& request) {
   switch (request.verb) {
     case Verb::prepare:
+      begin_drain(request);
       return start_stage(request, [this](std::size_t i, StageContext& context) { return prepare(i, context); });
     case Verb::quiesce:
       if (auto recorded = record_prepared(); !recorded) return refuse(recorded.error());
@@ -397,14 +409,41 @@ void Watchdog::on_stage_finished() {
     session_.refresh(plan_);
     if (auto written = plan_.state->write_record(session_.record); !written) first = written.error();
   }
-  if (first) {
-    refuse(*first, std::move(notes));
+  if (first) return refuse(*first, std::move(notes));
+  Message done{.verb = Verb::done, .lines = std::move(notes)};
+  if (drain_.is_over()) {
+    answer(done);
   } else {
-    answer({.verb = Verb::done, .lines = std::move(notes)});
+    prepared_answer_.emplace(std::move(done));
   }
 }
 
+/// The session is worth no less without it.
+void Watchdog::begin_drain(const Message& request) {
+  const Deadline latest(request.deadline.at() - limits::kDrainReserve);
+  if (auto begun = drain_.begin(latest); !begun) lines_.push_back({LogLevel::warn, begun.error().message});
+}
+
+void Watchdog::on_drain_look() {
+  drain_.look(plan_.filesystems.any([](FreezeState state) { return state == FreezeState::syncing; }));
+  if (!drain_.is_over() || !prepared_answer_) return;
+  answer(*prepared_answer_);
+  prepared_answer_.reset();
+}
+
+/// Before it is set, so that it can be lifted by somebody who finds all of the session's processes dead.
+Result<void> Watchdog::record_limit() {
+  session_.record.to_put_back = plan_.dirty_limit.earlier();
+  return plan_.state->write_record(session_.record);
+}
+
+void Watchdog::lift_limit() {
+  plan_.dirty_limit.lift();
+  session_.record.to_put_back.clear();
+}
+
 void Watchdog::commit(const Message& request) {
+  lift_limit();  // All is frozen, or never will be.
   const bool all_well = !plan_.filesystems.any([](FreezeState state) {
     return state != FreezeState::frozen && state != FreezeState::unsupported && state != FreezeState::read_only;
   });
@@ -448,6 +487,7 @@ bool Watchdog::thaw() {
   send_signal(plan_.freezer_life, SIGCONT);
   bool finished = thawer_->run(Deadline::in(limits::kFreezeHang));
   plan_.rcu.end();  // For a freezer that was killed or hangs.
+  lift_limit();
   const auto freeze_hangs = [](FreezeState state) { return state == FreezeState::freezing; };
   if (!finished && !plan_.filesystems.any(freeze_hangs)) finished = thawer_->run(Deadline::in(limits::kThawHang));
   return finished;
@@ -550,6 +590,8 @@ void run_watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, co
   std::vector<int> keep = life_lines;
   keep.insert(keep.end(), {channel.get(), plan.lock.get(), plan.state->fd(), plan.rcu.fd(), plan.freezer_life.get()});
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) keep.push_back(plan.filesystems[i].fd.get());
+  plan.dirty_limit.add_descriptors(keep);
+  plan.dirty_memory.add_descriptors(keep);
   const std::vector<std::string> missing = become_background("dlm-watchdog", std::move(keep));
   use_small_thread_stacks();
 

@@ -63,7 +63,7 @@ std::optional<std::uint64_t> Descent::next(const DirtySample& sample, bool is_sy
   const auto rest = static_cast<double>(this->rest(sample));
   const auto dirty = static_cast<double>(sample.dirty);
   if (!is_syncing && !patience_) {
-    const double needed = dirty / std::max(speed(sample), kMebi);
+    const double needed = speed(sample) > 0 ? dirty / speed(sample) : 0;
     patience_ = Deadline(sample.at + std::chrono::duration_cast<BootClock::duration>(std::chrono::duration<double>(needed)) + milliseconds(50));
   }
   double wanted = dirty * kHeadroom;

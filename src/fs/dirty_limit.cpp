@@ -134,10 +134,11 @@ std::vector<KernelVariable> DirtyLimit::earlier() const {
 }
 
 bool DirtyLimit::set(std::size_t i, std::uint64_t bytes) noexcept {
-  (*set_)[i].store(1);
+  (*set_)[i].store(1);  // Before: this process may be killed in between.
   bool all_taken = true;
   for (const Setting& setting : devices_[i].settings)
     all_taken = write_number(setting.fd.get(), setting.divisor == 0 ? 1 : bytes / setting.divisor) && all_taken;
+  (*set_)[i].store(1);  // Another process may have lifted it in between, and does not do it twice.
   return all_taken;
 }
 

@@ -62,7 +62,8 @@ std::vector<std::uint64_t> written_by(std::string_view diskstats, const std::vec
   constexpr std::size_t kSectorsWritten = 6;  // After the name.
   std::vector<std::uint64_t> written(numbers.size());
   for (std::string_view line : split(diskstats, '\n')) {
-    const std::string number = std::string(next_word(line)) + ":" + std::string(next_word(line));
+    std::string number(next_word(line));
+    number += ":" + std::string(next_word(line));
     const auto found = std::find(numbers.begin(), numbers.end(), number);
     if (found == numbers.end()) continue;
     static_cast<void>(next_word(line));

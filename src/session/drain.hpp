@@ -30,6 +30,9 @@ class Drain {
   /// Looks and sets. `is_syncing`: a filesystem is being written back.
   void look(bool is_syncing);
 
+  /// Looks no more.
+  void stop() noexcept { timer_.reset(); }
+
   /// Whether there is nothing to wait for. What was limited stays so until DirtyLimit::lift.
   [[nodiscard]] bool is_over() const noexcept { return !timer_; }
 

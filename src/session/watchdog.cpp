@@ -425,7 +425,11 @@ void Watchdog::begin_drain(const Message& request) {
 }
 
 void Watchdog::on_drain_look() {
+  // Another process may have ended the session, and lifted the limit, where this one was stopped for long: read before
+  // and after, `ending` shows it at least once.
+  if (plan_.filesystems.ending()) return drain_.stop();
   drain_.look(plan_.filesystems.any([](FreezeState state) { return state == FreezeState::syncing; }));
+  if (plan_.filesystems.ending()) return lift_limit();
   if (!drain_.is_over() || !prepared_answer_) return;
   answer(*prepared_answer_);
   prepared_answer_.reset();

@@ -3,24 +3,29 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 
 namespace dlm_freeze {
 namespace {
 
 using std::chrono::milliseconds;
 
-double env(const char* n, double d) { const char* t = std::getenv(n); return t ? std::atof(t) : d; }
 constexpr double kMebi = 1 << 20;
 /// For so long it is watched what the device writes and what is dirtied again.
 constexpr auto kWatch = milliseconds(40);
 /// Less than what the device writes in that time is not worth a limit either.
-constexpr auto kLeastTime = milliseconds(100);
-const double kHeadroom = env("X_FACTOR", 1.1);
-const double kRest = env("X_REST", 30);
-const double kRestMin = env("X_RESTMIN", 16);
-const double kFall = env("X_FALL", 100);
-const bool kRise = env("X_RISE", 1) != 0;
+constexpr std::chrono::duration<double> kLeastTime = milliseconds(100);
+/// What is dirtied again, at least, while the write-back runs, for that not to be enough.
+constexpr double kLeastAgain = 16 * kMebi;
+/// The limit is so many times what is dirty. The kernel slows down who writes from 0.75 of a strict limit on, the more
+/// the nearer to it, and makes everybody wait who writes above it: closer, and small writers wait; 1.33, and nobody
+/// does.
+constexpr double kHeadroom = 1.2;
+/// Of the time under the locks, what may go into writing what is left.
+constexpr std::chrono::duration<double> kRestTime = milliseconds(15);
+constexpr double kLeastRest = 8 * kMebi;
+constexpr double kMostRest = 256 * kMebi;
+/// Beyond what FIFREEZE would have needed for what is dirty.
+constexpr auto kGrace = milliseconds(50);
 
 double seconds_between(const DirtySample& one, const DirtySample& other) {
   return std::chrono::duration<double>(other.at - one.at).count();
@@ -33,47 +38,36 @@ double Descent::speed(const DirtySample& sample) const {
   return span > 0 ? static_cast<double>(sample.written - first_->written) / span : 0;
 }
 
-std::uint64_t Descent::rest(const DirtySample& sample) const {
-  return static_cast<std::uint64_t>(std::clamp(speed(sample) * kRest / 1000, kRestMin * kMebi, 256 * kMebi));
+double Descent::rest(const DirtySample& sample) const {
+  return std::clamp(speed(sample) * kRestTime.count(), kLeastRest, kMostRest);
 }
 
 bool Descent::pays(const DirtySample& sample, bool is_syncing) const {
   const auto dirty = static_cast<double>(sample.dirty);
-  const double at_once = speed(sample) * std::chrono::duration<double>(kLeastTime).count();
-  if (dirty < std::max(static_cast<double>(kLeast), at_once)) return false;
-  const double written = static_cast<double>(sample.written - first_->written);
-  const double dirtied = dirty - static_cast<double>(first_->dirty) + written;
-  return !is_syncing || (dirtied > written / 2 && dirtied > 16 * kMebi);
+  if (dirty < std::max(static_cast<double>(kLeast), speed(sample) * kLeastTime.count())) return false;
+  const auto written = static_cast<double>(sample.written - first_->written);
+  const double again = dirty - static_cast<double>(first_->dirty) + written;
+  return !is_syncing || (again > written / 2 && again > kLeastAgain);
 }
 
 std::optional<std::uint64_t> Descent::next(const DirtySample& sample, bool is_syncing) {
   if (!first_) first_ = sample;
-  if (state_ == State::done) return std::nullopt;
-  if (state_ == State::watching) {
-    if (sample.at - first_->at < kWatch) return std::nullopt;
+  if (state_ == State::watching && sample.at - first_->at >= kWatch) {
     if (pays(sample, is_syncing)) {
       state_ = State::lowering;
     } else if (!is_syncing) {
       state_ = State::done;
     }
-    if (state_ != State::lowering) return std::nullopt;
-    limit_ = static_cast<double>(sample.dirty) * kHeadroom;
-    last_ = sample;
   }
-  const auto rest = static_cast<double>(this->rest(sample));
+  if (state_ != State::lowering) return std::nullopt;
   const auto dirty = static_cast<double>(sample.dirty);
+  const double rest = this->rest(sample);
   if (!is_syncing && !patience_) {
-    const double needed = speed(sample) > 0 ? dirty / speed(sample) : 0;
-    patience_ = Deadline(sample.at + std::chrono::duration_cast<BootClock::duration>(std::chrono::duration<double>(needed)) + milliseconds(50));
+    const std::chrono::duration<double> needed(speed(sample) > 0 ? dirty / speed(sample) : 0);
+    patience_ = Deadline(sample.at + std::chrono::duration_cast<BootClock::duration>(needed) + kGrace);
   }
-  double wanted = dirty * kHeadroom;
-  const double lowest = limit_ - speed(sample) * seconds_between(*last_, sample) * kFall;
-  wanted = std::max({wanted, lowest, rest * kHeadroom});
-  if (!kRise) wanted = std::min(wanted, limit_);
-  last_ = sample;
-  limit_ = wanted;
-  if (dirty <= rest * 1.1 || (patience_ && sample.at >= patience_->at())) state_ = State::done;
-  return static_cast<std::uint64_t>(limit_);
+  if (dirty <= rest || (patience_ && sample.at >= patience_->at())) state_ = State::done;
+  return static_cast<std::uint64_t>(std::max(dirty, rest) * kHeadroom);
 }
 
 }  // namespace dlm_freeze

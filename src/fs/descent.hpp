@@ -35,14 +35,14 @@ class Descent {
 
  private:
   [[nodiscard]] bool pays(const DirtySample& sample, bool is_syncing) const;
+  /// Bytes a second, since the first sample: completions come in strokes of a hundred megabytes.
   [[nodiscard]] double speed(const DirtySample& sample) const;
-  [[nodiscard]] std::uint64_t rest(const DirtySample& sample) const;
+  /// How much may be left.
+  [[nodiscard]] double rest(const DirtySample& sample) const;
 
   State state_ = State::watching;
   std::optional<DirtySample> first_;
-  std::optional<DirtySample> last_;
-  std::optional<Deadline> patience_;
-  double limit_ = 0;
+  std::optional<Deadline> patience_;  ///< Once the write-back has returned.
 };
 
 }  // namespace dlm_freeze

@@ -151,7 +151,8 @@ std::string FreezeEstimate::late() const {
 }
 
 std::string FreezeEstimate::text() const {
-  const std::string has = ", has " + std::to_string(budget.count()) + " s";
+  std::string has = ", has " + std::to_string(budget.count()) + " s";
+  if (max_stall) has += ", of which writers may wait " + format_seconds(*max_stall) + " s (max_stall_seconds)";
   if (dirty_bytes == 0) return "Write-back: nothing to write" + has + ".";
   const std::string dirty = format_size(dirty_bytes) + " dirty now";
   if (!seconds) return "Write-back: " + dirty + ", at a speed that is not known (--write-speed)" + has + ".";

@@ -27,10 +27,11 @@ std::string what_was_held(const SessionRecord& record) {
 
 std::string to_text(const std::vector<SessionRecord>& records) {
   if (records.empty()) return "No session is on record.\n";
-  TextTable table({"STARTED", "EXECUTION", "OUTCOME", "FROZEN FOR", "WHAT"});
+  TextTable table({"STARTED", "EXECUTION", "OUTCOME", "FROZEN FOR", "STALL", "WHAT"});
   for (const SessionRecord& record : records) {
     table.add({format_utc(record.started_at), record.execution_id, outcome_of(record),
-               format_seconds(record.longest_freeze()) + " s", what_was_held(record)});
+               format_seconds(record.longest_freeze()) + " s", format_seconds(record.stall_seconds) + " s",
+               what_was_held(record)});
   }
   return table.text();
 }

@@ -76,7 +76,7 @@ struct LimitedDevices {
 };
 
 /// Opens it for the filesystems of the plan.
-[[nodiscard]] LimitedDevices open_dirty_limit(const HostPlan& plan);
+[[nodiscard]] LimitedDevices open_dirty_limit(const HostPlan& plan, DirtyLimitMode mode);
 
 /// Looks at the host and decides. Errors: the mount table cannot be read.
 [[nodiscard]] Result<HostPlan> plan_host(const Settings& settings, CommandContext& context);

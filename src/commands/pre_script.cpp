@@ -191,7 +191,7 @@ class PreScript {
     if (!filesystems) return tl::unexpected(filesystems.error());
     clock_.finish_stage();
 
-    LimitedDevices limited = open_dirty_limit(*plan);
+    LimitedDevices limited = open_dirty_limit(*plan, settings_.dirty_limit);
     SessionPlan session{.state = &*state,
                         .lock = std::move(*lock),
                         .freezer_lock = std::move(*freezer_lock),
@@ -202,6 +202,8 @@ class PreScript {
                         .quiescers = std::move(*chosen),
                         .execution_id = settings_.execution_id,
                         .auto_thaw = auto_thaw,
+                        .max_stall = settings_.max_stall,
+                        .host_dirty = settings_.max_stall ? DirtyMemory::open({std::string(kHost)}) : DirtyMemory(),
                         .started_at = std::chrono::system_clock::now(),
                         .earlier = std::move(*earlier),
                         .history_file = settings_.history_file,

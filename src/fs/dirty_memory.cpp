@@ -122,7 +122,8 @@ void DirtyMemory::look_at_host(std::vector<DirtySample>& samples) {
     const bool is_host = names_[i] == kHost;
     samples[i].written = is_host ? written : by_each[i];
     const auto share = static_cast<double>(by_each[i] - first_[i]);
-    if (is_host || share >= kNearlyAll * static_cast<double>(written - first_of_host_)) samples[i].dirty = dirty_of(vmstat);
+    if (is_host || share >= kNearlyAll * static_cast<double>(written - first_of_host_))
+      samples[i].dirty = dirty_of(vmstat);
   }
 }
 

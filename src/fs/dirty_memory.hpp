@@ -20,7 +20,8 @@ inline constexpr std::string_view kHost = "host";
 [[nodiscard]] std::uint64_t dirty_on_host(const DeviceRoots& roots = {});
 
 /// Watches how much of some devices' data is dirty: by what the kernel itself says of each in debugfs
-/// (mm/backing-dev.c), where that can be read. Where it cannot, a device to which nearly all goes that the host writes back
+/// (mm/backing-dev.c), where that can be read. Where it cannot, a device to which nearly all goes that the host writes
+/// back
 /// (/proc/diskstats, /proc/vmstat) has all that is dirty on the host, and the others nothing.
 class DirtyMemory {
  public:

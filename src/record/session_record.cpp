@@ -70,6 +70,12 @@ class MemberReader {
     const std::int64_t* value = member != nullptr ? member->as_integer() : nullptr;
     return value != nullptr ? *value : 0;
   }
+  /// 0 when it is absent.
+  double number_if_there(std::string_view key) const {
+    const Json* member = object_.find(key);
+    const double* value = member != nullptr ? std::get_if<double>(&member->value()) : nullptr;
+    return value != nullptr ? std::max(*value, 0.0) : 0.0;
+  }
   double number(std::string_view key) {
     const Json* member = object_.find(key);
     const double* value = member != nullptr ? std::get_if<double>(&member->value()) : nullptr;
@@ -113,6 +119,7 @@ Json to_json(const FilesystemRecord& filesystem) {
                       {"device", filesystem.device},
                       {"state", filesystem.state},
                       {"frozen_seconds", filesystem.frozen_seconds},
+                      {"freeze_seconds", filesystem.freeze_seconds},
                       {"may_be_frozen", filesystem.may_be_frozen}};
 }
 
@@ -237,6 +244,7 @@ Json SessionRecord::to_json() const {
                       {"deadline_at_ms", to_count(deadline_at)},
                       {"deadline_boot_ns", to_count(deadline_boot)},
                       {"stage_seconds", stages},
+                      {"stall_seconds", stall_seconds},
                       {"filesystems", filesystem_list},
                       {"quiescers", quiescer_list},
                       {"end", to_string(end)},
@@ -278,6 +286,7 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
     record.deadline_boot = boot_from_count(reader.integer_if_there("deadline_boot_ns"));
     record.ended_boot = boot_from_count(reader.integer_if_there("ended_boot_ns"));
   }
+  record.stall_seconds = reader.number_if_there("stall_seconds");
   record.ended_by = reader.text("ended_by");
   record.reported = reader.boolean("reported");
   record.history_file = reader.text_if_there("history_file");
@@ -297,7 +306,8 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
   for (const Json& element : reader.array("filesystems")) {
     MemberReader member(element);
     record.filesystems.push_back({member.text("mount_point"), member.text("device"), member.text("state"),
-                                  std::max(member.number("frozen_seconds"), 0.0), member.boolean("may_be_frozen")});
+                                  std::max(member.number("frozen_seconds"), 0.0), member.boolean("may_be_frozen"),
+                                  member.number_if_there("freeze_seconds")});
     if (missing.empty()) missing = member.first_missing();
   }
   for (const Json& element : reader.array("quiescers")) {

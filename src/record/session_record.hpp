@@ -41,6 +41,7 @@ struct FilesystemRecord {
   std::string state;   ///< A FreezeState.
   double frozen_seconds = 0;
   bool may_be_frozen = false;  ///< Somebody still has to thaw it.
+  double freeze_seconds = 0;   ///< How long FIFREEZE took; 0 where it was not frozen, or an earlier version's.
 };
 
 struct QuiescerRecord {
@@ -76,7 +77,9 @@ struct SessionRecord {
   WallTime deadline_at;
   BootClock::time_point deadline_boot;
   std::vector<std::pair<std::string, double>> stage_seconds;  ///< In the order in which they ran.
-  std::vector<FilesystemRecord> filesystems;                  ///< In freeze order.
+  double stall_seconds =
+      0;  ///< From the first lock until all was frozen; 0 where it never was, or an earlier version's.
+  std::vector<FilesystemRecord> filesystems;  ///< In freeze order.
   std::vector<QuiescerRecord> quiescers;
 
   SessionEnd end = SessionEnd::none;

@@ -128,7 +128,8 @@ Result<void> SessionClient::prepare(Deadline deadline) {
     name_what_hangs(prepared.error(), FreezeState::syncing, "the write-back of");
     return prepared;
   }
-  // Where a limit was needed, much was dirtied again since the first round: what the second leaves is what FIFREEZE writes.
+  // Where a limit was needed, much was dirtied again since the first round: what the second leaves is what FIFREEZE
+  // writes.
   if (plan_->dirty_limit.is_set()) {
     if (auto sent = send_message(freezer_.get(), {.verb = Verb::sync}); !sent) return sent;
     if (auto written = await(false, true, patience, kPreparing); !written) return written;

@@ -28,9 +28,8 @@ void Drain::look(bool is_syncing) {
     if (!limit_.is_set() && !before_first_()) return timer_.reset();
     limit_.set(i, *bytes);
   }
-  const bool all_done = std::all_of(descents_.begin(), descents_.end(), [](const Descent& descent) {
-    return descent.state() == Descent::State::done;
-  });
+  const bool all_done = std::all_of(descents_.begin(), descents_.end(),
+                                    [](const Descent& descent) { return descent.state() == Descent::State::done; });
   if (all_done || latest_.expired()) return timer_.reset();
   set_timer(timer_.get(), Deadline::in(limits::kDrainLook));
 }

@@ -14,8 +14,8 @@
 namespace dlm_freeze {
 
 /// What the watchdog does, while databases prepare and filesystems are written back, so that little is left for
-/// FIFREEZE to write with everybody waiting: lowers the limit on the dirty memory of each device that is dirtied again as
-/// fast as it is written.
+/// FIFREEZE to write with everybody waiting: lowers the limit on the dirty memory of each device that is dirtied again
+/// as fast as it is written.
 class Drain {
  public:
   /// `before_first` is called before the first limit is set; when it fails, none is.

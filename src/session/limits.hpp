@@ -33,6 +33,8 @@ inline constexpr auto kHistory = std::chrono::milliseconds(200);
 
 /// For a FIFREEZE under way to return and be undone by its own thread, before the databases are released.
 inline constexpr auto kFreezeHang = std::chrono::milliseconds(300);
+/// The same where a longest stall is promised: writers are let go within a tenth of a second after it.
+inline constexpr auto kPromisedFreezeHang = std::chrono::milliseconds(50);
 /// Beyond that, for a freezer that is stopped or frozen itself to go on; then it is killed. A call that hangs in the
 /// kernel is undone when it returns, whether its process lives or not.
 inline constexpr auto kFreezerHang = std::chrono::milliseconds(700);

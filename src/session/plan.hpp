@@ -5,6 +5,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,8 @@ struct SessionPlan {
   std::vector<PlannedQuiescer> quiescers;
   std::string execution_id;
   std::chrono::seconds auto_thaw{60};
+  std::optional<BootClock::duration> max_stall{};  ///< As in Settings.
+  DirtyMemory host_dirty{};                        ///< Of the whole host, to say what took so long.
   WallTime started_at;
   std::vector<EarlierSession> earlier{};  ///< As in SessionRecord.
   std::string history_file;               ///< As in SessionRecord.

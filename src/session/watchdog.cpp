@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -15,6 +16,7 @@
 #include <utility>
 
 #include "base/process.hpp"
+#include "base/text.hpp"
 #include "base/wait.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "fs/thawer.hpp"
@@ -76,7 +78,8 @@ class Watchdog {
   static constexpr std::size_t kSentinel = 4;
   static constexpr std::size_t kStage = 5;
   static constexpr std::size_t kDrain = 6;
-  static constexpr std::size_t kFirstCaller = 7;
+  static constexpr std::size_t kStall = 7;
+  static constexpr std::size_t kFirstCaller = 8;
   static constexpr std::size_t kFirstHold = kFirstCaller + limits::kCallers;
 
   Result<void> start_sentinel();
@@ -95,6 +98,9 @@ class Watchdog {
   void on_stage_finished();
   void begin_drain(const Message& request);
   void on_drain_look();
+  void begin_stall();
+  void on_stall();
+  void note_stall();
   Result<void> record_limit();
   void lift_limit();
   Result<void> prepare(std::size_t index, StageContext& context);
@@ -130,6 +136,8 @@ class Watchdog {
   std::optional<StageRun> stage_;
   bool quiescing_ = false;  ///< Which stage that is.
   Drain drain_;
+  BootClock::time_point locked_at_;  ///< The first lock, at the earliest.
+  UniqueFd stall_timer_;             ///< From then on, until all is frozen: when it has lasted as long as it may.
   std::optional<Message> prepared_answer_;  ///< Waits for the end of the drain.
   std::optional<AtomicFile> held_record_;
   std::optional<AtomicFile> stuck_record_;
@@ -224,6 +232,7 @@ void Watchdog::wait_for_events() {
   events_[kChannel].fd = channel_.get();
   events_[kStage].fd = stage_ ? stage_->fd() : -1;
   events_[kDrain].fd = drain_.fd();
+  events_[kStall].fd = stall_timer_.get();
   // While a stage runs there are threads at work, and a process with such threads is not forked.
   events_[kSentinel].fd = stage_ ? -1 : sentinel_.get();
   for (std::size_t i = 0; i < callers_.size(); ++i) {
@@ -238,6 +247,7 @@ void Watchdog::wait_for_events() {
   const auto happened = [this](std::size_t event) { return events_[event].fd >= 0 && events_[event].revents != 0; };
   if (happened(kTimer)) on_deadline();
   if (happened(kSignals)) on_signal();
+  if (happened(kStall)) on_stall();
   if (happened(kChannel)) on_channel();
   if (happened(kStage)) on_stage_finished();
   if (happened(kDrain)) on_drain_look();
@@ -303,6 +313,7 @@ void Watchdog::on_request(const Message& request) {
     case Verb::quiesce:
       if (auto recorded = record_prepared(); !recorded) return refuse(recorded.error());
       quiescing_ = true;
+      begin_stall();
       return start_stage(request, [this](std::size_t i, StageContext& context) { return quiesce(i, context); });
     case Verb::commit:
       return commit(request);
@@ -441,6 +452,41 @@ Result<void> Watchdog::record_limit() {
   return plan_.state->write_record(session_.record);
 }
 
+/// From here on databases may be locked.
+void Watchdog::begin_stall() {
+  locked_at_ = BootClock::now();
+  if (!plan_.max_stall) return;
+  auto timer = new_timer(Deadline(locked_at_ + *plan_.max_stall));
+  if (!timer) {
+    refuse(timer.error());
+    end(SessionEnd::rolled_back);
+  }
+  stall_timer_ = std::move(*timer);
+}
+
+void Watchdog::on_stall() {
+  std::vector<std::string> late;
+  for (std::size_t i = 0; i < plan_.filesystems.size(); ++i) {
+    const FreezeState state = plan_.filesystems.state(i);
+    if (state == FreezeState::idle || state == FreezeState::freezing) late.push_back(plan_.filesystems[i].mount_point);
+  }
+  if (!stage_ && late.empty()) return stall_timer_.reset();  // All is frozen, and is about to be committed.
+  const std::vector<DirtySample> dirty = plan_.host_dirty.look();
+  std::string message = "the locks would have been held for longer than " + format_seconds(*plan_.max_stall) +
+                        " seconds before everything was frozen (max_stall_seconds); it took so long to ";
+  message += stage_ ? "quiesce the databases" : "freeze " + list_of(late);
+  if (!dirty.empty()) message += "; " + format_size(dirty.front().dirty) + " were dirty on this host";
+  refuse({ErrorKind::not_ready, message, 0});
+  end(SessionEnd::rolled_back);
+}
+
+/// All is frozen.
+void Watchdog::note_stall() {
+  stall_timer_.reset();
+  const auto until = plan_.filesystems.size() == 0 ? BootClock::now() : plan_.filesystems.last_frozen_at();
+  session_.record.stall_seconds = std::max(std::chrono::duration<double>(until - locked_at_).count(), 0.0);
+}
+
 void Watchdog::lift_limit() {
   plan_.dirty_limit.lift();
   session_.record.to_put_back.clear();
@@ -453,6 +499,7 @@ void Watchdog::commit(const Message& request) {
   });
   if (!all_well || session_.record.phase != Phase::freezing)
     return refuse({ErrorKind::failed, "not every filesystem is frozen", 0});
+  note_stall();
   for (std::size_t i = 0; i < kStages.size(); ++i)
     session_.record.stage_seconds.emplace_back(kStages.at(i), request.stages.at(i));
   lines_.insert(lines_.end(), request.lines.begin(), request.lines.end());
@@ -489,7 +536,7 @@ void Watchdog::end(SessionEnd how, const std::string& problem) {
 bool Watchdog::thaw() {
   // One that was stopped goes on: it has to see the end, and to say what became of its calls.
   send_signal(plan_.freezer_life, SIGCONT);
-  bool finished = thawer_->run(Deadline::in(limits::kFreezeHang));
+  bool finished = thawer_->run(Deadline::in(plan_.max_stall ? limits::kPromisedFreezeHang : limits::kFreezeHang));
   plan_.rcu.end();  // For a freezer that was killed or hangs.
   lift_limit();
   const auto freeze_hangs = [](FreezeState state) { return state == FreezeState::freezing; };
@@ -596,6 +643,7 @@ void run_watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, co
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) keep.push_back(plan.filesystems[i].fd.get());
   plan.dirty_limit.add_descriptors(keep);
   plan.dirty_memory.add_descriptors(keep);
+  plan.host_dirty.add_descriptors(keep);
   const std::vector<std::string> missing = become_background("dlm-watchdog", std::move(keep));
   use_small_thread_stacks();
 

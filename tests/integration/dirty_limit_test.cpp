@@ -88,14 +88,17 @@ class DirtyLimit : public HostTest, public testing::WithParamInterface<std::stri
     number.pop_back();
     return number;
   }
-  [[nodiscard]] std::string values() const { return read_text(bdi_ + "strict_limit") + read_text(bdi_ + "max_ratio_fine"); }
+  [[nodiscard]] std::string values() const {
+    return read_text(bdi_ + "strict_limit") + read_text(bdi_ + "max_ratio_fine");
+  }
   [[nodiscard]] bool is_limited() const { return values() != before_; }
   /// Starts pre-script and comes back when the limit is set. Whether it pays is decided in the first milliseconds, and
   /// on a busy machine the rewriter may not have been at work in these: then once more.
   [[nodiscard]] std::unique_ptr<AgentRun> start_limited() const {
     for (int attempt = 0; attempt < 8; ++attempt) {
       auto pre = start({"pre-script"});
-      if (eventually([&] { return is_limited() || has_exited(*pre); }, std::chrono::seconds(5)) && is_limited()) return pre;
+      if (eventually([&] { return is_limited() || has_exited(*pre); }, std::chrono::seconds(5)) && is_limited())
+        return pre;
       static_cast<void>(pre->wait());
       run({"post-script"});
       sleep_for(Milliseconds(300));
@@ -178,6 +181,16 @@ TEST_P(DirtyLimit, IsGoneAtTheDeadline) {
   const auto result = pre->wait();
   EXPECT_EQ(result.exit_code, 201) << result.text();
   EXPECT_FALSE(is_limited());
+}
+
+TEST_P(DirtyLimit, IsNoneWhereTheConfigurationSaysSo) {
+  configure(R"({"auto_thaw_seconds": 20, "quiescers": [], "dirty_limit": "none"})");
+  use(GetParam());
+  if (IsSkipped()) return;
+  const auto pre = start({"pre-script"});
+  EXPECT_FALSE(eventually([&] { return is_limited() || has_exited(*pre); }, std::chrono::seconds(8)) && is_limited());
+  const auto result = pre->wait();
+  if (result.exit_code == 0) expect(0, {"post-script"});
 }
 
 INSTANTIATE_TEST_SUITE_P(On, DirtyLimit, testing::Values("ext4", "xfs", "btrfs"),

@@ -101,8 +101,8 @@ SessionTest::DatabaseId SessionTest::add_database(Json::Object more) {
 
 void SessionTest::add_dirty_device() {
   has_dirty_device_ = true;
-  for (const auto& [file, value] :
-       {std::pair("max_bytes", "4858220544\n"), std::pair("max_ratio_fine", "500000\n"), std::pair("strict_limit", "0\n")})
+  for (const auto& [file, value] : {std::pair("max_bytes", "4858220544\n"), std::pair("max_ratio_fine", "500000\n"),
+                                    std::pair("strict_limit", "0\n")})
     scratch_.write("sys/class/bdi/7:0/" + std::string(file), value);
   scratch_.write("sys/kernel/debug/bdi/7:0/stats", "BdiReclaimable: 400000 kB\nBdiWriteback: 0 kB\nBdiWritten: 0 kB\n");
 }
@@ -129,6 +129,8 @@ void SessionTest::start(std::chrono::seconds auto_thaw) {
       .quiescers = std::move(quiescers),
       .execution_id = kExecution,
       .auto_thaw = auto_thaw,
+      .max_stall = max_stall_,
+      .host_dirty = DirtyMemory::open({std::string(kHost)}),
       .started_at = std::chrono::system_clock::now(),
       .earlier = earlier_,
       .history_file = {},

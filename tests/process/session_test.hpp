@@ -102,13 +102,15 @@ class SessionTest : public testing::Test {
 
   /// Whether the limit of that device is another than before.
   [[nodiscard]] bool is_limited() const {
-    return fakes::content_of(bdi_ + "strict_limit") != "0\n" || fakes::content_of(bdi_ + "max_ratio_fine") != "500000\n";
+    return fakes::content_of(bdi_ + "strict_limit") != "0\n" ||
+           fakes::content_of(bdi_ + "max_ratio_fine") != "500000\n";
   }
 
   fakes::FakeKernel kernel_;
   fakes::FakeDatabases databases_{&kernel_};
   fakes::Scratch scratch_;
-  std::vector<EarlierSession> earlier_;  ///< What the record is to know of others; before the session starts.
+  std::optional<BootClock::duration> max_stall_;  ///< The longest stall that is promised; before the session starts.
+  std::vector<EarlierSession> earlier_;           ///< What the record is to know of others; before the session starts.
 
   /// The lines of the host's log, in a file.
   [[nodiscard]] std::string syslog() const { return fakes::content_of(scratch_ / "syslog"); }

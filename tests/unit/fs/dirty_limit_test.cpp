@@ -22,7 +22,9 @@ using testing::IsEmpty;
 /// A host that has nothing but its files in /sys and /proc.
 class DirtyLimits : public testing::Test {
  protected:
-  [[nodiscard]] DeviceRoots roots() const { return {.sys = scratch_ / "sys", .dev = scratch_ / "dev", .proc = scratch_ / "proc"}; }
+  [[nodiscard]] DeviceRoots roots() const {
+    return {.sys = scratch_ / "sys", .dev = scratch_ / "dev", .proc = scratch_ / "proc"};
+  }
 
   void add_bdi(const std::string& name, const std::string& fine_ratio = "1000000") const {
     const std::string directory = "sys/class/bdi/" + name + "/";
@@ -138,7 +140,8 @@ class BackingDevices : public DirtyLimits {
     FreezePlan plan;
     for (const Mount& mount : table.mounts()) {
       if (mount.mount_point.starts_with("/data"))
-        plan.filesystems.emplace_back(PlannedFilesystem{mount.device, 0, {mount}, {}}).stack.devices = {mount.source.substr(5)};
+        plan.filesystems.emplace_back(PlannedFilesystem{mount.device, 0, {mount}, {}}).stack.devices = {
+            mount.source.substr(5)};
     }
     return backing_devices(plan, table, roots());
   }
@@ -176,16 +179,17 @@ TEST_F(BackingDevices, OfABtrfsAreItsOwn) {
 class DirtyMemories : public DirtyLimits {
  protected:
   void host_says(int dirty_pages, int written_pages, const std::string& diskstats) const {
-    scratch_.write("proc/vmstat", "nr_free_pages 1\nnr_dirty " + std::to_string(dirty_pages) + "\nnr_writeback 0\nnr_written " +
-                                      std::to_string(written_pages) + "\n");
+    scratch_.write("proc/vmstat", "nr_free_pages 1\nnr_dirty " + std::to_string(dirty_pages) +
+                                      "\nnr_writeback 0\nnr_written " + std::to_string(written_pages) + "\n");
     scratch_.write("proc/diskstats", diskstats);
   }
   const std::uint64_t page_ = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 };
 
 TEST_F(DirtyMemories, AreWhatTheKernelSaysOfEach) {
-  scratch_.write("sys/kernel/debug/bdi/7:0/stats",
-                 "BdiWriteback:            1024 kB\nBdiReclaimable:         2048 kB\nBdiWritten:             4096 kB\n");
+  scratch_.write(
+      "sys/kernel/debug/bdi/7:0/stats",
+      "BdiWriteback:            1024 kB\nBdiReclaimable:         2048 kB\nBdiWritten:             4096 kB\n");
   DirtyMemory memory = DirtyMemory::open({"7:0"}, roots());
   const auto samples = memory.look();
   ASSERT_EQ(samples.size(), 1);

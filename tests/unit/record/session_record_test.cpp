@@ -30,7 +30,9 @@ SessionRecord full_record() {
   record.deadline_at = kMoment + std::chrono::seconds(60);
   record.deadline_boot = kBoot + std::chrono::seconds(60);
   record.stage_seconds = {{"plan", 0.001}, {"freeze", 2}};
-  record.filesystems = {{"/data", "259:1", "thawed", 1.5, false},
+  record.stall_seconds = 0.25;
+  record.to_put_back = {{"/sys/class/bdi/7:0/strict_limit", "0"}};
+  record.filesystems = {{"/data", "259:1", "thawed", 1.5, false, 0.125},
                         {"/M\xc3\xbcller x", "259:2", "thaw_failed", 0, true}};
   record.quiescers = {
       {{"command", "db", false, Json::Object{{"freeze", Json::Array{"/bin/true"}}}}, true, {{"position", "154"}}}};
@@ -72,6 +74,11 @@ TEST(SessionRecord, IsReadBackAsItWasWritten) {
   EXPECT_EQ(again.filesystems[0].device, "259:1");
   EXPECT_EQ(again.filesystems[0].state, "thawed");
   EXPECT_EQ(again.filesystems[0].frozen_seconds, 1.5);
+  EXPECT_EQ(again.filesystems[0].freeze_seconds, 0.125);
+  EXPECT_EQ(again.stall_seconds, 0.25);
+  ASSERT_EQ(again.to_put_back.size(), 1U);
+  EXPECT_EQ(again.to_put_back[0].path, "/sys/class/bdi/7:0/strict_limit");
+  EXPECT_EQ(again.to_put_back[0].value, "0");
   EXPECT_FALSE(again.filesystems[0].may_be_frozen);
   EXPECT_EQ(again.filesystems[1].mount_point, record.filesystems[1].mount_point);
   EXPECT_TRUE(again.filesystems[1].may_be_frozen);

@@ -19,9 +19,9 @@ constexpr double kLeastAgain = 16 * kMebi;
 /// The limit is so many times what is dirty. The kernel slows down who writes from 0.75 of a strict limit on, the more
 /// the nearer to it, and makes everybody wait who writes above it: closer, and small writers wait; 1.33, and nobody
 /// does.
-constexpr double kHeadroom = 1.2;
+constexpr double kHeadroom = 1.1;
 /// Of the time under the locks, what may go into writing what is left.
-constexpr std::chrono::duration<double> kRestTime = milliseconds(15);
+constexpr std::chrono::duration<double> kRestTime = milliseconds(8);
 constexpr double kLeastRest = 8 * kMebi;
 constexpr double kMostRest = 256 * kMebi;
 /// Beyond what FIFREEZE would have needed for what is dirty.

@@ -156,13 +156,15 @@ Result<Enum> enum_from(const std::array<Enum, N>& all, std::string_view text) {
 }
 
 /// None where an earlier version wrote the record.
-std::vector<KernelVariable> variables_from(const Json& json) {
+Result<std::vector<KernelVariable>> variables_from(const Json& json) {
   std::vector<KernelVariable> all;
   const Json* member = json.find("to_put_back");
   if (member == nullptr || member->as_array() == nullptr) return all;
   for (const Json& element : *member->as_array()) {
-    const MemberReader reader(element);
-    all.push_back({reader.text_if_there("path"), reader.text_if_there("value")});
+    MemberReader reader(element);
+    all.push_back({reader.text("path"), reader.text("value")});
+    if (!reader.first_missing().empty())
+      return failure("the record of the session is damaged: '" + reader.first_missing() + "' is missing or wrong");
   }
   return all;
 }
@@ -301,7 +303,9 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
   auto earlier = earlier_from(json);
   if (!earlier) return tl::unexpected(earlier.error());
   record.earlier = std::move(*earlier);
-  record.to_put_back = variables_from(json);
+  auto variables = variables_from(json);
+  if (!variables) return tl::unexpected(variables.error());
+  record.to_put_back = std::move(*variables);
   std::string missing;
   for (const Json& element : reader.array("filesystems")) {
     MemberReader member(element);

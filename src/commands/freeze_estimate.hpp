@@ -20,7 +20,7 @@ struct FreezeEstimate {
   std::optional<double> seconds;           ///< Nothing where the speed is not known and something is dirty.
   std::chrono::seconds budget{0};          ///< `timeout_seconds`.
 
-  std::optional<double> max_stall;  ///< `max_stall_seconds`.
+  std::optional<double> max_stall{};  ///< `max_stall_seconds`.
 
   [[nodiscard]] bool is_late() const { return seconds && *seconds > static_cast<double>(budget.count()); }
 

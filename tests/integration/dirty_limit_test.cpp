@@ -94,8 +94,9 @@ class DirtyLimit : public HostTest, public testing::WithParamInterface<std::stri
   [[nodiscard]] bool is_limited() const { return values() != before_; }
   /// Starts pre-script and comes back when the limit is set. Whether it pays is decided in the first milliseconds, and
   /// on a busy machine the rewriter may not have been at work in these: then once more.
-  [[nodiscard]] std::unique_ptr<AgentRun> start_limited() const {
-    for (int attempt = 0; attempt < 8; ++attempt) {
+  [[nodiscard]] std::unique_ptr<AgentRun> start_limited() {
+    for (int attempt = 0; attempt < 25; ++attempt) {
+      restart_safety_limit();
       auto pre = start({"pre-script"});
       if (eventually([&] { return is_limited() || has_exited(*pre); }, std::chrono::seconds(5)) && is_limited())
         return pre;
@@ -103,7 +104,7 @@ class DirtyLimit : public HostTest, public testing::WithParamInterface<std::stri
       run({"post-script"});
       sleep_for(Milliseconds(300));
     }
-    throw std::runtime_error("no limit was set in eight attempts");
+    throw std::runtime_error("no limit was set in 25 attempts");
   }
   [[nodiscard]] bool is_put_back() const {
     return eventually([this] { return !is_limited(); }, std::chrono::seconds(3));

@@ -5,12 +5,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <initializer_list>
 #include <string_view>
 #include <utility>
 
 #include "base/text.hpp"
+#include "fs/sysfs.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -19,20 +19,6 @@ constexpr std::uint64_t kKibi = 1024;
 constexpr std::uint64_t kSectorBytes = 512;
 /// Of what the host writes back, the share that makes the host's dirty memory one device's.
 constexpr double kNearlyAll = 0.8;
-
-std::uint64_t number_of(std::string_view word) {
-  std::uint64_t number = 0;
-  std::from_chars(word.data(), word.data() + word.size(), number);
-  return number;
-}
-
-/// The number behind `key` in a text of lines "key 123"; 0 where it is not there.
-std::uint64_t value_of(std::string_view text, std::string_view key) {
-  for (std::string_view line : split(text, '\n')) {
-    if (next_word(line) == key) return number_of(next_word(line));
-  }
-  return 0;
-}
 
 UniqueFd open_for_reading(const std::string& path) { return UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC)); }
 

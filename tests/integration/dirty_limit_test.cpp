@@ -74,6 +74,8 @@ class DirtyLimit : public HostTest, public testing::WithParamInterface<std::stri
   }
   void TearDown() override {
     rewriter_.reset();
+    // A loop device keeps what is set, for whoever has it next.
+    if (std::filesystem::exists(bdi_ + "max_ratio")) write_text(bdi_ + "max_ratio", "100");
     HostTest::TearDown();
   }
 

@@ -92,7 +92,7 @@ class Parser {
     add_execution_id(dry);
     dry->add_flag("--probe", line_.probe, "Also test logins and hazards; exit as pre-script");
     dry->add_flag("--all", line_.all, "Print everything, every mount included");
-    dry->add_option("--inventory", line_.inventory, "Probe, and tell AWS's inventory, in DIR [the agent's]")
+    dry->add_option("--inventory", line_.inventory, "Probe, and write an item for AWS's inventory")
         ->expected(0, 1)
         ->default_str("")
         ->check(CLI::Validator(check_optional_directory, ""))
@@ -109,11 +109,8 @@ class Parser {
     add_json(history);
     add_number(history, "--last", line_.last, kMostSessions, "N", "How many sessions [20]");
 
-    CLI::App* verify =
-        add(Command::verify,
-            "Say whether volumes made from snapshots, mounted at these directories, are all those of one "
-            "session");
-    verify->add_option("PATH", line_.paths, "Directories that they are mounted at")->required()->type_name("");
+    CLI::App* verify = add(Command::verify, "Show whether mounted copies are all of one session");
+    verify->add_option("PATH", line_.paths, "Directories where the copies are mounted")->required()->type_name("");
     add_json(verify);
   }
 

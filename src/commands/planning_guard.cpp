@@ -19,7 +19,8 @@ namespace {
       "ERROR: the time budget ran out while looking at the host: a filesystem, a device or a name service does not "
       "answer. Return Error Code: 201\n";
   constexpr std::string_view kPostMessage =
-      "ERROR: the time budget ran out while looking for the session: what the state directory lies on does not answer; "
+      "ERROR: the time budget ran out while looking for the session: the filesystem of the state directory does not "
+      "answer; "
       "a session ends by itself at its deadline. Return Error Code: 202\n";
   constexpr int kPreFailed = 201;
   constexpr int kPostFailed = 202;

@@ -115,8 +115,9 @@ void MountWatch::compare(std::vector<UnseenFilesystem> unseen, Log& log) {
       return session_.contains(planned->mount.device) || named_.contains(name_of(planned->mount));
     });
     if (is_known) continue;
-    const std::string where = mounts.front()->reason == Reason::unseen ? mounts.front()->why + ", " : "";
-    changed.push_back({name, where + "mounted, or made writable, while pre-script ran"});
+    const bool is_unseen = mounts.front()->reason == Reason::unseen;
+    changed.push_back({name, is_unseen ? mounts.front()->why + "; it came while pre-script ran"
+                                       : "mounted, or made writable, while pre-script ran"});
   }
   note_named(now);
   warn_not_frozen(changed, log);

@@ -798,8 +798,8 @@ TEST(FreezePlan, FlushesTheDevicesOfWhatDoesNotDoThatItself) {
 
 TEST(FreezePlan, FlushesWhatLiesBelowAsWellWhereThatIsNotFrozen) {
   const std::string table =
-      kRoot + "2 1 8:2 / /low rw - ext4 /dev/sdb rw,nobarrier\n3 2 7:1 / /middle rw - ext2 /dev/loop1 rw\n" +
-      "4 3 7:2 / /top rw - xfs /dev/loop2 rw\n";
+      kRoot + "2 1 8:2 / /low rw - ext4 /dev/sdb rw,nobarrier\n3 1 7:1 / /middle rw - ext2 /dev/loop1 rw\n" +
+      "4 1 7:2 / /top rw - xfs /dev/loop2 rw\n";
   const auto flushes_of_top = [&](const Selection& wanted) {
     BlockStacks stacks;
     stacks[makedev(8, 1)].devices = {"sda1"};

@@ -77,6 +77,18 @@ Result<std::string> path_of(int fd, const std::string& name) {
 
 }  // namespace
 
+Result<std::string> read_from_start(int fd) {
+  std::string content;
+  std::array<char, 65536> piece{};
+  for (;;) {
+    const ssize_t got = ::pread(fd, piece.data(), piece.size(), static_cast<off_t>(content.size()));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return system_failure("cannot read an open file", errno);
+    if (got == 0) return content;
+    content.append(piece.data(), static_cast<std::size_t>(got));
+  }
+}
+
 Result<UniqueFd> open_regular(int directory, const std::string& name, int flags) {
   struct stat info {};
   const int look = (flags & O_NOFOLLOW) != 0 ? AT_SYMLINK_NOFOLLOW : 0;

@@ -165,6 +165,11 @@ Json& Json::operator=(Json&& other) noexcept = default;
 Json::~Json() = default;
 
 Result<Json> Json::parse(std::string_view text) {
+  // The parser takes it for the end of the text.
+  if (const auto nul = text.find('\0'); nul != std::string_view::npos) {
+    const auto lines = std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(nul), '\n');
+    return failure(at_line(1 + static_cast<int>(lines), "this is not JSON: a NUL byte"));
+  }
   int line = 1;
   JsonReader reader(&line);
   const char* begin = text.data();

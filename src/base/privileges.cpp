@@ -39,6 +39,7 @@ constexpr std::uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
 constexpr std::array kCallsOfFreezing = {
     // The filesystems, and what was opened for the record and the kernel's variables.
     SYS_syncfs,
+    SYS_fsync,
     SYS_read,
     SYS_write,
     SYS_pread64,

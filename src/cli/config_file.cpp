@@ -205,6 +205,22 @@ bool is_absent(std::string path) {
   return !S_ISLNK(info.st_mode);
 }
 
+/// The first string that holds a NUL, which would end it wherever the system is given it; null when there is none.
+const Json* string_with_nul(const Json& json) {
+  if (const std::string* text = json.as_string()) return text->find('\0') != std::string::npos ? &json : nullptr;
+  if (const Json::Array* array = json.as_array()) {
+    for (const Json& element : *array) {
+      if (const Json* found = string_with_nul(element)) return found;
+    }
+  }
+  if (const Json::Object* object = json.as_object()) {
+    for (const auto& [key, value] : *object) {
+      if (const Json* found = string_with_nul(value)) return found;
+    }
+  }
+  return nullptr;
+}
+
 /// FNV-1a of 64 bits: to tell configurations apart, not to keep anybody from making two that look the same.
 std::string hash_of(std::string_view text) {
   constexpr std::uint64_t kBasis = 14695981039346656037U;
@@ -221,6 +237,7 @@ std::string hash_of(std::string_view text) {
 Result<FileSettings> parse_config(std::string_view text, QuiescerRegistry& registry) {
   const auto json = Json::parse(text);
   if (!json) return bad(json.error());
+  if (const Json* found = string_with_nul(*json)) return bad(*found, "a string must not hold a NUL character");
   Reading reading{{}, &registry};
   if (auto read = read_object(*json, "the configuration", reading, kConfigKeys); !read)
     return tl::unexpected(read.error());

@@ -156,7 +156,7 @@ Consistency judge_consistency(const HostPlan& plan, const Settings& settings, co
   }
   if (!plan.all_processes_seen) {
     judged.causes.push_back(
-        {"what is mounted in other mount namespaces only", "there are too many processes to examine all"});
+        {"what is mounted in other mount namespaces only", "there was no time to examine all processes"});
   }
   if (judged.databases > 0 && !settings.probe) add_conditions_of_databases(plan, judged);
   if (!late.empty()) judged.conditions.push_back(late);

@@ -23,14 +23,13 @@
 #include "fs/host_root.hpp"
 #include "fs/path_trail.hpp"
 #include "fs/pid_namespace.hpp"
+#include "fs/unseen.hpp"
 #include "fs/writes.hpp"
 
 namespace dlm_freeze {
 namespace {
 
 constexpr auto kLocateTimeout = std::chrono::seconds(5);
-/// For the mount namespaces of other processes: some 5 us a process, and 50 a namespace.
-constexpr auto kUnseenPatience = std::chrono::milliseconds(100);
 
 /// Those paths that are not known to be absent, with their symbolic links resolved: what is not there needs no
 /// protection.
@@ -132,17 +131,6 @@ Result<void> check_root(const HostRoot& root, const Selection& selection) {
       "pre-script), or list what to freeze in filesystems.include");
 }
 
-/// "/data", "/data (and 2 more mounts of it)", "/data (/dev/nvme1n1)" in another mount namespace.
-std::string places_of(const FreezePlan& plan, const Gap& gap) {
-  const PlannedMount& planned = plan.mounts[gap.mount];
-  const Mount& mount = planned.mount;
-  if (mount.mount_point.empty()) return mount.source + " (" + mount.type + ")";
-  std::string text = mount.mount_point;
-  if (planned.reason == Reason::unseen) text += " (" + mount.source + ")";
-  if (gap.others > 0) text += " (and " + count_of(gap.others, "more mount") + " of it)";
-  return text;
-}
-
 std::string name_of(const Mount& mount) { return mount.mount_point.empty() ? mount.source : mount.mount_point; }
 
 }  // namespace
@@ -150,7 +138,7 @@ std::string name_of(const Mount& mount) { return mount.mount_point.empty() ? mou
 Coverage HostPlan::coverage(const std::string& path) const {
   const Mount* mount = table.resolve(follow(table, path).path);
   if (mount == nullptr) return {false, "", "it lies on no mount"};
-  const Mount* taker = taker_of_writes(table, layers, mount);
+  const Mount* taker = taker_of_writes(table, facts.layers, mount);
   const auto verdict_on = [&](const Mount* wanted) {
     return std::find_if(freeze.mounts.begin(), freeze.mounts.end(), [&](const PlannedMount& planned) {
       return wanted != nullptr && planned.mount.id == wanted->id;
@@ -168,7 +156,7 @@ Coverage HostPlan::coverage(const std::string& path) const {
 }
 
 const Mount* HostPlan::taker_of(const std::string& path) const {
-  return taker_of_writes(table, layers, table.resolve(follow(table, path).path));
+  return taker_of_writes(table, facts.layers, table.resolve(follow(table, path).path));
 }
 
 const PlannedFilesystem* HostPlan::filesystem(dev_t device) const {
@@ -184,6 +172,16 @@ bool HostPlan::may_wait_for_thaw(int fd) const {
   const auto id = mount_id_of(fd);
   const Mount* mount = id ? table.find(*id) : nullptr;  // Null when it was opened in another mount namespace.
   return !freeze.filesystems.empty() && !freeze.writable.contains(mount != nullptr ? mount->device : info.st_dev);
+}
+
+std::string places_of(const FreezePlan& plan, const Gap& gap) {
+  const PlannedMount& planned = plan.mounts[gap.mount];
+  const Mount& mount = planned.mount;
+  if (mount.mount_point.empty()) return mount.source + " (" + mount.type + ")";
+  std::string text = mount.mount_point;
+  if (planned.reason == Reason::unseen) text += " (" + mount.source + ")";
+  if (gap.others > 0) text += " (and " + count_of(gap.others, "more mount") + " of it)";
+  return text;
 }
 
 std::string unmatched_text(const FreezePlan& plan) {
@@ -207,6 +205,12 @@ void warn_not_frozen(const std::vector<NotFrozen>& all, Log& log) {
            " not frozen (dlm-freeze dry-run --all shows why): " + list_of(others));
 }
 
+void warn_not_all_seen(Log& log) {
+  log.warn(
+      "there was no time to examine the mount namespaces of all processes: filesystems mounted only in the others are "
+      "not frozen");
+}
+
 void log_gaps(const HostPlan& plan, Log& log) {
   std::map<std::string, std::vector<std::string>> expected;
   std::vector<NotFrozen> unexpected;
@@ -226,11 +230,7 @@ void log_gaps(const HostPlan& plan, Log& log) {
   }
   warn_not_frozen(unexpected, log);
   for (const auto& [why, names] : expected) log.info("not frozen, since " + why + ": " + list_of(names));
-  if (!plan.all_processes_seen) {
-    log.warn(
-        "there are too many processes to examine all mount namespaces: filesystems mounted only in the others are not "
-        "frozen");
-  }
+  if (!plan.all_processes_seen) warn_not_all_seen(log);
 }
 
 std::chrono::seconds HostPlan::longest_session(std::chrono::seconds wanted) const {
@@ -301,7 +301,7 @@ Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {
   BlockStacks stacks = read_block_stacks(*table);
   const HostRoot root = find_host_root(*table);
   Unseen unseen;
-  if (selection.freeze) unseen = find_unseen(*table, stacks, root.superblocks, kUnseenPatience);
+  if (selection.freeze) unseen = UnseenSearch().look(*table, stacks, root.superblocks, kUnseenPatience);
   HostFacts facts = {find_file_mounts(*table), root.superblocks, std::move(unseen.filesystems), find_layers(*table)};
   FreezePlan freeze = plan_freeze(*table, stacks, selection, facts);
   explain(freeze, quiescers);
@@ -309,8 +309,9 @@ Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {
   if (on_host && !freeze.problem.empty()) on_host = failure(freeze.problem);
   // What is left of the planning would be copied into each process of the session, whose memory is locked.
   ::malloc_trim(0);
-  return HostPlan{std::move(*table),  std::move(freeze), std::move(quiescers),    std::move(databases_known),
-                  std::move(on_host), unseen.complete,   std::move(facts.layers), std::move(stacks)};
+  return HostPlan{std::move(*table),          std::move(freeze),  std::move(quiescers),
+                  std::move(databases_known), std::move(on_host), unseen.complete,
+                  std::move(facts),           std::move(stacks),  std::move(selection)};
 }
 
 Result<void> check_privilege() {

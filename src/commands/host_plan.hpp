@@ -26,8 +26,9 @@ struct HostPlan {
   Result<void> databases_known;    ///< An error: `quiescers` lacks what could not be looked for, and pre-script fails.
   Result<void> on_host;            ///< An error: this may be a container or a chroot, and pre-script fails.
   bool all_processes_seen = true;  ///< False: there may be filesystems in other mount namespaces that the plan lacks.
-  std::map<dev_t, Layers> layers{};         ///< As in HostFacts.
+  HostFacts facts{};
   BlockStacks stacks{};                     ///< Of the mounts of `table`.
+  Selection selection{};                    ///< With all that must not be frozen, links resolved.
   std::map<dev_t, std::string> unopened{};  ///< Filesystems that were to be frozen and cannot be opened, and why.
 
   /// Whether the filesystem that holds `path` is going to be frozen; of an overlay, the one that takes what is written.
@@ -55,6 +56,12 @@ struct HostPlan {
 /// Of the entries of the configuration that match no mount point: "/a, /b match no mount point".
 [[nodiscard]] std::string unmatched_text(const FreezePlan& plan);
 
+/// For the mount namespaces of other processes: some 5 us a process, and 50 a namespace, and more on a busy host.
+inline constexpr auto kUnseenPatience = std::chrono::milliseconds(300);
+
+/// "/data", "/data (and 2 more mounts of it)", "/data (/dev/nvme1n1)" in another mount namespace.
+[[nodiscard]] std::string places_of(const FreezePlan& plan, const Gap& gap);
+
 /// Something that is not frozen, for a person.
 struct NotFrozen {
   std::string name;
@@ -63,6 +70,9 @@ struct NotFrozen {
 
 /// A WARN for each of the first few; the others are counted and named.
 void warn_not_frozen(const std::vector<NotFrozen>& all, Log& log);
+
+/// A WARN that not all mount namespaces were looked into.
+void warn_not_all_seen(Log& log);
 
 /// Says of each filesystem that has a volume, can be written and is not frozen why it is not: a WARN; or an INFO line
 /// for all that the configuration leaves out, and for root and /boot.

@@ -228,14 +228,14 @@ class PreScript {
     }
     const bool output_will_freeze = plan->may_wait_for_thaw(STDOUT_FILENO) || plan->may_wait_for_thaw(STDERR_FILENO);
     guard.reset();
-    return run_session(session, plan->table, output_will_freeze);
+    return run_session(session, *plan, output_will_freeze);
   }
 
  private:
-  Result<void> run_session(SessionPlan& session, const MountTable& planned, bool output_will_freeze) {
+  Result<void> run_session(SessionPlan& session, const HostPlan& plan, bool output_will_freeze) {
     auto client = SessionClient::start(session, budget_);
     if (!client) return tl::unexpected(client.error());
-    auto held = hold(*client, session, planned, output_will_freeze);
+    auto held = hold(*client, session, plan, output_will_freeze);
     if (!held) {
       const Deadline patience(std::max(budget_.at(), BootClock::now()) + limits::kRollBack);
       const SessionClient::Leftovers left = client->roll_back(patience);
@@ -257,26 +257,31 @@ class PreScript {
     if (!left.frozen.empty() || !left.quiesced.empty()) error.message += "; everything else is undone";
   }
 
-  Result<void> hold(SessionClient& client, const SessionPlan& session, const MountTable& planned,
-                    bool output_will_freeze) {
+  Result<void> hold(SessionClient& client, const SessionPlan& session, const HostPlan& plan, bool output_will_freeze) {
     leave_callers_cgroup(client);
     clock_.finish_stage();
     const Deadline stage_deadline(context_.started + settings_.stage_budget());
     if (auto prepared = client.prepare(stage_deadline); !prepared) return prepared;
-    clock_.finish_stage();
     log_notes(client);
+    MountWatch mounts(plan, session.filesystems);
+    {
+      // It may take as long as a plan, and look into what hangs: then the watchdog rolls back.
+      const PlanningGuard guard(stage_deadline);
+      mounts.look(context_.log);
+    }
+    clock_.finish_stage();
     if (!session.quiescers.empty()) context_.log.info("quiescing " + count_of(session.quiescers.size(), "database"));
     if (auto quiesced = client.quiesce(stage_deadline); !quiesced) return quiesced;
     clock_.finish_stage();
     log_notes(client);
 
-    mounts_.warn_of_changes(planned, context_.log);
+    if (!session.quiescers.empty()) mounts.look_before_freeze(context_.log);
     context_.log.syslog().hold();
     if (output_will_freeze) context_.log.caller().hold();
     if (auto frozen = client.freeze(budget_); !frozen) return frozen;
     clock_.finish_stage();
     log_notes(client);
-    mounts_.warn_of_changes(planned, context_.log);
+    mounts.look_while_frozen(context_.log);
     std::size_t frozen_count = 0;
     for (std::size_t i = 0; i < session.filesystems.size(); ++i) {
       if (session.filesystems.state(i) == FreezeState::frozen) ++frozen_count;
@@ -306,7 +311,6 @@ class PreScript {
   CommandContext& context_;
   Deadline budget_;
   StageClock clock_;
-  MountWatch mounts_;  ///< From before the plan.
 };
 
 }  // namespace

@@ -23,13 +23,6 @@ stdfs::path directory_of(const DeviceRoots& roots, const std::string& name) {
   return stdfs::path(roots.sys) / "class" / "block" / name;
 }
 
-/// What is no disk of which a snapshot is taken, although nothing is below it.
-bool is_no_disk(std::string_view name) {
-  constexpr std::array<std::string_view, 5> kPrefixes = {"ram", "zram", "sr", "fd", "dm-"};
-  return std::any_of(kPrefixes.begin(), kPrefixes.end(),
-                     [&](std::string_view prefix) { return name.starts_with(prefix); });
-}
-
 /// "LVM vg0-data", "RAID md127", "sdb2".
 std::string name_for_person(const DeviceRoots& roots, const std::string& device) {
   const stdfs::path directory = directory_of(roots, device) / "dm";
@@ -50,19 +43,26 @@ bool is_pool(const DeviceRoots& roots, const std::string& device) {
   return uuid.starts_with("LVM-") && uuid.ends_with("-pool");
 }
 
-/// The block devices that are used for swap, as /proc/swaps names them.
+}  // namespace
+
+bool is_no_volume(std::string_view name) {
+  constexpr std::array<std::string_view, 4> kPrefixes = {"ram", "zram", "sr", "fd"};
+  return std::any_of(kPrefixes.begin(), kPrefixes.end(),
+                     [&](std::string_view prefix) { return name.starts_with(prefix); });
+}
+
 std::vector<std::string> swap_devices(const DeviceRoots& roots) {
   const auto text = read_file(roots.proc + "/swaps");
   std::vector<std::string> names;
   if (!text) return names;
   for (std::string_view line : split(*text, '\n')) {
     const std::string_view path = next_word(line);
-    if (next_word(line) == "partition") names.emplace_back(path.substr(path.rfind('/') + 1));
+    std::error_code error;
+    // "/dev/mapper/vg0-swap" is a link to the node that has the kernel's name.
+    if (next_word(line) == "partition") names.push_back(stdfs::weakly_canonical(path, error).filename());
   }
   return names;
 }
-
-}  // namespace
 
 AttachedDisks AttachedDisks::read(const DeviceRoots& roots) {
   AttachedDisks attached;
@@ -79,7 +79,8 @@ void AttachedDisks::add_device(const DeviceRoots& roots, const std::string& name
                 stdfs::exists(directory / "partition", error)};
   if (device.is_partition) device.on.push_back(stdfs::weakly_canonical(directory, error).parent_path().filename());
   const bool is_hidden = device.number.empty();  // A path of an NVMe disk with several.
-  if (device.on.empty() && device.size_bytes > 0 && !is_hidden && !is_no_disk(name)) {
+  const bool is_disk = !is_no_volume(name) && !name.starts_with("dm-");
+  if (device.on.empty() && device.size_bytes > 0 && !is_hidden && is_disk) {
     const std::string model = sysfs_attribute(directory / "device" / "model").value_or("");
     disks_.push_back({.name = name,
                       .volume_id = volume_id_of(directory).value_or(""),

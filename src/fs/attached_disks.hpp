@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "fs/block_stack.hpp"
@@ -77,5 +78,11 @@ class AttachedDisks {
   std::vector<Disk> disks_;
   std::map<std::string, Device> devices_;
 };
+
+/// The kernel names of the block devices that are used for swap.
+[[nodiscard]] std::vector<std::string> swap_devices(const DeviceRoots& roots = {});
+
+/// Whether nothing that is kept is on a block device of that name: memory, or a medium that is put in.
+[[nodiscard]] bool is_no_volume(std::string_view name);
 
 }  // namespace dlm_freeze

@@ -134,7 +134,9 @@ class StackReader {
       if (!node) continue;
       const std::string device = name_of_node(*node);
       stack.ground_unknown = stack.ground_unknown || device.empty();
-      if (!device.empty()) describe(device, stack);
+      if (device.empty()) continue;
+      stack.other_devices.push_back(device);
+      describe(device, stack);
     }
     if (!has_journal_elsewhere(mount, stack)) return;
     // Which of them is its own is not told: it may lie on each.

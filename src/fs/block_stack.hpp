@@ -30,9 +30,10 @@ struct BlockStack {
   /// A part of that: what is written to it goes to a file or a program of this host, and where those write cannot be
   /// told.
   bool writes_untold = false;
-  bool device_gone = false;      ///< sysfs knows other devices, but no longer this one's number.
-  bool has_had_errors = false;   ///< An ext4 with errors on record.
-  std::uint64_t size_bytes = 0;  ///< Of the devices together; 0 when unknown.
+  bool device_gone = false;                  ///< sysfs knows other devices, but no longer this one's number.
+  bool has_had_errors = false;               ///< An ext4 with errors on record.
+  std::uint64_t size_bytes = 0;              ///< Of the devices together; 0 when unknown.
+  std::vector<std::string> other_devices{};  ///< Kernel names of those that its log or journal may be on.
 };
 
 /// By the device number of the superblock (Mount::device). Filesystems without a volume are not in it.

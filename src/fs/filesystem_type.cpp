@@ -58,6 +58,12 @@ bool cannot_freeze(std::string_view type) {
   return is_fuse(type) || is_among(kTypes, type);
 }
 
+bool flushes_its_devices(const Mount& mount) {
+  constexpr std::array<std::string_view, 6> kTypes = {"ext3", "ext4", "xfs", "btrfs", "f2fs", "bcachefs"};
+  const auto barrier = mount.super_option("barrier");
+  return is_among(kTypes, mount.type) && !mount.has_super_option("nobarrier") && barrier != "0" && barrier != "none";
+}
+
 bool was_made_read_only(const Mount& mount) {
   return has_volume(mount) && !cannot_freeze(mount.type) && mount.is_read_only() && mount.is_meant_for_writing();
 }

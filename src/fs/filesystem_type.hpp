@@ -28,6 +28,11 @@ namespace dlm_freeze {
 /// Types whose drivers have no freeze: FIFREEZE answers EOPNOTSUPP.
 [[nodiscard]] bool cannot_freeze(std::string_view type);
 
+/// Whether freezing or writing back a filesystem ends with a flush of its devices: otherwise what it wrote may still be
+/// in a cache below, such as that of the filesystem an image lies on. Known of the types that do, unless an option
+/// forbids it; ext2 and jfs, for instance, never do.
+[[nodiscard]] bool flushes_its_devices(const Mount& mount);
+
 /// Whether a superblock that could be frozen is read-only below a mount that is meant for writing: most often the
 /// kernel has made it so after an error.
 [[nodiscard]] bool was_made_read_only(const Mount& mount);

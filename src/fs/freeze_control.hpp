@@ -3,8 +3,8 @@
 
 namespace dlm_freeze {
 
-/// The three calls that everything else is built around. Each takes a descriptor on the filesystem and gives 0 or an
-/// errno value. Any of them may block for ever.
+/// The calls that everything else is built around. Each takes a descriptor, on the filesystem but for `flush`, and
+/// gives 0 or an errno value. Any of them may block for ever.
 class FreezeControl {
  public:
   FreezeControl() = default;
@@ -15,6 +15,9 @@ class FreezeControl {
   /// Writes back what is dirty.
   [[nodiscard]] virtual int sync(int fd) noexcept = 0;
 
+  /// Has a device, open as `fd`, bring what is in its cache to the medium.
+  [[nodiscard]] virtual int flush(int fd) noexcept = 0;
+
   /// EBUSY: it is frozen already. EOPNOTSUPP: its driver cannot. EPERM: no CAP_SYS_ADMIN.
   [[nodiscard]] virtual int freeze(int fd) noexcept = 0;
 
@@ -22,10 +25,11 @@ class FreezeControl {
   [[nodiscard]] virtual int thaw(int fd) noexcept = 0;
 };
 
-/// syncfs(2), and FIFREEZE and FITHAW of ioctl(2); see fs/ioctl.c and fs/super.c of Linux.
+/// syncfs(2), fsync(2) of a block device, and FIFREEZE and FITHAW of ioctl(2); see fs/ioctl.c and fs/super.c of Linux.
 class IoctlFreezeControl final : public FreezeControl {
  public:
   [[nodiscard]] int sync(int fd) noexcept override;
+  [[nodiscard]] int flush(int fd) noexcept override;
   [[nodiscard]] int freeze(int fd) noexcept override;
   [[nodiscard]] int thaw(int fd) noexcept override;
 };

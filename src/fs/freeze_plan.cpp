@@ -46,6 +46,7 @@ class Planner {
     FreezePlan plan;
     plan.mounts.reserve(table_.mounts().size() + facts_.unseen.size());
     for (const auto& [device, superblock] : ground_.superblocks()) add(device, superblock, plan);
+    note_flushes(plan);
     number_levels(plan);
     sort(plan);
     for (const UnseenFilesystem& unseen : facts_.unseen) add(unseen, plan);
@@ -282,6 +283,10 @@ class Planner {
                    std::string(kMadeReadOnly) + "process " + std::to_string(unseen.process) + " (" + unseen.command +
                        ") has it mounted for writing",
                    {}};
+    } else if (judgement.reason == Reason::data && unseen.is_only_taken) {
+      judgement = {Reason::unseen,
+                   "in use by what this host does not show, such as a filesystem that was unmounted while in use",
+                   {}};
     } else if (judgement.reason == Reason::data) {
       judgement = {Reason::unseen,
                    unseen.process == 0 ? "mounted, but in no mount namespace whose processes can be examined"
@@ -365,6 +370,38 @@ class Planner {
       const bool is_root = kept != nullptr && kept->reason == Reason::root_or_boot && has_volume(superblock.first());
       if (frozen.empty() || (!waits && (is_root || !superblock.ground_unknown))) plan.writable.insert(device);
     }
+  }
+
+  /// What is frozen flushes its own devices, after those of all that lies on it.
+  void note_flushes(FreezePlan& plan) const {
+    std::set<dev_t> frozen;
+    for (const PlannedFilesystem& filesystem : plan.filesystems) frozen.insert(filesystem.device);
+    for (PlannedFilesystem& filesystem : plan.filesystems) {
+      std::vector<dev_t> all = {filesystem.device};
+      for (const dev_t below : ground_.all_below(filesystem.device)) {
+        if (!frozen.contains(below)) all.push_back(below);
+      }
+      std::sort(all.begin() + 1, all.end(),
+                [&](dev_t a, dev_t b) { return ground_.rank(ground_.at(a)) < ground_.rank(ground_.at(b)); });
+      for (const dev_t device : all) {
+        const Mount& mount = ground_.at(device).first();
+        if (!has_volume(mount) || flushes_its_devices(mount)) continue;
+        const std::vector<std::string> nodes = nodes_of(mount);
+        filesystem.to_flush.insert(filesystem.to_flush.end(), nodes.begin(), nodes.end());
+      }
+    }
+  }
+
+  /// Of the devices of a filesystem. In /dev a slash stands where the kernel's name has an exclamation mark.
+  [[nodiscard]] std::vector<std::string> nodes_of(const Mount& mount) const {
+    std::vector<std::string> nodes;
+    const auto stack = stacks_.find(mount.device);
+    if (stack == stacks_.end() || stack->second.devices.empty()) return {mount.source};
+    for (std::string name : stack->second.devices) {
+      std::replace(name.begin(), name.end(), '!', '/');
+      nodes.push_back("/dev/" + name);
+    }
+    return nodes;
   }
 
   /// Turns heights, which have gaps where a filesystem in between is not frozen, into levels 0, 1, 2...

@@ -22,9 +22,10 @@ struct Selection {
 
 /// A filesystem that is not mounted where this program sees it.
 struct UnseenFilesystem {
-  Mount mount;          ///< As the other mount namespace shows it; without a mount point where no process does.
-  int process = 0;      ///< One that sees it; 0 for none.
-  std::string command;  ///< Its name.
+  Mount mount;                 ///< As the other mount namespace shows it; without a mount point where no process does.
+  int process = 0;             ///< One that sees it; 0 for none.
+  std::string command;         ///< Its name.
+  bool is_only_taken = false;  ///< All that is known is that somebody has its device to himself.
 };
 
 /// What is known of the host besides its mount table and its devices.
@@ -77,6 +78,9 @@ struct PlannedFilesystem {
   int level = 0;              ///< 0 is frozen first. Those of a level do not depend on each other.
   std::vector<Mount> mounts;  ///< The mounts to open it through, best first; never empty.
   BlockStack stack;
+  /// Nodes of the devices that have to be flushed after it was written back, in this order: its own if it does not do
+  /// that itself, and those of what it lies on that does not either and is not frozen.
+  std::vector<std::string> to_flush{};
 
   [[nodiscard]] const std::string& mount_point() const { return mounts.front().mount_point; }
 };

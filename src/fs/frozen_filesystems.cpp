@@ -2,6 +2,7 @@
 #include "fs/frozen_filesystems.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -39,6 +40,19 @@ Result<UniqueFd> open_filesystem(const PlannedFilesystem& planned) {
     if (last.message.empty() || is_of_one_filesystem(last)) last = attempt.error();
   }
   return tl::unexpected(last);
+}
+
+/// The devices that have to be flushed. For reading, since udev looks anew at what was opened for writing.
+Result<std::vector<UniqueFd>> open_devices(const std::vector<std::string>& nodes) {
+  std::vector<UniqueFd> opened;
+  for (const std::string& node : nodes) {
+    opened.emplace_back(::open(node.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    struct stat info {};
+    if (!opened.back()) return system_failure("it must be flushed, and " + node + " cannot be opened", errno);
+    if (::fstat(opened.back().get(), &info) != 0 || !S_ISBLK(info.st_mode))
+      return failure("it must be flushed, and " + node + " is no block device");
+  }
+  return opened;
 }
 
 /// Whether `fd` is on a mount of the filesystem that was planned. The kernel gives the id of a mount that is gone to
@@ -107,10 +121,14 @@ Result<FrozenFilesystems::Opening> FrozenFilesystems::open(const FreezePlan& pla
   for (std::size_t i = 0; i < descriptors.size(); ++i) {
     const PlannedFilesystem& planned = plan.filesystems[i];
     if (!descriptors[i]) continue;
-    if (is_still(planned, descriptors[i].get(), *now)) {
-      opened.push_back({planned.mount_point(), planned.device, planned.level, std::move(descriptors[i])});
-    } else {
+    auto devices = open_devices(planned.to_flush);
+    if (!is_still(planned, descriptors[i].get(), *now)) {
       left_out.push_back({planned.device, planned.mount_point(), "another filesystem is mounted there by now"});
+    } else if (!devices) {
+      left_out.push_back({planned.device, planned.mount_point(), devices.error().message});
+    } else {
+      opened.push_back(
+          {planned.mount_point(), planned.device, planned.level, std::move(descriptors[i]), std::move(*devices)});
     }
   }
   auto filesystems = adopt(std::move(opened), control);
@@ -159,9 +177,23 @@ int FrozenFilesystems::levels() const noexcept {
   return count;
 }
 
+std::vector<int> FrozenFilesystems::descriptors_of(std::size_t i) const {
+  std::vector<int> all = {filesystems_[i].fd.get()};
+  for (const UniqueFd& device : filesystems_[i].to_flush) all.push_back(device.get());
+  return all;
+}
+
+int FrozenFilesystems::write_back(std::size_t i) noexcept {
+  int error = control_->sync(filesystems_[i].fd.get());
+  for (const UniqueFd& device : filesystems_[i].to_flush) {
+    if (error == 0) error = control_->flush(device.get());
+  }
+  return error;
+}
+
 void FrozenFilesystems::sync(std::size_t i) noexcept {
   progress_[i].state.store(FreezeState::syncing);
-  progress_[i].write_error.store(control_->sync(filesystems_[i].fd.get()));
+  progress_[i].write_error.store(write_back(i));
   static_cast<void>(claim(i, FreezeState::syncing, FreezeState::idle));
 }
 
@@ -186,8 +218,9 @@ void FrozenFilesystems::freeze(std::size_t i) noexcept {
         break;
       }
       // FIFREEZE writes back what became dirty since `sync`, and does not say when data of a file could not be written.
-      // syncfs(2) does, and has nothing else to do any more.
-      progress.write_error.store(control_->sync(filesystems_[i].fd.get()));
+      // syncfs(2) does, and has nothing else to do any more. Nor does it flush a device where the filesystem is not
+      // meant to (`nobarrier`): then nobody else would.
+      progress.write_error.store(write_back(i));
       break;
     case EBUSY:
       progress.state.store(FreezeState::busy);

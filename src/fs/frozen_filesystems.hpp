@@ -52,6 +52,7 @@ class FrozenFilesystems {
     dev_t device = 0;
     int level = 0;
     UniqueFd fd;
+    std::vector<UniqueFd> to_flush{};  ///< As in PlannedFilesystem. Only who writes back needs them.
   };
 
   /// One that the plan has, and that cannot be opened.
@@ -99,7 +100,7 @@ class FrozenFilesystems {
 
   // One call each, made in a thread of its own (see Freezing and Thawer), since any of them may never return.
 
-  /// Writes back what is dirty: syncfs(2).
+  /// Writes back what is dirty: syncfs(2), and a flush of the devices that the filesystem does not flush itself.
   void sync(std::size_t i) noexcept;
 
   /// Calls FIFREEZE unless the session is ending; undoes it if the session has ended by the time it returns. What is
@@ -123,9 +124,15 @@ class FrozenFilesystems {
   bool end() noexcept { return control_block_[0].ending.exchange(1) == 0; }
   [[nodiscard]] bool ending() const noexcept { return control_block_[0].ending.load() != 0; }
 
+  /// The descriptors that `sync` and `freeze` need.
+  [[nodiscard]] std::vector<int> descriptors_of(std::size_t i) const;
+
   /// Closes the descriptors in this process, which then only knows the states.
   void close() noexcept {
-    for (Filesystem& filesystem : filesystems_) filesystem.fd.reset();
+    for (Filesystem& filesystem : filesystems_) {
+      filesystem.fd.reset();
+      filesystem.to_flush.clear();
+    }
   }
 
   /// Tells all processes that nothing is left to do for this session.
@@ -133,6 +140,9 @@ class FrozenFilesystems {
   [[nodiscard]] bool over() const noexcept { return control_block_[0].over.load() != 0; }
 
  private:
+  /// An errno, or 0.
+  [[nodiscard]] int write_back(std::size_t i) noexcept;
+
   struct ControlBlock {
     std::atomic<std::uint32_t> ending;
     std::atomic<std::uint32_t> over;

@@ -23,6 +23,9 @@ int errno_of(Call call) noexcept {
 int IoctlFreezeControl::sync(int fd) noexcept {
   return errno_of([fd] { return ::syncfs(fd); });
 }
+int IoctlFreezeControl::flush(int fd) noexcept {
+  return errno_of([fd] { return ::fsync(fd); });
+}
 int IoctlFreezeControl::freeze(int fd) noexcept {
   return errno_of([fd] { return ::ioctl(fd, FIFREEZE, 0); });
 }

@@ -109,7 +109,10 @@ void run_freezer(FrozenFilesystems& filesystems, ExpeditedRcu& rcu, const Unique
   std::vector<int> keep = ManifestWriters::descriptors(plan);
   keep.insert(keep.end(), {channel.get(), lock.get(), rcu.fd()});
   for (const UniqueFd& life_line : life_lines) keep.push_back(life_line.get());
-  for (std::size_t i = 0; i < filesystems.size(); ++i) keep.push_back(filesystems[i].fd.get());
+  for (std::size_t i = 0; i < filesystems.size(); ++i) {
+    const std::vector<int> own = filesystems.descriptors_of(i);
+    keep.insert(keep.end(), own.begin(), own.end());
+  }
   become_background("dlm-freezer", std::move(keep));
   keep_capabilities_for_good({CAP_SYS_ADMIN});
   use_small_thread_stacks();
@@ -119,7 +122,9 @@ void run_freezer(FrozenFilesystems& filesystems, ExpeditedRcu& rcu, const Unique
     end_process(1);
   };
   auto freezing = Freezing::create(filesystems, [&](std::size_t i, int event) {
-    keep_own({filesystems[i].fd.get(), life_lines[i].get(), lock.get(), event});
+    std::vector<int> of_thread = filesystems.descriptors_of(i);
+    of_thread.insert(of_thread.end(), {life_lines[i].get(), lock.get(), event});
+    keep_own(std::move(of_thread));
   });
   if (!freezing) fail(freezing.error());
   const std::vector<int> all_returned(filesystems.size(), freezing->fd());

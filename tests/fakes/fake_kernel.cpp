@@ -132,6 +132,10 @@ int FakeKernel::sync(int fd) noexcept {
   return run(fd, Call::sync, [](Superblock&) { return 0; });
 }
 
+int FakeKernel::flush(int fd) noexcept {
+  return run(fd, Call::flush, [](Superblock&) { return 0; });
+}
+
 int FakeKernel::freeze(int fd) noexcept {
   return run(fd, Call::freeze, [](Superblock& superblock) {
     if (superblock.frozen.load() != 0) return EBUSY;
@@ -162,7 +166,7 @@ void FakeKernel::let_go(Id id, Call call) { set_and_wake(of(of(id), call).hangin
 
 void FakeKernel::let_go_all() {
   for (Id id = 0; id < shared_[0].count.load(); ++id) {
-    for (const Call call : {Call::sync, Call::freeze, Call::thaw}) let_go(id, call);
+    for (const Call call : {Call::sync, Call::freeze, Call::thaw, Call::flush}) let_go(id, call);
   }
 }
 

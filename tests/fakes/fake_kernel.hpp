@@ -19,9 +19,9 @@
 
 namespace dlm_freeze::fakes {
 
-/// What sync, freeze and thaw do in Linux (fs/super.c), on filesystems that there are only here. All state is in memory
-/// that is shared with the processes forked after the constructor, so that it outlives each of them, as the kernel
-/// does.
+/// What sync, freeze, thaw and flush do in Linux (fs/super.c), on filesystems that there are only here. All state is in
+/// memory that is shared with the processes forked after the constructor, so that it outlives each of them, as the
+/// kernel does.
 ///
 ///   freeze  EBUSY when it is frozen, whoever did it; EOPNOTSUPP where the driver cannot
 ///   thaw    EINVAL when it is not frozen; does not ask who froze it; waits behind a freeze that is under way
@@ -33,7 +33,7 @@ class FakeKernel final : public FreezeControl {
   /// Names a filesystem.
   using Id = std::size_t;
 
-  enum class Call { sync, freeze, thaw };
+  enum class Call { sync, freeze, thaw, flush };
 
   /// When the process that makes a call dies of it, by SIGKILL.
   enum class Death { never, before, after };
@@ -42,6 +42,7 @@ class FakeKernel final : public FreezeControl {
 
   // FreezeControl, of any process, from any thread. EBADF for a descriptor on none of these filesystems.
   [[nodiscard]] int sync(int fd) noexcept override;
+  [[nodiscard]] int flush(int fd) noexcept override;
   [[nodiscard]] int freeze(int fd) noexcept override;
   [[nodiscard]] int thaw(int fd) noexcept override;
 
@@ -79,7 +80,7 @@ class FakeKernel final : public FreezeControl {
  private:
   static constexpr int kNotAstray = -1;
   static constexpr std::size_t kMost = 128;
-  static constexpr std::size_t kCalls = 3;
+  static constexpr std::size_t kCalls = 4;
   static constexpr std::size_t kNone = ~std::size_t{0};
 
   struct CallState {

@@ -191,6 +191,16 @@ TEST_F(Choosing, RefusesToKeepItsStateWhereAWriteMayWait) {
   EXPECT_TRUE(writable(state));
 }
 
+TEST_F(Choosing, ReadsTheWholeConfigurationOrNothingOfIt) {
+  const auto& data = add("ext4", "/srv/data");
+  using namespace std::string_literals;
+  configure("{\"quiescers\": []}\0, \"filesystems\": {\"exclude\": [\"/srv/data\"]}}"s);
+  EXPECT_THAT(expect(201, {"pre-script"}).err, HasSubstr("line 1: this is not JSON: a NUL byte"));
+  configure(R"({"quiescers": [], "filesystems": {"exclude": ["/srv/data\u0000-of-another"]}})");
+  EXPECT_THAT(expect(201, {"pre-script"}).err, HasSubstr("line 1: a string must not hold a NUL character"));
+  EXPECT_TRUE(writable(data));
+}
+
 TEST_F(Choosing, FollowsExcludeAndInclude) {
   const auto& sql = add("ext4", "/srv/sql");
   const auto& sql_log = add("ext4", "/srv/sql-log");

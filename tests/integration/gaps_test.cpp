@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/host_test.hpp"
+#include "harness/namespace_keeper.hpp"
 
 namespace dlm_freeze::integration {
 namespace {
@@ -122,44 +123,12 @@ TEST_F(Gaps, AreNotMadeByALackOfSysfs) {
   EXPECT_THAT(expect_frozen({&outer, &inner, &pool}), Not(HasSubstr("WARN: /srv/z-outer")));
 }
 
-/// A process that keeps a mount namespace of its own, as it is now.
-class Keeper {
- public:
-  Keeper() {
-    std::array<int, 2> ready{};
-    check(::pipe2(ready.data(), O_CLOEXEC), "pipe");
-    const pid_t parent = ::getpid();
-    pid_ = check(::fork(), "fork");
-    if (pid_ == 0) {
-      die_with_parent(parent);
-      const bool apart =
-          ::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
-      if (!apart || ::write(ready[1], "x", 1) != 1) ::_exit(1);
-      for (;;) ::pause();
-    }
-    const UniqueFd reading(ready[0]);
-    ::close(ready[1]);
-    char byte = 0;
-    if (::read(reading.get(), &byte, 1) != 1) throw std::runtime_error("no mount namespace");
-  }
-  Keeper(const Keeper&) = delete;
-  Keeper& operator=(const Keeper&) = delete;
-  ~Keeper() {
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-  }
-  [[nodiscard]] pid_t pid() const { return pid_; }
-
- private:
-  pid_t pid_ = -1;
-};
-
 TEST_F(Gaps, AreFilesystemsThatAnotherMountNamespaceHas) {
   const auto& data = add("ext4", "/srv/data");
   auto& volume = add("btrfs", "/srv/pod/volume");
   const auto& archive = add({.type = "ext4", .mount_point = "/srv/pod/archive"});
   check(::mount(nullptr, "/srv/pod/archive", nullptr, MS_REMOUNT | MS_RDONLY, nullptr), "remount read-only");
-  const Keeper keeper;
+  const NamespaceKeeper keeper;
   unmount_lazily("/srv/pod/volume");
   unmount_lazily("/srv/pod/archive");
   const std::string process = "process " + std::to_string(keeper.pid());
@@ -171,6 +140,30 @@ TEST_F(Gaps, AreFilesystemsThatAnotherMountNamespaceHas) {
   configure(R"({"quiescers": [], "filesystems": {"exclude": ["/srv/pod/*"]}})");
   EXPECT_THAT(expect_frozen({&data}, {&volume}), Not(HasSubstr("WARN: /srv/pod")));
   EXPECT_FALSE(archive.thaw());
+}
+
+TEST_F(Gaps, AreFilesystemsOfAnyTypeThatWereUnmountedWhileInUse) {
+  const auto& data = add("ext4", "/srv/data");
+  const LoopDevice disk("/srv/images/disk", std::uint64_t{16} << 20);
+  const LoopDevice idle("/srv/images/idle", std::uint64_t{16} << 20);
+  // Nobody answers, but nobody asks either.
+  UniqueFd server(check(::open("/dev/fuse", O_RDWR | O_CLOEXEC), "/dev/fuse"));
+  fs::create_directories("/srv/fuse");
+  const std::string options = "fd=" + std::to_string(server.get()) + ",rootmode=40000,user_id=0,group_id=0,blksize=512";
+  check(::mount(disk.path().c_str(), "/srv/fuse", "fuseblk", 0, options.c_str()), "mount fuseblk");
+  const auto mounted = expect_frozen({&data});
+  EXPECT_THAT(mounted, HasSubstr("WARN: /srv/fuse is not frozen: fuseblk cannot be frozen"));
+  EXPECT_THAT(mounted, Not(HasSubstr("WARN: " + disk.path())));
+  UniqueFd in_use(check(::open("/srv/fuse", O_PATH | O_CLOEXEC), "/srv/fuse"));
+  unmount_lazily("/srv/fuse");
+  EXPECT_THAT(
+      expect_frozen({&data}),
+      AllOf(HasSubstr("WARN: " + disk.path() + " (unknown) is not frozen: in use by what this host does not show"),
+            Not(HasSubstr(idle.path()))));
+  EXPECT_THAT(expect(0, {"dry-run", "--all"}).out, HasSubstr(disk.path()));
+  server.reset();
+  in_use.reset();
+  EXPECT_THAT(expect_frozen({&data}), Not(HasSubstr("WARN: " + disk.path())));
 }
 
 TEST_F(Gaps, AreFilesystemsThatWereUnmountedWhileInUse) {
@@ -366,7 +359,7 @@ TEST_F(Gaps, AreBtrfsThatTheKernelMadeReadOnly) {
   ASSERT_THAT(mount_at("/srv/sick")->options, testing::StartsWith("rw"));
   ASSERT_THAT(mount_at("/srv/sick")->super_options, testing::StartsWith("ro"));
   EXPECT_THAT(expect_frozen({&well}), HasSubstr("WARN: /srv/sick is not frozen: broken: the filesystem is read-only"));
-  const Keeper keeper;
+  const NamespaceKeeper keeper;
   unmount_lazily("/srv/sick");
   EXPECT_THAT(expect_frozen({&well}), HasSubstr("WARN: /srv/sick is not frozen: broken: the filesystem is read-only, "
                                                 "although process " +
@@ -393,6 +386,39 @@ TEST_F(Gaps, AreOverlaysThatAreNamedWithoutWhatTheyWriteTo) {
       HasSubstr("WARN: /srv/merged is not frozen: overlay, whose writes go to /srv/upper, which is not frozen"));
   configure(R"({"quiescers": [], "filesystems": {"include": ["/srv/merged", "/srv/upper"]}})");
   EXPECT_THAT(expect_frozen({&upper}, {&data}), Not(HasSubstr("WARN: /srv/merged")));
+}
+
+// What does not flush the device it lies on.
+
+TEST_F(Gaps, AreNotMadeByAnImageThatFlushesNothingOnGroundThatIsNotFrozen) {
+  const auto& ground = add({.type = "ext4", .mount_point = "/srv/ground", .size = std::uint64_t{128} << 20});
+  const auto image = [](const std::string& at, const std::string& type, const std::string& on, std::uint64_t size) {
+    return FilesystemSpec{.type = type,
+                          .mount_point = at,
+                          .options = "nobarrier",
+                          .image_directory = on + "/images",
+                          .size = size << 20U};
+  };
+  add(image("/srv/ext4", "ext4", "/srv/ground", 32));
+  add(image("/srv/btrfs", "btrfs", "/srv/ground", 130));
+  add(image("/srv/middle", "ext4", "/srv/ground", 48));
+  add(image("/srv/top", "ext4", "/srv/middle", 16));
+  configure(
+      R"({"auto_thaw_seconds": 20, "quiescers": [], "filesystems": {"exclude": ["/srv/ground", "/srv/middle"]}})");
+  for (const std::string at : {"/srv/ext4", "/srv/btrfs", "/srv/top"}) {
+    // What only this one holds, and only in what was written since: several blocks, all of them alike.
+    std::string text;
+    while (text.size() < 64 * 1024) text += "written to " + at + " before pre-script; ";
+    write_text(at + "/marker", text);
+  }
+  expect(0, {"pre-script"});
+  run_tool({"cp", "--sparse=always", ground.image(), "/srv/images/snapshot"});
+  expect(0, {"post-script"});
+  const UniqueFd snapshot(check(::open("/srv/images/snapshot", O_RDONLY | O_CLOEXEC), "snapshot"));
+  std::string volume(fs::file_size("/srv/images/snapshot"), '\0');
+  ASSERT_EQ(::read(snapshot.get(), volume.data(), volume.size()), static_cast<ssize_t>(volume.size()));
+  for (const std::string at : {"/srv/ext4", "/srv/btrfs", "/srv/top"})
+    EXPECT_NE(volume.find("written to " + at + " before pre-script; written"), std::string::npos) << at;
 }
 
 TEST_F(Gaps, AreFilesystemsThatAreMountedWhileOthersAreBeingFrozen) {

@@ -18,6 +18,10 @@ namespace dlm_freeze {
 /// The whole content of a regular file. An error names the path. Files larger than `limit` bytes are refused.
 [[nodiscard]] Result<std::string> read_file(const std::string& path, std::size_t limit = std::size_t{16} << 20);
 
+/// The content of an open file from its beginning, wherever the descriptor's position is. For files whose content may
+/// change, such as those of /proc.
+[[nodiscard]] Result<std::string> read_from_start(int fd);
+
 /// The same for `name` in the directory open as `directory`.
 [[nodiscard]] Result<std::string> read_file_at(int directory, const std::string& name,
                                                std::size_t limit = std::size_t{16} << 20);

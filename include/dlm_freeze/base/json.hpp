@@ -38,8 +38,8 @@ class Json {
   Json(Object value) : value_(std::move(value)) {}              // NOLINT(google-explicit-constructor)
   Json(const std::vector<std::string>& values) : value_(Array(values.begin(), values.end())) {}  // NOLINT
 
-  /// Reads one document. Comments (`//` and `/* */`) are allowed; duplicate keys, trailing text and integers
-  /// outside 64 bits are errors. The message names the line.
+  /// Reads one document. Comments (`//` and `/* */`) are allowed; duplicate keys, trailing text, integers
+  /// outside 64 bits and NUL bytes are errors. The message names the line.
   [[nodiscard]] static Result<Json> parse(std::string_view text);
 
   /// Writes the document, indented by two blanks, with a final newline. Bytes that are not UTF-8 (a mount point

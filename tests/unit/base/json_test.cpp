@@ -117,6 +117,12 @@ TEST(Json, RefusesTrailingText) {
   EXPECT_THAT(complaint("{} x"), StartsWith("line 1: "));
 }
 
+TEST(Json, RefusesANulByteAnywhere) {
+  using namespace std::string_view_literals;
+  for (const auto text : {"{}\n\0{\"a\": 1}"sv, "{} //\n\0"sv, "[1,\n\"a\0b\"]"sv, "[1\n\0]"sv, "{} //\n/* \0 */"sv})
+    EXPECT_EQ(complaint(text), "line 2: this is not JSON: a NUL byte");
+}
+
 TEST(Json, RefusesWhatOtherReadersTakeForJson) {
   for (const char* text : {"{'a': 1}", "{a: 1}", "[1,]", "{\"a\": 1,}", "[01]", "[+1]", "[.5]", "[0x10]", "NaN",
                            "[Infinity]", "\"a\nb\"", "\"\\q\"", "[1 2]", "tru", "{\"a\"}", "]"}) {

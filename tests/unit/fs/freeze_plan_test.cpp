@@ -783,6 +783,38 @@ TEST(FreezePlan, FreezesAnImageInAnOverlayBeforeItsLayers) {
   for (const char* layer : {"/data", "/low", "/more"}) EXPECT_NE(fate(p, layer), "freeze 0") << layer;
 }
 
+TEST(FreezePlan, FlushesTheDevicesOfWhatDoesNotDoThatItself) {
+  const auto flushed = [](const std::string& type, const std::string& options) {
+    const FreezePlan made = plan(kRoot + "2 1 8:2 / /data rw - " + type + " /dev/sdb " + options + "\n");
+    return made.filesystems.at(0).to_flush;
+  };
+  for (const char* options : {"rw", "rw,barrier=1", "rw,barrier", "rw,barrier=flush"})
+    EXPECT_THAT(flushed("ext4", options), IsEmpty()) << options;
+  for (const char* options : {"rw,nobarrier", "rw,barrier=0", "rw,barrier=none"})
+    EXPECT_THAT(flushed("ext4", options), ElementsAre("/dev/disk")) << options;
+  for (const char* type : {"ext2", "jfs", "reiserfs", "new"})
+    EXPECT_THAT(flushed(type, "rw"), ElementsAre("/dev/disk")) << type;
+}
+
+TEST(FreezePlan, FlushesWhatLiesBelowAsWellWhereThatIsNotFrozen) {
+  const std::string table =
+      kRoot + "2 1 8:2 / /low rw - ext4 /dev/sdb rw,nobarrier\n3 1 7:1 / /middle rw - ext2 /dev/loop1 rw\n" +
+      "4 1 7:2 / /top rw - xfs /dev/loop2 rw\n";
+  const auto flushes_of_top = [&](const Selection& wanted) {
+    BlockStacks stacks;
+    stacks[makedev(8, 1)].devices = {"sda1"};
+    stacks[makedev(8, 2)].devices = {"cciss!c0d0"};
+    stacks[makedev(7, 1)].devices = {"loop1"};
+    stacks[makedev(7, 1)].backing_files = {"/low/f"};
+    stacks[makedev(7, 2)].devices = {"loop2"};
+    stacks[makedev(7, 2)].backing_files = {"/middle/f"};
+    return plan_freeze(fakes::table_from(table), stacks, wanted).filesystems.front().to_flush;
+  };
+  EXPECT_THAT(flushes_of_top(including({"/top"})), ElementsAre("/dev/loop1", "/dev/cciss/c0d0"));
+  EXPECT_THAT(flushes_of_top(excluding({"/low"})), ElementsAre("/dev/cciss/c0d0"));
+  EXPECT_THAT(flushes_of_top({}), IsEmpty());
+}
+
 TEST(FreezePlan, FreezesWhatLiesOnUnknownGroundBeforeEverythingElse) {
   const std::string table = kRoot +
                             "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n"

@@ -505,6 +505,29 @@ TEST_F(Filesystems, SurviveEveryRaceOfFreezeAndEnd) {
   }
 }
 
+TEST(ADeviceToFlush, IsFlushedAfterEachWriteBack) {
+  FakeKernel kernel;
+  Id id = 0;
+  std::array<Id, 2> devices{};
+  std::vector<FrozenFilesystems::Filesystem> one;
+  one.push_back({"/data", 1, 0, kernel.add(id)});
+  for (Id& device : devices) one.front().to_flush.push_back(kernel.add(device));
+  FrozenFilesystems filesystems = FrozenFilesystems::adopt(std::move(one), kernel).value();
+  EXPECT_EQ(filesystems.descriptors_of(0).size(), 3U);
+  filesystems.sync(0);
+  EXPECT_EQ(kernel.succeeded(devices[1], Call::flush), 1);
+  filesystems.freeze(0);
+  EXPECT_EQ(kernel.succeeded(devices[1], Call::flush), 2);
+  EXPECT_GT(kernel.order(devices[0], Call::flush), kernel.order(id, Call::sync));
+  EXPECT_GT(kernel.order(devices[1], Call::flush), kernel.order(devices[0], Call::flush));
+  EXPECT_EQ(filesystems.write_error(0), 0);
+  kernel.fail(devices[0], Call::flush, EIO);
+  filesystems.sync(0);
+  EXPECT_EQ(filesystems.write_error(0), EIO);
+  filesystems.close();
+  EXPECT_EQ(filesystems.descriptors_of(0), std::vector<int>{-1});
+}
+
 // Opening.
 
 PlannedFilesystem planned(const std::vector<Mount>& mounts) { return {mounts.front().device, 0, mounts, {}}; }
@@ -515,6 +538,19 @@ Mount mount_at(const std::string& path) {
   const Mount* mount = table ? table->resolve(path) : nullptr;
   if (mount == nullptr || mount->mount_point != path) throw std::runtime_error(path + " is no mount point");
   return *mount;
+}
+
+TEST(Opening, LeavesOutWhatCannotBeFlushed) {
+  FakeKernel kernel;
+  FreezePlan plan;
+  plan.filesystems = {planned({mount_at("/proc")}), planned({mount_at("/proc")})};
+  plan.filesystems[0].to_flush = {"/dev/null/absent"};
+  plan.filesystems[1].to_flush = {"/dev/null"};
+  const auto opening = FrozenFilesystems::open(plan, kernel);
+  ASSERT_TRUE(opening) << opening.error().message;
+  ASSERT_EQ(opening->left_out.size(), 2U);
+  EXPECT_THAT(opening->left_out[0].why, HasSubstr("/dev/null/absent cannot be opened"));
+  EXPECT_THAT(opening->left_out[1].why, HasSubstr("/dev/null is no block device"));
 }
 
 TEST(Opening, OpensTheMountThatWasListed) {
@@ -682,6 +718,7 @@ TEST(IoctlFreezeControl, GivesTheErrorOfTheCall) {
   EXPECT_EQ(control.freeze(-1), EPERM);
   EXPECT_EQ(control.thaw(-1), EPERM);
   EXPECT_EQ(control.sync(-1), EBADF);
+  EXPECT_EQ(control.flush(-1), EBADF);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "fakes/fake_devices.hpp"
 #include "fakes/mount_tables.hpp"
 #include "fakes/scratch.hpp"
+#include "fs/unseen.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -117,7 +118,7 @@ class UnseenFilesystems : public testing::Test {
     DeviceRoots roots = devices_.roots();
     roots.proc = proc_ / "";
     const MountTable table = fakes::table_from(kOwn);
-    return find_unseen(table, read_block_stacks(table, roots), known, patience, roots);
+    return UnseenSearch(roots).look(table, read_block_stacks(table, roots), known, patience);
   }
 
   /// "mount point of process", each.
@@ -188,10 +189,33 @@ TEST_F(UnseenFilesystems, AreInSysfsWhereNoProcessHasThem) {
   EXPECT_THAT(described(find()), ElementsAre("/pod data of command-77")) << "read-only ones are accounted for too";
 }
 
+TEST_F(UnseenFilesystems, AreLookedForAgainInTablesThatHaveChanged) {
+  add_process("77", "mnt:[2]", kOwn);
+  DeviceRoots roots = devices_.roots();
+  roots.proc = proc_ / "";
+  const MountTable table = fakes::table_from(kOwn);
+  UnseenSearch search(roots);
+  EXPECT_THAT(search.look(table, {}, {}, std::chrono::minutes(1)).filesystems, IsEmpty());
+  const auto again = [&] { return described({search.look_again(table, Deadline::in(std::chrono::minutes(1)))}); };
+  const auto newcomers = [&] {
+    return described({search.look_again_and_at_newcomers(table, Deadline::in(std::chrono::minutes(1)))});
+  };
+  EXPECT_THAT(again(), IsEmpty());
+  proc_.write("77/mountinfo", kPod);
+  EXPECT_THAT(again(), ElementsAre("/pod data of command-77"));
+  EXPECT_THAT(again(), IsEmpty()) << "it has not changed since";
+  add_process("78", "mnt:[3]", kSickPod);
+  EXPECT_THAT(again(), IsEmpty()) << "nothing is opened";
+  EXPECT_THAT(newcomers(), ElementsAre("/sick of command-78"));
+  EXPECT_THAT(newcomers(), IsEmpty());
+  proc_.write("78/mountinfo", kPod);
+  EXPECT_THAT(again(), ElementsAre("/pod data of command-78"));
+}
+
 TEST(UnseenFilesystemsOfThisHost, CanBeLookedForInAMoment) {
   const auto table = MountTable::read();
   ASSERT_TRUE(table);
-  const Unseen unseen = find_unseen(*table, read_block_stacks(*table), {}, std::chrono::seconds(10));
+  const Unseen unseen = UnseenSearch().look(*table, read_block_stacks(*table), {}, std::chrono::seconds(10));
   EXPECT_TRUE(unseen.complete);
   for (const auto& one : unseen.filesystems) EXPECT_NE(one.mount.device, table->root()->device);
 }

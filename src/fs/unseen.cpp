@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/unseen.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+#include <iterator>
+#include <memory>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "base/directory.hpp"
+#include "base/text.hpp"
+#include "dlm_freeze/base/files.hpp"
+#include "fs/attached_disks.hpp"
+#include "fs/filesystem_type.hpp"
+#include "fs/sysfs.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+namespace stdfs = std::filesystem;
+
+/// How many tables are kept open: of more namespaces, the others are not read again.
+constexpr std::size_t kMostTables = 256;
+
+struct DirectoryCloser {
+  void operator()(DIR* directory) const { ::closedir(directory); }
+};
+
+/// "259:1" as a number; 0 for anything else.
+dev_t device_from(std::string_view text) {
+  unsigned major_number = 0;
+  unsigned minor_number = 0;
+  const char* end = text.data() + text.size();
+  const auto [colon, failed] = std::from_chars(text.data(), end, major_number);
+  if (failed != std::errc() || colon == end || *colon != ':') return 0;
+  if (std::from_chars(colon + 1, end, minor_number).ec != std::errc()) return 0;
+  return makedev(major_number, minor_number);
+}
+
+std::string namespace_of(int proc, const std::string& process) {
+  std::array<char, 64> target{};
+  const ssize_t length = ::readlinkat(proc, (process + "/ns/mnt").c_str(), target.data(), target.size());
+  return length > 0 ? std::string(target.data(), static_cast<std::size_t>(length)) : std::string();
+}
+
+/// The mounts of the table `text` whose superblocks are not among `known`.
+std::vector<Mount> mounts_besides(const std::set<dev_t>& known, std::string_view text) {
+  std::string lines;
+  for (const std::string_view line : split(text, '\n')) {
+    std::string_view rest = line;
+    static_cast<void>(next_word(rest));
+    static_cast<void>(next_word(rest));
+    const std::string_view device = next_word(rest);
+    if (!device.empty() && !known.contains(device_from(device))) lines += std::string(line) + "\n";
+  }
+  const auto found = lines.empty() ? MountTable({}) : MountTable::parse(lines);
+  return found ? found->mounts() : std::vector<Mount>();
+}
+
+std::set<dev_t> devices_in(const MountTable& table) {
+  std::set<dev_t> devices;
+  for (const Mount& mount : table.mounts()) devices.insert(mount.device);
+  return devices;
+}
+
+/// Whether somebody has a device to himself: the kernel for a filesystem, or a program.
+bool is_taken(const std::string& node) {
+  // Without waiting for a medium; and udev does not look at what was opened for reading only. Another program that
+  // looks in the same way may be in the way, for a moment.
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (UniqueFd(::open(node.c_str(), O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC)) || errno != EBUSY) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+/// One search.
+class UnseenSearch::Look {
+ public:
+  /// A thorough one also asks what devices lie below.
+  Look(UnseenSearch& search, const MountTable& table, std::set<dev_t> known, bool is_thorough)
+      : search_(search), roots_(search.roots_), here_(table), known_(std::move(known)), is_thorough_(is_thorough) {
+    known_.merge(devices_in(table));
+  }
+
+  void note_devices(const BlockStacks& stacks) {
+    for (const auto& [device, stack] : stacks) {
+      devices_.insert(stack.devices.begin(), stack.devices.end());
+      devices_.insert(stack.other_devices.begin(), stack.other_devices.end());
+      all_devices_known_ = all_devices_known_ && (major(device) != 0 || !stack.devices.empty());
+    }
+  }
+
+  void look_into_processes(Deadline deadline) {
+    const std::unique_ptr<DIR, DirectoryCloser> proc(::opendir(roots_.proc.c_str()));
+    if (!proc) return;
+    note_namespace(namespace_of(::dirfd(proc.get()), "self"));
+    for (const dirent* entry = ::readdir(proc.get()); entry != nullptr; entry = ::readdir(proc.get())) {
+      const std::string process = entry->d_name;
+      if (std::isdigit(static_cast<unsigned char>(process.front())) == 0) continue;
+      if (deadline.expired()) {
+        unseen_.complete = false;
+        return;
+      }
+      if (search_.processes_.insert(process).second) look_into(::dirfd(proc.get()), process);
+    }
+  }
+
+  /// What is left: mounted in a namespace that is held by a file alone, or unmounted while in use.
+  void look_into_sysfs() {
+    if (!unseen_.complete) return;  // It may be in a namespace that was not looked into.
+    const stdfs::path fs = stdfs::path(roots_.sys) / "fs";
+    for (const char* type : {"ext4", "xfs", "f2fs"}) {
+      for (const std::string& device : names_in(fs / type)) report({device}, type);
+    }
+    for (const std::string& id : names_in(fs / "btrfs")) report(names_in(fs / "btrfs" / id / "devices"), "btrfs");
+    look_at_devices();
+  }
+
+  void report_mounts(const std::vector<Mount>& mounts, int process, const std::string& command) {
+    for (const Mount& mount : mounts) {
+      if (!known_.insert(mount.device).second || !has_volume(mount)) continue;
+      if (mount.is_read_only() && !was_made_read_only(mount)) continue;
+      unseen_.filesystems.push_back({mount, process, command, false});
+    }
+  }
+
+  Unseen take() { return std::move(unseen_); }
+
+ private:
+  void look_into(int proc, const std::string& process) {
+    const std::string name = namespace_of(proc, process);
+    if (!name.empty() && search_.namespaces_.contains(name)) return;
+    UniqueFd file(::openat(proc, (process + "/mountinfo").c_str(), O_RDONLY | O_CLOEXEC));
+    const auto text = read_from_start(file.get());
+    if (!text || text->empty()) return;  // It is ending; another one of its namespace may follow.
+    // Where the namespace may not be asked for, the id of its first mount tells it.
+    note_namespace(name.empty() ? text->substr(0, text->find(' ')) : name);
+    const auto words = read_file_at(proc, process + "/comm");
+    const std::string command = words ? std::string(trimmed(*words)) : std::string("?");
+    const int number = std::atoi(process.c_str());
+    const std::vector<Mount> found = mounts_besides(known_, *text);
+    report_mounts(found, number, command);
+    if (is_thorough_ && std::any_of(found.begin(), found.end(), has_volume))
+      note_devices(read_block_stacks(MountTable(found), roots_, &here_));
+    if (search_.tables_.size() < kMostTables) search_.tables_.push_back({std::move(file), *text, number, command});
+  }
+
+  void note_namespace(const std::string& name) {
+    if (!name.empty()) search_.namespaces_.insert(name);
+  }
+
+  void report(const std::vector<std::string>& devices, const std::string& type, bool is_only_taken = false) {
+    if (std::any_of(devices.begin(), devices.end(), [&](const std::string& name) { return devices_.contains(name); }))
+      return;
+    devices_.insert(devices.begin(), devices.end());
+    for (const std::string& name : devices) {
+      const auto number = sysfs_attribute(class_of(name) / "dev");
+      if (!number) continue;  // A directory for something else.
+      if (!known_.insert(device_from(*number)).second) return;
+      Mount mount;
+      mount.device = device_from(*number);
+      mount.type = type;
+      mount.source = "/dev/" + name;
+      mount.super_options = "rw";
+      unseen_.filesystems.push_back({std::move(mount), 0, {}, is_only_taken});
+      return;
+    }
+  }
+
+  /// Of other types of filesystems, sysfs knows nothing: but nobody else can open the device of one exclusively.
+  void look_at_devices() {
+    if (!all_devices_known_) return;  // It may be one of those, of a zfs for instance.
+    for (const std::string& name : swap_devices(roots_)) devices_.insert(name);
+    for (const std::string& name : names_in(stdfs::path(roots_.proc) / "fs" / "jbd2")) devices_.insert(name);
+    for (const std::string& name : names_in(class_of(""))) {
+      if (devices_.contains(name) || !may_be_taken(name)) continue;
+      std::string node = name;
+      std::replace(node.begin(), node.end(), '!', '/');
+      if (!is_taken(roots_.dev + "/" + node)) continue;
+      report({name}, "unknown", true);
+    }
+  }
+
+  /// Whether it is a device that can be written to, and nothing lies on it, nor on a part of it.
+  [[nodiscard]] bool may_be_taken(const std::string& name) const {
+    const stdfs::path directory = class_of(name);
+    const auto number = sysfs_attribute(directory / "dev");
+    if (is_no_volume(name) || !number || known_.contains(device_from(*number))) return false;
+    if (size_of_device(directory) == 0 || sysfs_attribute(directory / "ro") == "1") return false;
+    const std::vector<std::string> inside = names_in(directory);
+    return names_in(directory / "holders").empty() &&
+           std::none_of(inside.begin(), inside.end(), [&](const auto& part) { return part.starts_with(name); });
+  }
+
+  [[nodiscard]] stdfs::path class_of(const std::string& name) const {
+    return stdfs::path(roots_.sys) / "class" / "block" / name;
+  }
+
+  UnseenSearch& search_;
+  const DeviceRoots& roots_;
+  const MountTable& here_;
+  std::set<dev_t> known_;
+  std::set<std::string> devices_;  ///< Kernel names of those that known filesystems are on.
+  bool is_thorough_;
+  bool all_devices_known_ = true;
+  Unseen unseen_;
+};
+
+Unseen UnseenSearch::look(const MountTable& table, const BlockStacks& stacks, const std::set<dev_t>& known,
+                          BootClock::duration patience) {
+  tables_.clear();
+  namespaces_.clear();
+  processes_.clear();
+  Look look(*this, table, known, true);
+  look.note_devices(stacks);
+  look.look_into_processes(Deadline::in(patience));
+  look.look_into_sysfs();
+  return look.take();
+}
+
+std::vector<UnseenFilesystem> UnseenSearch::look_again(const MountTable& table, Deadline deadline) {
+  const std::set<dev_t> known = devices_in(table);
+  Look look(*this, table, {}, false);
+  for (Table& other : tables_) {
+    if (deadline.expired()) break;
+    auto text = read_from_start(other.file.get());
+    if (!text || *text == other.text) continue;
+    other.text = std::move(*text);
+    look.report_mounts(mounts_besides(known, other.text), other.process, other.command);
+  }
+  return look.take().filesystems;
+}
+
+std::vector<UnseenFilesystem> UnseenSearch::look_again_and_at_newcomers(const MountTable& table, Deadline deadline) {
+  std::vector<UnseenFilesystem> all = look_again(table, deadline);
+  Look look(*this, table, {}, false);
+  look.look_into_processes(deadline);
+  std::vector<UnseenFilesystem> found = look.take().filesystems;
+  std::move(found.begin(), found.end(), std::back_inserter(all));
+  return all;
+}
+
+}  // namespace dlm_freeze

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -212,6 +213,10 @@ class PreScript {
           "there is nothing to freeze and no database to quiesce: the snapshot will only be crash-consistent");
     }
     const bool output_will_freeze = plan->may_wait_for_thaw(STDOUT_FILENO) || plan->may_wait_for_thaw(STDERR_FILENO);
+    if (is_any_to_freeze(*plan)) {
+      session.caller_files = UniqueFd(::fcntl(context_.caller_files->lease().get(), F_DUPFD_CLOEXEC, 0));
+    }
+    context_.caller_files->close();
     guard.reset();
     return run_session(session, plan->table, output_will_freeze);
   }
@@ -226,10 +231,18 @@ class PreScript {
       const SessionClient::Leftovers left = client->roll_back(patience);
       if (left.frozen.empty()) context_.log.syslog().resume();
       say_what_is_left(left, held.error());
+      context_.caller_files->go_on();
       log_notes(*client);
       context_.log.caller().resume();
     }
     return held;
+  }
+
+  /// Whether one of the caller's files lies on what is going to be frozen.
+  [[nodiscard]] bool is_any_to_freeze(const HostPlan& plan) const {
+    const std::vector<UniqueFd>& files = context_.caller_files->files();
+    return std::any_of(files.begin(), files.end(),
+                       [&](const UniqueFd& file) { return plan.may_wait_for_thaw(file.get()); });
   }
 
   static void say_what_is_left(const SessionClient::Leftovers& left, Error& error) {
@@ -258,6 +271,8 @@ class PreScript {
 
     mounts_.warn_of_changes(planned, context_.log);
     context_.log.syslog().hold();
+    context_.caller_files->flush();
+    if (session.caller_files) context_.caller_files->pause();
     if (output_will_freeze) context_.log.caller().hold();
     if (auto frozen = client.freeze(budget_); !frozen) return frozen;
     clock_.finish_stage();
@@ -273,6 +288,7 @@ class PreScript {
       return failure("nobody can hear of a success: the reader of standard output has gone, so everything is undone");
     // Written before the hand-over: after it, nothing may come between success and exit.
     log_completion("pre-script", context_);
+    if (!session.caller_files) context_.caller_files->flush();
     return client.commit(budget_, clock_.seconds(), context_.log.syslog().take_held());
   }
 

@@ -145,7 +145,7 @@ class Sentinel {
 void run_sentinel(SessionPlan& plan, SessionState& session, const SentinelDuty& duty) {
   std::vector<int> keep = duty.life_lines;
   keep.insert(keep.end(), {duty.channel, duty.ready, plan.lock.get(), plan.state->fd(), duty.record_file.fd(),
-                           plan.rcu.fd(), plan.freezer_life.get()});
+                           plan.rcu.fd(), plan.freezer_life.get(), plan.caller_files.get()});
   for (const AtomicFile* file : duty.watchdogs_files) keep.push_back(file->fd());
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) keep.push_back(plan.filesystems[i].fd.get());
   stay_background("dlm-sentinel", std::move(keep));

@@ -519,6 +519,7 @@ void Watchdog::finish(SessionEnd how) {
   // Whoever has the answer may unmount: nobody of the session has the filesystems open any more.
   if (sentinel_) static_cast<void>(wait_readable(sentinel_.get(), Deadline::in(limits::kKill)));
   plan_.filesystems.close();
+  plan_.caller_files.reset();
   // For all who share it: a sentinel that hangs, a pre-script that has not exited. None of them has anything to do.
   StateDirectory::release(plan_.lock.get());
   static_cast<void>(send_message(channel_.get(), {.verb = Verb::done}));
@@ -548,7 +549,8 @@ void Watchdog::write_log(SessionEnd how, Log& log) const {
 
 void run_watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, const std::vector<int>& life_lines) {
   std::vector<int> keep = life_lines;
-  keep.insert(keep.end(), {channel.get(), plan.lock.get(), plan.state->fd(), plan.rcu.fd(), plan.freezer_life.get()});
+  keep.insert(keep.end(), {channel.get(), plan.lock.get(), plan.state->fd(), plan.rcu.fd(), plan.freezer_life.get(),
+                           plan.caller_files.get()});
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) keep.push_back(plan.filesystems[i].fd.get());
   const std::vector<std::string> missing = become_background("dlm-watchdog", std::move(keep));
   use_small_thread_stacks();

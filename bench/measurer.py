@@ -5,6 +5,7 @@ import datetime
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import statistics
@@ -21,6 +22,7 @@ DIRTY_MIB = 8  # on each filesystem before a freeze
 STREAM_RATE = 200  # MiB a second
 SAFETY_SECONDS = 100
 REST_SECONDS = 0.2
+DESCRIPTORS = 1048576  # what many services may have; where that cannot be had, the hard limit
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
@@ -123,6 +125,7 @@ class Measurer:
             "writers": self._writers,
             "idle": self._idle,
             "mounts": self._mounts,
+            "descriptors": self._descriptors,
         }
         unknown = set(self.arguments.parts) - set(parts)
         if unknown:
@@ -287,6 +290,37 @@ class Measurer:
         print(f"    a mount more: {early * 1e6:.1f} us up to {middle}, {late * 1e6:.1f} us from there to {largest}")
         self._target("growth of the last 700 / of the first 290", late / max(early, 1e-6), 1.5)
 
+    def _descriptors(self):
+        allowed = most_descriptors()
+        print(f"\nstages of pre-script, {allowed:,} descriptors allowed, with close_range(2) and without it")
+        filesystems = self.filesystems[:16]
+        limit = ["/usr/bin/prlimit", f"--nofile={allowed}:{allowed}", "--"]
+        deny = [self.arguments.tools / "deny_new_syscalls", "--only-close-range"]
+
+        def under(name, *wrapper):
+            return Freezer(name, lambda: self._stages(*limit, *wrapper), lambda: self._ours("post-script"))
+
+        def one_round(freezer):
+            time.sleep(REST_SECONDS)
+            self._dirty(filesystems)
+            with self.safety.armed():
+                stages = freezer.freeze()
+                freezer.thaw()
+            return stages
+
+        with self._only_mounted(filesystems):
+            results = self._interleaved([under("with"), under("without", *deny)], one_round)
+        self.raw["descriptors"] = results
+        for stage in ("start", "freeze"):
+            known, denied = ([stages[stage] for stages in results[name]] for name in ("with", "without"))
+            print(f"    {stage:<8} with {milliseconds(known)}   without {summary(denied, known)}")
+            self._target(f"{stage}, without - with", median_excess_ms(denied, known), 2, " ms")
+
+    def _stages(self, *wrapper):
+        """The seconds of each stage of a pre-script."""
+        self._timed(*wrapper, self.arguments.binary, "--config", self.config, "pre-script")
+        return json.loads(Path("/run/dlm-freeze/session.json").read_text())["stage_seconds"]
+
     def _shorten_mount_table(self):
         """Leaves less than ten mounts: what a program needs to run, and two of our filesystems."""
         images = command("stat", "--format=%m", self.arguments.images).strip()
@@ -406,6 +440,15 @@ class Measurer:
         met = value <= limit
         self.targets_met.append(met)
         print(f"    {'met   ' if met else 'MISSED'}  {text}: {value:.2f}{unit}, at most {limit:g}{unit}")
+
+
+def most_descriptors():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, max(hard, DESCRIPTORS)))
+    except (ValueError, PermissionError):
+        return hard  # root without CAP_SYS_RESOURCE
+    return DESCRIPTORS
 
 
 def processes():

@@ -10,13 +10,12 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(MOUNT REQUIRED IMPORTED_TARGET mount>=2.36) # PkgConfig::MOUNT
 pkg_check_modules(LIBPQ REQUIRED IMPORTED_TARGET libpq>=13) # PkgConfig::LIBPQ, for one loadable module only
 
-pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd>=240) # PkgConfig::SYSTEMD, likewise
-
-# Oracle's client library or MariaDB Connector/C, which calls itself by both names. For one loadable module only.
-pkg_search_module(MYSQL REQUIRED IMPORTED_TARGET mysqlclient libmariadb) # PkgConfig::MYSQL
+pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd>=237) # PkgConfig::SYSTEMD, likewise
 
 if(DLM_FREEZE_BUILD_TESTS)
   find_package(GTest REQUIRED) # GTest::gmock_main
+  # The header of Oracle's client library or of MariaDB Connector/C. The module for MySQL does without.
+  pkg_search_module(MYSQL REQUIRED IMPORTED_TARGET mysqlclient libmariadb) # PkgConfig::MYSQL
 endif()
 
 find_program(DLM_FREEZE_CCACHE ccache)

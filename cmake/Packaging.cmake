@@ -27,7 +27,7 @@ add_custom_target(dlm_freeze_documentation ALL DEPENDS ${manual_page} ${changelo
 
 install(TARGETS dlm_freeze_cli RUNTIME COMPONENT base)
 install(FILES ${manual_page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 COMPONENT base)
-install(FILES packaging/config.example.json packaging/config.schema.json packaging/status.schema.json packaging/dry-run.schema.json
+install(FILES packaging/config.example.json packaging/config.schema.json packaging/status.schema.json packaging/dry-run.schema.json packaging/manifest.schema.json packaging/verify.schema.json
         DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT base)
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT base FILES_MATCHING PATTERN "*.md" PATTERN model EXCLUDE PATTERN pictures EXCLUDE PATTERN releasing.md EXCLUDE)
 install(DIRECTORY packaging/ssm packaging/callers packaging/selinux packaging/apparmor DESTINATION ${CMAKE_INSTALL_DATADIR}/dlm-freeze USE_SOURCE_PERMISSIONS
@@ -93,21 +93,21 @@ set(CPACK_COMPONENTS_GROUPING IGNORE) # a package for each
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
-set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
+set(DLM_FREEZE_PACKAGE_RELEASE 1 CACHE STRING "The release of the packages")
+set(CPACK_DEBIAN_PACKAGE_RELEASE ${DLM_FREEZE_PACKAGE_RELEASE})
 set(CPACK_DEBIAN_PACKAGE_SECTION admin)
-if(CMAKE_CROSSCOMPILING)
-  set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE arm64) # the dependencies come from scripts/package
-else()
-  set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-endif()
+set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE ${DLM_FREEZE_DEBIAN_ARCHITECTURE}) # of the sysroot; else this host's
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 
 set(CPACK_DEBIAN_BASE_PACKAGE_NAME dlm-freeze)
+# Not what dpkg-shlibdeps would find, which is true of the libraries of this host: tests/structure/check-elf.sh makes it true.
+set(CPACK_DEBIAN_BASE_PACKAGE_DEPENDS "libc6 (>= 2.18), libmount1 (>= 2.24)")
+set(CPACK_DEBIAN_BASE_PACKAGE_RECOMMENDS "libsystemd0 (>= 238)") # systemd-scope.so; done without
 set(CPACK_DEBIAN_BASE_PACKAGE_SUGGESTS "dlm-freeze-mysql, dlm-freeze-postgresql")
 set(CPACK_COMPONENT_BASE_DESCRIPTION
     "application-consistent EBS snapshots: freeze and thaw
 Quiesces databases, freezes every data filesystem, and thaws and releases them
-for certain: when it is told to, at a deadline, or when its processes die.
+in any case: when told to, at a deadline, or when its processes die.
 It is called by Amazon Data Lifecycle Manager through the SSM agent before and
 after the snapshots of an EC2 instance, or by anything else that can run a
 command.")
@@ -118,14 +118,21 @@ set(CPACK_DEBIAN_BASE_PACKAGE_CONTROL_EXTRA ${control}/conffiles ${control}/post
 set(same_version "dlm-freeze (= ${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE})")
 set(CPACK_DEBIAN_MYSQL_PACKAGE_NAME dlm-freeze-mysql)
 set(CPACK_DEBIAN_MYSQL_PACKAGE_CONTROL_EXTRA ${control}/prerm)
-set(CPACK_DEBIAN_MYSQL_PACKAGE_DEPENDS "${same_version}")
+# The client libraries that src/quiesce/mysql/client_library.cpp looks for; Debian's for those who have none.
+set(client_libraries "libmariadb3")
+foreach(name libmysqlclient libperconaserverclient)
+  foreach(version 24 23 22 21 20)
+    string(APPEND client_libraries " | ${name}${version}")
+  endforeach()
+endforeach()
+set(CPACK_DEBIAN_MYSQL_PACKAGE_DEPENDS "${same_version}, libc6 (>= 2.17), ${client_libraries}")
 set(CPACK_COMPONENT_MYSQL_DESCRIPTION
     "MySQL, MariaDB and Percona Server for dlm-freeze
 The module with which dlm-freeze locks the tables of these servers for the
 time of a snapshot, and records where their binary logs stood.")
 set(CPACK_DEBIAN_POSTGRESQL_PACKAGE_NAME dlm-freeze-postgresql)
 set(CPACK_DEBIAN_POSTGRESQL_PACKAGE_CONTROL_EXTRA ${control}/prerm)
-set(CPACK_DEBIAN_POSTGRESQL_PACKAGE_DEPENDS "${same_version}")
+set(CPACK_DEBIAN_POSTGRESQL_PACKAGE_DEPENDS "${same_version}, libc6 (>= 2.17), libpq5")
 set(CPACK_COMPONENT_POSTGRESQL_DESCRIPTION
     "PostgreSQL for dlm-freeze
 The module with which dlm-freeze brings PostgreSQL into a state from which a

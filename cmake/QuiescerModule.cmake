@@ -7,7 +7,7 @@
 function(dlm_freeze_add_module)
   cmake_parse_arguments(PARSE_ARGV 0 arg "NOT_INSTALLED" "NAME;TARGET;COMPONENT" "SOURCES;LIBS")
   add_library(${arg_TARGET} MODULE ${arg_SOURCES})
-  target_link_libraries(${arg_TARGET} PRIVATE dlm_freeze_core dlm_freeze_options dlm_freeze_older_glibc ${arg_LIBS})
+  target_link_libraries(${arg_TARGET} PRIVATE dlm_freeze_core dlm_freeze_options dlm_freeze_old_glibc ${arg_LIBS})
   target_link_options(${arg_TARGET} PRIVATE -Wl,--exclude-libs,ALL)
   set_target_properties(
     ${arg_TARGET}

@@ -13,16 +13,16 @@ AROUND, HELD = 1.0, 1.5  # seconds: what is shown before and after, and how long
 VOLUMES = tuple(stage.Volume(kind, kind, 320, "") for kind in ("ext4", "xfs", "btrfs"))
 
 EXPLANATION = f"""\
-pre-script wrote back what was dirty, started a watchdog and froze the three filesystems at the same time; then it ended,
-and the watchdog alone held them. Each writer was stopped inside one write: no error, no lost data, only a wait. What is on
-the disks in that time is what a snapshot should see. post-script had the watchdog thaw them, and the same write went on.
-Had nobody called post-script, the watchdog would have thawed them after {agent.AUTO_THAW} seconds."""
+pre-script wrote back what was dirty, started a watchdog and froze the three filesystems at the same time; then it exited,
+and the watchdog alone held them. Each writer was blocked inside one write: no error, no lost data, only a wait. What is on
+the disks in that time is what a snapshot should see. post-script had the watchdog thaw them, and the same write completed.
+Without post-script, the watchdog would have thawed them after {agent.AUTO_THAW} seconds."""
 EXIT_CODES = """
   Exit codes:
       0  done                                  1  usage
     201  pre-script failed, all is undone    204  frozen, or a session is active
     202  post-script failed, or not held     205  no session to end
-    203  the deadline was faster             206  a database is not ready
+    203  the deadline came first             206  a database is not ready
 """
 
 
@@ -51,7 +51,7 @@ def judge(timeline, pre, post):
         waited = timeline.waits(name, pre, post)
         print(f"  {name:<6} {before:3} writes, one that waited {waited:.3f} s, {after:3} writes")
         if before < 5 or after < 5 or waited < 0.9 * HELD:
-            print(f"demo: the writer on {name} was not stopped by the freeze, or did not go on after it")
+            print(f"demo: the writer on {name} was not stopped by the freeze, or did not continue after it")
             code = 1
     return code
 

@@ -43,19 +43,12 @@ Result<Settings> prepare(const CommandLine& line, CommandContext& context) {
   return resolve_settings(line, context.registry);
 }
 
-/// Where the configuration is wrong: the inventory has what pre-script would fail with.
-void say_that_it_is_not_ready(const CommandLine& line, CommandContext& context) {
-  CommandLine as_pre_script = line;
-  as_pre_script.command = Command::pre_script;
-  const auto settings = resolve_settings(as_pre_script, context.registry);
-  if (settings) return;
-  if (auto said = dry_run_without_settings(settings.error(), *line.inventory, context); !said)
-    context.log.warn(said.error().message);
-}
-
 Result<void> run(const CommandLine& line, CommandContext& context) {
   const auto settings = prepare(line, context);
-  if (!settings && line.inventory) say_that_it_is_not_ready(line, context);
+  if (!settings && line.inventory) {
+    if (auto said = dry_run_without_settings(settings.error(), *line.inventory, context); !said)
+      context.log.warn(said.error().message);
+  }
   if (!settings) return tl::unexpected(settings.error());
   switch (line.command) {
     case Command::pre_script:
@@ -68,6 +61,8 @@ Result<void> run(const CommandLine& line, CommandContext& context) {
       return status(*settings, context);
     case Command::history:
       return history(*settings, context);
+    case Command::verify:
+      return verify(*settings, context);
   }
   return {};
 }
@@ -119,7 +114,7 @@ int main(int argc, char** argv) {
     caller_files.flush();
     if (std::cout.flush()) return 0;
     // What a report lacks is not told by an exit code of 0: the disk is full, or nobody reads it.
-    log.error("cannot write all of it to stdout. Return Error Code: " +
+    log.error("cannot write everything to stdout. Return Error Code: " +
               std::to_string(static_cast<int>(ExitCode::usage)));
     return static_cast<int>(ExitCode::usage);
   }

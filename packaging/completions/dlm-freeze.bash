@@ -7,7 +7,7 @@ _dlm_freeze() {
   previous=${COMP_WORDS[COMP_CWORD - 1]}
   for ((index = 1; index < COMP_CWORD; index++)); do
     case ${COMP_WORDS[index]} in
-      pre-script | post-script | dry-run | status | history) command=${COMP_WORDS[index]} ;;
+      pre-script | post-script | dry-run | status | history | verify) command=${COMP_WORDS[index]} ;;
     esac
   done
 
@@ -43,7 +43,14 @@ _dlm_freeze() {
     dry-run) words+=" --execution-id --probe --all --inventory --write-speed --json" ;;
     status) words+=" --json --watch" ;;
     history) words+=" --json --last" ;;
-    "") words+=" --version pre-script post-script dry-run status history" ;;
+    verify)
+      words+=" --json"
+      if [[ $word == [./]* ]]; then
+        mapfile -t COMPREPLY < <(compgen -d -- "$word")
+        return
+      fi
+      ;;
+    "") words+=" --version pre-script post-script dry-run status history verify" ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Completion of dlm-freeze(8) for fish.
 
-set -l commands pre-script post-script dry-run status history
+set -l commands pre-script post-script dry-run status history verify
 
 complete -c dlm-freeze -f
 complete -c dlm-freeze -l config -r -F -d "Configuration file"
@@ -13,18 +13,20 @@ set -l none "not __fish_seen_subcommand_from $commands"
 complete -c dlm-freeze -n $none -l version -d "Print the version and exit"
 complete -c dlm-freeze -n $none -a pre-script -d "Quiesce the databases and freeze the data filesystems"
 complete -c dlm-freeze -n $none -a post-script -d "Thaw the filesystems and release the databases"
-complete -c dlm-freeze -n $none -a dry-run -d "Say whether a snapshot would be consistent, and why not"
-complete -c dlm-freeze -n $none -a status -d "Print whether a session is active and what it holds"
-complete -c dlm-freeze -n $none -a history -d "Print the last sessions and how each ended"
+complete -c dlm-freeze -n $none -a dry-run -d "Show whether a snapshot would be consistent, and why not"
+complete -c dlm-freeze -n $none -a status -d "Show whether a session is active and what it holds"
+complete -c dlm-freeze -n $none -a history -d "Show the last sessions and how each ended"
+complete -c dlm-freeze -n $none -a verify -d "Show whether mounted copies are all of one session"
 
 complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script post-script dry-run" -l execution-id -x -a None -d "Identifier of the execution"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script" -l auto-thaw -x -d "Seconds until everything is undone"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script" -l metrics-file -r -F -d "File for Prometheus"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script post-script" -l timeout -x -d "Time budget in seconds"
-complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run" -l probe -d "Connect to the databases too, look for hazards"
+complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run" -l probe -d "Also log in to the databases, look for hazards"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run" -l all -d "Print every mount"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run" -l inventory -x -a "(__fish_complete_directories)" -d "Write the result for AWS's inventory"
-complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run" -l write-speed -x -d "MiB that the devices write a second"
-complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run status history" -l json -d "Print one JSON document"
+complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run" -l write-speed -x -d "Write speed of the devices in MiB/s"
+complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run status history verify" -l json -d "Print one JSON document"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from status" -l watch -d "Count down until the session ends"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from history" -l last -x -d "How many sessions"
+complete -c dlm-freeze -n "__fish_seen_subcommand_from verify" -x -a "(__fish_complete_directories)" -d "Directory of a copy"

@@ -5,16 +5,17 @@
 local -a everywhere commands execution timeout held json
 everywhere=(
   '--config[configuration file]:file:_files'
-  '--log-level[least important lines to print]:level:(debug info warn error)'
+  '--log-level[minimum log level]:level:(debug info warn error)'
   '--state-dir[where the session is kept]:directory:_files -/'
   '(- *)'{--help,-h}'[print a summary and exit]'
 )
 commands=(
   'pre-script:quiesce the databases and freeze the data filesystems'
   'post-script:thaw the filesystems and release the databases'
-  'dry-run:say whether a snapshot would be consistent, and why not'
-  'status:print whether a session is active and what it holds'
-  'history:print the last sessions and how each ended'
+  'dry-run:show whether a snapshot would be consistent, and why not'
+  'status:show whether a session is active and what it holds'
+  'history:show the last sessions and how each ended'
+  'verify:show whether mounted copies are all of one session'
 )
 execution=('--execution-id[identifier of the execution]:UUID or None:(None)')
 timeout=('--timeout[time budget in seconds]:seconds:')
@@ -34,10 +35,12 @@ case $state in
       pre-script) _arguments $everywhere $execution $timeout $held ;;
       post-script) _arguments $everywhere $execution $timeout ;;
       dry-run)
-        _arguments $everywhere $execution $json '--probe[connect to the databases too, look for hazards]' \
-          '--all[print every mount]' '--inventory[write the result for AWS]::directory:_directories' '--write-speed[what the devices write]:MiB a second:'
+        _arguments $everywhere $execution $json '--probe[also log in to the databases, look for hazards]' \
+          '--all[print every mount]' '--inventory[write the result for AWS]::directory:_directories' \
+          '--write-speed[write speed of the devices]:MiB a second:'
         ;;
       history) _arguments $everywhere $json '--last[how many sessions]:number:' ;;
+      verify) _arguments $everywhere $json '*:directory of a copy:_files -/' ;;
       status) _arguments $everywhere $json '--watch[count down until the session ends]' ;;
     esac
     ;;

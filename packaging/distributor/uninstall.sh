@@ -10,7 +10,7 @@ export PATH
 # The packages refuse as well; this is before the package manager has touched anything.
 case $(dlm-freeze status --json | tr -d ' ') in
   *'"active":true'* | *'"orphaned":true'*)
-    echo "uninstall.sh: a session is not over, and without dlm-freeze nobody could end it: run dlm-freeze post-script" >&2
+    echo "uninstall.sh: a session is active, and only dlm-freeze can end it: run dlm-freeze post-script first" >&2
     exit 1
     ;;
 esac

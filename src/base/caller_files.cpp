@@ -142,7 +142,7 @@ void CallerFiles::hand_over() {
   const pid_t child = ::fork();
   if (child == 0) {
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::close(fd);
-    stay_background("dlm-output", keep);
+    stay_background("dlm-output", keep, {});
     Writer(outputs, writers_lease.get(), written_.get()).run();
     end_process(0);
   }

@@ -44,8 +44,8 @@ class CallerFiles {
   BootClock::duration patience_;
   std::vector<UniqueFd> files_;
   std::vector<int> outputs_;  ///< Those of stdout and stderr that lead to the other process.
-  UniqueFd lease_;    ///< A pipe's end, for pause and go_on; the other process reads the end of file.
-  UniqueFd written_;  ///< An event for each part that it has written.
+  UniqueFd lease_;            ///< A pipe's end, for pause and go_on; the other process reads the end of file.
+  UniqueFd written_;          ///< An event for each part that it has written.
 };
 
 }  // namespace dlm_freeze

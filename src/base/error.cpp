@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dlm_freeze/base/error.hpp"
 
+#include <array>
 #include <cstring>
 #include <utility>
 
@@ -17,9 +18,9 @@ Failure system_failure(std::string_view what, int errno_value) {
 }
 
 std::string errno_text(int errno_value) {
-  // strerrordesc_np neither translates (which would open catalogue files) nor shares a buffer.
-  const char* text = strerrordesc_np(errno_value);
-  return text != nullptr ? std::string(text) : "error " + std::to_string(errno_value);
+  // Shares no buffer, and opens no catalogue of translations: the program never leaves the C locale.
+  std::array<char, 64> buffer{};
+  return ::strerror_r(errno_value, buffer.data(), buffer.size());
 }
 
 }  // namespace dlm_freeze

@@ -48,7 +48,7 @@ Result<void> check_trusted_entry(const std::string& path, const struct stat& inf
   }
   const bool sticky_directory = S_ISDIR(info.st_mode) && (info.st_mode & S_ISVTX) != 0;
   if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0 && !sticky_directory) {
-    return failure(path + " can be written by others than root: chmod go-w " + path);
+    return failure(path + " is writable by users other than root: chmod go-w " + path);
   }
   return {};
 }
@@ -69,7 +69,7 @@ Result<void> check_directories_above(std::string path) {
 Result<std::string> path_of(int fd, const std::string& name) {
   std::string path(PATH_MAX, '\0');
   const ssize_t length = ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), path.data(), path.size());
-  if (length < 0) return system_failure("cannot find out where " + name + " lies", errno);
+  if (length < 0) return system_failure("cannot resolve the path of " + name, errno);
   path.resize(static_cast<std::size_t>(length));
   if (!path.starts_with('/')) return failure(name + " cannot be reached from here");
   return path;

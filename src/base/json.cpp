@@ -107,7 +107,7 @@ class JsonReader {
   bool end_array() { return close(); }
   bool key(std::string& name) {
     auto& object = std::get<Json::Object>(open_.back()->value_);
-    if (open_.back()->find(name) != nullptr) return fail("the key '" + name + "' stands here twice");
+    if (open_.back()->find(name) != nullptr) return fail("the key '" + name + "' appears twice");
     object.emplace_back(std::move(name), Json());
     object.back().second.line_ = *line_;
     return true;

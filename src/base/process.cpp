@@ -20,6 +20,7 @@
 #include <cstring>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -50,34 +51,64 @@ std::optional<unsigned> number_of(const char* name) noexcept {
   return number;
 }
 
-/// Closes what /proc lists of the calling thread, which may have descriptors of its own. False when there is no /proc.
-bool close_listed(unsigned first, unsigned last) noexcept {
-  ::close(static_cast<int>(first));  // Makes room for one more.
-  const int list = ::open("/proc/thread-self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (list < 0) return false;
+/// Numbers in ascending order, none of them negative.
+using Numbers = std::span<const int>;
+
+bool is_among(Numbers numbers, unsigned number) noexcept {
+  return std::binary_search(numbers.begin(), numbers.end(), static_cast<int>(number));
+}
+
+/// Visits the numbers in a directory of /proc that is open: all that are there, if the visitor closes no other than
+/// those it is given, since the kernel goes by the numbers. Async-signal-safe if the visitor is.
+template <typename Visit>
+void for_each_listed(int directory, Visit visit) {
   alignas(DirectoryEntry) std::array<char, 4096> buffer{};
-  // The kernel goes by the numbers, so that none is left out because another was closed.
   for (;;) {
-    const long size = ::syscall(SYS_getdents64, list, buffer.data(), buffer.size());
-    if (size <= 0) break;
+    const long size = ::syscall(SYS_getdents64, directory, buffer.data(), buffer.size());
+    if (size <= 0) return;
     for (long at = 0; at < size;) {
       const auto* entry = reinterpret_cast<const DirectoryEntry*>(buffer.data() + at);
-      const auto fd = number_of(buffer.data() + at + offsetof(DirectoryEntry, name));
-      if (fd && *fd >= first && *fd <= last && *fd != static_cast<unsigned>(list)) ::close(static_cast<int>(*fd));
+      if (const auto fd = number_of(buffer.data() + at + offsetof(DirectoryEntry, name))) visit(*fd);
       at += entry->length;
     }
   }
+}
+
+/// Closes all from `first` on but `keep`. False where the kernel has no close_range(2), which is older than Linux 5.9,
+/// or a filter does not know that.
+bool close_ranges(unsigned first, Numbers keep) noexcept {
+  constexpr long kCloseRange = 436;  // SYS_close_range, on every architecture; older headers lack it.
+  for (const int kept : keep) {
+    const auto number = static_cast<unsigned>(kept);
+    if (number < first) continue;
+    if (number > first && ::syscall(kCloseRange, first, number - 1, 0) != 0) return false;
+    first = number + 1;
+  }
+  return ::syscall(kCloseRange, first, UINT_MAX, 0) == 0;
+}
+
+/// The same by what /proc lists of the calling thread, which may have descriptors of its own. False when there is no
+/// /proc.
+bool close_listed(unsigned first, Numbers keep) noexcept {
+  unsigned spare = first;
+  while (is_among(keep, spare)) ++spare;
+  ::close(static_cast<int>(spare));  // Makes room for one more.
+  const int list = ::open("/proc/thread-self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (list < 0) return false;
+  for_each_listed(list, [&](unsigned fd) {
+    if (fd >= first && !is_among(keep, fd) && fd != static_cast<unsigned>(list)) ::close(static_cast<int>(fd));
+  });
   ::close(list);
   return true;
 }
 
-void close_range_of(unsigned first, unsigned last) noexcept {
-  if (first > last) return;
-  if (::syscall(SYS_close_range, first, last, 0) == 0) return;
-  // Linux before 5.9, or a filter of system calls that does not know it.
-  if (close_listed(first, last)) return;
-  const long limit = std::min<long>(::sysconf(_SC_OPEN_MAX), static_cast<long>(last) + 1);
-  for (long fd = first; fd < limit; ++fd) ::close(static_cast<int>(fd));
+void close_others(unsigned first, Numbers keep) noexcept {
+  if (close_ranges(first, keep) || close_listed(first, keep)) return;
+  // Neither: whatever may be open.
+  const auto limit = static_cast<unsigned>(::sysconf(_SC_OPEN_MAX));
+  for (unsigned fd = first; fd < limit; ++fd) {
+    if (!is_among(keep, fd)) ::close(static_cast<int>(fd));
+  }
 }
 
 void detach_stdio() noexcept {
@@ -137,7 +168,7 @@ std::string_view stat_after_name(std::string_view stat) noexcept {
   return name_end == std::string_view::npos ? std::string_view() : stat.substr(name_end + 1);
 }
 
-void close_from(unsigned first) noexcept { close_range_of(first, UINT_MAX); }
+void close_from(unsigned first) noexcept { close_others(first, {}); }
 
 bool set_oom_score(const char* score) noexcept {
   const int fd = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -160,25 +191,10 @@ bool raise_descriptor_limit(unsigned count) noexcept {
   return false;
 }
 
-UniqueFd open_pidfd(pid_t process) noexcept {
-  return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, process, 0)));
-}
-
-void send_signal(const UniqueFd& pidfd, int signal) noexcept {
-  if (pidfd) ::syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0);
-}
-
 void close_all_but(std::vector<int> keep) noexcept {
+  std::erase_if(keep, [](int fd) { return fd < 0; });
   std::sort(keep.begin(), keep.end());
-  unsigned next = STDERR_FILENO + 1;
-  for (const int fd : keep) {
-    if (fd < 0) continue;
-    const auto number = static_cast<unsigned>(fd);
-    if (number < next) continue;
-    close_range_of(next, number - 1);
-    next = number + 1;
-  }
-  close_from(next);
+  close_others(STDERR_FILENO + 1, keep);
 }
 
 std::vector<std::string> become_background(const char* name, std::vector<int> keep) {
@@ -194,21 +210,39 @@ std::vector<std::string> become_background(const char* name, std::vector<int> ke
                       (errno == EACCES ? " (this needs CAP_SYS_RESOURCE)" : ""));
   }
   ::prctl(PR_SET_DUMPABLE, 0);
-  stay_background(name, std::move(keep));
+  stay_background(name, std::move(keep), {});
   return missing;
 }
 
-void stay_background(const char* name, std::vector<int> keep) noexcept {
+void stay_background(const char* name, std::vector<int> keep, const std::vector<int>& inherited) noexcept {
   ::setsid();
-  close_all_but(std::move(keep));
+  if (inherited.empty()) {
+    close_all_but(std::move(keep));
+  } else {
+    std::sort(keep.begin(), keep.end());
+    for (const int fd : inherited) {
+      if (fd > STDERR_FILENO && !std::binary_search(keep.begin(), keep.end(), fd)) ::close(fd);
+    }
+  }
   ::prctl(PR_SET_NAME, name);
+}
+
+DescriptorList DescriptorList::open() noexcept {
+  return DescriptorList(UniqueFd(::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+}
+
+std::vector<int> DescriptorList::numbers() const {
+  std::vector<int> numbers;
+  ::lseek(directory_.get(), 0, SEEK_SET);
+  for_each_listed(directory_.get(), [&](unsigned fd) { numbers.push_back(static_cast<int>(fd)); });
+  return numbers;
 }
 
 Result<void> lock_memory() {
   // Pages of libraries that are never called need no memory: those in use are locked as they are touched, and those
   // that thawing may need are brought in at once.
   if (::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) {
-    return system_failure("memory cannot be locked, so that a thaw may have to wait for a page", errno);
+    return system_failure("memory cannot be locked, so a thaw may have to wait for swap", errno);
   }
   int error = 0;
   ::dl_iterate_phdr(lock_object, &error);

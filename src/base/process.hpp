@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <sys/types.h>
-
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "dlm_freeze/base/error.hpp"
@@ -18,8 +17,9 @@ namespace dlm_freeze {
 /// delay its end. Gives what of this could not be had and is done without, a sentence each.
 std::vector<std::string> become_background(const char* name, std::vector<int> keep);
 
-/// The same for a process that such a one forked: what it inherits is left as it is, and no file is opened.
-void stay_background(const char* name, std::vector<int> keep) noexcept;
+/// The same for a process that such a one forked: what it inherits is left as it is, and no file is opened. `inherited`
+/// are its descriptors, as far as those are known (`DescriptorList`); empty where they are not.
+void stay_background(const char* name, std::vector<int> keep, const std::vector<int>& inherited) noexcept;
 
 /// Ends this process as _exit(2) does: nothing of it runs any more that a parent or a library has left for the end. In
 /// a build for coverage what it has run is counted before.
@@ -47,15 +47,21 @@ bool set_oom_score(const char* score) noexcept;
 /// (CAP_SYS_RESOURCE). False when it gets fewer; the limit is then as high as it may be.
 bool raise_descriptor_limit(unsigned count) noexcept;
 
-/// A descriptor that is readable when `process`, a child of the caller or one known to live, has ended; empty with
-/// errno where there is none to be had.
-[[nodiscard]] UniqueFd open_pidfd(pid_t process) noexcept;
-
-/// Sends `signal` to the process of `pidfd`, if there is one.
-void send_signal(const UniqueFd& pidfd, int signal) noexcept;
-
 /// Closes every descriptor of the calling thread but stdio and `keep`, of which -1 stands for none.
 void close_all_but(std::vector<int> keep) noexcept;
+
+/// Tells which descriptors this process has, and opens no file for that any more.
+class DescriptorList {
+ public:
+  [[nodiscard]] static DescriptorList open() noexcept;
+
+  /// Their numbers, in ascending order; none where /proc does not say.
+  [[nodiscard]] std::vector<int> numbers() const;
+
+ private:
+  explicit DescriptorList(UniqueFd directory) noexcept : directory_(std::move(directory)) {}
+  UniqueFd directory_;  ///< Of this process in /proc, whoever reads it.
+};
 
 /// Locks what this process has in memory and will get, so that it never waits for a page while filesystems are frozen.
 /// An error says what that means; the process goes on without.

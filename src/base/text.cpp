@@ -145,6 +145,17 @@ std::string list_of(const std::vector<std::string>& words, std::string_view sepa
   return join(named, separator) + " and " + std::to_string(words.size() - kMostNamed) + " more";
 }
 
+std::string uuid_text(std::span<const std::uint8_t, 16> bytes) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    text += kDigits[bytes[i] >> 4U];
+    text += kDigits[bytes[i] & 0xFU];
+  }
+  return text;
+}
+
 std::string device_number(dev_t device) { return std::to_string(major(device)) + ":" + std::to_string(minor(device)); }
 
 }  // namespace dlm_freeze

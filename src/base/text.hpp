@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,6 +57,9 @@ inline constexpr std::size_t kMostNamed = 5;
 
 /// For a message: "a, b", or "a, b, c, d, e and 55 more".
 [[nodiscard]] std::string list_of(const std::vector<std::string>& words, std::string_view separator = ", ");
+
+/// "0b5e3f1c-...", as blkid(8) prints it.
+[[nodiscard]] std::string uuid_text(std::span<const std::uint8_t, 16> bytes);
 
 /// "259:1", as in /proc/self/mountinfo.
 [[nodiscard]] std::string device_number(dev_t device);

@@ -21,7 +21,7 @@ int UniqueFd::release() noexcept { return std::exchange(fd_, -1); }
 void UniqueFd::reset() noexcept {
   if (fd_ < 0) return;
   const int saved = errno;
-  // EINTR on Linux closes all the same: a retry could close somebody else's descriptor.
+  // EINTR on Linux closes all the same: a retry could close another thread's descriptor.
   ::close(release());
   errno = saved;
 }

@@ -36,6 +36,18 @@ bool wait_readable(int fd, const Patience& patience) noexcept {
 
 bool wait_writable(int fd, Deadline deadline) noexcept { return wait_for(POLLOUT, fd, deadline); }
 
+Result<void> await_server(int fd, short events, const Patience& patience) {
+  for (;;) {
+    std::array<pollfd, 2> watched = {pollfd{fd, events, 0}, pollfd{patience.cancel_fd, POLLIN, 0}};
+    const int count = ::poll(watched.data(), watched.size(), patience.deadline.poll_timeout());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return system_failure("cannot wait for the server", errno);
+    if (watched[1].revents != 0) return failure("given up, because the session is being undone");
+    if (watched[0].revents != 0 && !patience.deadline.expired()) return {};
+    return failure("the server does not answer in time", ErrorKind::not_ready);
+  }
+}
+
 bool pause_for(BootClock::duration span, const Patience& patience) noexcept {
   const bool told_to = wait_readable(patience.cancel_fd, Deadline::in(span).or_earlier(patience.deadline));
   return !told_to && !patience.deadline.expired();

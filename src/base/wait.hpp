@@ -18,6 +18,10 @@ namespace dlm_freeze {
 /// Waits until something can be written to `fd`, or nobody is left to read it, or until `deadline`: then false.
 [[nodiscard]] bool wait_writable(int fd, Deadline deadline) noexcept;
 
+/// Waits until a server can be read from or written to, by the events of poll(2). Errors: it has to be given up; kind
+/// not_ready: the deadline has come, also for a server that always has one more byte.
+[[nodiscard]] Result<void> await_server(int fd, short events, const Patience& patience);
+
 /// Waits before something is tried again. False when it has to be given up instead.
 [[nodiscard]] bool pause_for(BootClock::duration span, const Patience& patience) noexcept;
 

@@ -41,12 +41,12 @@ std::string check_directory(const std::string& path) {
 /// With no value, CLI11 hands on an empty one.
 std::string check_optional_directory(const std::string& path) { return path.empty() ? "" : check_directory(path); }
 
-/// The working directory is left before the file is opened.
-Result<std::string> absolute(const std::string& path) {
+/// The working directory is left before the path is opened. `option` is what it was given for.
+Result<std::string> absolute(const std::string& option, const std::string& path) {
   std::error_code error;
   auto full = std::filesystem::absolute(path, error);
   if (path.empty() || error) {
-    return failure("--config: '" + path + "' cannot be found from the working directory: give its absolute path",
+    return failure(option + ": '" + path + "' cannot be found from the working directory: give its absolute path",
                    ErrorKind::usage);
   }
   return full.string();
@@ -57,63 +57,64 @@ class Parser {
   Parser() {
     app_.require_subcommand(0, 1);  // That one is missing is said below, after what else is wrong.
     app_.set_version_flag("--version", std::string("dlm-freeze ") + kVersion);
-    app_.set_help_flag("--help,-h", "Print this and exit");
-    app_.add_option("--config", line_.config, std::string("Configuration file [") + kDefaultConfigFile + "]")
+    app_.set_help_flag("--help,-h", "Print this help and exit");
+    app_.add_option("--config", line_.config, std::string("Configuration [") + kDefaultConfigFile + "]")
         ->type_name("FILE");
-    app_.add_option("--log-level", line_.log_level, "Minimum log level: debug, info, warn or error [info]")
+    app_.add_option("--log-level", line_.log_level, "Minimum log level: debug, info, warn, error [info]")
         ->transform(CLI::CheckedTransformer(kLevels).description(""))
         ->type_name("LEVEL");
-    app_.add_option(
-            "--state-dir", line_.state_directory,
-            std::string("Where the session, and then also the history, is kept [") + StateDirectory::kDefaultPath + "]")
+    app_.add_option("--state-dir", line_.state_directory,
+                    std::string("State directory, for tests [") + StateDirectory::kDefaultPath + "]")
         ->check(CLI::Validator(check_directory, ""))
         ->type_name("DIR");
     app_.footer(
-        "Exit codes: 0 done; 1 usage; 201 pre-script failed, everything was undone; 202 post-script failed or\n"
-        "the frozen state did not last; 203 the deadline came before post-script; 204 a session is active or a\n"
-        "filesystem was frozen by somebody else; 205 no session to end; 206 a database cannot be quiesced now.\n"
+        "Exit codes: 0 done; 1 usage; 201 pre-script failed, everything was undone;\n"
+        "202 post-script failed or the frozen state did not last; 203 the deadline came\n"
+        "before post-script; 204 a session is active or another program had frozen a\n"
+        "filesystem; 205 no session to end; 206 a database cannot be quiesced now.\n"
+        "Of verify: 0 all there and good; 1 something is bad; 2 not all could be checked.\n"
         "See dlm-freeze(8).");
 
-    CLI::App* pre = add(Command::pre_script, "Quiesce the databases and freeze the data filesystems, for a snapshot");
+    CLI::App* pre = add(Command::pre_script, "Quiesce databases, freeze data filesystems");
     add_execution_id(pre);
     add_number(pre, "--auto-thaw", line_.auto_thaw, kLongestAutoThaw, "SECONDS",
-               "Seconds after which everything is undone without a post-script [60]");
+               "Deadline: seconds until all is undone [60]");
     add_timeout(pre, "Time budget in seconds [8]");
-    pre->add_option("--metrics-file", line_.metrics_file,
-                    "File for Prometheus to be replaced when the session has ended [none]")
+    pre->add_option("--metrics-file", line_.metrics_file, "Prometheus file, written after the session [none]")
         ->check(CLI::Validator(check_file, ""))
         ->type_name("FILE");
 
-    CLI::App* post = add(Command::post_script, "Thaw the filesystems and release the databases");
+    CLI::App* post = add(Command::post_script, "Thaw filesystems, release databases");
     add_execution_id(post);
-    add_timeout(post, "Seconds to wait for the end of the session [8]");
+    add_timeout(post, "Seconds to wait for the session to end [8]");
 
-    CLI::App* dry = add(Command::dry_run,
-                        "Say whether a snapshot would be consistent, of which volumes, and why not; change nothing");
+    CLI::App* dry = add(Command::dry_run, "Show whether a snapshot would be consistent");
     add_execution_id(dry);
-    dry->add_flag("--probe", line_.probe,
-                  "Connect to the databases too, look for hazards of the host, and exit with the code that pre-script "
-                  "would give");
-    dry->add_flag("--all", line_.all, "Print every mount, and all that is too long for 2,500 characters");
-    dry->add_option("--inventory", line_.inventory,
-                    "Probe, and write what was found for AWS's inventory into DIR [the SSM agent's]")
+    dry->add_flag("--probe", line_.probe, "Also test logins and hazards; exit as pre-script");
+    dry->add_flag("--all", line_.all, "Print everything, every mount included");
+    dry->add_option("--inventory", line_.inventory, "Probe, and tell AWS's inventory, in DIR [the agent's]")
         ->expected(0, 1)
         ->default_str("")
         ->check(CLI::Validator(check_optional_directory, ""))
         ->type_name("DIR");
     add_number(dry, "--write-speed", line_.write_speed, kFastestWrite, "MIB",
-               "MiB that the devices write a second, for the estimate [as measured]");
+               "Write speed of the devices in MiB/s [as measured]");
     add_json(dry);
 
-    CLI::App* status =
-        add(Command::status, "Print whether a session is active, what it holds and how the last one ended");
+    CLI::App* status = add(Command::status, "Show the session: what it holds, until when");
     add_json(status);
     status->add_flag("--watch", line_.watch, "Count down until the session ends");
 
-    CLI::App* history =
-        add(Command::history, "Print the last sessions, how each ended and how long it kept things frozen");
+    CLI::App* history = add(Command::history, "Show how the last sessions ended");
     add_json(history);
     add_number(history, "--last", line_.last, kMostSessions, "N", "How many sessions [20]");
+
+    CLI::App* verify =
+        add(Command::verify,
+            "Say whether volumes made from snapshots, mounted at these directories, are all those of one "
+            "session");
+    verify->add_option("PATH", line_.paths, "Directories that they are mounted at")->required()->type_name("");
+    add_json(verify);
   }
 
   Result<CommandLine> parse(int argc, const char* const* argv) {
@@ -129,11 +130,16 @@ class Parser {
       return failure(std::string(error.what()) + "; see dlm-freeze --help", ErrorKind::usage);
     }
     if (line_.config) {
-      auto path = absolute(*line_.config);
+      auto path = absolute("--config", *line_.config);
       if (!path) return tl::unexpected(path.error());
       line_.config = std::move(*path);
     }
     if (line_.inventory) line_.probe = true;
+    for (std::string& path : line_.paths) {
+      auto full = absolute("PATH", path);
+      if (!full) return tl::unexpected(full.error());
+      path = std::move(*full);
+    }
     for (const auto& [command, subcommand] : subcommands_) {
       if (!subcommand->parsed()) continue;
       line_.command = command;
@@ -145,14 +151,14 @@ class Parser {
  private:
   CLI::App* add(Command command, const std::string& description) {
     CLI::App* subcommand = app_.add_subcommand(std::string(to_string(command)), description);
-    subcommand->set_help_flag("--help,-h", "Print this and exit");
+    subcommand->set_help_flag("--help,-h", "Print this help and exit");
     subcommand->fallthrough();
     subcommands_[command] = subcommand;
     return subcommand;
   }
 
   void add_execution_id(CLI::App* app) {
-    app->add_option("--execution-id", line_.execution_id, "Of the snapshot's execution: a UUID, or None")
+    app->add_option("--execution-id", line_.execution_id, "Id of the execution: a UUID, or None [None]")
         ->check(CLI::Validator(check_execution_id, ""))
         ->type_name("ID");
   }
@@ -174,7 +180,7 @@ class Parser {
   inline static const std::map<std::string, LogLevel> kLevels = {
       {"debug", LogLevel::debug}, {"info", LogLevel::info}, {"warn", LogLevel::warn}, {"error", LogLevel::error}};
 
-  CLI::App app_{"Freezes filesystems and quiesces databases for application-consistent EBS snapshots.", "dlm-freeze"};
+  CLI::App app_{"Makes EBS snapshots application-consistent: quiesce, freeze, thaw, release.", "dlm-freeze"};
   CommandLine line_;
   std::map<Command, CLI::App*> subcommands_;
 };
@@ -195,6 +201,8 @@ std::string_view to_string(Command command) {
       return "status";
     case Command::history:
       return "history";
+    case Command::verify:
+      return "verify";
   }
   return "";
 }

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cli/exit_code.hpp"
 #include "dlm_freeze/base/error.hpp"
@@ -28,6 +29,7 @@ struct CommandLine {
   bool watch = false;
   std::optional<std::string> metrics_file;
   std::optional<int> last;
+  std::vector<std::string> paths;  ///< Of verify.
 
   /// Set for --help and --version: print this and be done.
   std::optional<std::string> text;

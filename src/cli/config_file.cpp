@@ -16,8 +16,14 @@
 namespace dlm_freeze {
 namespace {
 
-Failure bad(const Json& value, const std::string& what) {
-  return failure((value.line() > 0 ? "line " + std::to_string(value.line()) + ": " : "") + what);
+Failure bad(const Json& value, const std::string& what, ErrorKind kind = ErrorKind::configuration) {
+  return failure((value.line() > 0 ? "line " + std::to_string(value.line()) + ": " : "") + what, kind);
+}
+
+/// The same error as one of the configuration.
+Failure bad(Error error) {
+  error.kind = ErrorKind::configuration;
+  return Failure(std::move(error));
 }
 
 /// Walks over the members of an object; a key for which there is no reader is an error.
@@ -62,6 +68,11 @@ Result<std::vector<std::string>> paths_from(const Json& json, const std::string&
   return paths;
 }
 
+Result<bool> boolean_from(const Json& json, const std::string& where) {
+  if (json.as_bool() == nullptr) return bad(json, where + " must be true or false");
+  return *json.as_bool();
+}
+
 template <typename Value>
 Result<void> assign(Result<Value> from, auto& to) {
   if (!from) return tl::unexpected(from.error());
@@ -71,12 +82,8 @@ Result<void> assign(Result<Value> from, auto& to) {
 
 using SelectionKey = Key<Result<void> (*)(const Json&, const std::string&, Selection&)>;
 constexpr std::array kSelectionKeys = {
-    SelectionKey{"freeze",
-                 [](const Json& json, const std::string& where, Selection& to) -> Result<void> {
-                   if (json.as_bool() == nullptr) return bad(json, where + " must be true or false");
-                   to.freeze = *json.as_bool();
-                   return {};
-                 }},
+    SelectionKey{"freeze", [](const Json& json, const std::string& where,
+                              Selection& to) { return assign(boolean_from(json, where), to.freeze); }},
     SelectionKey{"include", [](const Json& json, const std::string& where,
                                Selection& to) { return assign(paths_from(json, where), to.include); }},
     SelectionKey{"exclude", [](const Json& json, const std::string& where,
@@ -101,9 +108,9 @@ Result<QuiescerConfig> quiescer_from(const Json& json, const std::string& where,
   if (config.type.empty()) return bad(json, where + ".type is missing");
   if (config.name.empty()) config.name = config.type;
   const auto type = registry.find(config.type);
-  if (!type) return bad(json, where + ".type: " + type.error().message);
+  if (!type) return bad(json, where + ".type: " + type.error().message, type.error().kind);
   config.options = json.without({"type", "name", "required"});
-  if (auto checked = check_options(**type, config.options, where); !checked) return tl::unexpected(checked.error());
+  if (auto checked = check_options(**type, config.options, where); !checked) return bad(checked.error());
   return config;
 }
 
@@ -148,6 +155,8 @@ constexpr std::array kConfigKeys = {
                 to.settings.metrics_file = *path;
                 return {};
               }},
+    ConfigKey{"manifest", [](const Json& json, const std::string& where,
+                             Reading& to) { return assign(boolean_from(json, where), to.settings.manifest); }},
     ConfigKey{"filesystems",
               [](const Json& json, const std::string& where, Reading& to) {
                 return read_object(json, where, to.settings.filesystems, kSelectionKeys);
@@ -158,8 +167,8 @@ constexpr std::array kConfigKeys = {
               }},
 };
 
-/// Whether nobody has put a file there. A symbolic link to nothing, as the file or a directory on its way, is not that:
-/// somebody meant a configuration.
+/// Whether there is no file. A dangling symbolic link, as the file or a directory on its way, does not count: a
+/// configuration was meant to be there.
 bool is_absent(std::string path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) == 0 || errno != ENOENT) return false;
@@ -187,7 +196,7 @@ std::string hash_of(std::string_view text) {
 
 Result<FileSettings> parse_config(std::string_view text, QuiescerRegistry& registry) {
   const auto json = Json::parse(text);
-  if (!json) return tl::unexpected(json.error());
+  if (!json) return bad(json.error());
   Reading reading{{}, &registry};
   if (auto read = read_object(*json, "the configuration", reading, kConfigKeys); !read)
     return tl::unexpected(read.error());
@@ -201,7 +210,7 @@ Result<FileSettings> read_config(const std::string& path, bool may_be_absent, Qu
     return defaults;
   }
   const auto text = read_trusted_file(path);
-  if (!text) return tl::unexpected(text.error().with_context("the configuration is refused"));
+  if (!text) return bad(text.error().with_context("the configuration is refused"));
   auto settings = parse_config(*text, registry);
   if (!settings) return tl::unexpected(settings.error().with_context(path));
   settings->hash = hash_of(*text);

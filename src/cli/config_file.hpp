@@ -25,6 +25,7 @@ struct FileSettings {
   std::optional<std::vector<QuiescerConfig>> quiescers;
   std::string metrics_file;
   std::string hash;  ///< Of the text: 16 hexadecimal digits.
+  bool manifest = true;
 };
 
 /// Reads a configuration. Unknown keys, wrong types and values out of range are errors that name the key and the line.

@@ -35,13 +35,16 @@ ExitCode of_post_script(ErrorKind kind) {
 ExitCode exit_code(Command command, ErrorKind kind) {
   switch (command) {
     case Command::pre_script:
-    case Command::dry_run:
       return of_pre_script(kind);
+    case Command::dry_run:
+      return kind == ErrorKind::configuration ? ExitCode::usage : of_pre_script(kind);
     case Command::post_script:
       return of_post_script(kind);
     case Command::status:
     case Command::history:
       return ExitCode::usage;
+    case Command::verify:
+      return kind == ErrorKind::not_ready ? ExitCode::unchecked : ExitCode::usage;
   }
   return ExitCode::usage;
 }

@@ -5,12 +5,13 @@
 
 namespace dlm_freeze {
 
-enum class Command { pre_script, post_script, dry_run, status, history };
+enum class Command { pre_script, post_script, dry_run, status, history, verify };
 
 /// The exit codes that callers act on; README.md says what each means.
 enum class ExitCode {
   ok = 0,
-  usage = 1,
+  usage = 1,      ///< Of verify also: something is bad.
+  unchecked = 2,  ///< Of verify alone: something could not be checked.
   pre_script_failed = 201,
   post_script_failed = 202,
   auto_thawed = 203,

@@ -40,17 +40,16 @@ Result<Settings> resolve_settings(const CommandLine& line, QuiescerRegistry& reg
     settings.state_directory = *line.state_directory;
     settings.history_file = settings.state_directory + "/history.jsonl";
   }
+  settings.verify_paths = line.paths;
   if (line.last) settings.last = static_cast<std::size_t>(*line.last);
   if (line.command == Command::pre_script || line.command == Command::dry_run) {
     auto file = read_config(line.config.value_or(kDefaultConfigFile), !line.config, registry);
-    if (!file) {
-      if (line.command == Command::dry_run) file.error().kind = ErrorKind::usage;
-      return tl::unexpected(file.error());
-    }
+    if (!file) return tl::unexpected(file.error());
     settings.config_hash = std::move(file->hash);
     settings.filesystems = std::move(file->filesystems);
     settings.quiescers = std::move(file->quiescers);
     settings.metrics_file = line.metrics_file.value_or(std::move(file->metrics_file));
+    settings.manifest = file->manifest;
     if (file->timeout) settings.timeout = *file->timeout;
     if (file->auto_thaw) {
       settings.auto_thaw = *file->auto_thaw;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <iosfwd>
 #include <optional>
@@ -16,6 +17,7 @@
 #include "fs/freeze_plan.hpp"
 #include "record/history.hpp"
 #include "record/state_directory.hpp"
+#include "session/limits.hpp"
 #include "session/plan.hpp"
 
 namespace dlm_freeze {
@@ -28,6 +30,7 @@ struct Settings {
   std::string state_directory = StateDirectory::kDefaultPath;
   std::string history_file = kDefaultHistoryFile;
   std::string metrics_file;  ///< Empty: none.
+  bool manifest = true;      ///< Whether each filesystem that is frozen gets one.
   Selection filesystems{
       .freeze = true,
       .include = {},
@@ -41,7 +44,13 @@ struct Settings {
   std::optional<double> write_speed;     ///< Bytes a second, for the estimate of dry-run.
   bool json = false;
   bool watch = false;
+  std::vector<std::string> verify_paths;
   std::size_t last = 20;  ///< How many sessions `history` prints.
+
+  /// What the stages of pre-script have of `timeout`; the rest is for a late one to say why.
+  [[nodiscard]] BootClock::duration stage_budget() const {
+    return timeout - std::min<BootClock::duration>(limits::kBudgetReserve, BootClock::duration(timeout) / 4);
+  }
 };
 
 /// What every command works with.
@@ -81,6 +90,10 @@ void log_start(std::string_view command, const std::string& execution_id, Log& l
 
 /// Prints the active or the last session.
 [[nodiscard]] Result<void> status(const Settings& settings, CommandContext& context);
+
+/// Prints whether mounted directories are the filesystems of one session. An error of kind `not_ready`: not all of that
+/// could be told.
+[[nodiscard]] Result<void> verify(const Settings& settings, CommandContext& context);
 
 /// Prints the sessions that have ended.
 [[nodiscard]] Result<void> history(const Settings& settings, CommandContext& context);

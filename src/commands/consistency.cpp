@@ -41,12 +41,31 @@ void judge_database(const HostPlan& plan, const Readiness& readiness, const Volu
   for (const auto* notes : {&found.notes, probe != nullptr ? &probe->notes : nullptr}) {
     const LogLine* gap = notes != nullptr ? first_gap(*notes) : nullptr;
     if (gap == nullptr) continue;
-    const std::string prefix = name + ": ";
-    judged.causes.push_back({name, gap->text.starts_with(prefix) ? gap->text.substr(prefix.size()) : gap->text});
+    judged.causes.push_back({name, without_name(gap->text, name)});
     return;
   }
   const auto off = data_off_the_volumes(plan, volumes, found);
   if (!off.empty()) judged.causes.push_back(off.front());
+}
+
+bool is_place_known(const FoundQuiescer& found) {
+  const auto& locations = found.presence.locations;
+  return std::any_of(locations.begin(), locations.end(),
+                     [](const DataLocation& location) { return location.role == DataRole::data; });
+}
+
+/// What has to hold for databases that were not asked.
+void add_conditions_of_databases(const HostPlan& plan, Consistency& judged) {
+  judged.conditions.emplace_back("the databases can be quiesced (--probe asks them)");
+  std::vector<std::string> unknown;
+  for (const FoundQuiescer& found : plan.quiescers) {
+    if (found.presence.running && !is_place_known(found)) unknown.push_back(found.planned.config.name);
+  }
+  if (unknown.empty()) return;
+  const std::string data = "the data of " + list_of(unknown);
+  judged.conditions.push_back(
+      (plan.freeze.filesystems.empty() ? "quiescing alone protects " + data : data + " lies on what is frozen") +
+      " (dry-run does not know where it is)");
 }
 
 void judge_volumes(const VolumeReport& volumes, Consistency& judged) {
@@ -58,6 +77,9 @@ void judge_volumes(const VolumeReport& volumes, Consistency& judged) {
         break;
       case VolumeState::boot:
         judged.boot.push_back(row.name);
+        break;
+      case VolumeState::partly_covered:
+        judged.partly.push_back({row.name, row.cause});
         break;
       case VolumeState::frozen:
         judged.covered.push_back(row.name);
@@ -76,6 +98,14 @@ bool contains(const std::vector<std::string>& words, const std::string& word) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
+/// "vol-0c (not mounted: nvme2n1p2)".
+std::string partly_text(const std::vector<Advice>& partly) {
+  std::vector<std::string> texts;
+  texts.reserve(partly.size());
+  for (const Advice& volume : partly) texts.push_back(volume.name + " (" + volume.text + ")");
+  return list_of(texts);
+}
+
 std::string causes_text(const std::vector<Advice>& causes) {
   constexpr std::size_t kMostCauses = 2;
   std::string text;
@@ -91,10 +121,12 @@ std::string causes_text(const std::vector<Advice>& causes) {
 }  // namespace
 
 std::string Consistency::text() const {
-  if (!failure.empty()) return "Consistent: no, pre-script would fail: " + failure;
+  if (!failure.empty()) return "Consistent: no, pre-script would fail: " + failure + ".";
   std::string text;
   if (!covered.empty()) {
     text = "yes, for " + list_of(covered);
+  } else if (!partly.empty()) {
+    text = "partly, for " + partly_text(partly);
   } else if (databases > 0 && causes.empty()) {
     text = "yes, for " + count_of(databases, "database") + " alone, since nothing is frozen";
   } else if (causes.empty()) {
@@ -102,8 +134,9 @@ std::string Consistency::text() const {
   }
   std::string rest = causes_text(causes);
   if (text.empty()) rest.erase(0, std::string_view("; ").size());
+  if (!covered.empty() && !partly.empty()) text += "; partly, for " + partly_text(partly);
   text += rest;
-  if (!boot.empty()) text += "; as after a crash for " + list_of(boot) + " (boot)";
+  if (!boot.empty()) text += "; crash-consistent for " + list_of(boot) + " (boot)";
   if (!untold.empty()) text += "; unknown for " + list_of(untold) + " (nothing mounted)";
   if (!conditions.empty() && answer != Answer::no) text += "; provided that " + list_of(conditions, ", and that ");
   return "Consistent: " + text + ".";
@@ -123,17 +156,18 @@ Consistency judge_consistency(const HostPlan& plan, const Settings& settings, co
   }
   if (!plan.all_processes_seen) {
     judged.causes.push_back(
-        {"what is mounted in other mount namespaces only", "there are too many processes to look into all"});
+        {"what is mounted in other mount namespaces only", "there are too many processes to examine all"});
   }
-  if (judged.databases > 0 && !settings.probe)
-    judged.conditions.emplace_back("the databases can be quiesced (--probe asks them)");
+  if (judged.databases > 0 && !settings.probe) add_conditions_of_databases(plan, judged);
   if (!late.empty()) judged.conditions.push_back(late);
   if (!readiness.leftovers.empty()) judged.conditions.push_back(readiness.leftovers);
-  if (!readiness.sees_all) judged.conditions.emplace_back("root sees no more than this run, which was not root's");
+  if (!readiness.sees_all) judged.conditions.emplace_back("this run saw everything (it was not run as root)");
 
-  const bool holds_something = judged.failure.empty() && (!judged.covered.empty() || judged.databases > 0);
+  const bool holds_something =
+      judged.failure.empty() && (!judged.covered.empty() || !judged.partly.empty() || judged.databases > 0);
   if (holds_something) {
-    const bool is_whole = judged.causes.empty() && judged.untold.empty() && late.empty() && readiness.leftovers.empty();
+    const bool is_whole = judged.causes.empty() && judged.partly.empty() && judged.untold.empty() && late.empty() &&
+                          readiness.leftovers.empty();
     judged.answer = is_whole ? Consistency::Answer::yes : Consistency::Answer::partly;
   }
   return judged;

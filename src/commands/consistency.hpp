@@ -14,11 +14,12 @@ namespace dlm_freeze {
 struct Consistency {
   enum class Answer {
     yes,     ///< For all that can be written, but / and /boot.
-    partly,  ///< There are causes in `causes`, or volumes of which it cannot be told, or too little time.
+    partly,  ///< There are causes in `causes`, or volumes of which it cannot be told or not of all, or too little time.
     no,      ///< For nothing.
   };
   Answer answer = Answer::no;
   std::vector<std::string> covered;     ///< Volumes.
+  std::vector<Advice> partly;           ///< Volumes of which a part is not mounted here, and which part.
   std::vector<Advice> causes;           ///< What it is not consistent for, and why.
   std::vector<std::string> boot;        ///< Volumes that are as after a crash, as those of / and /boot always are.
   std::vector<std::string> untold;      ///< Volumes of which nothing is mounted here.

@@ -13,7 +13,7 @@
 namespace dlm_freeze {
 namespace {
 
-/// What a probe would say of where the data lies, as far as that is known without one.
+/// Warns where data is not going to be frozen, as far as its place is known without a probe.
 void warn_of_coverage(const HostPlan& plan, Log& log) {
   for (const FoundQuiescer& found : plan.quiescers) {
     if (!found.presence.running) continue;
@@ -29,7 +29,7 @@ DryRunReport look(HostPlan& plan, const Settings& settings, CommandContext& cont
   const auto auto_thaw = plan.auto_thaw(settings.auto_thaw, context.log);
   const AttachedDisks disks = AttachedDisks::read();
   VolumeReport volumes = report_volumes(plan, disks);
-  FreezeEstimate estimate = estimate_freeze(plan.freeze, disks, settings.write_speed, settings.timeout);
+  FreezeEstimate estimate = estimate_freeze(plan.freeze, disks, settings.write_speed, settings.stage_budget());
   Consistency consistency = judge_consistency(plan, settings, readiness, volumes, estimate.late());
   std::vector<Hazard> hazards;
   if (settings.probe) {
@@ -50,12 +50,8 @@ DryRunReport look(HostPlan& plan, const Settings& settings, CommandContext& cont
 Result<void> look_and_print(const Settings& settings, CommandContext& context, std::optional<InventoryItem>& item) {
   auto plan = plan_host(settings, context);
   if (!plan) return tl::unexpected(plan.error());
-  // What is wrong with the configuration is not what pre-script would meet on the host.
-  const bool may_be_usage = settings.quiescers && !plan->databases_known && !settings.probe;
-  if (may_be_usage && plan->databases_known.error().kind == ErrorKind::failed) {
-    plan->databases_known.error().kind = ErrorKind::usage;
-    return plan->databases_known;
-  }
+  const auto& known = plan->databases_known;
+  if (!known && known.error().kind == ErrorKind::configuration) return known;
   const DryRunReport report = look(*plan, settings, context);
   if (settings.inventory) item = inventory_of(report, context, std::chrono::system_clock::now());
   context.log.caller().resume();

@@ -1,7 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
-#include <map>
-
 #include "base/text.hpp"
 #include "commands/dry_run_report.hpp"
 
@@ -9,8 +6,6 @@ namespace dlm_freeze {
 namespace {
 
 Json::Array mounts_json(const HostPlan& plan) {
-  std::map<dev_t, const PlannedFilesystem*> filesystems;
-  for (const PlannedFilesystem& filesystem : plan.freeze.filesystems) filesystems[filesystem.device] = &filesystem;
   Json::Array mounts;
   for (const PlannedMount& planned : plan.freeze.mounts) {
     Json::Object object{{"mount_point", planned.mount.mount_point},
@@ -21,9 +16,9 @@ Json::Array mounts_json(const HostPlan& plan) {
                         {"source", planned.mount.source},
                         {"device", device_number(planned.mount.device)},
                         {"type", planned.mount.type}};
-    if (const auto found = filesystems.find(planned.mount.device); found != filesystems.end()) {
-      object.emplace_back("volumes", Json(found->second->stack.volume_ids));
-      object.emplace_back("size_bytes", Json(static_cast<std::int64_t>(found->second->stack.size_bytes)));
+    if (const PlannedFilesystem* filesystem = plan.filesystem(planned.mount.device)) {
+      object.emplace_back("volumes", Json(filesystem->stack.volume_ids));
+      object.emplace_back("size_bytes", Json(static_cast<std::int64_t>(filesystem->stack.size_bytes)));
     }
     mounts.emplace_back(std::move(object));
   }
@@ -76,6 +71,7 @@ Json consistency_json(const Consistency& judged) {
   return Json::Object{{"answer", to_string(judged.answer)},
                       {"text", judged.text()},
                       {"covered", judged.covered},
+                      {"partly", advice_json(judged.partly, "why")},
                       {"not_covered", advice_json(judged.causes, "why")},
                       {"boot", judged.boot},
                       {"untold", judged.untold},

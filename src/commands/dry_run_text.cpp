@@ -159,12 +159,10 @@ std::string to_do_list(const DryRunReport& report, const Detail& detail) {
 }
 
 std::string mount_table(const HostPlan& plan) {
-  std::map<dev_t, const PlannedFilesystem*> filesystems;
-  for (const PlannedFilesystem& filesystem : plan.freeze.filesystems) filesystems[filesystem.device] = &filesystem;
   TextTable table({"ORDER", "MOUNT POINT", "DEVICE", "VOLUME", "TYPE", "SIZE", "VERDICT", "WHY"});
   for (const PlannedMount& planned : plan.freeze.mounts) {
-    const auto found = filesystems.find(planned.mount.device);
-    const BlockStack stack = found == filesystems.end() ? BlockStack() : found->second->stack;
+    const PlannedFilesystem* filesystem = plan.filesystem(planned.mount.device);
+    const BlockStack stack = filesystem == nullptr ? BlockStack() : filesystem->stack;
     table.add({planned.level < 0 ? "-" : std::to_string(planned.level + 1), planned.mount.mount_point,
                planned.mount.source, stack.volume_ids.empty() ? "-" : join(stack.volume_ids, ","), planned.mount.type,
                stack.size_bytes == 0 ? "-" : format_size(stack.size_bytes), std::string(to_string(planned.verdict)),
@@ -212,7 +210,7 @@ std::vector<LogLine> lines_of(const DryRunReport& report, const Detail& detail) 
   return lines;
 }
 
-/// What is not in the answer.
+/// What would go wrong besides the failure that the answer names.
 std::string problems(const DryRunReport& report, const Detail& detail) {
   std::vector<std::string> others;
   for (const Finding& finding : report.readiness.findings) {
@@ -223,7 +221,7 @@ std::string problems(const DryRunReport& report, const Detail& detail) {
   if (!report.plan.freeze.unmatched.empty())
     text += text_line(without_middle("The configuration's " + unmatched_text(report.plan.freeze) + ".", detail.line));
   for (std::size_t i = 0; i < others.size() && i < detail.rows; ++i)
-    text += text_line(without_middle("pre-script would also fail: " + others[i], detail.line));
+    text += text_line(without_middle("pre-script would also fail: " + others[i] + ".", detail.line));
   return text.empty() ? text : "\n" + text;
 }
 

@@ -112,10 +112,16 @@ std::string format_tenths(double seconds) {
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10);
 }
 
+/// What is left of a second is no help: rounded down.
+std::string format_budget(BootClock::duration budget) {
+  const auto tenths = std::chrono::duration_cast<std::chrono::duration<std::int64_t, std::deci>>(budget).count();
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " s";
+}
+
 }  // namespace
 
 FreezeEstimate estimate_freeze(const FreezePlan& plan, const AttachedDisks& disks, std::optional<double> given,
-                               std::chrono::seconds budget, const DeviceRoots& roots) {
+                               BootClock::duration budget, const DeviceRoots& roots) {
   FreezeEstimate estimate;
   estimate.budget = budget;
   estimate.basis = given ? "as given" : "as the kernel measures it";
@@ -147,17 +153,17 @@ FreezeEstimate estimate_freeze(const FreezePlan& plan, const AttachedDisks& disk
 std::string FreezeEstimate::late() const {
   if (!is_late()) return "";
   return "the write-back ends in time: it needs about " + format_tenths(*seconds) + " s, and has " +
-         std::to_string(budget.count());
+         format_budget(budget);
 }
 
 std::string FreezeEstimate::text() const {
-  const std::string has = ", has " + std::to_string(budget.count()) + " s";
+  const std::string has = ", has " + format_budget(budget);
   if (dirty_bytes == 0) return "Write-back: nothing to write" + has + ".";
   const std::string dirty = format_size(dirty_bytes) + " dirty now";
-  if (!seconds) return "Write-back: " + dirty + ", at a speed that is not known (--write-speed)" + has + ".";
+  if (!seconds) return "Write-back: " + dirty + ", at an unknown speed (set --write-speed)" + has + ".";
   std::string text = "Write-back: needs about " + format_tenths(*seconds) + " s" + has + " (" + dirty + ", " +
                      format_size(static_cast<std::uint64_t>(*bytes_per_second)) + "/s " + basis + ")";
-  if (is_late()) text += ": raise timeout_seconds, and the caller's time-out above it";
+  if (is_late()) text += ": raise timeout_seconds, and the caller's time-out with it";
   return text + ".";
 }
 

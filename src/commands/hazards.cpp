@@ -21,7 +21,7 @@ std::optional<std::int64_t> kernel_setting(const std::string& proc, const std::s
   return text ? parse_decimal(trimmed(*text), 0, std::int64_t{1} << 40) : std::nullopt;
 }
 
-/// Who waits for a thaw is a hung task to the kernel (Documentation/admin-guide/sysctl/kernel.rst).
+/// To the kernel, a process that waits for a thaw is a hung task (Documentation/admin-guide/sysctl/kernel.rst).
 void judge_hung_tasks(const HostPlan& plan, std::chrono::seconds auto_thaw, const std::string& proc,
                       std::vector<Hazard>& hazards) {
   const auto panic = kernel_setting(proc, "hung_task_panic");
@@ -29,9 +29,9 @@ void judge_hung_tasks(const HostPlan& plan, std::chrono::seconds auto_thaw, cons
   if (!panic || *panic == 0 || !limit || *limit == 0 || *limit > auto_thaw.count() || plan.freeze.filesystems.empty())
     return;
   hazards.push_back({"hung_task_panic", "kernel.hung_task_panic is " + std::to_string(*panic),
-                     "the kernel panics when a process waits for " + std::to_string(*limit) +
-                         " s, and a write may wait for the thaw for " + std::to_string(auto_thaw.count()) + " s",
-                     "set kernel.hung_task_timeout_secs above auto_thaw_seconds, or lower that"});
+                     "the kernel panics when a process is blocked for " + std::to_string(*limit) +
+                         " s, and the freeze may block a write for " + std::to_string(auto_thaw.count()) + " s",
+                     "set kernel.hung_task_timeout_secs above auto_thaw_seconds, or lower auto_thaw_seconds"});
 }
 
 void judge_time_outs(const Settings& settings, std::chrono::seconds auto_thaw, std::vector<Hazard>& hazards) {
@@ -41,18 +41,18 @@ void judge_time_outs(const Settings& settings, std::chrono::seconds auto_thaw, s
   const auto text = [](std::chrono::seconds span) { return std::to_string(span.count()); };
   if (settings.timeout >= kDefaultOfDlm) {
     hazards.push_back({"dlm_timeout", "timeout_seconds is " + text(settings.timeout),
-                       "DLM waits " + text(kDefaultOfDlm) + " s for a script unless its policy says more, at most " +
-                           text(kMostOfDlm) + ", and cannot stop one that is late",
+                       "DLM waits " + text(kDefaultOfDlm) + " s for a script unless its policy sets more (" +
+                           text(kMostOfDlm) + " s at most), and cannot stop a late one",
                        settings.timeout < kMostOfDlm
-                           ? "where DLM calls, see that the script time-out of its policy is above that"
-                           : "where DLM calls, set timeout_seconds below that"});
+                           ? "if DLM calls it, set the script time-out of the policy above that"
+                           : "if DLM calls it, set timeout_seconds below that"});
   }
   if (auto_thaw < settings.timeout + kForTheSnapshot) {
     hazards.push_back({"deadline", "the deadline is after " + text(auto_thaw) + " s",
-                       "it counts from before the first lock: pre-script may take " + text(settings.timeout) +
-                           " s of it, and the caller has to ask for the snapshot in the rest",
+                       "it starts before the first lock: pre-script may take " + text(settings.timeout) +
+                           " s of it, and the caller must request the snapshot in the rest",
                        "set auto_thaw_seconds to " + text(settings.timeout + kForTheSnapshot) +
-                           " or more, or timeout_seconds lower"});
+                           " or more, or lower timeout_seconds"});
   }
 }
 
@@ -75,8 +75,8 @@ void judge_noexec(const HostPlan& plan, std::vector<Hazard>& hazards) {
       const auto options = split(mount->options, ',');
       if (std::find(options.begin(), options.end(), "noexec") == options.end()) continue;
       hazards.push_back({"noexec", found.planned.config.name + ": " + key + " is " + program,
-                         mount->mount_point + " is mounted noexec, so that it cannot be run",
-                         "put it on another filesystem, such as below /usr/local/sbin"});
+                         mount->mount_point + " is mounted noexec, so it cannot run",
+                         "move it to another filesystem, for example to /usr/local/sbin"});
     }
   }
 }
@@ -87,7 +87,7 @@ void judge_readings(const Settings& settings, const HostReadings& readings, std:
   if (readings.is_clock_synchronised && !*readings.is_clock_synchronised) {
     hazards.push_back({"clock", "the clock is not synchronised",
                        "the times in logs, in the record and in a database's coordinates may be wrong",
-                       "start chronyd, systemd-timesyncd or the like"});
+                       "start chronyd or systemd-timesyncd"});
   }
   const bool is_full = (readings.state_bytes_left && *readings.state_bytes_left < kLeastBytes) ||
                        (readings.state_files_left && *readings.state_files_left < kLeastFiles);
@@ -95,8 +95,8 @@ void judge_readings(const Settings& settings, const HostReadings& readings, std:
     hazards.push_back({"state_directory", "the filesystem of " + settings.state_directory + " is nearly full",
                        format_size(readings.state_bytes_left.value_or(0)) + " and " +
                            count_of(readings.state_files_left.value_or(0), "file") +
-                           " are left, and a session that cannot be recorded is not begun",
-                       "free some of it: see df and du"});
+                           " are left, and a session that cannot be recorded does not start",
+                       "free some space: see df and du"});
   }
 }
 

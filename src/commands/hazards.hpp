@@ -11,7 +11,7 @@
 
 namespace dlm_freeze {
 
-/// Something of the host that a freeze may do harm to, or that may do harm to a session; for a person.
+/// Something on the host that a freeze may harm, or that may harm a session; for a person.
 struct Hazard {
   std::string name;   ///< For programs: "fanotify", "watchdog", "hung_task_panic"...
   std::string what;   ///< The thing.
@@ -21,7 +21,7 @@ struct Hazard {
   [[nodiscard]] std::string text() const { return what + ": " + cause + "; " + to_do; }
 };
 
-/// What the host says of itself that is no file; other values only for tests.
+/// What a system call says about the host; tests set other values.
 struct HostReadings {
   std::string proc = "/proc";
   /// Whether the clock is synchronised (adjtimex(2)); nothing where that cannot be asked.
@@ -34,8 +34,8 @@ struct HostReadings {
   [[nodiscard]] static HostReadings read(const std::string& state_directory);
 };
 
-/// All that `dry-run --probe` looks at, beside what would make pre-script fail. `auto_thaw` is the deadline of the
-/// session. Looks into /proc only, at nothing that may hang; what this process may not look at is passed over.
+/// The hazards that `dry-run --probe` reports, besides what would make pre-script fail. `auto_thaw` is the deadline of
+/// the session. Reads /proc only, and nothing that may hang; what this process may not read is passed over.
 [[nodiscard]] std::vector<Hazard> find_hazards(const HostPlan& plan, const Settings& settings,
                                                std::chrono::seconds auto_thaw, const HostReadings& readings);
 

@@ -25,11 +25,24 @@ std::string what_was_held(const SessionRecord& record) {
   return names.empty() ? "-" : list_of(names);
 }
 
+/// Whether the count of writes proves the hold: of all that lies below, of a part, or of nothing.
+std::string proof_of(const SessionRecord& record) {
+  const auto count = [&](HoldWitness::Result result) {
+    return std::count_if(record.witness.begin(), record.witness.end(),
+                         [&](const WitnessRecord& device) { return device.result == to_string(result); });
+  };
+  if (record.witness.empty()) return "-";
+  if (count(HoldWitness::Result::written) > 0) return "disproven";
+  const auto quiet = static_cast<std::size_t>(count(HoldWitness::Result::quiet));
+  if (quiet == record.witness.size()) return "yes";
+  return quiet > 0 ? "partly" : "not provable";
+}
+
 std::string to_text(const std::vector<SessionRecord>& records) {
   if (records.empty()) return "No session is on record.\n";
-  TextTable table({"STARTED", "EXECUTION", "OUTCOME", "FROZEN FOR", "WHAT"});
+  TextTable table({"STARTED", "EXECUTION", "OUTCOME", "PROVEN", "FROZEN FOR", "WHAT"});
   for (const SessionRecord& record : records) {
-    table.add({format_utc(record.started_at), record.execution_id, outcome_of(record),
+    table.add({format_utc(record.started_at), record.execution_id, outcome_of(record), proof_of(record),
                format_seconds(record.longest_freeze()) + " s", what_was_held(record)});
   }
   return table.text();

@@ -69,7 +69,10 @@ Result<void> find_quiescers(const Settings& settings, CommandContext& context, s
     const auto type = context.registry.find(config.type);
     if (!type) return tl::unexpected(type.error());
     auto quiescer = make_quiescer(**type, config);
-    if (!quiescer) return tl::unexpected(quiescer.error());
+    if (!quiescer) {
+      if (settings.quiescers) quiescer.error().kind = ErrorKind::configuration;
+      return tl::unexpected(quiescer.error());
+    }
     StageContext stage{Deadline::in(kLocateTimeout).or_earlier(Deadline(context.started + settings.timeout)),
                        -1,
                        settings.execution_id,
@@ -107,27 +110,26 @@ bool in_user_namespace() {
 Result<void> check_root(const HostRoot& root, const Selection& selection) {
   if (ends_with_caller()) {
     return failure(
-        "process 1 of this PID namespace is this process or the command that runs it: when that ends, the kernel kills "
-        "all of the namespace, the watchdog among it; run it on the host (docker run --pid=host), or in a container "
-        "that lives on (docker exec)");
+        "process 1 of this PID namespace is this process or the command that runs it: when it ends, the kernel kills "
+        "everything in the namespace, including the watchdog; run it on the host (docker run --pid=host), or in a "
+        "container that keeps running (docker exec)");
   }
   if (!selection.freeze) return {};  // Then nothing can go wrong.
   if (in_user_namespace()) {
     return failure(
-        "this is a user namespace of its own, whose root must not freeze what the host has mounted: run it on the "
-        "host");
+        "this is a separate user namespace, whose root may not freeze the host's filesystems: run it on the host");
   }
   if (root.ground_unknown) {
     return failure(
-        "the root directory is on a filesystem that the mount table does not show, such as an overlay: what it lies "
-        "on, "
-        "and must not be frozen, cannot be told; run it on the host");
+        "the root directory is on a filesystem that the mount table does not show, such as an overlay, so it cannot "
+        "be determined what must not be frozen; run it on the host");
   }
-  // Who names the filesystems means these, wherever he is.
+  // A caller that names filesystems means those of its own namespace.
   if (root.difference.empty() || !selection.include.empty()) return {};
-  return failure("this is not the host, so it cannot be told which filesystems hold its root: " + root.difference +
-                 "; run it on the host (from a container that shares the host's processes: nsenter -t 1 -m dlm-freeze "
-                 "pre-script), or name what is to be frozen in filesystems.include");
+  return failure(
+      "this is not the host, so it cannot be determined which filesystems hold the host's root: " + root.difference +
+      "; run it on the host (from a container that shares the host's processes: nsenter -t 1 -m dlm-freeze "
+      "pre-script), or list what to freeze in filesystems.include");
 }
 
 /// "/data", "/data (and 2 more mounts of it)", "/data (/dev/nvme1n1)" in another mount namespace.
@@ -169,6 +171,12 @@ const Mount* HostPlan::taker_of(const std::string& path) const {
   return taker_of_writes(table, layers, table.resolve(follow(table, path).path));
 }
 
+const PlannedFilesystem* HostPlan::filesystem(dev_t device) const {
+  const auto found = std::find_if(freeze.filesystems.begin(), freeze.filesystems.end(),
+                                  [&](const PlannedFilesystem& one) { return one.device == device; });
+  return found == freeze.filesystems.end() ? nullptr : &*found;
+}
+
 bool HostPlan::may_wait_for_thaw(int fd) const {
   struct stat info {};
   if (::fstat(fd, &info) != 0) return false;
@@ -195,8 +203,8 @@ void warn_not_frozen(const std::vector<NotFrozen>& all, Log& log) {
     }
   }
   if (others.empty()) return;
-  log.warn(count_of(others.size(), "more filesystem") +
-           " not frozen, dlm-freeze dry-run --all says why: " + list_of(others));
+  log.warn(count_of(others.size(), "more filesystem") + (others.size() == 1 ? " is" : " are") +
+           " not frozen (dlm-freeze dry-run --all shows why): " + list_of(others));
 }
 
 void log_gaps(const HostPlan& plan, Log& log) {
@@ -220,7 +228,7 @@ void log_gaps(const HostPlan& plan, Log& log) {
   for (const auto& [why, names] : expected) log.info("not frozen, since " + why + ": " + list_of(names));
   if (!plan.all_processes_seen) {
     log.warn(
-        "there are too many processes to look into the mount namespaces of all: what is mounted only there is not "
+        "there are too many processes to examine all mount namespaces: filesystems mounted only in the others are not "
         "frozen");
   }
 }
@@ -241,8 +249,8 @@ std::chrono::seconds HostPlan::auto_thaw(std::chrono::seconds wanted, Log& log) 
 }
 
 Result<FrozenFilesystems> open_filesystems(HostPlan& plan, FreezeControl& control, Log& log) {
-  // Each filesystem takes its own, and in a session the two ends of a life line.
-  constexpr std::size_t kEach = 3;
+  // Each filesystem takes its own, in a session the two ends of a life line, its manifest's place and some counters.
+  constexpr std::size_t kEach = 6;
   constexpr std::size_t kOthers = 128;
   raise_descriptor_limit(static_cast<unsigned>(kEach * plan.freeze.filesystems.size() + kOthers));
   auto opening = FrozenFilesystems::open(plan.freeze, control);

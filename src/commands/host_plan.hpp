@@ -38,7 +38,10 @@ struct HostPlan {
   /// known.
   [[nodiscard]] const Mount* taker_of(const std::string& path) const;
 
-  /// Whether who writes to `fd` may have to wait for the thaw: it is neither a pipe nor a socket nor a device, and does
+  /// The filesystem with that superblock, if it is going to be frozen; else null.
+  [[nodiscard]] const PlannedFilesystem* filesystem(dev_t device) const;
+
+  /// Whether a write to `fd` may block until the thaw: it is neither a pipe nor a socket nor a device, and does
   /// not lie, through overlays and images too, on filesystems of which none is going to be frozen.
   [[nodiscard]] bool may_wait_for_thaw(int fd) const;
 

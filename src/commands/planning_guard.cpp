@@ -20,8 +20,8 @@ namespace {
 /// For what stderr is to take the message.
 constexpr auto kPatience = std::chrono::milliseconds(250);
 
-/// In a process of its own: a file may lie on a filesystem that is frozen, and then neither the write nor the last close
-/// returns.
+/// In a process of its own: a file may lie on a filesystem that is frozen, and then neither the write nor the last
+/// close returns.
 void say(std::string_view message) {
   pollfd reader = {STDERR_FILENO, POLLOUT, 0};
   std::array<int, 2> life{};
@@ -40,7 +40,8 @@ void say(std::string_view message) {
       "ERROR: the time budget ran out while looking at the host: a filesystem, a device or a name service does not "
       "answer. Return Error Code: 201\n";
   constexpr std::string_view kPostMessage =
-      "ERROR: the time budget ran out while looking for the session: what the state directory lies on does not answer; "
+      "ERROR: the time budget ran out while looking for the session: the filesystem of the state directory does not "
+      "answer; "
       "a session ends by itself at its deadline. Return Error Code: 202\n";
   constexpr int kPreFailed = 201;
   constexpr int kPostFailed = 202;

@@ -26,7 +26,7 @@ Result<void> verdict(const SessionRecord& record) {
       return {};
     case SessionEnd::auto_thawed:
       return failure("the session was ended at " + format_utc(record.ended_at) + ", before post-script came" +
-                         (problems.empty() ? ", by its deadline; raise auto_thaw_seconds if that is normal here"
+                         (problems.empty() ? ", by its deadline; raise auto_thaw_seconds if post-script needs longer"
                                            : ": " + problems),
                      ErrorKind::auto_thawed);
     case SessionEnd::watchdog_lost:
@@ -48,7 +48,8 @@ class PostScript {
     context_.log.caller().hold();
     context_.log.syslog().hold();
     auto done = end_session();
-    // A caller's pipe or terminal is not frozen; a file may be, by another program, and then waits without this process.
+    // A caller's pipe or terminal is not frozen; a file may be, by another program, and then waits without this
+    // process.
     context_.caller_files->hand_over();
     context_.log.caller().resume();
     if (!still_frozen_) context_.log.syslog().resume();
@@ -76,9 +77,9 @@ class PostScript {
     if (!*lock) return not_in_time(*state, asked.request);
     auto record = state->read_record();
     if (!record) {
-      return failure(
-          record.error().message +
-          "; what the session left behind is not known: look for filesystems that hang and use fsfreeze --unfreeze");
+      return failure(record.error().message +
+                     "; what the session left behind is unknown: find the filesystems on which writes hang, and use "
+                     "fsfreeze --unfreeze");
     }
     if (!*record || (*record)->boot_id != current_boot_id()) return no_session();
     return judge(*state, **record, true, false);
@@ -200,7 +201,7 @@ class PostScript {
         return failure("a session is active, but its watchdog cannot be reached" + deadline);
       case EndRequest::stuck:
         return failure(
-            "a filesystem is not thawed yet: a call to the kernel has not returned, and the watchdog goes on as soon "
+            "a filesystem is not thawed yet: a call to the kernel has not returned, and the watchdog continues as soon "
             "as it does; everything else is thawed and released");
       case EndRequest::heard:
       case EndRequest::not_his:

@@ -11,6 +11,7 @@
 #include "base/process.hpp"
 #include "commands/command_context.hpp"
 #include "commands/host_plan.hpp"
+#include "commands/manifest_plan.hpp"
 #include "commands/mount_watch.hpp"
 #include "commands/planning_guard.hpp"
 #include "commands/report.hpp"
@@ -76,9 +77,10 @@ Error is_held(const SessionRecord& record) {
 }
 
 Error is_busy(const std::optional<SessionRecord>& record, bool is_listening) {
-  std::string message = is_listening ? "another pre-script is at work" : "the session before is still being undone";
+  std::string message = is_listening ? "another pre-script is running" : "the session before is still being undone";
   if (record) message += ": execution " + record->execution_id + ", started at " + format_utc(record->started_at);
-  return {ErrorKind::already_frozen, message + "; run pre-script again when dlm-freeze status says that it is over", 0};
+  return {ErrorKind::already_frozen, message + "; run pre-script again when dlm-freeze status shows that it has ended",
+          0};
 }
 
 /// The session's lock. A session that is held is an error at once. One that is being undone is waited for, and so is
@@ -164,7 +166,7 @@ class PreScript {
 
   Result<void> run() {
     if (auto allowed = check_privilege(); !allowed) return allowed;
-    // Those who look have the budget themselves, and say what hangs.
+    // Each look-up has the budget as its own limit, and can say what hangs.
     const Deadline latest(budget_.at() + limits::kBudgetReserve);
     auto guard = std::make_optional<PlanningGuard>(latest);
     auto plan = plan_host(settings_, context_);
@@ -179,7 +181,7 @@ class PreScript {
     auto state = StateDirectory::open(settings_.state_directory, true);
     if (!state) return tl::unexpected(state.error());
     if (auto safe = check_state_directory(settings_.state_directory, plan->table); !safe) return safe;
-    guard.reset();  // What comes now keeps to the budget itself, and may fork.
+    guard.reset();  // The rest checks the budget itself, and may fork.
     auto lock = take_lock(*state, budget_);
     if (!lock) return tl::unexpected(lock.error());
     state->remove_stale_files();
@@ -191,6 +193,11 @@ class PreScript {
     guard.emplace(latest);  // A listener that decides on opens (fanotify) may not answer.
     auto filesystems = open_filesystems(*plan, context_.control, context_.log);
     if (!filesystems) return tl::unexpected(filesystems.error());
+    const auto session_id = new_session_id();
+    if (!session_id) return tl::unexpected(session_id.error());
+    std::optional<ManifestPlan> manifests;
+    if (settings_.manifest) manifests = plan_manifests(*plan, *filesystems, *session_id, settings_, context_);
+    HoldWitness witness = plan_witness(*plan, *filesystems);
     clock_.finish_stage();
 
     SessionPlan session{.state = &*state,
@@ -199,6 +206,9 @@ class PreScript {
                         .filesystems = std::move(*filesystems),
                         .rcu = ExpeditedRcu::open(),
                         .quiescers = std::move(*chosen),
+                        .manifests = std::move(manifests),
+                        .witness = std::move(witness),
+                        .session_id = *session_id,
                         .execution_id = settings_.execution_id,
                         .auto_thaw = auto_thaw,
                         .started_at = std::chrono::system_clock::now(),
@@ -259,8 +269,7 @@ class PreScript {
                     bool output_will_freeze) {
     leave_callers_cgroup(client);
     clock_.finish_stage();
-    const Deadline stage_deadline(budget_.at() -
-                                  std::min<BootClock::duration>(limits::kBudgetReserve, settings_.timeout / 4));
+    const Deadline stage_deadline(context_.started + settings_.stage_budget());
     if (auto prepared = client.prepare(stage_deadline); !prepared) return prepared;
     clock_.finish_stage();
     log_notes(client);
@@ -285,7 +294,7 @@ class PreScript {
     context_.log.info("froze " + count_of(frozen_count, "filesystem") + " (" + clock_.summary() + "); auto-thaw in " +
                       count_of(static_cast<std::size_t>(session.auto_thaw.count()), "second"));
     if (caller_has_gone())
-      return failure("nobody can hear of a success: the reader of standard output has gone, so everything is undone");
+      return failure("success cannot be reported: the reader of standard output is gone, so everything is undone");
     // Written before the hand-over: after it, nothing may come between success and exit.
     log_completion("pre-script", context_);
     if (!session.caller_files) context_.caller_files->flush();

@@ -84,7 +84,7 @@ class FrozenGround {
   std::map<std::string, MountTable> elsewhere_;  ///< By process.
 };
 
-/// Whether a line of a fanotify descriptor's fdinfo (proc(5)) is a mark that holds up whoever opens or reads.
+/// Whether a line of a fanotify descriptor's fdinfo (proc(5)) is a mark that makes opens or reads wait for approval.
 bool is_permission_mark(std::string_view line) {
   constexpr std::uint64_t kPreAccess = 0x00100000;  // FAN_PRE_ACCESS, Linux 6.14.
   constexpr std::uint64_t kPermissions = FAN_OPEN_PERM | FAN_ACCESS_PERM | FAN_OPEN_EXEC_PERM | kPreAccess;
@@ -102,8 +102,8 @@ class Search {
     for (const std::string& process : names_in(proc_)) {
       if (!number_from<int>(process)) continue;
       if (deadline_.expired()) {
-        hazards_.push_back({"processes", "some processes were not looked at", "there are too many of them",
-                            "run dry-run --probe again in a quieter hour"});
+        hazards_.push_back({"processes", "some processes were not examined", "there are too many of them",
+                            "run dry-run --probe again when fewer are running"});
         break;
       }
       look_at(process);
@@ -126,13 +126,15 @@ class Search {
     if (!file) return;
     if (is_watched) {
       hazards_.push_back({"watchdog", who,
-                          "systemd ends it when it is silent for " + format_seconds(*watchdog) + " s, and as long as " +
-                              *file + " is frozen, up to " + std::to_string(auto_thaw_.count()) + " s, it may be",
-                          "raise its WatchdogSec above auto_thaw_seconds, or lower that"});
+                          "systemd kills it after " + format_seconds(*watchdog) +
+                              " s of silence, and it may block while " + *file + " is frozen, for up to " +
+                              std::to_string(auto_thaw_.count()) + " s",
+                          "raise its WatchdogSec above auto_thaw_seconds, or lower auto_thaw_seconds"});
     }
     if (is_logger) {
-      hazards_.push_back({"logging", who, "it writes to " + *file + ", which is frozen: whoever logs may wait for it",
-                          "keep its files on another filesystem, or name that path in filesystems.protect"});
+      hazards_.push_back({"logging", who,
+                          "it writes to " + *file + ", which will be frozen: every process that logs may block",
+                          "move its files to another filesystem, or add that path to filesystems.protect"});
     }
   }
 
@@ -143,7 +145,7 @@ class Search {
     return std::find(kLoggers.begin(), kLoggers.end(), command) != kLoggers.end();
   }
 
-  /// After how long a silence systemd ends the process (sd_watchdog_enabled(3)); nothing where it does not.
+  /// The silence after which systemd kills the process (sd_watchdog_enabled(3)); nothing where it does not.
   [[nodiscard]] std::optional<std::chrono::microseconds> watchdog_of(const std::string& process) const {
     const auto environment = read_file(proc_ + "/" + process + "/environ");
     if (!environment) return std::nullopt;
@@ -189,9 +191,9 @@ class Search {
     if (watched.empty()) return;
     const std::vector<std::string> names(watched.begin(), watched.end());
     hazards_.push_back({"fanotify", who,
-                        "it decides on each open of a file on " + list_of(names) +
-                            ": should it have to wait for the thaw itself, every open there hangs with it",
-                        "keep its own files and logs off what is frozen, or let it not watch that"});
+                        "it approves every open of a file on " + list_of(names) +
+                            ": if it blocks there until the thaw, so does every open",
+                        "move its own files and logs to another filesystem, or stop it from watching that one"});
   }
 
   /// What a mark watches: a mount, a superblock, or a file of one.
@@ -201,10 +203,6 @@ class Search {
     if (!device) return nullptr;
     constexpr unsigned kMinorBits = 20;  // Of the kernel's own numbers, include/linux/kdev_t.h.
     return ground_.name_of(makedev(*device >> kMinorBits, *device & ((1U << kMinorBits) - 1)));
-  }
-
-  static std::string format_seconds(std::chrono::microseconds span) {
-    return dlm_freeze::format_seconds(std::chrono::duration<double>(span).count());
   }
 
   FrozenGround ground_;

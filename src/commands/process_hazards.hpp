@@ -9,9 +9,9 @@
 
 namespace dlm_freeze {
 
-/// Processes that do harm when they have to wait for a thaw: those that decide on what others may open (fanotify(7)),
-/// those that systemd ends when they are silent, those that log for all. Of each kind a hazard a process. Looks for no
-/// longer than some hundred milliseconds.
+/// Processes that do harm when they block until the thaw: those that approve what others open (fanotify(7)), those that
+/// systemd kills when they are silent, those that log for others. One hazard for each process and kind. Takes half a
+/// second at most.
 [[nodiscard]] std::vector<Hazard> find_process_hazards(const HostPlan& plan, std::chrono::seconds auto_thaw,
                                                        const std::string& proc);
 

@@ -20,15 +20,15 @@ struct Finding {
 /// What would make pre-script fail or leave something out.
 struct Readiness {
   std::vector<Finding> findings;  ///< In pre-script's order: the first failure is its.
-  bool sees_all = true;           ///< False: this was run by somebody who may look at less than root.
+  bool sees_all = true;           ///< False: not run as root, so it may have seen less.
   std::string leftovers;          ///< What an earlier session left behind has to be undone first; or empty.
 
   /// What the probe of the database of that name found; null where it was not asked.
   [[nodiscard]] const Finding* probe_of(const std::string& database) const;
 };
 
-/// Looks at the host, and with `Settings::probe` asks the databases; changes nothing. Without `probe` whoever may not
-/// freeze is taken for somebody who only looks.
+/// Looks at the host, and with `Settings::probe` asks the databases; changes nothing. Without `probe`, a
+/// lack of privilege is no finding: the user only looks.
 [[nodiscard]] Readiness check_readiness(HostPlan& plan, const Settings& settings, CommandContext& context);
 
 }  // namespace dlm_freeze

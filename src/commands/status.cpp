@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 #include <ostream>
 #include <utility>
 
@@ -69,6 +70,24 @@ std::string headline(const View& view) {
          std::string(to_string(record.end)) + ".";
 }
 
+/// What the count of writes says of the hold, a line for all devices of which it says the same.
+std::string witness_text(const SessionRecord& record) {
+  std::vector<std::string> quiet;
+  std::vector<std::string> watched;
+  std::map<std::string, std::vector<std::string>> not_provable;  // By the reason.
+  for (const WitnessRecord& device : record.witness) {
+    if (device.result == to_string(HoldWitness::Result::quiet)) quiet.push_back(device.device);
+    if (device.result == to_string(HoldWitness::Result::watched)) watched.push_back(device.device);
+    if (device.result == to_string(HoldWitness::Result::not_provable))
+      not_provable[device.why].push_back(device.device);
+  }
+  std::string text;
+  if (!quiet.empty()) text += text_line("  proven: nothing was written to " + list_of(quiet) + " during the hold");
+  if (!watched.empty()) text += text_line("  watched for writes: " + list_of(watched));
+  for (const auto& [why, devices] : not_provable) text += text_line("  not provable: " + list_of(devices) + ": " + why);
+  return text;
+}
+
 std::string to_text(const View& view) {
   std::string text = text_line(headline(view));
   if (!view.record) return text;
@@ -77,6 +96,7 @@ std::string to_text(const View& view) {
   for (std::size_t i = 0; i < named; ++i) text += text_line("  problem: " + record.problems[i]);
   if (named < record.problems.size())
     text += "  and " + std::to_string(record.problems.size() - named) + " more (--json)\n";
+  text += witness_text(record);
   if (!record.filesystems.empty()) {
     TextTable table({"MOUNT POINT", "DEVICE", "STATE", "FROZEN FOR"});
     for (const FilesystemRecord& filesystem : record.filesystems) {

@@ -32,21 +32,21 @@ std::string advice_for(Reason reason) {
     case Reason::freezing_disabled:
       return "if it belongs in the snapshot, set filesystems.freeze to true";
     case Reason::protected_path:
-      return "move what must go on being written to another filesystem";
+      return "move the protected path to another filesystem";
     case Reason::holds_root:
-      return "move data to a filesystem of its own, on which nothing of the system lies";
+      return "move the data to a filesystem that holds no part of the system";
     case Reason::broken:
       return "check it: fsck(8), dmesg(1)";
     case Reason::cannot_freeze:
       return "keep data on ext4, XFS or btrfs";
     case Reason::only_files:
-      return "mount it as a whole somewhere as well";
+      return "mount the whole filesystem somewhere too";
     case Reason::hidden:
       return "unmount what is mounted on top of it";
     case Reason::behind_network:
       return "mount it at a path that does not lead through the network or FUSE";
     case Reason::unseen:
-      return "mount it in the host's mount namespace too, or name its mount point in filesystems.exclude";
+      return "mount it in the host's mount namespace too, or add its mount point to filesystems.exclude";
     case Reason::unknown_type:
       return "keep data on a filesystem that can be frozen";
     default:
@@ -100,7 +100,7 @@ class Reporter {
     if (data != data_.end()) {
       const std::vector<std::string> names(data->second.begin(), data->second.end());
       return {&planned, VolumeState::quiesced_only,
-              why + "; only the data of " + list_of(names) + " on it is held, by quiescing"};
+              why + "; only the data of " + list_of(names) + " is protected, by quiescing"};
     }
     const bool is_boot = gap->second->expected && planned.reason == Reason::root_or_boot;
     return {&planned, is_boot ? VolumeState::boot : VolumeState::not_covered, why};
@@ -109,18 +109,12 @@ class Reporter {
   /// Puts a filesystem onto all that it lies on.
   void place(const Filesystem& filesystem) {
     const Mount& mount = filesystem.planned->mount;
-    std::set<std::size_t> below;
-    const auto stack = plan_.stacks.find(mount.device);
-    if (stack != plan_.stacks.end()) {
-      for (const std::string& device : stack->second.devices) below.merge(set_of(disks_.below(device)));
-      for (std::size_t i = 0; i < disks_.disks().size(); ++i) {  // Of a loop device on a device.
-        const auto& ids = stack->second.volume_ids;
-        if (std::find(ids.begin(), ids.end(), disks_.disks()[i].volume_id) != ids.end()) below.insert(i);
-      }
-    } else {
-      const std::string name = disks_.name_of(mount.device);
-      below = set_of(disks_.below(name.empty() ? mount.source.substr(mount.source.rfind('/') + 1) : name));
+    const std::set<std::string> devices = devices_below(mount);
+    std::vector<std::size_t> below;
+    for (std::size_t i = 0; i < disks_.disks().size(); ++i) {
+      if (devices.contains(disks_.disks()[i].name)) below.push_back(i);
     }
+    used_.insert(devices.begin(), devices.end());
     if (filesystem.state == VolumeState::not_covered || filesystem.state == VolumeState::quiesced_only)
       advise(filesystem);
     std::vector<std::string> labels;
@@ -131,8 +125,17 @@ class Reporter {
     for (const std::size_t disk : below) on_disk_[disk].push_back(filesystem);
   }
 
-  static std::set<std::size_t> set_of(const std::vector<std::size_t>& positions) {
-    return {positions.begin(), positions.end()};
+  /// All block devices that a filesystem lies on.
+  [[nodiscard]] std::set<std::string> devices_below(const Mount& mount) const {
+    const auto stack = plan_.stacks.find(mount.device);
+    std::vector<std::string> devices;
+    if (stack != plan_.stacks.end()) {
+      devices = stack->second.all_devices;
+    } else {
+      const std::string name = disks_.name_of(mount.device);
+      devices = disks_.stack_of(name.empty() ? mount.source.substr(mount.source.rfind('/') + 1) : name);
+    }
+    return {devices.begin(), devices.end()};
   }
 
   void advise(const Filesystem& filesystem) {
@@ -173,12 +176,49 @@ class Reporter {
     row.why = why_of(filesystems);
     row.is_elsewhere = filesystems.front().planned->reason == Reason::unseen;
     row.cause = filesystems.front().name() + " is not frozen: " + filesystems.front().why;
+    if (row.state == VolumeState::frozen || row.state == VolumeState::read_only) add_rest(disk, row);
     if (disk.is_instance_store && row.state != VolumeState::read_only) {
       row.state = VolumeState::not_covered;
-      row.why = "instance store of EC2, of which there are no snapshots";
+      row.why = "EC2 instance store, which has no snapshots";
       row.cause = "it is " + row.why;
     }
     report_.rows.push_back(std::move(row));
+  }
+
+  /// What lies on a disk beside the filesystems that are mounted.
+  struct Rest {
+    std::vector<std::string> swap;
+    std::vector<std::string> unmounted;
+  };
+
+  [[nodiscard]] Rest rest_of(const Disk& disk) const {
+    Rest rest;
+    for (const DiskPart& part : disk.parts) {
+      if (!used_.contains(part.device)) (part.is_swap ? rest.swap : rest.unmounted).push_back(part.name);
+    }
+    return rest;
+  }
+
+  static std::string text_of(const Rest& rest, const Disk& disk) {
+    const std::vector<std::string> whole = {disk.name};
+    std::vector<std::string> texts;
+    if (!rest.unmounted.empty())
+      texts.push_back(rest.unmounted == whole ? "nothing of it is mounted" : "not mounted: " + list_of(rest.unmounted));
+    if (!rest.swap.empty()) {
+      texts.push_back((rest.swap == whole ? "swap" : "swap (" + list_of(rest.swap) + ")") +
+                      ", which a snapshot does not need");
+    }
+    return texts.empty() ? "nothing of it is mounted" : join(texts, "; ");
+  }
+
+  /// The row of a disk all of whose filesystems are held is not all that is to be said of it.
+  void add_rest(const Disk& disk, VolumeRow& row) const {
+    const Rest rest = rest_of(disk);
+    if (rest.swap.empty() && rest.unmounted.empty()) return;
+    row.why += (row.why.empty() ? "" : "; ") + text_of(rest, disk);
+    if (rest.unmounted.empty()) return;
+    row.state = VolumeState::partly_covered;
+    row.cause = "not mounted: " + list_of(rest.unmounted);
   }
 
   /// Why those in the worst state are; and how many of the others are frozen all the same.
@@ -193,16 +233,16 @@ class Reporter {
     if (worst < VolumeState::boot && filesystems.size() > 1) why = filesystems.front().name() + ": " + why;
     if (worst < VolumeState::boot && same > 1) why += ", and " + std::to_string(same - 1) + " more";
     const std::size_t frozen = count_in(VolumeState::frozen);
-    if (worst < VolumeState::frozen && frozen > 0) why += "; of the others " + std::to_string(frozen) + " frozen";
+    if (worst < VolumeState::frozen && frozen > 0)
+      why += "; " + count_of(frozen, "other filesystem") + (frozen == 1 ? " is" : " are") + " frozen";
     return why;
   }
 
   void add_unmounted(const Disk& disk) {
-    const bool is_swap = disk.uses == std::vector<std::string>{"swap"};
-    std::string why =
-        disk.uses.empty() ? "nothing of it is mounted" : list_of(disk.uses) + ", nothing of it is mounted";
-    if (is_swap) why = "swap, which a snapshot does not need";
-    if (disk.is_instance_store) why = "instance store of EC2, of which there are no snapshots";
+    const Rest rest = rest_of(disk);
+    const bool is_swap = rest.unmounted.empty() && !rest.swap.empty();
+    std::string why = text_of(rest, disk);
+    if (disk.is_instance_store) why = "EC2 instance store, which has no snapshots";
     report_.rows.push_back({disk.label(),
                             disk.name,
                             disk.size_bytes,
@@ -219,6 +259,7 @@ class Reporter {
   std::map<dev_t, std::set<std::string>> data_;  ///< Names of databases.
   std::map<std::size_t, std::vector<Filesystem>> on_disk_;
   std::map<std::string, std::vector<Filesystem>> others_;  ///< By source.
+  std::set<std::string> used_;                             ///< Block devices that something mounted lies on.
   VolumeReport report_;
 };
 
@@ -234,6 +275,8 @@ std::string_view words_of(VolumeState state) {
       return "quiesced only";
     case VolumeState::boot:
       return "boot";
+    case VolumeState::partly_covered:
+      return "partly covered";
     case VolumeState::frozen:
       return "frozen";
     case VolumeState::read_only:
@@ -254,6 +297,8 @@ std::string_view to_string(VolumeState state) {
       return "quiesced_only";
     case VolumeState::boot:
       return "boot";
+    case VolumeState::partly_covered:
+      return "partly_covered";
     case VolumeState::frozen:
       return "frozen";
     case VolumeState::read_only:

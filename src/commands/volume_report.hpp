@@ -14,13 +14,14 @@ namespace dlm_freeze {
 
 /// What a snapshot of a volume, or the part of it that is one filesystem, is worth. The worst first.
 enum class VolumeState {
-  not_covered,    ///< It can be written while the snapshot is taken, and nothing holds it.
-  quiesced_only,  ///< The same, but a database that is quiesced has data there.
-  boot,           ///< The same, and it holds / or /boot, which never are frozen.
+  not_covered,     ///< It can be written while the snapshot is taken, and nothing holds it.
+  quiesced_only,   ///< The same, but a database that is quiesced has data there.
+  boot,            ///< The same, and it holds / or /boot, which never are frozen.
+  partly_covered,  ///< What is mounted is frozen or read-only; something else on it is not mounted and may be written.
   frozen,
   read_only,    ///< Nobody can write to it here.
   not_needed,   ///< Holds nothing but swap, or is in no snapshot and has nothing mounted.
-  not_mounted,  ///< Nothing of it is mounted: it may be written by whoever opens the device.
+  not_mounted,  ///< Nothing of it is mounted: a program that opens the device may write to it.
 };
 
 /// For a table: "frozen", "quiesced only", "NOT covered".
@@ -36,7 +37,7 @@ struct VolumeRow {
   std::uint64_t size_bytes = 0;  ///< 0 when unknown.
   VolumeState state = VolumeState::not_mounted;
   std::vector<std::string> filesystems;  ///< Mount points, of each filesystem one, those in the worst state first.
-  std::string why;                       ///< For a person, in a table; empty where it is frozen.
+  std::string why;                       ///< For a person, in a table; empty where all of it is frozen.
   bool is_elsewhere = false;             ///< The worst of them is mounted in other mount namespaces only.
   std::string cause;                     ///< The same of the worst one, as a clause: "/x is not frozen: hidden by...".
 };

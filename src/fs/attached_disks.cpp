@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <set>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -29,17 +30,24 @@ bool is_no_disk(std::string_view name) {
                      [&](std::string_view prefix) { return name.starts_with(prefix); });
 }
 
-/// "LVM vg0-data", "RAID md127".
-std::string use_as(const DeviceRoots& roots, const std::string& holder) {
-  const stdfs::path directory = directory_of(roots, holder);
-  const std::string name = sysfs_attribute(directory / "dm" / "name").value_or(holder);
-  const std::string uuid = sysfs_attribute(directory / "dm" / "uuid").value_or("");
+/// "LVM vg0-data", "RAID md127", "sdb2".
+std::string name_for_person(const DeviceRoots& roots, const std::string& device) {
+  const stdfs::path directory = directory_of(roots, device) / "dm";
+  const auto name = sysfs_attribute(directory / "name");
+  if (!name) return device.starts_with("md") ? "RAID " + device : device;
+  const std::string uuid = sysfs_attribute(directory / "uuid").value_or("");
   constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kKinds = {
       {{"LVM-", "LVM "}, {"CRYPT-", "encrypted "}, {"mpath-", "multipath "}}};
   for (const auto& [prefix, kind] : kKinds) {
-    if (uuid.starts_with(prefix)) return std::string(kind) + name;
+    if (uuid.starts_with(prefix)) return std::string(kind) + *name;
   }
-  return (holder.starts_with("md") ? "RAID " : "device-mapper ") + name;
+  return "device-mapper " + *name;
+}
+
+/// A device by which LVM only keeps a thin pool at hand; the data is in the volumes of the pool.
+bool is_pool(const DeviceRoots& roots, const std::string& device) {
+  const std::string uuid = sysfs_attribute(directory_of(roots, device) / "dm" / "uuid").value_or("");
+  return uuid.starts_with("LVM-") && uuid.ends_with("-pool");
 }
 
 /// The block devices that are used for swap, as /proc/swaps names them.
@@ -59,7 +67,7 @@ std::vector<std::string> swap_devices(const DeviceRoots& roots) {
 AttachedDisks AttachedDisks::read(const DeviceRoots& roots) {
   AttachedDisks attached;
   for (const std::string& name : names_in(directory_of(roots, ""))) attached.add_device(roots, name);
-  attached.note_uses(roots);
+  attached.add_parts(roots);
   return attached;
 }
 
@@ -67,48 +75,79 @@ void AttachedDisks::add_device(const DeviceRoots& roots, const std::string& name
   const stdfs::path directory = directory_of(roots, name);
   std::error_code error;
   Device device{names_in(directory / "slaves"), names_in(directory / "holders"),
-                sysfs_attribute(directory / "dev").value_or(""), stdfs::exists(directory / "partition", error)};
+                sysfs_attribute(directory / "dev").value_or(""), size_of_device(directory),
+                stdfs::exists(directory / "partition", error)};
   if (device.is_partition) device.on.push_back(stdfs::weakly_canonical(directory, error).parent_path().filename());
-  const std::uint64_t size = size_of_device(directory);
   const bool is_hidden = device.number.empty();  // A path of an NVMe disk with several.
-  if (device.on.empty() && size > 0 && !is_hidden && !is_no_disk(name)) {
+  if (device.on.empty() && device.size_bytes > 0 && !is_hidden && !is_no_disk(name)) {
     const std::string model = sysfs_attribute(directory / "device" / "model").value_or("");
     disks_.push_back({.name = name,
                       .volume_id = volume_id_of(directory).value_or(""),
-                      .size_bytes = size,
+                      .size_bytes = device.size_bytes,
                       .is_instance_store = model.starts_with("Amazon EC2 NVMe Instance"),
                       .is_image = name.starts_with("loop"),
-                      .uses = {}});
+                      .parts = {}});
   }
   devices_.emplace(name, std::move(device));
 }
 
-void AttachedDisks::note_uses(const DeviceRoots& roots) {
-  const auto note = [&](const std::string& device, const std::string& use) {
-    for (const std::size_t at : below(device)) {
-      auto& uses = disks_[at].uses;
-      if (std::find(uses.begin(), uses.end(), use) == uses.end()) uses.push_back(use);
-    }
-  };
-  for (const std::string& device : swap_devices(roots)) note(device, "swap");
+void AttachedDisks::add_parts(const DeviceRoots& roots) {
+  const std::vector<std::string> swap = swap_devices(roots);
+  std::set<std::string> divided;
   for (const auto& [name, device] : devices_) {
-    for (const std::string& holder : device.holders) note(name, use_as(roots, holder));
+    if (device.is_partition) divided.insert(device.on.back());
   }
+  for (const auto& [name, device] : devices_) {
+    const bool holds_others = !device.holders.empty() || divided.contains(name) || is_extended(device);
+    if (holds_others || is_pool(roots, name)) continue;
+    const DiskPart part{name, name_for_person(roots, name), std::find(swap.begin(), swap.end(), name) != swap.end()};
+    for (const std::size_t disk : below(name)) disks_[disk].parts.push_back(part);
+  }
+}
+
+/// An extended partition, of which the kernel shows the first two sectors.
+bool AttachedDisks::is_extended(const Device& device) {
+  constexpr std::uint64_t kTwoSectors = 1024;
+  return device.is_partition && device.size_bytes <= kTwoSectors;
+}
+
+std::vector<std::string> AttachedDisks::stack_of(const std::string& name) const {
+  std::vector<std::string> stack = {name};
+  for (std::size_t i = 0; i < stack.size(); ++i) {
+    const auto device = devices_.find(stack[i]);
+    if (device == devices_.end()) continue;
+    for (const std::string& below : device->second.on) {
+      if (std::find(stack.begin(), stack.end(), below) == stack.end()) stack.push_back(below);
+    }
+  }
+  return stack;
 }
 
 std::vector<std::size_t> AttachedDisks::below(const std::string& name) const {
   std::vector<std::size_t> found;
-  std::vector<std::string> next = {name};
-  for (std::size_t i = 0; i < next.size(); ++i) {
-    const auto disk = std::find_if(disks_.begin(), disks_.end(), [&](const Disk& one) { return one.name == next[i]; });
+  for (const std::string& device : stack_of(name)) {
+    const auto disk = std::find_if(disks_.begin(), disks_.end(), [&](const Disk& one) { return one.name == device; });
     if (disk != disks_.end()) found.push_back(static_cast<std::size_t>(disk - disks_.begin()));
-    const auto device = devices_.find(next[i]);
-    if (device == devices_.end()) continue;
-    for (const std::string& below : device->second.on) {
-      if (std::find(next.begin(), next.end(), below) == next.end()) next.push_back(below);
-    }
   }
   return found;
+}
+
+std::vector<std::string> AttachedDisks::directly_below(const std::string& name) const {
+  const auto device = devices_.find(name);
+  return device == devices_.end() ? std::vector<std::string>() : device->second.on;
+}
+
+std::vector<std::string> AttachedDisks::directly_above(const std::string& name) const {
+  std::vector<std::string> above;
+  for (const auto& [other, device] : devices_) {
+    if (std::find(device.on.begin(), device.on.end(), name) != device.on.end()) above.push_back(other);
+  }
+  const auto device = devices_.find(name);
+  if (device == devices_.end()) return above;
+  for (const std::string& holder : device->second.holders) {
+    if (std::find(above.begin(), above.end(), holder) == above.end()) above.push_back(holder);
+  }
+  return above;
 }
 
 std::string AttachedDisks::disk_of_partition(const std::string& name) const {

@@ -68,6 +68,7 @@ class StackReader {
       stack.has_had_errors = stack.has_had_errors || (errors && *errors != "0");
     }
     describe_other_devices(mount, stack);
+    stack.all_devices.assign(seen_.begin(), seen_.end());
     std::sort(stack.volume_ids.begin(), stack.volume_ids.end());
     stack.volume_ids.erase(std::unique(stack.volume_ids.begin(), stack.volume_ids.end()), stack.volume_ids.end());
     return stack;
@@ -275,14 +276,7 @@ BlockStacks read_block_stacks(const MountTable& table, const DeviceRoots& roots,
 std::optional<std::string> btrfs_id_of(int fd) {
   btrfs_ioctl_fs_info_args info{};
   if (::ioctl(fd, BTRFS_IOC_FS_INFO, &info) != 0) return std::nullopt;
-  std::string id;
-  for (std::size_t i = 0; i < BTRFS_FSID_SIZE; ++i) {
-    constexpr std::string_view kDigits = "0123456789abcdef";
-    if (i == 4 || i == 6 || i == 8 || i == 10) id += '-';
-    id += kDigits[info.fsid[i] >> 4U];
-    id += kDigits[info.fsid[i] & 0xFU];
-  }
-  return id;
+  return uuid_text(info.fsid);
 }
 
 std::optional<std::string> btrfs_id_of(const MountTable& table, const Mount& mount) {

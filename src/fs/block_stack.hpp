@@ -17,6 +17,8 @@ namespace dlm_freeze {
 struct BlockStack {
   /// Kernel names of what the filesystem is on: "nvme1n1p1". Several for a btrfs of several devices.
   std::vector<std::string> devices;
+  /// The same, and all that is below them, a log or journal on another device too. A loop device on a file is an end.
+  std::vector<std::string> all_devices;
   std::vector<std::string> volume_ids;  ///< EBS volumes at the bottom: "vol-0123456789abcdef0". Sorted, each once.
   /// Of the files below loop devices, directly or through dm, md or partitions: the device of the file's superblock
   /// where the kernel tells it and a mount has it, else the path by which the file was opened.

@@ -16,15 +16,15 @@ namespace dlm_freeze {
 /// kernel/rcu/sync.c): 30 to 50 ms where nothing is dirty. Expedited ones take a fraction of a millisecond, and
 /// /sys/kernel/rcu_expedited makes the whole host use them (rcupdate.rcu_expedited in
 /// Documentation/admin-guide/kernel-parameters.txt).
-/// Shared by the processes forked later, so that whoever is left can put back what was found there.
+/// Shared by the processes forked later, so that any process that is left can restore it.
 class ExpeditedRcu {
  public:
   /// Does nothing, ever.
   ExpeditedRcu() = default;
 
   /// Opens `path`, and puts it back to 0 where a freezer that was killed with all its session has left it set. One that
-  /// does nothing where it cannot be written, as in most containers, or was set by somebody else. (Where rcu_normal is
-  /// set, as on real-time kernels, the kernel ignores it.)
+  /// does nothing where it cannot be written, as in most containers, or was set by another program. (Where rcu_normal
+  /// is set, as on real-time kernels, the kernel ignores it.)
   [[nodiscard]] static ExpeditedRcu open(const std::string& path = "/sys/kernel/rcu_expedited");
 
   void begin() noexcept;

@@ -15,7 +15,7 @@ class FreezeControl {
   /// Writes back what is dirty.
   [[nodiscard]] virtual int sync(int fd) noexcept = 0;
 
-  /// EBUSY: somebody has frozen it already. EOPNOTSUPP: its driver cannot. EPERM: no CAP_SYS_ADMIN.
+  /// EBUSY: it is frozen already. EOPNOTSUPP: its driver cannot. EPERM: no CAP_SYS_ADMIN.
   [[nodiscard]] virtual int freeze(int fd) noexcept = 0;
 
   /// EINVAL: it is not frozen.

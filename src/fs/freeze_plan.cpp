@@ -73,12 +73,12 @@ class Planner {
 
  private:
   [[nodiscard]] std::string problem() const {
-    constexpr std::string_view kSoThat = ", so that anything that is frozen may hold it up: ";
+    constexpr std::string_view kSoThat = ", so freezing anything might block it: ";
     const Mount* root = table_.root();
     const auto of_root = root != nullptr && selection_.include.empty() ? ground_.untold(root->device) : std::nullopt;
     if (of_root) {
       return "the root filesystem lies on " + of_root->cause + std::string(kSoThat) +
-             "name what is to be frozen in filesystems.include";
+             "list what to freeze in filesystems.include";
     }
     for (const std::string& path : selection_.protect) {
       const Mount* mount = table_.resolve(path);
@@ -184,7 +184,7 @@ class Planner {
         return {Reason::not_block_backed, first.type + ", no block device of its own", {}};
       }
       if (first.is_read_only()) return {Reason::read_only, "read-only", {}};
-      return {Reason::unknown_type, first.type + ": what it lies on is not known", {}};
+      return {Reason::unknown_type, first.type + ": its device is unknown", {}};
     }
     if (std::all_of(mounts.begin(), mounts.end(),
                     [&](const Mount* mount) { return facts_.file_mounts.contains(mount->id); })) {
@@ -197,7 +197,7 @@ class Planner {
     return judge_by_configuration(mounts);
   }
 
-  /// A filesystem after which somebody has to look.
+  /// A filesystem that an operator has to check.
   std::optional<Judgement> judge_health(dev_t device, const Superblock& superblock) const {
     const Mount& mount = superblock.first();
     for (const std::string_view state : {"emergency_ro", "shutdown"}) {
@@ -284,7 +284,7 @@ class Planner {
                    {}};
     } else if (judgement.reason == Reason::data) {
       judgement = {Reason::unseen,
-                   unseen.process == 0 ? "mounted, but in no mount namespace with a process that can be looked into"
+                   unseen.process == 0 ? "mounted, but in no mount namespace whose processes can be examined"
                                        : "mounted only in another mount namespace: that of process " +
                                              std::to_string(unseen.process) + " (" + unseen.command + ")",
                    {}};
@@ -338,7 +338,7 @@ class Planner {
 
   [[nodiscard]] std::string why_in_vain(const Mount& mount) const {
     const Mount* taker = taker_of_writes(table_, facts_.layers, &mount);
-    if (taker == nullptr) return mount.type + ", and what takes its writes cannot be told";
+    if (taker == nullptr) return mount.type + ", and where its writes go cannot be determined";
     if (taker->device == mount.device) return mount.type + ", no block device of its own";
     return mount.type + ", whose writes go to " + taker->mount_point + ", which is not frozen: include that as well";
   }

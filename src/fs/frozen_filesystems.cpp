@@ -16,17 +16,6 @@ namespace {
 
 std::int64_t now_count() noexcept { return BootClock::now().time_since_epoch().count(); }
 
-/// The open root directory of `mount`, or an error.
-Result<UniqueFd> open_mount(const Mount& mount) {
-  UniqueFd fd(::open(mount.mount_point.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
-  if (!fd) return system_failure("cannot open " + mount.mount_point, errno);
-  const auto id = mount_id_of(fd.get());
-  if (!id) return tl::unexpected(id.error());
-  if (*id != mount.id)
-    return tl::unexpected(Error{ErrorKind::failed, mount.mount_point + " is another mount by now", ESTALE});
-  return fd;
-}
-
 /// Whether an error of open(2) is about that filesystem alone, so that the others can be frozen without it: its mount
 /// is no longer there or lets nobody in, or the filesystem is broken.
 bool is_of_one_filesystem(const Error& error) {

@@ -27,9 +27,9 @@ enum class FreezeState : std::uint32_t {
   undoing,      ///< The freezer itself is thawing it, having found the session ending when FIFREEZE returned.
   thawing,      ///< FITHAW has been called, or is just about to be.
   thawed,       ///< By us.
-  lost,         ///< Somebody else thawed it while it was ours.
+  lost,         ///< Another program thawed it while it was ours.
   thaw_failed,  ///< FITHAW failed; it may be frozen still.
-  busy,         ///< Somebody else's freeze; theirs to thaw.
+  busy,         ///< Another program's freeze; theirs to thaw.
   unsupported,  ///< Its driver cannot freeze; passed over.
   read_only,    ///< An error has made it read-only; passed over.
   freeze_failed,

@@ -35,7 +35,7 @@ bool is_kernel_thread(std::string_view stat) {
 }
 
 std::string describe(const Mount* root) {
-  if (root == nullptr) return "a directory that is no mount point";
+  if (root == nullptr) return "a directory that is not a mount point";
   return (root->root == "/" ? "" : root->root + " of ") + root->type + " " + device_number(root->device);
 }
 
@@ -71,8 +71,7 @@ HostRoot find_host_root(const MountTable& table, const DeviceRoots& roots) {
   if (own == nullptr) find_own(table, found);
   const auto second = read_file(roots.proc + "/2/stat");
   if (!second || !is_kernel_thread(*second)) {
-    found.difference =
-        "process 1 cannot be shown to be the host's init (this is a PID namespace of its own, as in a container)";
+    found.difference = "process 1 may not be the host's init (this is a separate PID namespace, as in a container)";
     return found;
   }
   const auto init = MountTable::read(roots.proc + "/1/mountinfo", mount_id_of(roots.proc + "/1/root"));

@@ -65,7 +65,7 @@ std::string unescaped(std::string_view text) {
   return plain;
 }
 
-/// Without the backslashes that whoever mounted it put before colons, commas and backslashes (mount(8)).
+/// Without the backslashes before colons, commas and backslashes in the options of a mount (mount(8)).
 std::string without_backslashes(std::string_view text) {
   std::string plain;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -303,6 +303,16 @@ std::optional<int> mount_id_of(const std::string& directory) {
   const UniqueFd fd(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   const auto id = fd ? mount_id_of(fd.get()) : Result<int>(failure("not open"));
   return id ? std::optional(*id) : std::nullopt;
+}
+
+Result<UniqueFd> open_mount(const Mount& mount) {
+  UniqueFd fd(::open(mount.mount_point.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd) return system_failure("cannot open " + mount.mount_point, errno);
+  const auto id = mount_id_of(fd.get());
+  if (!id) return tl::unexpected(id.error());
+  if (*id != mount.id)
+    return tl::unexpected(Error{ErrorKind::failed, mount.mount_point + " is another mount by now", ESTALE});
+  return fd;
 }
 
 Result<int> mount_id_of(int fd) {

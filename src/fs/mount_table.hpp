@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dlm_freeze/base/error.hpp"
+#include "dlm_freeze/base/unique_fd.hpp"
 
 namespace dlm_freeze {
 
@@ -103,5 +104,8 @@ class MountTable {
 
 /// The same for the mount that a directory lies on; nothing where it cannot be opened.
 [[nodiscard]] std::optional<int> mount_id_of(const std::string& directory);
+
+/// The open root directory of `mount`. Errors: it cannot be opened; ESTALE when another mount is there by now.
+[[nodiscard]] Result<UniqueFd> open_mount(const Mount& mount);
 
 }  // namespace dlm_freeze

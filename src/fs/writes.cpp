@@ -11,8 +11,8 @@ std::optional<UntoldWrites> untold_writes(const Mount& mount, const std::optiona
   const std::string& at = mount.mount_point;
   if (layers) {
     if (layers->told || !layers->upper.empty()) return std::nullopt;
-    return UntoldWrites{"an overlay whose upper layer cannot be told",
-                        "mount " + at + " with layers given as absolute paths, which still lead to them"};
+    return UntoldWrites{"an overlay whose upper layer cannot be determined",
+                        "mount " + at + " with absolute paths that still lead to its layers"};
   }
   if (!has_volume(mount)) {
     if (!is_fuse(mount.type)) return std::nullopt;
@@ -20,7 +20,7 @@ std::optional<UntoldWrites> untold_writes(const Mount& mount, const std::optiona
                         "keep it on a filesystem with a volume of its own, not on " + at};
   }
   if (stack == nullptr || !stack->writes_untold) return std::nullopt;
-  return UntoldWrites{"an image of which it cannot be told where it lies",
+  return UntoldWrites{"an image whose location cannot be determined",
                       "mount what holds the image of " + at + " where it was when the image was attached"};
 }
 

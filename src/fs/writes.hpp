@@ -12,7 +12,7 @@ namespace dlm_freeze {
 
 /// Why it cannot be told what takes the writes to a mount: anything that is frozen may then hold them up.
 struct UntoldWrites {
-  std::string cause;   ///< What it lies on: "an overlay whose upper layer cannot be told".
+  std::string cause;   ///< What it lies on: "an overlay whose upper layer cannot be determined".
   std::string remedy;  ///< What to do about it.
 };
 

@@ -27,7 +27,7 @@ CoverageReport report_coverage(const std::vector<DataLocation>& locations,
       if (!covered.frozen) continue;
       report.lines.push_back({LogLevel::warn,
                               "its " + location.what + " (" + location.path +
-                                  ") lies on a filesystem that is frozen: whoever logs then waits for the thaw",
+                                  ") lies on a filesystem that is frozen: whoever logs blocks until the thaw",
                               false});
       continue;
     }

@@ -6,6 +6,9 @@
 namespace dlm_freeze {
 namespace {
 
+/// What stands before everything that the quiescer called `name` says.
+std::string prefix(std::string_view name) { return std::string(name) + ": "; }
+
 /// Puts the name before whatever the quiescer that it owns says of itself.
 class NamedQuiescer final : public Quiescer {
  public:
@@ -37,7 +40,7 @@ class NamedQuiescer final : public Quiescer {
   auto run(StageContext& context, const Stage& stage) const -> decltype(stage()) {
     const std::size_t before = context.notes.size();
     auto result = stage();
-    for (std::size_t i = before; i < context.notes.size(); ++i) context.notes[i].text.insert(0, name_ + ": ");
+    for (std::size_t i = before; i < context.notes.size(); ++i) context.notes[i].text.insert(0, prefix(name_));
     if (!result) result = tl::unexpected(result.error().with_context(name_));
     return result;
   }
@@ -52,6 +55,10 @@ Result<std::unique_ptr<Quiescer>> make_quiescer(const QuiescerType& type, const 
   auto made = type.create(config);
   if (!made) return tl::unexpected(made.error().with_context(config.name));
   return std::make_unique<NamedQuiescer>(config.name, std::move(*made));
+}
+
+std::string without_name(std::string_view said, std::string_view name) {
+  return std::string(said.starts_with(prefix(name)) ? said.substr(prefix(name).size()) : said);
 }
 
 }  // namespace dlm_freeze

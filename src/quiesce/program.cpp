@@ -12,6 +12,7 @@
 #include <csignal>
 #include <utility>
 
+#include "base/child.hpp"
 #include "base/process.hpp"
 #include "base/wait.hpp"
 #include "quiesce/keeper.hpp"
@@ -86,15 +87,12 @@ Result<RunningProgram> RunningProgram::start(const Program& program, ProgramInpu
                  {its_input.get(), output->writing.get(), running.output_.get(), keepers_life.get()}, grace_ms);
   }
   running.keeper_ = keeper;
-  running.end_ = open_pidfd(keeper);
-  if (!running.end_) return system_failure("cannot watch a process (Linux 5.3 or newer is needed)", errno);
   return running;
 }
 
 RunningProgram::RunningProgram(RunningProgram&& other) noexcept
     : path_(std::move(other.path_)),
       keeper_(std::exchange(other.keeper_, -1)),
-      end_(std::move(other.end_)),
       life_(std::move(other.life_)),
       input_(std::move(other.input_)),
       output_(std::move(other.output_)),
@@ -102,7 +100,7 @@ RunningProgram::RunningProgram(RunningProgram&& other) noexcept
       left_out_(other.left_out_) {}
 
 bool RunningProgram::has_ended() const noexcept {
-  pollfd event = {end_.get(), POLLIN, 0};
+  pollfd event = {life_.get(), POLLIN, 0};
   return keeper_ < 0 || ::poll(&event, 1, 0) > 0;
 }
 
@@ -127,7 +125,7 @@ bool RunningProgram::read_output() {
 
 RunningProgram::Event RunningProgram::wait(const Patience& patience) {
   for (;;) {
-    std::array<pollfd, 3> events = {pollfd{end_.get(), POLLIN, 0}, pollfd{patience.cancel_fd, POLLIN, 0},
+    std::array<pollfd, 3> events = {pollfd{life_.get(), POLLIN, 0}, pollfd{patience.cancel_fd, POLLIN, 0},
                                     pollfd{output_.get(), POLLIN, 0}};
     const int count = ::poll(events.data(), events.size(), patience.deadline.poll_timeout());
     if (count < 0 && errno == EINTR) continue;
@@ -193,12 +191,12 @@ std::optional<int> RunningProgram::reap() noexcept {
 bool RunningProgram::kill() noexcept {
   if (keeper_ < 0) return true;
   ::send(life_.get(), "k", 1, MSG_NOSIGNAL);
-  send_signal(end_, SIGCONT);  // A keeper that was stopped has to go on to do it.
-  bool is_gone = wait_readable(end_.get(), Deadline::in(kKillPatience));
+  signal_child(keeper_, SIGCONT);  // A keeper that was stopped has to go on to do it.
+  bool is_gone = wait_readable(life_.get(), Deadline::in(kKillPatience));
   if (!is_gone) {
     // Without its keeper the program gets SIGKILL from the kernel.
-    send_signal(end_, SIGKILL);
-    is_gone = wait_readable(end_.get(), Deadline::in(kKillPatience));
+    signal_child(keeper_, SIGKILL);
+    is_gone = wait_readable(life_.get(), Deadline::in(kKillPatience));
   }
   if (is_gone) {
     static_cast<void>(reap());
@@ -222,7 +220,7 @@ Result<ProgramResult> RunningProgram::finish(const Patience& patience) {
   if (left_out_ > 0) text_.insert(kFrontKept, "\n[" + std::to_string(left_out_) + " bytes left out]\n");
   if (!status) {
     return failure("the exit status of " + path_ +
-                   " is not known: this process was started with SIGCHLD ignored, or somebody else has waited for it");
+                   " is not known: this process was started with SIGCHLD ignored, or another thread has waited for it");
   }
   return ProgramResult{*status, std::move(text_)};
 }
@@ -239,6 +237,11 @@ std::string last_line(const std::string& output) {
   const std::size_t begin = output.find_last_of('\n', end);
   return output.substr(begin == std::string::npos ? 0 : begin + 1,
                        end - (begin == std::string::npos ? 0 : begin + 1) + 1);
+}
+
+std::string exited(int status, const std::string& output) {
+  const std::string said = last_line(output);
+  return "exited with status " + std::to_string(status) + (said.empty() ? "" : " (" + said + ")");
 }
 
 }  // namespace dlm_freeze

@@ -69,7 +69,8 @@ Result<const QuiescerType*> QuiescerRegistry::find(std::string_view name) {
       std::any_of(modules_.begin(), modules_.end(), [&](const ModuleType& module) { return module.name == name; });
   if (is_module) return load(name);
   if (!is_type_name(name) || ::access(module_path(name).c_str(), F_OK) != 0) {
-    return failure("there is no quiescer of type '" + std::string(name) + "'; there are: " + joined(names()));
+    return failure("there is no quiescer of type '" + std::string(name) + "'; there are: " + joined(names()),
+                   ErrorKind::configuration);
   }
   // What the program's own packages bring is as trustworthy as the program; this came from elsewhere.
   if (auto trusted = check_trusted(module_path(name)); !trusted) {

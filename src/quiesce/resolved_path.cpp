@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quiesce/resolved_path.hpp"
 
+#include <sys/stat.h>
+
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 namespace dlm_freeze {
 
@@ -19,6 +22,26 @@ Result<std::string> existing_path(const std::string& path) {
   const auto canonical = std::filesystem::canonical(path, error);
   if (error) return system_failure("cannot look at " + path, error.value());
   return canonical.string();
+}
+
+std::vector<std::string> mounts_below(const std::string& directory, int depth) {
+  namespace fs = std::filesystem;
+  std::vector<std::string> found;
+  struct stat outer {};
+  if (::stat(directory.c_str(), &outer) != 0) return found;
+  std::error_code error;
+  for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
+    std::error_code ignored;
+    struct stat inner {};
+    if (entry->is_symlink(ignored) || !entry->is_directory(ignored)) continue;
+    if (::stat(entry->path().c_str(), &inner) != 0) continue;
+    if (inner.st_dev != outer.st_dev) {
+      found.push_back(entry->path());
+    } else if (depth > 1) {
+      for (std::string& deeper : mounts_below(entry->path(), depth - 1)) found.push_back(std::move(deeper));
+    }
+  }
+  return found;
 }
 
 }  // namespace dlm_freeze

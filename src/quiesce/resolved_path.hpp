@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "dlm_freeze/base/error.hpp"
 
@@ -13,5 +14,9 @@ namespace dlm_freeze {
 
 /// `path` with all of its symbolic links resolved. Errors: it does not exist, or cannot be looked at; with the errno.
 [[nodiscard]] Result<std::string> existing_path(const std::string& path);
+
+/// The directories below `directory`, at most `depth` levels, in which another filesystem (or subvolume) begins. What
+/// cannot be looked at is left out.
+[[nodiscard]] std::vector<std::string> mounts_below(const std::string& directory, int depth = 1);
 
 }  // namespace dlm_freeze

@@ -24,7 +24,7 @@ Result<void> check_entry(const std::string& path, const std::vector<uid_t>& acco
   if ((directory.st_mode & S_IWOTH) == 0 || entry.st_uid == 0) return {};
   if (std::find(accounts.begin(), accounts.end(), entry.st_uid) != accounts.end()) return {};
   return failure(path + " belongs to uid " + std::to_string(entry.st_uid) +
-                     ", and anybody could have put it there: it is not spoken to; let the server make its socket in a "
+                     ", and anybody could have put it there, so it is not used: let the server make its socket in a "
                      "directory of its own",
                  ErrorKind::not_ready);
 }

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,9 +10,9 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "base/child.hpp"
 #include "base/process.hpp"
 #include "base/text.hpp"
-#include "base/wait.hpp"
 #include "dlm_freeze/base/files.hpp"
 #include "record/inventory.hpp"
 
@@ -40,7 +39,7 @@ Result<void> append(const std::string& file, const std::string& line) {
   struct stat info {};
   if (::fstat(fd->get(), &info) != 0 || info.st_size <= kFileLimit) return {};
   if (::rename(file.c_str(), previous(file).c_str()) == 0) return {};
-  return system_failure("the history is larger than it should be, and cannot be moved to " + previous(file), errno);
+  return system_failure("the history is too large, and cannot be moved to " + previous(file), errno);
 }
 
 Result<void> replace(const std::string& file, const std::string& content) {
@@ -113,19 +112,15 @@ Result<void> remember(const SessionRecord& record) {
 }
 
 Result<void> remember_for(const SessionRecord& record, BootClock::duration patience) {
-  const pid_t child = ::fork();
-  if (child < 0) return system_failure("cannot write the history", errno);
-  if (child == 0) {
+  auto writer = Child::start([&](int life) {
     // Nobody waits for the end of file on what it has inherited.
-    static_cast<void>(become_background("dlm-history", {}));
-    ::_exit(remember(record) ? 0 : 1);
-  }
-  const UniqueFd life = open_pidfd(child);
-  if (!life || !wait_readable(life.get(), Deadline::in(patience)))
-    return failure("the history or the metrics are still being written: what they lie on hangs");
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  if (status == 0) return {};
+    static_cast<void>(become_background("dlm-history", {life}));
+    end_process(remember(record) ? 0 : 1);
+  });
+  if (!writer) return system_failure("cannot write the history", writer.error().errno_value);
+  const auto status = writer->wait(Deadline::in(patience));
+  if (!status) return failure("the history or the metrics are still being written: their filesystem hangs");
+  if (*status == 0) return {};
   return failure("cannot write to " + (record.history_file.empty() ? record.metrics_file : record.history_file));
 }
 

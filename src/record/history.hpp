@@ -17,7 +17,8 @@ inline constexpr const char* kDefaultHistoryFile = "/var/lib/dlm-freeze/history.
 /// Adds `record` to the file that it names, if any, replaces the file of metrics that it names, if any, and what the
 /// item of the inventory that it names says of the last session. Makes the
 /// history's directory (not its parents). Only after the thaw, and when nobody waits for this process: either file may
-/// lie on a filesystem that somebody else keeps frozen. Errors: the first; what can be written is written all the same.
+/// lie on a filesystem that another program keeps frozen. Errors: the first; what can be written is written all the
+/// same.
 [[nodiscard]] Result<void> remember(const SessionRecord& record);
 
 /// The same in a child process, for a caller that must not wait: for at most `patience`; then the child goes on alone.

@@ -6,6 +6,8 @@
 
 #include "base/process.hpp"
 #include "dlm_freeze/base/files.hpp"
+#include "record/member_reader.hpp"
+#include "record/moments.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -20,22 +22,6 @@ constexpr std::array kEnds = {SessionEnd::none, SessionEnd::completed, SessionEn
 
 Json optional_time(WallTime time) { return time == WallTime() ? Json() : Json(format_utc(time)); }
 
-/// Milliseconds since the epoch: what is read back. The text beside it is for people.
-std::int64_t to_count(WallTime time) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
-}
-/// A damaged one is brought into what a clock can say (until 2223), so that one can calculate with it.
-WallTime from_count(std::int64_t count) {
-  constexpr std::int64_t kLatest = 8'000'000'000'000;
-  return WallTime(std::chrono::milliseconds(std::clamp<std::int64_t>(count, 0, kLatest)));
-}
-
-std::int64_t to_count(BootClock::time_point time) { return time.time_since_epoch().count(); }
-BootClock::time_point boot_from_count(std::int64_t count) {
-  constexpr std::int64_t kLatest = std::int64_t{1} << 60;  // 36 years.
-  return BootClock::time_point(BootClock::duration(std::clamp<std::int64_t>(count, 0, kLatest)));
-}
-
 /// From `begin` to `end`, on the boot clock where that is known; never negative.
 BootClock::duration span(BootClock::time_point begin, BootClock::time_point end, WallTime begin_wall,
                          WallTime end_wall) {
@@ -43,70 +29,6 @@ BootClock::duration span(BootClock::time_point begin, BootClock::time_point end,
   const auto span = is_known ? end - begin : std::chrono::duration_cast<BootClock::duration>(end_wall - begin_wall);
   return std::max(span, BootClock::duration::zero());
 }
-
-/// Reads members of one object; the first that is missing or of another type is remembered.
-class MemberReader {
- public:
-  explicit MemberReader(const Json& object) : object_(object) {}
-
-  std::string text(std::string_view key) {
-    const Json* member = object_.find(key);
-    const std::string* value = member != nullptr ? member->as_string() : nullptr;
-    return value != nullptr ? *value : missing<std::string>(key);
-  }
-  /// Empty when it is absent: for what an earlier version did not write.
-  std::string text_if_there(std::string_view key) const {
-    const Json* member = object_.find(key);
-    return member != nullptr && member->as_string() != nullptr ? *member->as_string() : "";
-  }
-  std::int64_t integer(std::string_view key) {
-    const Json* member = object_.find(key);
-    const std::int64_t* value = member != nullptr ? member->as_integer() : nullptr;
-    return value != nullptr ? *value : missing<std::int64_t>(key);
-  }
-  /// 0 when it is absent.
-  std::int64_t integer_if_there(std::string_view key) const {
-    const Json* member = object_.find(key);
-    const std::int64_t* value = member != nullptr ? member->as_integer() : nullptr;
-    return value != nullptr ? *value : 0;
-  }
-  double number(std::string_view key) {
-    const Json* member = object_.find(key);
-    const double* value = member != nullptr ? std::get_if<double>(&member->value()) : nullptr;
-    return value != nullptr ? *value : static_cast<double>(integer(key));
-  }
-  bool boolean(std::string_view key) {
-    const Json* member = object_.find(key);
-    const bool* value = member != nullptr ? member->as_bool() : nullptr;
-    return value != nullptr ? *value : missing<bool>(key);
-  }
-  const Json::Array& array(std::string_view key) {
-    static const Json::Array kNone;
-    const Json* member = object_.find(key);
-    const Json::Array* value = member != nullptr ? member->as_array() : nullptr;
-    if (value == nullptr) missing<int>(key);
-    return value != nullptr ? *value : kNone;
-  }
-  const Json::Object& object(std::string_view key) {
-    static const Json::Object kNone;
-    const Json* member = object_.find(key);
-    const Json::Object* value = member != nullptr ? member->as_object() : nullptr;
-    if (value == nullptr) missing<int>(key);
-    return value != nullptr ? *value : kNone;
-  }
-
-  [[nodiscard]] const std::string& first_missing() const { return first_missing_; }
-
- private:
-  template <typename T>
-  T missing(std::string_view key) {
-    if (first_missing_.empty()) first_missing_ = key;
-    return {};
-  }
-
-  const Json& object_;
-  std::string first_missing_;
-};
 
 Json to_json(const FilesystemRecord& filesystem) {
   return Json::Object{{"mount_point", filesystem.mount_point},
@@ -124,6 +46,11 @@ Json to_json(const QuiescerRecord& quiescer) {
                       {"quiesced", quiescer.quiesced},
                       {"facts", facts},
                       {"options", quiescer.config.options}};
+}
+
+Json to_json(const WitnessRecord& witness) {
+  return Json::Object{
+      {"device", witness.device}, {"result", witness.result}, {"why", witness.why}, {"sectors", witness.sectors}};
 }
 
 Json to_json(const EarlierSession& earlier) {
@@ -202,10 +129,13 @@ Json SessionRecord::to_json() const {
   for (const FilesystemRecord& filesystem : filesystems) filesystem_list.push_back(dlm_freeze::to_json(filesystem));
   Json::Array quiescer_list;
   for (const QuiescerRecord& quiescer : quiescers) quiescer_list.push_back(dlm_freeze::to_json(quiescer));
+  Json::Array witness_list;
+  for (const WitnessRecord& device : witness) witness_list.push_back(dlm_freeze::to_json(device));
   Json::Array earlier_list;
   for (const EarlierSession& session : earlier) earlier_list.push_back(dlm_freeze::to_json(session));
   return Json::Object{{"version", kVersion},
                       {"phase", to_string(phase)},
+                      {"session_id", session_id},
                       {"execution_id", execution_id},
                       {"boot_id", boot_id},
                       {"time_namespace", time_namespace},
@@ -215,12 +145,18 @@ Json SessionRecord::to_json() const {
                       {"held_at", optional_time(held_at)},
                       {"held_at_ms", to_count(held_at)},
                       {"held_boot_ns", to_count(held_boot)},
+                      {"held_clock_error_us", clock_error_json(held_clock_error)},
+                      {"hold_ended_at", optional_time(hold_ended_at)},
+                      {"hold_ended_at_ms", to_count(hold_ended_at)},
+                      {"hold_ended_boot_ns", to_count(hold_ended_boot)},
+                      {"hold_ended_clock_error_us", clock_error_json(hold_ended_clock_error)},
                       {"deadline_at", optional_time(deadline_at)},
                       {"deadline_at_ms", to_count(deadline_at)},
                       {"deadline_boot_ns", to_count(deadline_boot)},
                       {"stage_seconds", stages},
                       {"filesystems", filesystem_list},
                       {"quiescers", quiescer_list},
+                      {"witness", witness_list},
                       {"end", to_string(end)},
                       {"ended_at", optional_time(ended_at)},
                       {"ended_at_ms", to_count(ended_at)},
@@ -247,16 +183,21 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
   SessionRecord record;
   record.phase = *phase;
   record.end = *end;
+  record.session_id = reader.text_if_there("session_id");
   record.execution_id = reader.text("execution_id");
   record.boot_id = reader.text("boot_id");
   record.started_at = from_count(reader.integer("started_at_ms"));
   record.held_at = from_count(reader.integer("held_at_ms"));
+  record.hold_ended_at = from_count(reader.integer_if_there("hold_ended_at_ms"));
+  record.held_clock_error = clock_error_from(json, "held_clock_error_us");
+  record.hold_ended_clock_error = clock_error_from(json, "hold_ended_clock_error_us");
   record.deadline_at = from_count(reader.integer("deadline_at_ms"));
   record.ended_at = from_count(reader.integer("ended_at_ms"));
   record.time_namespace = reader.text_if_there("time_namespace");
   if (record.time_namespace.empty() || record.time_namespace == current_time_namespace()) {
     record.started_boot = boot_from_count(reader.integer_if_there("started_boot_ns"));
     record.held_boot = boot_from_count(reader.integer_if_there("held_boot_ns"));
+    record.hold_ended_boot = boot_from_count(reader.integer_if_there("hold_ended_boot_ns"));
     record.deadline_boot = boot_from_count(reader.integer_if_there("deadline_boot_ns"));
     record.ended_boot = boot_from_count(reader.integer_if_there("ended_boot_ns"));
   }
@@ -291,6 +232,12 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
       quiescer.facts.push_back({key, value.as_string() != nullptr ? *value.as_string() : ""});
     }
     record.quiescers.push_back(std::move(quiescer));
+    if (missing.empty()) missing = member.first_missing();
+  }
+  for (const Json& element : reader.array_if_there("witness")) {
+    MemberReader member(element);
+    record.witness.push_back(
+        {member.text("device"), member.text("result"), member.text("why"), member.integer("sectors")});
     if (missing.empty()) missing = member.first_missing();
   }
   if (!reader.first_missing().empty()) missing = reader.first_missing();

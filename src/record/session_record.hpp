@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -28,7 +30,7 @@ enum class SessionEnd {
   completed,      ///< By post-script.
   auto_thawed,    ///< By the deadline or a SIGTERM.
   rolled_back,    ///< pre-script did not succeed.
-  watchdog_lost,  ///< The watchdog died; somebody else thawed.
+  watchdog_lost,  ///< The watchdog died; another process thawed.
 };
 
 [[nodiscard]] std::string_view to_string(Phase phase);
@@ -39,13 +41,21 @@ struct FilesystemRecord {
   std::string device;  ///< "259:1"
   std::string state;   ///< A FreezeState.
   double frozen_seconds = 0;
-  bool may_be_frozen = false;  ///< Somebody still has to thaw it.
+  bool may_be_frozen = false;  ///< It still has to be thawed.
 };
 
 struct QuiescerRecord {
   QuiescerConfig config;  ///< Enough to make another one that can undo what this one left behind.
-  bool quiesced = false;  ///< Somebody still has to release it.
+  bool quiesced = false;  ///< It still has to be released.
   std::vector<Fact> facts;
+};
+
+/// What the count of writes of one device says of the hold.
+struct WitnessRecord {
+  std::string device;        ///< A volume or a device, for a person.
+  std::string result;        ///< A HoldWitness::Result.
+  std::string why;           ///< Of not_provable.
+  std::int64_t sectors = 0;  ///< Of 512 bytes, that were written during the hold.
 };
 
 /// What is still known of a session when the record is that of a later one: how to answer a post-script that comes
@@ -62,6 +72,7 @@ struct EarlierSession {
 /// What is known of a session by those who have no part in it, and after its end.
 struct SessionRecord {
   Phase phase = Phase::preparing;
+  std::string session_id;  ///< Of this session alone; empty: an earlier version's.
   std::string execution_id;
   std::string boot_id;         ///< Of the running kernel; a record of another boot is history.
   std::string time_namespace;  ///< Whose boot clock it is; see current_time_namespace. Empty: an earlier version's.
@@ -72,11 +83,17 @@ struct SessionRecord {
   BootClock::time_point started_boot;
   WallTime held_at;  ///< When pre-script succeeded.
   BootClock::time_point held_boot;
+  WallTime hold_ended_at;  ///< Right before the first thaw or release. The epoch: nobody was left who could say.
+  BootClock::time_point hold_ended_boot;
+  /// What held_at and hold_ended_at are off by, at most; nothing: not known. See clock_error.
+  std::optional<std::chrono::microseconds> held_clock_error;
+  std::optional<std::chrono::microseconds> hold_ended_clock_error;
   WallTime deadline_at;
   BootClock::time_point deadline_boot;
   std::vector<std::pair<std::string, double>> stage_seconds;  ///< In the order in which they ran.
   std::vector<FilesystemRecord> filesystems;                  ///< In freeze order.
   std::vector<QuiescerRecord> quiescers;
+  std::vector<WitnessRecord> witness;
 
   SessionEnd end = SessionEnd::none;
   WallTime ended_at;
@@ -100,7 +117,7 @@ struct SessionRecord {
     return phase != Phase::ended && boot_id == current_boot_id;
   }
 
-  /// Whether a filesystem or database of it still waits for somebody to thaw or release it.
+  /// Whether a filesystem or database of it still has to be thawed or released.
   [[nodiscard]] bool has_leftovers() const;
 
   /// The earlier session that a post-script of execution `id` means, if any: the latest that `id` started or, where

@@ -20,7 +20,7 @@ class StateDirectory {
   static constexpr const char* kDefaultPath = "/run/dlm-freeze";
 
   /// Opens the directory; with `create`, makes it if it is absent. Errors: `path` is relative, or it is no directory, a
-  /// symbolic link, or could be changed by somebody else. Without `create` an absent one is an error with ENOENT.
+  /// symbolic link, or could be changed by others. Without `create` an absent one is an error with ENOENT.
   [[nodiscard]] static Result<StateDirectory> open(const std::string& path, bool create);
 
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
@@ -32,19 +32,19 @@ class StateDirectory {
   /// Opens a lock's file without taking it, for `take`.
   [[nodiscard]] Result<UniqueFd> open_lock(Lock lock) const;
 
-  /// Takes the lock whose file is open as `fd`; false when somebody holds it. Opens nothing.
+  /// Takes the lock whose file is open as `fd`; false when it is held. Opens nothing.
   [[nodiscard]] static bool take(int fd) noexcept;
 
   /// Gives it up at once, whatever copies of `fd` other threads and processes have.
   static void release(int fd) noexcept;
 
-  /// The lock, or nothing when somebody holds it. The descriptor holds it; so do its copies in forked processes.
+  /// The lock, or nothing when it is held. The descriptor holds it; so do its copies in forked processes.
   [[nodiscard]] Result<std::optional<UniqueFd>> try_lock(Lock lock) const;
 
   /// The same, but waits for it until `deadline`. Uses SIGALRM; not for a process with threads.
   [[nodiscard]] Result<std::optional<UniqueFd>> lock_by(Lock lock, Deadline deadline) const;
 
-  /// Whether somebody holds the session's lock: one is active.
+  /// Whether the session's lock is held: one is active.
   [[nodiscard]] Result<bool> is_locked() const;
 
   /// The record of the active or last session; nothing when there was none. Errors: it is damaged or of another

@@ -11,7 +11,7 @@
 #include <csignal>
 #include <utility>
 
-#include "base/process.hpp"
+#include "base/child.hpp"
 #include "base/text.hpp"
 #include "base/wait.hpp"
 #include "record/history.hpp"
@@ -46,6 +46,14 @@ std::vector<std::string> mount_points_where(const FrozenFilesystems& filesystems
 
 std::string mount_points(const FrozenFilesystems& filesystems, FreezeState state) {
   return list_of(mount_points_where(filesystems, [state](FreezeState other) { return other == state; }));
+}
+
+/// Waits until nobody is left at the other end, whatever is still said there.
+void await_end(const UniqueFd& channel, Deadline deadline) {
+  while (wait_readable(channel.get(), deadline)) {
+    const auto said = receive_packet(channel.get());
+    if (!said || !*said) return;
+  }
 }
 
 }  // namespace
@@ -89,9 +97,10 @@ Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline)
 
   const pid_t freezer = ::fork();
   if (freezer < 0) return system_failure("cannot start the freezer", errno);
-  if (freezer == 0) run_freezer(plan.filesystems, plan.rcu, to_freezer->second, life_lines, plan.freezer_lock);
-  plan.freezer_life = open_pidfd(freezer);
+  if (freezer == 0) run_freezer(plan.filesystems, plan.rcu, to_freezer->second, life_lines, plan.freezer_lock, plan);
+  plan.freezer = ProcessHandle::of(freezer);
   life_lines.clear();
+  plan.manifests.reset();  // The freezer's.
   plan.freezer_lock.reset();
   to_freezer->second.reset();
   // At once: writing back takes longer than all that comes before its end is waited for.
@@ -104,14 +113,12 @@ Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline)
 
   SessionClient client(plan, std::move(ends));
   client.processes_.watchdog = watchdog;
-  client.watchdog_life_ = open_pidfd(watchdog);
   auto ready = client.await(true, false, deadline, "starting the watchdog");
   if (ready) return client;
   // Nothing is frozen or locked yet, so whoever hangs in his set-up need not be asked to end.
-  for (const UniqueFd* process : {&client.watchdog_life_, &plan.freezer_life}) {
-    send_signal(*process, SIGKILL);
-    if (*process) static_cast<void>(wait_readable(process->get(), Deadline::in(limits::kKill)));
-  }
+  for (const pid_t process : {watchdog, freezer}) signal_child(process, SIGKILL);
+  for (const UniqueFd* channel : {&client.watchdog_, &client.freezer_})
+    await_end(*channel, Deadline::in(limits::kKill));
   return tl::unexpected(ready.error());
 }
 
@@ -200,7 +207,7 @@ SessionClient::Leftovers SessionClient::roll_back(Deadline deadline) {
       if (is_killed) {
         thaw_for(deadline);
       } else {
-        send_signal(watchdog_life_, SIGKILL);
+        signal_child(processes_.watchdog, SIGKILL);
         is_killed = true;
         patience = Deadline::in(limits::kKill);
       }
@@ -219,7 +226,8 @@ SessionClient::Leftovers SessionClient::roll_back(Deadline deadline) {
 }
 
 void SessionClient::thaw_for(Deadline deadline) {
-  send_signal(plan_->freezer_life, SIGCONT);
+  session_->note_hold_end();
+  plan_->freezer.send(SIGCONT);
   static_cast<void>(thaw_in_process(plan_->filesystems, numbers_of(life_lines_), deadline));
   plan_->rcu.end();
 }
@@ -261,6 +269,7 @@ Result<void> SessionClient::await(bool watchdog, bool freezer, Deadline deadline
       const auto message = receive_message(freezer_.get());
       if (!message || !*message) return failure("the freezer died while " + std::string(what));
       if ((*message)->verb == Verb::failed) return tl::unexpected((*message)->error);
+      notes_.insert(notes_.end(), (*message)->lines.begin(), (*message)->lines.end());
       freezer = false;
     }
   }

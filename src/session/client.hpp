@@ -85,7 +85,6 @@ class SessionClient {
   SessionPlan* plan_;
   std::unique_ptr<SessionState> session_;
   UniqueFd watchdog_;
-  UniqueFd watchdog_life_;  ///< A pidfd.
   UniqueFd freezer_;
   std::vector<UniqueFd> life_lines_;
   std::vector<LogLine> notes_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "session/freezer.hpp"
 
+#include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <unistd.h>
@@ -9,12 +10,14 @@
 #include <utility>
 #include <vector>
 
+#include "base/privileges.hpp"
 #include "base/process.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "fs/freezing.hpp"
 #include "fs/thawer.hpp"
 #include "record/state_directory.hpp"
 #include "session/limits.hpp"
+#include "session/manifest_writers.hpp"
 #include "session/message.hpp"
 
 namespace dlm_freeze {
@@ -28,8 +31,13 @@ void keep_own(std::vector<int> descriptors) noexcept {
 
 class Freezer {
  public:
-  Freezer(Freezing freezing, Thawer thawer, ExpeditedRcu& rcu, int channel, int lock)
-      : freezing_(std::move(freezing)), thawer_(std::move(thawer)), rcu_(rcu), channel_(channel), lock_(lock) {}
+  Freezer(Freezing freezing, Thawer thawer, Result<ManifestWriters> manifests, ExpeditedRcu& rcu, int channel, int lock)
+      : freezing_(std::move(freezing)),
+        thawer_(std::move(thawer)),
+        manifests_(std::move(manifests)),
+        rcu_(rcu),
+        channel_(channel),
+        lock_(lock) {}
 
   [[noreturn]] void run() {
     for (;;) {
@@ -38,6 +46,8 @@ class Freezer {
       if ((*request)->verb == Verb::sync) {
         freezing_.begin_sync();
         if (!calls_return()) end_process(0);
+        // Each thread has done something by now, and so closed what is not its own. Before the databases are locked.
+        static_cast<void>(allow_calls(calls_of_freezing()));
         answer();
       } else if ((*request)->verb == Verb::freeze) {
         freeze();
@@ -52,6 +62,7 @@ class Freezer {
     // Held elsewhere only by the freezer of an earlier session that hangs in the kernel: without an answer, pre-script
     // finds this one gone.
     if (!StateDirectory::take(lock_)) return;
+    write_manifests();
     rcu_.begin();
     bool is_heard = true;
     while (is_heard && freezing_.begin_level()) is_heard = calls_return();
@@ -63,6 +74,15 @@ class Freezer {
     }
   }
 
+  /// The last act before the first FIFREEZE, which then also writes them back.
+  void write_manifests() {
+    if (manifests_) {
+      notes_ = manifests_->run(limits::kManifests, channel_);
+    } else {
+      notes_ = {{LogLevel::warn, "no manifest is written: " + manifests_.error().message, false}};
+    }
+  }
+
   /// Waits for the calls that were begun. False when pre-script is gone before.
   [[nodiscard]] bool calls_return() const {
     std::array<pollfd, 2> events = {pollfd{freezing_.fd(), POLLIN, 0}, pollfd{channel_, POLLIN, 0}};
@@ -71,10 +91,12 @@ class Freezer {
     return events[0].revents != 0;
   }
 
-  bool answer() const { return send_message(channel_, {.verb = Verb::done}).has_value(); }
+  bool answer() const { return send_message(channel_, {.verb = Verb::done, .lines = notes_}).has_value(); }
 
   Freezing freezing_;
   Thawer thawer_;
+  Result<ManifestWriters> manifests_;
+  std::vector<LogLine> notes_;  ///< For pre-script.
   ExpeditedRcu& rcu_;
   int channel_;
   int lock_;
@@ -83,11 +105,13 @@ class Freezer {
 }  // namespace
 
 void run_freezer(FrozenFilesystems& filesystems, ExpeditedRcu& rcu, const UniqueFd& channel,
-                 const std::vector<UniqueFd>& life_lines, const UniqueFd& lock) {
-  std::vector<int> keep = {channel.get(), lock.get(), rcu.fd()};
+                 const std::vector<UniqueFd>& life_lines, const UniqueFd& lock, const SessionPlan& plan) {
+  std::vector<int> keep = ManifestWriters::descriptors(plan);
+  keep.insert(keep.end(), {channel.get(), lock.get(), rcu.fd()});
   for (const UniqueFd& life_line : life_lines) keep.push_back(life_line.get());
   for (std::size_t i = 0; i < filesystems.size(); ++i) keep.push_back(filesystems[i].fd.get());
   become_background("dlm-freezer", std::move(keep));
+  keep_capabilities_for_good({CAP_SYS_ADMIN});
   use_small_thread_stacks();
   // The first message that pre-script gets instead of an answer is why there is none.
   const auto fail = [&](const Error& error) {
@@ -101,7 +125,8 @@ void run_freezer(FrozenFilesystems& filesystems, ExpeditedRcu& rcu, const Unique
   const std::vector<int> all_returned(filesystems.size(), freezing->fd());
   auto thawer = Thawer::create(filesystems, all_returned, Thawer::Role::freezer);
   if (!thawer) fail(thawer.error());
-  Freezer(std::move(*freezing), std::move(*thawer), rcu, channel.get(), lock.get()).run();
+  auto manifests = ManifestWriters::create(plan, [](int directory, int event) { keep_own({directory, event}); });
+  Freezer(std::move(*freezing), std::move(*thawer), std::move(manifests), rcu, channel.get(), lock.get()).run();
 }
 
 }  // namespace dlm_freeze

@@ -17,6 +17,10 @@ inline constexpr auto kSentinelStart = std::chrono::seconds(2);
 /// For pre-script, beyond its budget, to see a failed session undone before it says what is left.
 inline constexpr auto kRollBack = std::chrono::milliseconds(800);
 
+/// For one more manifest to be written. Then those that are not are done without: what hangs there may be another
+/// program's freeze, and FIFREEZE says so.
+inline constexpr auto kManifests = std::chrono::milliseconds(250);
+
 /// For the watchdog to begin with that; then it is taken for one that is stopped or hangs, and is killed.
 inline constexpr auto kBeginEnd = std::chrono::milliseconds(400);
 

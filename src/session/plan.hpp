@@ -5,15 +5,20 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/process_handle.hpp"
 #include "dlm_freeze/base/log.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
 #include "dlm_freeze/quiesce/quiescer.hpp"
 #include "dlm_freeze/quiesce/registry.hpp"
 #include "fs/expedited_rcu.hpp"
 #include "fs/frozen_filesystems.hpp"
+#include "fs/hold_witness.hpp"
+#include "fs/manifest_place.hpp"
+#include "record/manifest.hpp"
 #include "record/state_directory.hpp"
 
 namespace dlm_freeze {
@@ -31,15 +36,24 @@ using StageSeconds = std::array<double, kStages.size()>;
 /// Makes the place in the host's log where a process writes.
 using SyslogFactory = std::function<std::unique_ptr<LogOutput>()>;
 
+/// What is to be written into each filesystem of a session before it is frozen, and where.
+struct ManifestPlan {
+  Manifest manifest;                  ///< Without what the databases say.
+  std::vector<ManifestPlace> places;  ///< By filesystem.
+};
+
 /// All that the processes of a session need to know; made by pre-script, inherited by the others.
 struct SessionPlan {
   const StateDirectory* state = nullptr;
   UniqueFd lock;
   UniqueFd freezer_lock;    ///< Open, to be taken by the freezer.
-  UniqueFd freezer_life{};  ///< A pidfd of the freezer, once that has been forked; empty where there are none.
+  ProcessHandle freezer{};  ///< Once that has been forked.
   FrozenFilesystems filesystems;
   ExpeditedRcu rcu;
   std::vector<PlannedQuiescer> quiescers;
+  std::optional<ManifestPlan> manifests{};  ///< Nothing: none is written.
+  HoldWitness witness{};
+  std::string session_id{};
   std::string execution_id;
   std::chrono::seconds auto_thaw{60};
   WallTime started_at;

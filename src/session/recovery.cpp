@@ -10,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/process.hpp"
 #include "base/text.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "fs/freeze_plan.hpp"
@@ -99,6 +98,11 @@ void mark_lost(SessionRecord& record, SessionEnd end) {
   record.ended_at = std::chrono::system_clock::now();
   record.ended_boot = BootClock::now();
   record.problems.emplace_back("the watchdog was lost");
+  for (WitnessRecord& device : record.witness) {
+    if (device.result != to_string(HoldWitness::Result::watched)) continue;
+    device.result = to_string(HoldWitness::Result::not_provable);
+    device.why = "the watchdog, which watched it, was lost";
+  }
 }
 
 void note_problems(SessionRecord& record, const FrozenFilesystems& filesystems) {
@@ -171,8 +175,9 @@ void thaw_overdue(SessionRecord& record, FreezeControl& control, Deadline deadli
 
 void take_over(SessionPlan& plan, SessionState& session, const std::function<bool(Deadline)>& thaw, Deadline until,
                SessionEnd end) {
+  session.note_hold_end();
   plan.filesystems.end();
-  send_signal(plan.freezer_life, SIGCONT);  // As the watchdog does.
+  plan.freezer.send(SIGCONT);  // As the watchdog does.
   const bool finished = thaw(until.or_earlier(Deadline::in(limits::kSuccessorThaw)));
   plan.rcu.end();
   session.record = last_record(plan, session);

@@ -30,7 +30,7 @@ Result<void> move_to_own_scope(const std::string& module_directory, SessionProce
   const int status =
       start_scope(name.c_str(), static_cast<std::uint32_t>(processes.watchdog),
                   static_cast<std::uint32_t>(processes.sentinel), kTimeoutMicroseconds, why.data(), why.size());
-  if (status < 0) return failure("systemd gives it no scope: " + std::string(why.data()));
+  if (status < 0) return failure("systemd refused to create a scope: " + std::string(why.data()));
   return {};
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/process.hpp"
+#include "base/process_handle.hpp"
 #include "base/wait.hpp"
 #include "fs/thawer.hpp"
 #include "record/history.hpp"
@@ -22,6 +23,12 @@
 namespace dlm_freeze {
 namespace {
 
+/// Of the process that forked this one: if it is the parent still, the number was its own all the time.
+ProcessHandle handle_of_parent(pid_t parent) {
+  ProcessHandle handle = ProcessHandle::of(parent);
+  return ::getppid() == parent ? std::move(handle) : ProcessHandle();
+}
+
 class Sentinel {
  public:
   Sentinel(SessionPlan& plan, SessionState& session, const SentinelDuty& duty, Thawer thawer)
@@ -29,7 +36,7 @@ class Sentinel {
         session_(session),
         duty_(duty),
         thawer_(std::move(thawer)),
-        watchdog_life_(open_pidfd(duty.watchdog)),
+        watchdog_(handle_of_parent(duty.watchdog)),
         alarm_(duty.deadline.at() + limits::kThawGrace) {}
 
   [[nodiscard]] bool set_up() {
@@ -85,7 +92,7 @@ class Sentinel {
     } else {
       // One that is stopped or stuck has to be dead before its work is done for it: it could still answer that all is
       // well.
-      kill_watchdog();
+      watchdog_.send(SIGKILL);
       is_killed_ = true;
       set_alarm(limits::kKill);
     }
@@ -97,20 +104,12 @@ class Sentinel {
     set_timer(timer_.get(), alarm_);
   }
 
-  void kill_watchdog() const {
-    if (watchdog_life_) {
-      send_signal(watchdog_life_, SIGKILL);
-    } else if (::getppid() == duty_.watchdog) {
-      ::kill(duty_.watchdog, SIGKILL);
-    }
-  }
-
   /// Does what the watchdog would have done.
   [[noreturn]] void replace_watchdog(SessionEnd end) {
     const auto thaw = [&](Deadline until) {
       if (thawer_.run(until.or_earlier(Deadline::in(limits::kFreezerHang)))) return true;
       if (until.expired()) return false;
-      send_signal(plan_.freezer_life, SIGKILL);  // As the watchdog does.
+      plan_.freezer.send(SIGKILL);  // As the watchdog does.
       return thawer_.run(until);
     };
     take_over(plan_, session_, thaw, Deadline::in(limits::kForever), end);
@@ -131,7 +130,7 @@ class Sentinel {
   SessionState& session_;
   const SentinelDuty& duty_;
   Thawer thawer_;
-  UniqueFd watchdog_life_;  ///< A pidfd.
+  ProcessHandle watchdog_;
   UniqueFd signals_;
   UniqueFd timer_;
   Deadline alarm_;          ///< When to look again.
@@ -144,11 +143,12 @@ class Sentinel {
 
 void run_sentinel(SessionPlan& plan, SessionState& session, const SentinelDuty& duty) {
   std::vector<int> keep = duty.life_lines;
-  keep.insert(keep.end(), {duty.channel, duty.ready, plan.lock.get(), plan.state->fd(), duty.record_file.fd(),
-                           plan.rcu.fd(), plan.freezer_life.get(), plan.caller_files.get()});
+  keep.insert(keep.end(), {duty.channel, duty.ready, duty.life, plan.lock.get(), plan.state->fd(),
+                           duty.record_file.fd(), plan.rcu.fd(), plan.caller_files.get()});
+  for (const int descriptor : plan.freezer.descriptors()) keep.push_back(descriptor);
   for (const AtomicFile* file : duty.watchdogs_files) keep.push_back(file->fd());
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) keep.push_back(plan.filesystems[i].fd.get());
-  stay_background("dlm-sentinel", std::move(keep));
+  stay_background("dlm-sentinel", std::move(keep), duty.inherited);
 
   auto thawer = Thawer::create(plan.filesystems, duty.life_lines, Thawer::Role::successor);
   if (!thawer) end_process(1);

@@ -19,6 +19,8 @@ struct SentinelDuty {
   Deadline deadline;                             ///< Of the session.
   int channel = -1;                              ///< The watchdog's end: held open, never used.
   int ready = -1;                                ///< An event that it raises when it is set up.
+  int life = -1;                                 ///< Held open until its end, by which the watchdog knows.
+  std::vector<int> inherited;                    ///< Its descriptors, as for stay_background.
   const std::vector<int>& life_lines;            ///< As for Thawer.
   AtomicFile& record_file;                       ///< For the record of an end without the watchdog.
   std::array<AtomicFile*, 3> watchdogs_files{};  ///< To be taken away from a watchdog that may put one in place late.

@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "base/clock_error.hpp"
 #include "base/text.hpp"
 
 namespace dlm_freeze {
@@ -10,7 +11,10 @@ namespace dlm_freeze {
 Result<SessionState> SessionState::create(const SessionPlan& plan) {
   auto quiesced = SharedArray<std::atomic<std::uint32_t>>::create(plan.quiescers.size());
   if (!quiesced) return tl::unexpected(quiesced.error());
-  SessionState state(std::move(*quiesced));
+  auto hold_end = SharedArray<HoldEnd>::create(1);
+  if (!hold_end) return tl::unexpected(hold_end.error());
+  SessionState state(std::move(*quiesced), std::move(*hold_end));
+  state.record.session_id = plan.session_id;
   state.record.execution_id = plan.execution_id;
   state.record.boot_id = current_boot_id();
   state.record.time_namespace = current_time_namespace();
@@ -32,7 +36,34 @@ Result<SessionState> SessionState::create(const SessionPlan& plan) {
   return state;
 }
 
+void SessionState::note_hold_end() noexcept {
+  HoldEnd& end = hold_end_[0];
+  if (end.boot.load() != 0) return;
+  const auto error = clock_error();
+  end.clock_error_us.store(error ? error->count() : -1);
+  std::int64_t none = 0;
+  end.wall.compare_exchange_strong(none, std::chrono::system_clock::now().time_since_epoch().count());
+  none = 0;
+  end.boot.compare_exchange_strong(none, BootClock::now().time_since_epoch().count());
+}
+
+void SessionState::refresh_hold_end(const SessionPlan& plan) {
+  const HoldEnd& end = hold_end_[0];
+  // What another program thawed was not held until then, and nobody knows until when.
+  const bool has_lasted = !plan.filesystems.any([](FreezeState state) { return state == FreezeState::lost; });
+  const bool was_held = record.held_at != WallTime();
+  record.hold_ended_at = {};
+  record.hold_ended_boot = {};
+  record.hold_ended_clock_error.reset();
+  if (!was_held || !has_lasted || end.boot.load() == 0) return;
+  record.hold_ended_at = WallTime(WallTime::duration(end.wall.load()));
+  record.hold_ended_boot = BootClock::time_point(BootClock::duration(end.boot.load()));
+  const std::int64_t error = end.clock_error_us.load();
+  if (error >= 0) record.hold_ended_clock_error = std::chrono::microseconds(error);
+}
+
 void SessionState::refresh(const SessionPlan& plan) {
+  refresh_hold_end(plan);
   for (std::size_t i = 0; i < record.filesystems.size(); ++i) {
     const FreezeState state = plan.filesystems.state(i);
     FilesystemRecord& filesystem = record.filesystems[i];

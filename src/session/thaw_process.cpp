@@ -1,27 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "session/thaw_process.hpp"
 
-#include <sys/wait.h>
-#include <unistd.h>
+#include <linux/capability.h>
 
 #include <utility>
 
+#include "base/child.hpp"
+#include "base/privileges.hpp"
 #include "base/process.hpp"
-#include "base/wait.hpp"
 #include "dlm_freeze/base/thread.hpp"
-#include "dlm_freeze/base/unique_fd.hpp"
 #include "fs/thawer.hpp"
 #include "session/limits.hpp"
 
 namespace dlm_freeze {
 namespace {
 
-[[noreturn]] void run_thawer(FrozenFilesystems& filesystems, const std::vector<int>& life_lines) {
+[[noreturn]] void run_thawer(FrozenFilesystems& filesystems, const std::vector<int>& life_lines, int life) {
   std::vector<int> keep = life_lines;
+  keep.push_back(life);
   for (std::size_t i = 0; i < filesystems.size(); ++i) keep.push_back(filesystems[i].fd.get());
   become_background("dlm-thawer", std::move(keep));
+  keep_capabilities_for_good({CAP_SYS_ADMIN});
   use_small_thread_stacks();
   auto thawer = Thawer::create(filesystems, life_lines, Thawer::Role::successor);
+  static_cast<void>(allow_calls(calls_of_freezing()));
   while (thawer && !thawer->run(Deadline::in(limits::kForever))) {
   }
   end_process(0);
@@ -31,13 +33,8 @@ namespace {
 
 bool thaw_in_process(FrozenFilesystems& filesystems, const std::vector<int>& life_lines, Deadline deadline) {
   filesystems.end();
-  const pid_t child = ::fork();
-  if (child == 0) run_thawer(filesystems, life_lines);
-  const UniqueFd life = child < 0 ? UniqueFd() : open_pidfd(child);
-  if (!life) return false;
-  if (!wait_readable(life.get(), deadline)) return false;
-  ::waitpid(child, nullptr, 0);
-  return true;
+  auto thawer = Child::start([&](int life) { run_thawer(filesystems, life_lines, life); });
+  return thawer && thawer->wait(deadline);
 }
 
 }  // namespace dlm_freeze

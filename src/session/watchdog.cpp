@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -14,7 +15,10 @@
 #include <optional>
 #include <utility>
 
+#include "base/child.hpp"
+#include "base/clock_error.hpp"
 #include "base/process.hpp"
+#include "base/text.hpp"
 #include "base/wait.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "fs/thawer.hpp"
@@ -22,6 +26,7 @@
 #include "session/limits.hpp"
 #include "session/message.hpp"
 #include "session/recovery.hpp"
+#include "session/rights.hpp"
 #include "session/sentinel.hpp"
 #include "session/shared_state.hpp"
 #include "session/stage_run.hpp"
@@ -31,6 +36,15 @@ namespace {
 
 /// Beyond what the record is likely to grow by before the session ends.
 constexpr std::size_t kRecordReserve = std::size_t{32} * 1024;
+
+std::vector<WitnessRecord> witness_records(const HoldWitness& witness) {
+  std::vector<WitnessRecord> records;
+  for (HoldWitness::Finding& finding : witness.findings()) {
+    records.push_back({std::move(finding.label), std::string(to_string(finding.result)), std::move(finding.why),
+                       static_cast<std::int64_t>(finding.sectors)});
+  }
+  return records;
+}
 
 class Watchdog {
  public:
@@ -54,7 +68,7 @@ class Watchdog {
 
   /// False when pre-script is gone.
   bool answer(const Message& message) { return send_message(channel_.get(), message).has_value(); }
-  void answer_ready() { answer({.verb = Verb::done, .sentinel = sentinel_pid_, .lines = missing_}); }
+  void answer_ready() { answer({.verb = Verb::done, .sentinel = sentinel_.pid(), .lines = missing_}); }
   void refuse(const Error& error, std::vector<LogLine> notes = {}) {
     answer({.verb = Verb::failed, .error = error, .lines = std::move(notes)});
   }
@@ -94,10 +108,13 @@ class Watchdog {
   Result<void> record_prepared();
   Result<void> quiesce(std::size_t index, StageContext& context);
   void commit(const Message& request);
+  void begin_hold();
 
   // The end of a session, step by step. Nothing comes before the thaw, and nothing that may wait for anything outside
   // before the lock is given up.
   [[noreturn]] void end(SessionEnd how, const std::string& problem = "");
+  void end_hold();
+  void judge_hold(bool is_first);
   [[nodiscard]] bool thaw();
   void cancel_stage();
   [[nodiscard]] Outcome outcome_of(SessionEnd how) const;
@@ -117,9 +134,9 @@ class Watchdog {
   UniqueFd listener_;
   std::array<Caller, limits::kCallers> callers_;
   const Caller* ender_ = nullptr;  ///< The one that ends the session.
-  pid_t sentinel_pid_ = -1;        ///< -1 when there is none.
-  UniqueFd sentinel_;              ///< A pidfd.
-  UniqueFd sentinel_ready_;        ///< An event that each new sentinel raises.
+  DescriptorList descriptors_ = DescriptorList::open();
+  Child sentinel_;
+  UniqueFd sentinel_ready_;  ///< An event that each new sentinel raises.
   std::optional<StageRun> stage_;
   bool quiescing_ = false;  ///< Which stage that is.
   std::optional<AtomicFile> held_record_;
@@ -177,26 +194,27 @@ Result<void> Watchdog::set_up() {
 
 Result<void> Watchdog::start_sentinel() {
   const pid_t self = ::getpid();
-  const pid_t child = ::fork();
-  if (child < 0) return system_failure("cannot start the sentinel", errno);
-  if (child == 0) {
+  const std::vector<int> descriptors = descriptors_.numbers();
+  auto started = Child::start([&](int life) {
     run_sentinel(plan_, session_,
                  {.watchdog = self,
                   .deadline = deadline_,
                   .channel = channel_.get(),
                   .ready = sentinel_ready_.get(),
+                  .life = life,
+                  .inherited = descriptors,
                   .life_lines = life_lines_,
                   .record_file = *sentinel_record_,
                   .watchdogs_files = {&*held_record_, &*stuck_record_, &*final_record_}});
-  }
-  sentinel_pid_ = child;
-  sentinel_ = open_pidfd(child);
-  if (!sentinel_) return system_failure("cannot watch the sentinel (Linux 5.3 or newer is needed)", errno);
+  });
+  if (!started) return system_failure("cannot start the sentinel", started.error().errno_value);
+  sentinel_ = std::move(*started);
+  if (sentinel_.life() < 0) return system_failure("cannot watch the sentinel", EMFILE);
   return {};
 }
 
 Result<void> Watchdog::sentinel_is_ready() const {
-  std::array<pollfd, 2> either = {pollfd{sentinel_ready_.get(), POLLIN, 0}, pollfd{sentinel_.get(), POLLIN, 0}};
+  std::array<pollfd, 2> either = {pollfd{sentinel_ready_.get(), POLLIN, 0}, pollfd{sentinel_.life(), POLLIN, 0}};
   const Deadline patience = Deadline::in(limits::kSentinelStart);
   int count = 0;
   do {
@@ -215,7 +233,7 @@ void Watchdog::wait_for_events() {
   events_[kChannel].fd = channel_.get();
   events_[kStage].fd = stage_ ? stage_->fd() : -1;
   // While a stage runs there are threads at work, and a process with such threads is not forked.
-  events_[kSentinel].fd = stage_ ? -1 : sentinel_.get();
+  events_[kSentinel].fd = stage_ ? -1 : sentinel_.life();
   for (std::size_t i = 0; i < callers_.size(); ++i) {
     events_[kFirstCaller + i].fd = callers_[i].connection.get();
     if (callers_[i].connection) next = next.or_earlier(callers_[i].patience);
@@ -260,15 +278,12 @@ void Watchdog::on_signal() {
 }
 
 void Watchdog::on_sentinel_death() {
-  int status = 0;
-  ::waitpid(sentinel_pid_, &status, 0);
-  sentinel_pid_ = -1;  // It may be another process's from now on.
-  sentinel_.reset();
-  const bool was_killed = WIFSIGNALED(status);
+  const auto status = sentinel_.wait(Deadline::in({}));
+  const bool was_killed = status && WIFSIGNALED(*status);
   auto started = was_killed ? start_sentinel() : failure("the sentinel could not set itself up");
   if (!started) {
     // Where one could not set itself up, or be forked, another cannot: the watchdog goes on alone.
-    sentinel_.reset();
+    sentinel_ = {};
     lines_.push_back({LogLevel::warn, "the session goes on without a sentinel: " + started.error().message});
   }
 }
@@ -414,10 +429,10 @@ void Watchdog::commit(const Message& request) {
     session_.record.stage_seconds.emplace_back(kStages.at(i), request.stages.at(i));
   lines_.insert(lines_.end(), request.lines.begin(), request.lines.end());
   session_.record.phase = Phase::held;
-  session_.record.held_at = std::chrono::system_clock::now();
-  session_.record.held_boot = BootClock::now();
+  begin_hold();
   if (auto written = held_record_->commit(session_.text(plan_)); !written) {
     session_.record.phase = Phase::freezing;
+    session_.record.witness.clear();
     return refuse(written.error());
   }
   // Another process ends the session where this one hung in that.
@@ -428,13 +443,46 @@ void Watchdog::commit(const Message& request) {
   if (!answer({.verb = Verb::done})) end(SessionEnd::rolled_back);
 }
 
+/// Everything is frozen. What the caller learns of the hold it learns later.
+void Watchdog::begin_hold() {
+  plan_.witness.begin(plan_.filesystems);
+  session_.record.witness = witness_records(plan_.witness);
+  session_.record.held_at = std::chrono::system_clock::now();
+  session_.record.held_boot = BootClock::now();
+  session_.record.held_clock_error = clock_error();
+}
+
+/// Before anything is thawed.
+void Watchdog::end_hold() {
+  if (session_.record.phase == Phase::held) plan_.witness.end();
+  session_.note_hold_end();
+}
+
+/// What the witness has seen. Where another process had ended the hold before, that may be what is right after a thaw.
+void Watchdog::judge_hold(bool is_first) {
+  if (session_.record.phase != Phase::held) return;
+  session_.record.witness = witness_records(plan_.witness);
+  for (WitnessRecord& device : session_.record.witness) {
+    if (!is_first)
+      device = {device.device, std::string(to_string(HoldWitness::Result::not_provable)),
+                "another process of the session ended the hold", 0};
+    if (device.result == to_string(HoldWitness::Result::written)) {
+      session_.record.problems.push_back("something wrote to " + device.device + " while it was held (" +
+                                         count_of(static_cast<std::size_t>(device.sectors), "sector") +
+                                         "): the snapshot may be torn");
+    }
+  }
+}
+
 void Watchdog::end(SessionEnd how, const std::string& problem) {
   // Whoever comes now finds nobody listening, and waits for the lock.
   listener_.reset();
+  end_hold();
   // Where another process has ended it already, not all of it was held when post-script came.
   const bool is_first = plan_.filesystems.end();
   if (!is_first && how == SessionEnd::completed) how = SessionEnd::auto_thawed;
   const bool thawed = thaw();
+  judge_hold(is_first);
   if (!problem.empty()) session_.record.problems.push_back(problem);
   cancel_stage();
   release_all(outcome_of(how));
@@ -445,7 +493,7 @@ void Watchdog::end(SessionEnd how, const std::string& problem) {
 /// False when a call to the kernel has not returned.
 bool Watchdog::thaw() {
   // One that was stopped goes on: it has to see the end, and to say what became of its calls.
-  send_signal(plan_.freezer_life, SIGCONT);
+  plan_.freezer.send(SIGCONT);
   bool finished = thawer_->run(Deadline::in(limits::kFreezeHang));
   plan_.rcu.end();  // For a freezer that was killed or hangs.
   const auto freeze_hangs = [](FreezeState state) { return state == FreezeState::freezing; };
@@ -465,7 +513,11 @@ void Watchdog::cancel_stage() {
 Outcome Watchdog::outcome_of(SessionEnd how) const {
   // What another program thawed was not frozen when the snapshot was taken; a database that keeps a catalog must not
   // enter it as good.
-  const bool lasted = !plan_.filesystems.any([](FreezeState state) { return state == FreezeState::lost; });
+  const auto& witness = session_.record.witness;
+  const bool lasted = !plan_.filesystems.any([](FreezeState state) { return state == FreezeState::lost; }) &&
+                      std::none_of(witness.begin(), witness.end(), [](const WitnessRecord& device) {
+                        return device.result == to_string(HoldWitness::Result::written);
+                      });
   if (how == SessionEnd::completed && lasted) return Outcome::completed;
   return how == SessionEnd::auto_thawed ? Outcome::auto_thawed : Outcome::rolled_back;
 }
@@ -496,10 +548,10 @@ void Watchdog::await_stuck_calls() {
   session_.record.phase = Phase::ending;
   static_cast<void>(stuck_record_->commit(session_.text(plan_)));
   if (!thawer_->run(Deadline::in(limits::kFreezerHang))) {
-    send_signal(plan_.freezer_life, SIGKILL);
+    plan_.freezer.send(SIGKILL);
     thawer_->take_over();
   }
-  while (!thawer_->run(Deadline::in(limits::kForever), sentinel_.get())) on_sentinel_death();
+  while (!thawer_->run(Deadline::in(limits::kForever), sentinel_.life())) on_sentinel_death();
 }
 
 void Watchdog::finish(SessionEnd how) {
@@ -515,9 +567,9 @@ void Watchdog::finish(SessionEnd how) {
   if (!written) lines_.push_back({LogLevel::error, written.error().message});
   sentinel_record_.reset();  // Of a sentinel that hangs, and may come back.
   plan_.filesystems.set_over();
-  if (sentinel_pid_ > 0) ::kill(sentinel_pid_, SIGKILL);  // It would end by itself, unless it was stopped.
+  sentinel_.send(SIGKILL);  // It would end by itself, unless it was stopped.
   // Whoever has the answer may unmount: nobody of the session has the filesystems open any more.
-  if (sentinel_) static_cast<void>(wait_readable(sentinel_.get(), Deadline::in(limits::kKill)));
+  static_cast<void>(sentinel_.wait(Deadline::in(limits::kKill)));
   plan_.filesystems.close();
   plan_.caller_files.reset();
   // For all who share it: a sentinel that hangs, a pre-script that has not exited. None of them has anything to do.
@@ -549,11 +601,13 @@ void Watchdog::write_log(SessionEnd how, Log& log) const {
 
 void run_watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, const std::vector<int>& life_lines) {
   std::vector<int> keep = life_lines;
-  keep.insert(keep.end(), {channel.get(), plan.lock.get(), plan.state->fd(), plan.rcu.fd(), plan.freezer_life.get(),
-                           plan.caller_files.get()});
+  keep.insert(keep.end(), {channel.get(), plan.lock.get(), plan.state->fd(), plan.rcu.fd(), plan.caller_files.get()});
+  for (const int descriptor : plan.freezer.descriptors()) keep.push_back(descriptor);
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) keep.push_back(plan.filesystems[i].fd.get());
+  for (const int counter : plan.witness.descriptors()) keep.push_back(counter);
   const std::vector<std::string> missing = become_background("dlm-watchdog", std::move(keep));
   use_small_thread_stacks();
+  give_up_rights(!plan.quiescers.empty());
 
   Watchdog watchdog(plan, session, std::move(channel), life_lines, missing);
   if (auto ready = watchdog.set_up(); !ready) {

@@ -80,8 +80,8 @@ void read_all(const UniqueFd& out, std::string& out_text, const UniqueFd& err, s
 }  // namespace
 
 RunOfProgram run_program_under_test(const std::vector<std::string>& arguments, const HowToRun& how) {
-  const UniqueFd program(::open(DLM_FREEZE_BINARY, O_RDONLY | O_CLOEXEC));
-  if (!program) throw std::system_error(errno, std::system_category(), DLM_FREEZE_BINARY);
+  const UniqueFd program(::open(how.program.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!program) throw std::system_error(errno, std::system_category(), how.program);
   std::vector<std::string> words = {"dlm-freeze"};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<std::string> environment = how.environment;

@@ -20,8 +20,9 @@ struct RunOfProgram {
 };
 
 struct HowToRun {
+  std::string program = DLM_FREEZE_BINARY;
   std::vector<std::string> environment = {"PATH=/usr/bin:/bin"};
-  std::optional<uid_t> uid;  ///< As somebody else. Needs root.
+  std::optional<uid_t> uid;  ///< As another user. Needs root.
   bool on_terminal = false;  ///< Its output is a terminal; `err` then comes with `out`.
 };
 

@@ -38,6 +38,20 @@ TEST_F(Usage, PrintsHelp) {
   }
 }
 
+TEST_F(Usage, PrintsHelpThatFitsATerminal) {
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"--help"},
+                                                {"pre-script", "--help"},
+                                                {"post-script", "--help"},
+                                                {"dry-run", "--help"},
+                                                {"status", "--help"},
+                                                {"history", "--help"}}) {
+    const std::string help = run_program_under_test(words).out;
+    EXPECT_LE(std::count(help.begin(), help.end(), '\n'), 24) << help;
+    for (std::size_t begin = 0; begin < help.size(); begin = help.find('\n', begin) + 1)
+      EXPECT_LE(help.find('\n', begin) - begin, 80U) << help.substr(begin);
+  }
+}
+
 TEST_F(Usage, PrintsTheVersion) {
   const RunOfProgram run = run_program_under_test({"--version"});
   EXPECT_EQ(run.exit_status, 0);
@@ -51,9 +65,11 @@ TEST_F(Usage, ExitsWith1ForWhatItDoesNotUnderstand) {
                                                        {"pre-script", "--unknown"},
                                                        {"pre-script", "--auto-thaw", "0"},
                                                        {"pre-script", "--auto-thaw", "3601"},
-                                                       {"pre-script", "--auto-thaw", "x"},
+                                                       {"pre-script", "--auto-thaw", "-5"},
+                                                       {"pre-script", "--auto-thaw", "5s"},
+                                                       {"pre-script", "--timeout"},
                                                        {"pre-script", "--timeout", "121"},
-                                                       {"pre-script", "--execution-id", "x"},
+                                                       {"pre-script", "--execution-id", "$(reboot)"},
                                                        {"post-script", "--auto-thaw", "60"},
                                                        {"status", "--timeout", "1"},
                                                        {"pre-script", "--log-level", "loud"},
@@ -212,7 +228,7 @@ TEST_F(Configurations, ThatAreNamedAndAbsentAreBad) {
 TEST_F(Configurations, ThatOthersMayWriteAreRefused) {
   ::chmod(config_.c_str(), 0666);
   EXPECT_THAT(expect(1, {"dry-run"}).err,
-              HasSubstr("the configuration is refused: " + config_ + " can be written by others"));
+              HasSubstr("the configuration is refused: " + config_ + " is writable by users other than root"));
   expect(201, {"pre-script"});
 }
 
@@ -221,7 +237,8 @@ TEST_F(Configurations, ThatNameAnUntrustedProgramAreBadTooAnd1ForDryRun) {
   ::chmod(program.c_str(), 0777);
   configure(R"({"filesystems": {"freeze": false}, "quiescers": [{"type": "command", "freeze": [")" + program +
             R"("], "thaw": [")" + program + R"("]}]})");
-  EXPECT_THAT(expect(201, {"pre-script"}).err, HasSubstr("command: freeze: " + program + " can be written by others"));
+  EXPECT_THAT(expect(201, {"pre-script"}).err,
+              HasSubstr("command: freeze: " + program + " is writable by users other than root"));
   expect(1, {"dry-run"});
 }
 
@@ -230,6 +247,18 @@ TEST_F(Configurations, ThatNameAProgramWithoutItsPathAre1ForDryRun) {
       R"({"filesystems": {"freeze": false}, "quiescers": [{"type": "command", "freeze": ["x"], "thaw": ["x"]}]})");
   expect(201, {"pre-script"});
   expect(1, {"dry-run"});
+}
+
+TEST_F(Configurations, ThatNameAModuleThatIsNotInstalledAre201ForDryRunToo) {
+  configure(R"({"filesystems": {"freeze": false}, "quiescers": [{"type": "mysql"}]})");
+  HowToRun how;
+  how.program = scratch_ / "dlm-freeze";  // Beside it there are no modules.
+  std::filesystem::copy_file(DLM_FREEZE_BINARY, how.program);
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"pre-script"}, {"dry-run"}, {"dry-run", "--probe"}}) {
+    EXPECT_THAT(expect(201, words, how).err,
+                AllOf(HasSubstr("the module for mysql is not installed"), HasSubstr("dlm-freeze-mysql")));
+  }
 }
 
 TEST_F(Configurations, LeaveTheAutoThawToTheEnvironment) {

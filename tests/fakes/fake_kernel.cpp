@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstdlib>
 #include <system_error>
 #include <utility>
 
@@ -34,8 +35,8 @@ void set_and_wake(std::atomic<std::uint32_t>& word, std::uint32_t value) noexcep
 }
 
 [[noreturn]] void die() {
-  ::kill(::getpid(), SIGKILL);
-  for (;;) ::pause();
+  ::raise(SIGKILL);
+  std::abort();
 }
 
 /// Holds a superblock as s_umount is held; also the one of a process that was killed while it held it.
@@ -106,6 +107,10 @@ int FakeKernel::run(int fd, Call call, Act act) noexcept {
   ++state.begun;
   const Death death = state.death.exchange(Death::never);
   if (death == Death::before) die();
+  if (state.goes_astray.exchange(false)) {
+    const UniqueFd file(::open("/etc/passwd", O_RDONLY | O_CLOEXEC));
+    state.astray.store(file ? 0 : errno);
+  }
   const Holding holding(superblock->call_under_way);
   wait_while(state.hanging, 1);
   if (call != Call::sync && superblock->lies_on.load() != kNone) {
@@ -162,6 +167,13 @@ void FakeKernel::let_go_all() {
 }
 
 void FakeKernel::kill_caller(Id id, Call call, Death death) { of(of(id), call).death.store(death); }
+
+void FakeKernel::go_astray(Id id, Call call) { of(of(id), call).goes_astray.store(true); }
+
+std::optional<int> FakeKernel::astray(Id id, Call call) const {
+  const int error = of(of(id), call).astray.load();
+  return error == kNotAstray ? std::nullopt : std::optional(error);
+}
 
 bool FakeKernel::any_frozen() const {
   for (Id id = 0; id < shared_[0].count.load(); ++id) {

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/shared_array.hpp"
@@ -61,6 +62,7 @@ class FakeKernel final : public FreezeControl {
   void let_go(Id id, Call call);
   void let_go_all();
   void kill_caller(Id id, Call call, Death death);  ///< The next one only.
+  void go_astray(Id id, Call call);                 ///< Whoever makes it next opens a file before.
 
   // What can be seen of it.
   [[nodiscard]] bool is_frozen(Id id) const { return of(id).frozen.load(); }
@@ -69,10 +71,13 @@ class FakeKernel final : public FreezeControl {
   [[nodiscard]] int succeeded(Id id, Call call) const;
   [[nodiscard]] BootClock::time_point frozen_at(Id id) const;  ///< By the last successful call.
   [[nodiscard]] BootClock::time_point thawed_at(Id id) const;
+  /// What came of `go_astray`: an errno, 0 where a file was opened; nothing if there was no call.
+  [[nodiscard]] std::optional<int> astray(Id id, Call call) const;
   /// The place of the last successful call among all successful calls.
   [[nodiscard]] int order(Id id, Call call) const;
 
  private:
+  static constexpr int kNotAstray = -1;
   static constexpr std::size_t kMost = 128;
   static constexpr std::size_t kCalls = 3;
   static constexpr std::size_t kNone = ~std::size_t{0};
@@ -81,6 +86,8 @@ class FakeKernel final : public FreezeControl {
     std::atomic<std::uint32_t> hanging;
     std::atomic<int> error;
     std::atomic<Death> death;
+    std::atomic<bool> goes_astray;
+    std::atomic<int> astray{kNotAstray};
     std::atomic<int> begun;
     std::atomic<int> succeeded;
     std::atomic<int> order;

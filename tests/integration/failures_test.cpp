@@ -17,8 +17,6 @@ namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::AnyOf;
 using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::Not;
 
 constexpr uid_t kNobody = 65534;
 
@@ -47,61 +45,7 @@ class Failures : public HostTest {
   const Filesystem* data_ = nullptr;
 };
 
-// --- the command line ---
-
-TEST_F(Failures, OfTheCommandLineTouchNothing) {
-  expect_refusal(1, {"pre-skript"}, "pre-skript");
-  expect_refusal(1, {"pre-script", "--frobnicate"}, "frobnicate");
-  expect_refusal(1, {"pre-script", "--execution-id", "not-a-uuid"}, "execution-id");
-  expect_refusal(1, {"pre-script", "--execution-id", "$(reboot)"}, "execution-id");
-  expect_refusal(1, {"pre-script", "--auto-thaw", "0"}, "auto-thaw");
-  expect_refusal(1, {"pre-script", "--auto-thaw", "3601"}, "auto-thaw");
-  expect_refusal(1, {"pre-script", "--auto-thaw", "-5"}, "auto-thaw");
-  expect_refusal(1, {"pre-script", "--auto-thaw", "5s"}, "auto-thaw");
-  expect_refusal(1, {"pre-script", "--timeout", "121"}, "timeout");
-  expect_refusal(1, {"pre-script", "--timeout"}, "timeout");
-  expect_refusal(1, {"post-script", "--auto-thaw", "5"}, "auto-thaw");
-  EXPECT_FALSE(fs::exists("/run/dlm-freeze"));
-}
-
-TEST_F(Failures, OfTheEnvironmentsAutoThawTouchNothing) {
-  configure(R"({"quiescers": []})");
-  for (const char* value : {"0", "soon", "99999999999999999999", "-1", "60 seconds"}) {
-    expect_refusal(1, {"pre-script"}, "AUTO_THAW_DURATION_SECS",
-                   {.environment = {std::string("AUTO_THAW_DURATION_SECS=") + value}});
-  }
-}
-
-TEST_F(Failures, NoneWhenTheEnvironmentsAutoThawIsEmpty) {
-  configure(R"({"quiescers": []})");
-  expect(0, {"pre-script"}, {.environment = {"AUTO_THAW_DURATION_SECS="}});
-  expect(0, {"post-script"});
-}
-
 // --- the configuration ---
-
-TEST_F(Failures, OfTheConfigurationAre201ForPreScriptAnd1ForDryRun) {
-  struct Bad {
-    const char* config;
-    const char* words;
-  };
-  for (const auto& [config, words] : {
-           Bad{"{\n  \"auto_thaw_secs\": 5\n}", "auto_thaw_secs"},
-           Bad{"{\n  \"auto_thaw_seconds\": \"5\"\n}", "auto_thaw_seconds"},
-           Bad{"{\n  \"auto_thaw_seconds\": 0\n}", "auto_thaw_seconds"},
-           Bad{"{\n  \"filesystems\": { \"include\": \"/srv\" }\n}", "include"},
-           Bad{"{\n  \"quiescers\": [ { \"type\": \"orcale\" } ]\n}", "orcale"},
-           Bad{"{\n  \"quiescers\": [ { \"name\": \"x\" } ]\n}", "type"},
-           Bad{"{\n  \"quiescers\": [\n", "line"},
-       }) {
-    configure(config);
-    expect_refusal(201, {"pre-script"}, words);
-    expect_refusal(1, {"dry-run"}, words);
-    EXPECT_THAT(run({"pre-script"}).err, HasSubstr("line ")) << config;
-  }
-  configure("");
-  expect_refusal(201, {"pre-script"}, "config.json");
-}
 
 TEST_F(Failures, OfTheConfigurationDoNotKeepPostScriptAndStatusFromWorking) {
   expect(0, {"pre-script"});
@@ -109,25 +53,6 @@ TEST_F(Failures, OfTheConfigurationDoNotKeepPostScriptAndStatusFromWorking) {
   expect(0, {"status"});
   expect(0, {"post-script"});
   expect_nothing_frozen();
-}
-
-TEST_F(Failures, AMissingConfigurationThatWasNamedIsAnError) {
-  fs::remove(config());
-  expect_refusal(201, {"pre-script"}, "config.json");
-}
-
-TEST_F(Failures, AConfigurationThatOthersCanWriteIsRefused) {
-  ASSERT_EQ(::chmod(config().c_str(), 0666), 0);
-  expect_refusal(201, {"pre-script"}, "config.json");
-  ASSERT_EQ(::chmod(config().c_str(), 0644), 0);
-  ASSERT_EQ(::chown(config().c_str(), kNobody, kNobody), 0);
-  expect_refusal(201, {"pre-script"}, "config.json");
-  ASSERT_EQ(::chown(config().c_str(), 0, 0), 0);
-  ASSERT_EQ(::chmod("/srv/etc", 0777), 0);
-  expect_refusal(201, {"pre-script"}, "/srv/etc");
-  ASSERT_EQ(::chmod("/srv/etc", 01777), 0);
-  expect(0, {"pre-script"});
-  expect(0, {"post-script"});
 }
 
 // --- privileges ---
@@ -174,24 +99,6 @@ TEST_F(Failures, WhereRunFillsUpWhileHeldPostScriptStillThaws) {
 
 TEST_F(Failures, WhereRunHasNoInodesLeft) {
   mount_tmpfs("/run", "mode=0755,nr_inodes=2");
-  expect_refusal(201, {"pre-script"}, "/run/dlm-freeze");
-}
-
-TEST_F(Failures, WhereASymbolicLinkWasPlantedInPlaceOfTheStateDirectory) {
-  fs::create_directories("/srv/elsewhere");
-  fs::create_directory_symlink("/srv/elsewhere", "/run/dlm-freeze");
-  expect_refusal(201, {"pre-script"}, "/run/dlm-freeze");
-  EXPECT_TRUE(fs::is_empty("/srv/elsewhere"));
-}
-
-TEST_F(Failures, WhereTheStateDirectoryBelongsToSomebodyElse) {
-  fs::create_directories("/run/dlm-freeze");
-  ASSERT_EQ(::chown("/run/dlm-freeze", kNobody, kNobody), 0);
-  expect_refusal(201, {"pre-script"}, "/run/dlm-freeze");
-}
-
-TEST_F(Failures, WhereAFileLiesInPlaceOfTheStateDirectory) {
-  write_text("/run/dlm-freeze", "x");
   expect_refusal(201, {"pre-script"}, "/run/dlm-freeze");
 }
 

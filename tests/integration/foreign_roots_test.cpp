@@ -262,7 +262,7 @@ TEST_F(ForeignRoots, CannotBeExcludedInAPidNamespace) {
   const RunOptions in_namespace{
       .wrapper = {"/usr/bin/unshare", "--pid", "--fork", "--mount-proc", "/bin/sh", "-c", kAsService, "sh"}};
   const auto pre = expect(201, {"pre-script"}, in_namespace);
-  EXPECT_THAT(pre.err, HasSubstr("process 1 cannot be shown to be the host's init"));
+  EXPECT_THAT(pre.err, HasSubstr("process 1 may not be the host's init"));
   EXPECT_TRUE(writable(*data_));
   expect(201, {"dry-run", "--probe"}, in_namespace);
 }
@@ -298,7 +298,7 @@ TEST_F(ForeignRoots, AreRefusedToTheRootOfAUserNamespace) {
   const auto pre = run({"pre-script"}, in_namespace);
   if (pre.err.find("unshare failed") != std::string::npos) GTEST_SKIP() << pre.err;
   EXPECT_EQ(pre.exit_code, 201) << pre.text();
-  EXPECT_THAT(pre.err, HasSubstr("this is a user namespace of its own"));
+  EXPECT_THAT(pre.err, HasSubstr("this is a separate user namespace"));
   EXPECT_TRUE(writable(*data_));
 }
 
@@ -448,7 +448,7 @@ class RootsOfAHost : public ForeignRoots {
   std::optional<PidNamespace> pids_;
 };
 
-constexpr const char* kUntoldUpper = "the root filesystem lies on an overlay whose upper layer cannot be told";
+constexpr const char* kUntoldUpper = "the root filesystem lies on an overlay whose upper layer cannot be determined";
 
 TEST_F(RootsOfAHost, AreTakenForItsOwn) {
   fill("/srv/disk");
@@ -517,7 +517,7 @@ TEST_F(RootsOfAHost, OnAnImageWhosePathHasGone) {
   EXPECT_TRUE(writable(*disk_)) << "its loop device tells what it lies on";
   expect(0, {"post-script"}, within_);
   mount_tmpfs("/srv/root/dev");
-  expect_refusal("the root filesystem lies on an image of which it cannot be told where it lies");
+  expect_refusal("the root filesystem lies on an image whose location cannot be determined");
 }
 
 TEST_F(RootsOfAHost, OnAnImageInABtrfsWhosePathHasGone) {
@@ -528,7 +528,7 @@ TEST_F(RootsOfAHost, OnAnImageInABtrfsWhosePathHasGone) {
   unmount_lazily("/srv/pool");
   boot("/srv/root");
   bind_mount("/srv/again", "/srv/root/self");
-  expect_refusal("the root filesystem lies on an image of which it cannot be told where it lies");
+  expect_refusal("the root filesystem lies on an image whose location cannot be determined");
   EXPECT_TRUE(writable(pool));
 }
 

@@ -200,6 +200,8 @@ TEST_F(FrozenWindow, OfASessionThatEndsByAutoThawHoldsNoOpenExecConnectOrWrite) 
 }
 
 TEST_F(FrozenWindow, OfARollBackHoldsNoOpenExecConnectOrWrite) {
+  // A manifest for theirs would wait for the thaw, and strace for the thread that writes it.
+  configure(R"({"auto_thaw_seconds": 20, "manifest": false, "quiescers": []})");
   const auto& theirs = add("ext4", "/srv/theirs");
   theirs.freeze();
   const auto result = start_traced({"pre-script"})->wait();

@@ -242,7 +242,8 @@ TEST_F(Gaps, AreNotMadeForAnOverlayOfWhichNobodyKnowsWhereItWrites) {
   EXPECT_TRUE(frozen(upper));
   expect(0, {"post-script"});
   configure(R"({"quiescers": [], "filesystems": {"protect": ["/srv/merged"]}})");
-  EXPECT_THAT(expect(201, {"pre-script"}).err, HasSubstr("mount /srv/merged with layers given as absolute paths"));
+  EXPECT_THAT(expect(201, {"pre-script"}).err,
+              HasSubstr("mount /srv/merged with absolute paths that still lead to its layers"));
   EXPECT_TRUE(writable(data));
 }
 
@@ -298,14 +299,16 @@ TEST_F(Gaps, AreNotMadeForAnOverlayWhoseUpperLayerIsHidden) {
   const LoopDevice copy("/srv/images/copy", 0);
   fs::create_directories("/srv/copy");
   check(::mount(copy.path().c_str(), "/srv/copy", "ext4", 0, nullptr), "mount the copy");
-  EXPECT_THAT(expect(201, {"pre-script"}).err, HasSubstr("upper layer cannot be told")) << "either may be the one";
+  EXPECT_THAT(expect(201, {"pre-script"}).err, HasSubstr("upper layer cannot be determined"))
+      << "either may be the one";
   check(::umount("/srv/copy"), "umount");
   const auto& other = add("ext4", "/srv/other");
   for (const char* name : {"/srv/other/u", "/srv/other/w"}) fs::create_directories(name);
   bind_mount("/srv/other", "/srv/upper");
   EXPECT_THAT(
       expect(201, {"pre-script"}).err,
-      HasSubstr("/srv/merged/ssm, which must not be frozen, lies on an overlay whose upper layer cannot be told"));
+      HasSubstr(
+          "/srv/merged/ssm, which must not be frozen, lies on an overlay whose upper layer cannot be determined"));
   for (const auto* filesystem : {&data, &upper, &other}) EXPECT_TRUE(writable(*filesystem));
 }
 

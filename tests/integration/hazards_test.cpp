@@ -45,7 +45,7 @@ TEST_F(Hazards, AreAProgramThatDecidesOnOpens) {
   const auto mark = [&](unsigned what, const char* path) {
     return ::fanotify_mark(listener.get(), FAN_MARK_ADD | what, FAN_OPEN_PERM, AT_FDCWD, path);
   };
-  const std::string warning = "(process " + std::to_string(::getpid()) + "): it decides on each open of a file on ";
+  const std::string warning = "(process " + std::to_string(::getpid()) + "): it approves every open of a file on ";
   EXPECT_THAT(probed(), Not(HasSubstr(warning)));
   check(mark(FAN_MARK_MOUNT, "/srv/data"), "mark a mount");
   EXPECT_THAT(probed(), HasSubstr(warning + "/srv/data: "));
@@ -59,8 +59,8 @@ TEST_F(Hazards, AreAProgramThatDecidesOnOpens) {
 TEST_F(Hazards, AreAServiceThatSystemdWouldEnd) {
   add("ext4", "/srv/data");
   const auto service = writer_of("/srv/data/journal", "/bin/sleep", {"WATCHDOG_USEC=5000000"});
-  const std::string who = "WARN: sleep (process " + std::to_string(service->pid()) + "): systemd ends it";
-  EXPECT_THAT(probed(), AllOf(HasSubstr(who), HasSubstr("as long as /srv/data/journal is frozen")));
+  const std::string who = "WARN: sleep (process " + std::to_string(service->pid()) + "): systemd kills it";
+  EXPECT_THAT(probed(), AllOf(HasSubstr(who), HasSubstr("it may block while /srv/data/journal is frozen")));
   service->kill_group();
   static_cast<void>(service->wait());
   EXPECT_THAT(probed(), Not(HasSubstr(who)));
@@ -71,7 +71,7 @@ TEST_F(Hazards, AreALogDaemonThatWritesToWhatIsFrozen) {
   fs::copy_file("/bin/sleep", "/srv/bin/rsyslogd");
   const auto daemon = writer_of("/srv/data/messages", "/srv/bin/rsyslogd");
   EXPECT_THAT(probed(), HasSubstr("WARN: rsyslogd (process " + std::to_string(daemon->pid()) +
-                                  "): it writes to /srv/data/messages, which is frozen"));
+                                  "): it writes to /srv/data/messages, which will be frozen"));
   daemon->kill_group();
   static_cast<void>(daemon->wait());
 }

@@ -202,9 +202,17 @@ TEST_F(DetectedProducts, OfIrisAreHeldWithoutAConfiguration) {
   EXPECT_TRUE(is_released());
 }
 
+TEST_F(DetectedProducts, OfIrisAreNotWhateverIsCalledSo) {
+  put_iris_into_place();
+  fs::remove("/usr/local/bin/irissession");
+  write_text("/usr/local/bin/iris", "#!/bin/sh\necho unknown command >&2\nexit 1\n");
+  EXPECT_THAT(expect(0, {"pre-script"}).out, Not(HasSubstr("iris")));
+  expect(0, {"post-script"});
+}
+
 TEST_F(DetectedProducts, OfIrisAreSkippedWhenTheyAreDown) {
   put_iris_into_place();
-  EXPECT_THAT(expect(0, {"pre-script"}).out, HasSubstr("INFO: iris is skipped: /usr/local/bin/iris lists no instance"));
+  EXPECT_THAT(expect(0, {"pre-script"}).out, HasSubstr("INFO: iris is skipped: there is no instance"));
   expect(0, {"post-script"});
   standins_->add_instance("A", "/srv/database/a");
   standins_->remove("iris/A/up");
@@ -232,11 +240,26 @@ TEST_F(DetectedProducts, OfHanaAreHeldWithoutAConfigurationWhenTheKeyIsThere) {
   EXPECT_TRUE(writable(log));
 }
 
+TEST_F(DetectedProducts, OfHanaMayHaveVolumesThatAreFilesystemsOfTheirOwn) {
+  put_hana_into_place();
+  fs::create_directories("/srv/database/HDB/mnt00001");
+  add("ext4", "/srv/database/HDB/mnt00001");
+  configure(json{{"auto_thaw_seconds", 20}, {"filesystems", {{"exclude", {"/srv/database/HDB/mnt00001"}}}}}.dump());
+  fs::create_directories("/srv/log/HDB/mnt00001");
+  const Filesystem& volume = add("ext4", "/srv/log/HDB/mnt00001");
+  start_hana_process();
+  EXPECT_THAT(expect(0, {"pre-script"}).out, HasSubstr("WARN: /srv/log/HDB/mnt00001 is not frozen: "));
+  EXPECT_THAT(expect(0, {"dry-run"}).out, HasSubstr("not frozen: data /srv/database/HDB/mnt00001 on "));
+  EXPECT_TRUE(frozen(*database_));
+  EXPECT_TRUE(writable(volume));
+  expect(0, {"post-script"});
+}
+
 TEST_F(DetectedProducts, OfHanaThatCannotBeLoggedInToAreNotReady) {
   put_hana_into_place();
   start_hana_process();
   standins_->set("hana/key", "OTHER");
-  const auto pre = expect(206, {"pre-script"});
+  const auto pre = expect_refused(206, "hana HDB: -10104: Invalid value for KEY (DLMFREEZE)");
   EXPECT_THAT(pre.err, AllOf(HasSubstr("hana HDB: -10104: Invalid value for KEY (DLMFREEZE)"),
                              HasSubstr("as hdbadm: hdbuserstore SET DLMFREEZE <host>:30013 <USER> <PASSWORD>")));
   EXPECT_TRUE(writable(*database_));

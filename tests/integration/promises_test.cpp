@@ -132,7 +132,7 @@ TEST_F(Promises, APreScriptWaitsForOneThatIsAtWorkAndTakesOverWhenThatFails) {
   ASSERT_TRUE(eventually([&] { return agent_process(binary(), "dlm-watchdog").has_value(); }, seconds(2)));
   configure(R"({"auto_thaw_seconds": 20, "quiescers": []})");
   const auto short_of_time = expect(204, {"pre-script", "--timeout", "1"});
-  EXPECT_THAT(short_of_time.err, AnyOf(HasSubstr("another pre-script is at work"), HasSubstr("still being undone")));
+  EXPECT_THAT(short_of_time.err, AnyOf(HasSubstr("another pre-script is running"), HasSubstr("still being undone")));
   expect(0, {"pre-script"});
   EXPECT_EQ(failing->wait().exit_code, 201);
   expect(0, {"post-script"});

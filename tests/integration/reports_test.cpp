@@ -70,6 +70,42 @@ TEST_F(Reports, DryRunNamesEveryMountWithAReason) {
   }
 }
 
+/// Two partitions of a loop device, of which the first is mounted.
+class HalfMountedDisk {
+ public:
+  explicit HalfMountedDisk(const std::string& mount_point) : mount_point_(mount_point) {
+    run_tool({"addpart", disk_.path(), "1", "2048", "40960"});
+    run_tool({"addpart", disk_.path(), "2", "43008", "40960"});
+    run_tool({"mkfs.ext4", "-q", disk_.path() + "p1"});
+    fs::create_directories(mount_point);
+    check(::mount((disk_.path() + "p1").c_str(), mount_point.c_str(), "ext4", 0, nullptr), "mount " + mount_point);
+  }
+  HalfMountedDisk(const HalfMountedDisk&) = delete;
+  HalfMountedDisk& operator=(const HalfMountedDisk&) = delete;
+  ~HalfMountedDisk() {
+    ::umount(mount_point_.c_str());
+    for (const char* number : {"1", "2"}) run_tool({"delpart", disk_.path(), number});
+  }
+
+  [[nodiscard]] std::string name() const { return fs::path(disk_.path()).filename(); }
+
+ private:
+  std::string mount_point_;
+  LoopDevice disk_{"/srv/images/disk", std::uint64_t{64} << 20};
+};
+
+TEST_F(Reports, DryRunSaysWhatOfADiskIsNotMounted) {
+  const HalfMountedDisk disk("/srv/half");
+  const std::string name = disk.name();
+  const auto json = documented({"dry-run", "--json"}, "dry-run");
+  EXPECT_EQ(json["consistency"]["answer"], "partly");
+  EXPECT_EQ(json["consistency"]["partly"].dump(),
+            R"([{"name":")" + name + R"(","why":"not mounted: )" + name + "p2\"}]");
+  EXPECT_THAT(expect(0, {"dry-run"}).out,
+              AllOf(testing::StartsWith("Consistent: partly, for " + name + " (not mounted: " + name + "p2)"),
+                    testing::ContainsRegex("\n  " + name + " +64.0 MiB +partly covered +/srv/half +not mounted: ")));
+}
+
 TEST_F(Reports, DryRunWorksWhileASessionIsHeld) {
   const auto& data = add("ext4", "/srv/data");
   expect(0, {"pre-script"});

@@ -61,30 +61,6 @@ TEST_F(Sessions, OfTwoPostScriptsAtTheSameInstantBothFindItThawed) {
   }
 }
 
-TEST_F(Sessions, APostScriptWithoutASessionAnswers205) {
-  const auto post = expect(205, {"post-script"});
-  EXPECT_THAT(post.err, AllOf(HasSubstr("ERROR: "), HasSubstr("Return Error Code: 205")));
-  EXPECT_FALSE(std::filesystem::exists("/run/dlm-freeze/session.json"));
-}
-
-TEST_F(Sessions, ARepeatedPostScriptAnswers0ForTheSameExecutionAnd205ForAnyOther) {
-  add("ext4", "/srv/data");
-  expect(0, {"pre-script", "--execution-id", kExecution});
-  expect(0, {"post-script", "--execution-id", kExecution});
-  expect(0, {"post-script", "--execution-id", kExecution});
-  expect(205, {"post-script", "--execution-id", kOtherExecution});
-  expect(205, {"post-script", "--execution-id", "None"});
-  expect(205, {"post-script"});
-}
-
-TEST_F(Sessions, AnotherExecutionIdInPostScriptIsOnlyAWarning) {
-  const auto& data = add("ext4", "/srv/data");
-  expect(0, {"pre-script", "--execution-id", kExecution});
-  const auto post = expect(0, {"post-script", "--execution-id", kOtherExecution});
-  EXPECT_THAT(post.out, HasSubstr("WARN: "));
-  EXPECT_TRUE(writable(data));
-}
-
 TEST_F(Sessions, OnlyThePostScriptThatEndedItselfIsToldSoAgain) {
   const auto& data = add("ext4", "/srv/data");
   expect(0, {"pre-script", "--execution-id", kExecution});

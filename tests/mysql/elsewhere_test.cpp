@@ -26,12 +26,12 @@ class MysqlElsewhere : public MysqlTest {
     server_ = &start_server({.data = "/srv/mysql/data", .options = {"--symbolic-links"}});
   }
 
-  /// The data directory's filesystem is frozen, the other one is not.
+  /// The data directory's filesystem is frozen, those others are not.
   void configure_without_more(const nlohmann::json& options = nlohmann::json::object()) const {
     nlohmann::json one = entry(*server_, "db1");
     one.update(options);
     configure(nlohmann::json{{"auto_thaw_seconds", 30},
-                             {"filesystems", {{"exclude", {"/srv/more"}}}},
+                             {"filesystems", {{"exclude", {"/srv/more", "/srv/mysql/data/mounted"}}}},
                              {"quiescers", nlohmann::json::array({one})}}
                   .dump());
   }
@@ -71,6 +71,53 @@ TEST_F(MysqlElsewhere, AreWrittenBackUnderTheLockAndNamed) {
     expect(0, {"post-script"});
   }
   EXPECT_THAT(expect(0, {"dry-run"}).out, HasSubstr("tables of test /srv/more/tables on /srv/more ("));
+}
+
+TEST_F(MysqlElsewhere, AreFoundWhereAFilesystemIsMountedInTheDataDirectory) {
+  Client client = server_->connect();
+  client.query("CREATE DATABASE mounted");
+  client.query("CREATE TABLE mounted.y (id INT, text VARCHAR(100)) ENGINE=MyISAM");
+  server_->stop();
+  run_tool({"sh", "-c", "cp -a /srv/mysql/data/mounted/. /srv/more/schema/"});
+  run_tool({"mount", "--bind", "/srv/more/schema", "/srv/mysql/data/mounted"});
+  server_->start();
+  client = server_->connect();
+  configure_without_more();
+  client.query("INSERT INTO mounted.y VALUES (1, REPEAT('x', 100))");
+  client.query("FLUSH TABLES");
+  for (const auto& command : std::vector<std::vector<std::string>>{{"dry-run"}, {"dry-run", "--probe"}, {"pre-script"}})
+    EXPECT_THAT(expect(0, command).out, HasSubstr("not frozen: schema mounted /srv/mysql/data/mounted on "));
+  expect_in_copy("schema/y.MYD", std::filesystem::file_size("/srv/more/schema/y.MYD"));
+  expect(0, {"post-script"});
+  server_->stop();
+  run_tool({"umount", "/srv/mysql/data/mounted"});
+}
+
+TEST_F(MysqlElsewhere, IsNotADataDirectoryBehindALink) {
+  std::filesystem::create_directory_symlink("/srv/mysql", "/srv/link");
+  const Server& second = start_server({.name = "second", .data = "/srv/link/second"});
+  configure(nlohmann::json{{"auto_thaw_seconds", 30}, {"quiescers", {entry(second, "db2")}}}.dump());
+  for (const auto& command : std::vector<std::vector<std::string>>{{"dry-run", "--probe"}, {"pre-script"}})
+    EXPECT_THAT(expect(0, command).out, testing::Not(HasSubstr("db2: not frozen")));
+  expect(0, {"post-script"});
+}
+
+TEST_F(MysqlElsewhere, AreFoundForPartitionsBehindLinks) {
+  if (!is_mariadb()) GTEST_SKIP() << "MySQL has no links to tables of MyISAM any more";
+  std::filesystem::create_directory_symlink("/srv/more/tables", "/srv/link");
+  Client client = server_->connect();
+  client.query("CREATE DATABASE test");
+  for (const std::string engine : {"MyISAM", "InnoDB"}) {
+    client.query("CREATE TABLE test.p_" + engine + " (id INT PRIMARY KEY) ENGINE=" + engine +
+                 " PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (10), PARTITION p1 VALUES LESS THAN MAXVALUE "
+                 "DATA DIRECTORY='/srv/link'" +
+                 (engine == "MyISAM" ? " INDEX DIRECTORY='/srv/link')" : ")"));
+    configure_without_more();
+    for (const auto& command : std::vector<std::vector<std::string>>{{"dry-run", "--probe"}, {"pre-script"}})
+      EXPECT_THAT(expect(0, command).out, HasSubstr("not frozen: tables of test /srv/more/tables")) << engine;
+    expect(0, {"post-script"});
+    client.query("DROP TABLE test.p_" + engine);
+  }
 }
 
 TEST_F(MysqlElsewhere, AreFoundForInnoDbAndForWholeSchemas) {

@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <signal.h>
 
+#include <exception>
 #include <filesystem>
+#include <memory>
+#include <vector>
 
 #include "mysql_test.hpp"
 
@@ -27,7 +30,7 @@ class MysqlGalera : public MysqlTest {
     node_ = &start_server(
         {.options = {"--wsrep-on=ON", std::string("--wsrep-provider=") + kProvider, "--wsrep-cluster-address=gcomm://",
                      "--binlog-format=ROW", "--innodb-autoinc-lock-mode=2", "--wsrep-node-address=127.0.0.1:" + port,
-                     "--wsrep-provider-options=gcache.size=8M", "--wsrep-sync-wait=15"}});
+                     "--wsrep-provider-options=gcache.size=8M", "--wsrep-sync-wait=15", "--max-connections=20"}});
     configure_mysql();
     client_.emplace(node_->connect());
     client_->query("SET SESSION wsrep_sync_wait = 0");
@@ -42,6 +45,17 @@ class MysqlGalera : public MysqlTest {
   bool is_desynced() { return client_->value("SELECT @@GLOBAL.wsrep_desync") == "1"; }
   bool comes_to(const std::string& state) {
     return eventually([&] { return status("wsrep_local_state_comment") == state; }, seconds(5));
+  }
+
+  /// Until the server refuses another one, even to whoever may use the one that it keeps in reserve.
+  [[nodiscard]] std::vector<std::unique_ptr<Client>> take_all_connections() const {
+    std::vector<std::unique_ptr<Client>> all;
+    try {
+      for (int i = 0; i < 200; ++i) all.push_back(std::make_unique<Client>(node_->connect()));
+      ADD_FAILURE() << "there is no limit";
+    } catch (const std::exception&) {
+    }
+    return all;
   }
 
   Server* node_ = nullptr;
@@ -74,11 +88,11 @@ TEST_F(MysqlGalera, IsDesyncedWhileItIsHeld) {
   EXPECT_TRUE(comes_to("Synced"));
 }
 
-TEST_F(MysqlGalera, IsLeftAsItIsWhereSomebodyElseHasDesyncedIt) {
+TEST_F(MysqlGalera, IsLeftAsItIsWhereAnotherProgramHasDesyncedIt) {
   client_->query("SET GLOBAL wsrep_desync = ON");
   ASSERT_TRUE(comes_to("Donor/Desynced"));
   for (const auto& command : std::vector<std::vector<std::string>>{{"dry-run", "--probe"}, {"pre-script"}})
-    EXPECT_THAT(expect(0, command).out, HasSubstr("this node of Galera is Donor/Desynced already, and left so"));
+    EXPECT_THAT(expect(0, command).out, HasSubstr("this node of Galera is Donor/Desynced already, and stays so"));
   expect(0, {"post-script"});
   EXPECT_TRUE(is_desynced());
   client_->query("SET GLOBAL wsrep_desync = OFF");
@@ -111,13 +125,37 @@ TEST_F(MysqlGalera, IsPutBackWhateverDies) {
   expect_nothing_left(*node_);
 }
 
+TEST_F(MysqlGalera, IsPutBackByTheSessionThatIsThereWhenNoOtherIsAccepted) {
+  expect(0, {"pre-script"});
+  EXPECT_TRUE(is_desynced());
+  {
+    const auto all = take_all_connections();
+    expect(0, {"post-script"});
+    EXPECT_FALSE(is_desynced());
+  }
+  EXPECT_TRUE(comes_to("Synced"));
+
+  // Where nobody is left who has one.
+  expect(0, {"pre-script"});
+  kill_at_once(processes());
+  EXPECT_TRUE(all_gone());
+  {
+    const auto all = take_all_connections();
+    EXPECT_THAT(expect(202, {"post-script"}).text(),
+                HasSubstr("the node of Galera was desynced and cannot be put back: cannot log in"));
+    EXPECT_TRUE(is_desynced());
+  }
+  expect(202, {"post-script"});
+  EXPECT_FALSE(is_desynced());
+  EXPECT_TRUE(comes_to("Synced"));
+}
+
 TEST_F(MysqlGalera, IsDeniedWhenItIsCutOffFromItsCluster) {
   client_->query("SET GLOBAL wsrep_cluster_address = ''");
   ASSERT_TRUE(eventually([&] { return status("wsrep_ready") == "OFF"; }, seconds(10)));
   for (const std::string sync_wait : {"15", "0"}) {
     client_->query("SET GLOBAL wsrep_sync_wait = " + sync_wait);
-    for (const auto& command : std::vector<std::vector<std::string>>{{"dry-run", "--probe"}, {"pre-script"}})
-      EXPECT_THAT(expect(206, command).err, HasSubstr("try again when the node is synced"));
+    expect_refused(206, "try again when the node is synced");
   }
 }
 

@@ -98,7 +98,7 @@ TEST_F(MysqlLocking, BehindALongUpdateThatItDidNotSeeIsBoundedAndUndone) {
 TEST_F(MysqlLocking, BehindAnEventOrAFunctionThatWritesIsNotTried) {
   Client client = server_->connect();
   client.query("USE test");
-  const auto expect_refused = [&](const std::string& told) {
+  const auto expect_held_off = [&](const std::string& told) {
     EXPECT_LT(stall(206, {{"lock", "flush_tables"}, {"long_query_seconds", 1}, {"wait_seconds", 1}}), seconds(2));
     EXPECT_THAT(last_.err, HasSubstr(told));
     EXPECT_THAT(last_.err, HasSubstr("nothing was locked"));
@@ -109,11 +109,11 @@ TEST_F(MysqlLocking, BehindAnEventOrAFunctionThatWritesIsNotTried) {
   {
     const Background select(*server_, "SELECT writes_slowly()");
     sleep_for(Milliseconds(1200));
-    expect_refused("SLEEP(60) WHERE id = -1");  // What the function is at.
+    expect_held_off("SLEEP(60) WHERE id = -1");  // What the function is at.
     // Nor is one that writes ended as if it only read.
     configure_mysql(
         {{"lock", "flush_tables"}, {"long_query_seconds", 1}, {"wait_seconds", 0}, {"kill_long_queries", "select"}});
-    EXPECT_THAT(expect(206, {"pre-script"}).err, HasSubstr("SLEEP(60) WHERE id = -1"));
+    expect_refused(206, "SLEEP(60) WHERE id = -1");
   }
   client.query("SET GLOBAL event_scheduler = ON");
   client.query(
@@ -126,7 +126,7 @@ TEST_F(MysqlLocking, BehindAnEventOrAFunctionThatWritesIsNotTried) {
   };
   ASSERT_TRUE(eventually([&] { return !event().empty(); }, seconds(5)));
   sleep_for(Milliseconds(1200));
-  expect_refused("SLEEP(60) WHERE id = -2");
+  expect_held_off("SLEEP(60) WHERE id = -2");
   client.query("KILL " + event());
   expect_nothing_left(*server_);
 }
@@ -195,6 +195,26 @@ TEST_F(MysqlLocking, KeepsOutOfTheWayOfAnotherBackup) {
   EXPECT_THAT(refused.err, HasSubstr("session " + std::to_string(backup.id()) + " of root"));
   backup.query("UNLOCK TABLES");
   expect_nothing_left(*server_);
+}
+
+TEST_F(MysqlLocking, IsGrantedBesideATransactionThatIsPreparedAndLeftAlone) {
+  {
+    Client client = server_->connect();
+    for (const char* const statement :
+         {"XA START 'x'", "INSERT INTO test.t_InnoDB VALUES (-9, '')", "XA END 'x'", "XA PREPARE 'x'"}) {
+      client.query(statement);
+    }
+  }
+  for (const std::string lock : {"auto", "flush_tables"}) {
+    SCOPED_TRACE(lock);
+    configure_mysql({{"lock", lock}});
+    expect(0, {"dry-run", "--probe"});
+    expect(0, {"pre-script"});
+    expect(0, {"post-script"});
+  }
+  Client client = server_->connect();
+  EXPECT_EQ(client.query("XA RECOVER").size(), 1U);
+  client.query("XA ROLLBACK 'x'");
 }
 
 TEST_F(MysqlLocking, LeavesNothingBehindWhereverPreScriptIsKilled) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "harness/host_test.hpp"
+#include "quiesce/mysql/client_library.hpp"
 #include "server.hpp"
 #include "table_writer.hpp"
 
@@ -67,6 +68,8 @@ class MysqlTest : public HostTest {
   void expect_nothing_left(const Server& server) const;
 
   [[nodiscard]] bool is_mariadb() const { return installed_server() == ServerKind::mariadb; }
+  /// Whatever the server is: the libraries differ in how they read option files.
+  [[nodiscard]] static bool uses_mariadb_library() { return mysql::client_library()->name.starts_with("libmariadb"); }
 
   std::vector<std::unique_ptr<Server>> servers_;
 };

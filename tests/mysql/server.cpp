@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "base/process.hpp"
 #include "harness/system.hpp"
 
 namespace dlm_freeze::integration {
@@ -124,7 +125,7 @@ void Server::start() {
     ::setsid();
     const int null = ::open("/dev/null", O_RDWR);
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null, fd);
-    ::close_range(3, ~0U, 0);
+    close_from(STDERR_FILENO + 1);
     static_cast<void>(!::chdir("/"));
     ::execv(argv[0], argv.data());
     ::_exit(127);

@@ -57,6 +57,13 @@ TEST_F(TableFiles, AreFoundByLinksOfTablesAndOfSchemas) {
   EXPECT_THAT(found(), UnorderedElementsAre("tables of shop=/more/shop", "schema whole=/whole"));
 }
 
+TEST_F(TableFiles, AreFoundBehindLinksToLinks) {
+  write("whole/y.MYD", "");
+  fs::create_symlink(path_ / "whole/y.MYD", path_ / "more/shop/y.MYD");
+  fs::create_symlink(path_ / "more/shop/y.MYD", path_ / "data/shop/y.MYD");
+  EXPECT_THAT(found(), ElementsAre("tables of shop=/whole"));
+}
+
 TEST_F(TableFiles, AreFoundByIslFiles) {
   write("data/shop/t.isl", (path_ / "more/shop/t.ibd").string() + "\n");
   write("data/shop/empty.isl", "");

@@ -6,7 +6,7 @@
 
 set -eu
 packages=$1
-sysroot=${DLM_FREEZE_ARM64_SYSROOT:-/var/cache/dlm-freeze/arm64-sysroot}
+sysroot=${DLM_FREEZE_SYSROOTS:-/var/cache/dlm-freeze}/bullseye-arm64
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 

@@ -7,7 +7,7 @@
     sh aws      needs an AWS account; its files have to be there
     sh host     needs another system than the tests have; the page says so
 
-In every page of the tree each link leads to a file, and to a heading in it; docs/README.md leads to every page in DOCS.
+A test that a page names, `Suite.Name`, exists. In every page of the tree each link leads to a file, and to a heading in it; docs/README.md leads to every page in DOCS.
 """
 
 import pathlib
@@ -65,6 +65,21 @@ def broken_links(page):
             yield f"there is no heading #{anchor} in {target or 'it'}"
 
 
+def tests(root):
+    """The names of all tests in C++."""
+    for file in (root / "tests").rglob("*_test.cpp"):
+        for suite, name in re.findall(r"^TEST(?:_F|_P)?\((\w+),\s*(\w+)\)", file.read_text(), re.M):
+            yield f"{suite}.{name}"
+
+
+def missing_tests(page, existing):
+    """`Suite.Name`, of which an end may be left out: `Suite.*`, `Suite.Na…`."""
+    for name in re.findall(r"`([A-Z]\w+\.(?:[A-Z]\w+…?|\*))`", page.read_text()):
+        beginning = name.rstrip("*…")
+        if not (name in existing or beginning != name and any(test.startswith(beginning) for test in existing)):
+            yield f"there is no test {name}"
+
+
 def every_page(root):
     return [page for page in root.rglob("*.md") if not {"build", ".git"} & set(page.relative_to(root).parts)]
 
@@ -77,6 +92,8 @@ def main(docs, *pages):
     docs = docs.resolve()
     found = [f"{page}: {what}" for page in PAGES for what in complaints(docs / page, docs.parent)]
     found += [f"{page.relative_to(docs.parent)}: {what}" for page in every_page(docs.parent) for what in broken_links(page)]
+    existing = set(tests(docs.parent))
+    found += [f"{page.name}: {what}" for page in docs.glob("*.md") for what in missing_tests(page, existing)]
     index = docs / "README.md"
     listed = {file for _, file, _ in links(index)}
     found += [f"{index.name}: {page.name} is not in it" for page in docs.glob("*.md") if page not in listed | {index}]

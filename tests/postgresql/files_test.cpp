@@ -201,11 +201,13 @@ TEST_F(SavedBackup, HoldsLabelMapAndWal) {
 
 TEST_F(SavedBackup, IsADirectoryThatThereWasNotBefore) {
   const std::string parent = path_ / "saved";
-  const auto first = make_new_directory(parent, "now");
-  const auto second = make_new_directory(parent, "now");
-  ASSERT_TRUE(first && second) << first.error().message;
-  EXPECT_EQ(*first, parent + "/now");
-  EXPECT_EQ(*second, parent + "/now-2");
+  EXPECT_EQ(new_name_in(parent, "now"), parent + "/now");
+  EXPECT_FALSE(fs::exists(parent));
+  ASSERT_TRUE(make_new_directory(parent + "/now"));
+  fs::create_symlink("nowhere", parent + "/now-2");
+  EXPECT_EQ(new_name_in(parent, "now"), parent + "/now-3");
+  EXPECT_FALSE(make_new_directory(parent + "/now"));
+  EXPECT_FALSE(make_new_directory(parent + "/now-2"));
 }
 
 TEST_F(SavedBackup, HoldsNoFileThatOnlyLooksLikeWal) {

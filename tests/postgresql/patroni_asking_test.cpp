@@ -94,9 +94,9 @@ TEST(PatroniAsking, OfSomethingElseGivesAnErrorInTime) {
       {"HTTP/1.0 200 OK\r\n", "not HTTP"},
       {"HTTP/1.0 200 OK\r\n\r\nhello", "no JSON"},
       {"HTTP/1.0 200 OK\r\n\r\n" + std::string(100000, '['), "no JSON"},
-      {"HTTP/1.0 200 OK\r\n\r\n" + huge, "longer than"},
-      {"HTTP/1.0 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n" + huge, "longer than"},
-      {huge, "longer than"},
+      {"HTTP/1.0 200 OK\r\n\r\n" + huge, "too long"},
+      {"HTTP/1.0 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n" + huge, "too long"},
+      {huge, "too long"},
   };
   for (const auto& [bytes, expected] : answers) {
     HttpStandin server;
@@ -116,7 +116,7 @@ TEST(PatroniAsking, IsGivenUpWhenNothingIsSaid) {
   const auto node = ask_patroni({"127.0.0.1", std::to_string(server.port())}, patience(milliseconds(200)));
   EXPECT_LT(BootClock::now() - begin, seconds(1));
   ASSERT_FALSE(node);
-  EXPECT_EQ(node.error().message, server.address() + "/patroni: no answer in time");
+  EXPECT_EQ(node.error().message, server.address() + "/patroni: the server does not answer in time");
 }
 
 TEST(PatroniAsking, OfNobodyIsRefused) {

@@ -115,7 +115,7 @@ TEST_F(Patroni, ThatDoesNotAnswerAsItShouldIsAWarningAndCostsLittle) {
   configure_patroni(patroni.address());
   const auto expect_unknown = [&](const std::string& why) {
     for (const std::string& out : outputs()) {
-      EXPECT_THAT(out, HasSubstr("WARN: postgresql: whether Patroni may fail it over while it is frozen is not known"));
+      EXPECT_THAT(out, HasSubstr("WARN: postgresql: whether Patroni may fail it over is not known"));
       EXPECT_THAT(out, HasSubstr(why));
     }
   };
@@ -124,10 +124,10 @@ TEST_F(Patroni, ThatDoesNotAnswerAsItShouldIsAWarningAndCostsLittle) {
   patroni.answer("/patroni", "HTTP/1.0 307 Elsewhere\r\nLocation: http://127.0.0.1:1/\r\n\r\n");
   expect_unknown("it answers with status 307");
   patroni.answer("/patroni", "HTTP/1.0 200 OK\r\n\r\n" + std::string(std::size_t{1} << 20, '{'));
-  expect_unknown("the answer is longer");
+  expect_unknown("the answer is too long");
   patroni.fall_silent();
   EXPECT_LT(expect(0, {"dry-run", "--probe"}).run_time(), std::chrono::seconds(3));
-  expect_unknown("no answer in time");
+  expect_unknown("the server does not answer in time");
   configure_patroni("http://127.0.0.1:1");
   expect_unknown("Connection refused");
 }

@@ -17,6 +17,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "base/process.hpp"
 #include "integration/harness/mounts.hpp"
 
 namespace dlm_freeze::integration {
@@ -175,7 +176,7 @@ void Server::start(bool wait) {
     ::dup2(null, STDIN_FILENO);
     ::dup2(log, STDOUT_FILENO);
     ::dup2(log, STDERR_FILENO);
-    ::close_range(3, ~0U, 0);
+    close_from(STDERR_FILENO + 1);
     ::execvp(argv[0], argv.data());
     ::_exit(127);
   }

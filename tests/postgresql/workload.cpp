@@ -9,6 +9,8 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "base/process.hpp"
+
 namespace dlm_freeze::integration {
 
 void Workload::prepare(const Server& server, const std::string& tablespace) {
@@ -32,7 +34,7 @@ Workload::Workload(const Server& server)
   if (pgbench_ == 0) {
     const int null = ::open("/dev/null", O_RDWR);
     for (const int fd : {0, 1, 2}) ::dup2(null, fd);
-    ::close_range(3, ~0U, 0);
+    close_from(STDERR_FILENO + 1);
     ::execvp(argv[0], argv.data());
     ::_exit(127);
   }

@@ -3,8 +3,12 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <string>
+#include <system_error>
+#include <vector>
 
 #include "process/session_test.hpp"
 
@@ -252,6 +256,38 @@ TEST_P(DeathOfTheSentinel, BringsANewOneAndNothingElse) {
 INSTANTIATE_TEST_SUITE_P(When, DeathOfTheSentinel, testing::ValuesIn(kSteps), name_of);
 
 using DeathOfSentinels = AtEachStep;
+
+/// The paths of its files, and of what has none the kind: "socket", "pipe".
+std::vector<std::string> descriptors_of(pid_t process) {
+  std::vector<std::string> kinds;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/fd")) {
+    std::error_code closed_meanwhile;
+    const std::string target = std::filesystem::read_symlink(entry, closed_meanwhile);
+    kinds.push_back(target.starts_with('/') ? target : target.substr(0, target.find(':')));
+  }
+  std::sort(kinds.begin(), kinds.end());
+  return kinds;
+}
+
+TEST_F(DeathOfSentinels, BringsOneThatHasNoMoreDescriptors) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root: the processes of a session are nobody else's to look at";
+  add_some();
+  go(Step::held);
+  leave();
+  const pid_t old = sentinel();
+  const auto before = descriptors_of(old);
+  const auto caller = state().connect(soon());
+  ASSERT_TRUE(caller);
+  ::kill(old, SIGKILL);
+  EXPECT_TRUE(eventually([&] {
+    const auto now = fakes::descendant("dlm-sentinel");
+    if (!now || *now == old) return false;
+    const auto after = descriptors_of(*now);
+    return !after.empty() && std::ranges::includes(before, after);
+  }));
+  EXPECT_EQ(post_script(), EndRequest::heard);
+  expect_undone();
+}
 
 TEST_F(DeathOfSentinels, MayBeRepeated) {
   add_some();

@@ -112,7 +112,8 @@ class ScopeModule : public testing::Test {
 };
 
 TEST_F(ScopeModule, SaysThatThereIsNoSocket) {
-  EXPECT_EQ(as_init(answer_of_module), "systemd gives it no scope: /run/systemd/private: No such file or directory");
+  EXPECT_EQ(as_init(answer_of_module),
+            "systemd refused to create a scope: /run/systemd/private: No such file or directory");
 }
 
 TEST_F(ScopeModule, DoesNotSpeakToAnybodyButPidOne) {
@@ -130,7 +131,7 @@ TEST_F(ScopeModule, GivesUpOnASystemdThatDoesNotAnswer) {
               const UniqueFd listener = listen_as_systemd();
               return in_child(answer_of_module);
             }),
-            "systemd gives it no scope: /run/systemd/private: Connection timed out");
+            "systemd refused to create a scope: /run/systemd/private: Connection timed out");
 }
 
 }  // namespace

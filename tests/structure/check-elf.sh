@@ -1,11 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# check-elf.sh DIRECTORY: what is shipped from here, the program and its modules, starts on every host that has glibc 2.34
-# (Amazon Linux 2023, RHEL 9, Ubuntu 22.04 and newer) and libmount; each module needs its own library besides. For
-# any architecture.
+# check-elf.sh DIRECTORY: what is shipped from here, the program and its modules, starts on every host that has the glibc of
+# RHEL 8, SLES 15, Ubuntu 20.04, Debian 11 or Amazon Linux 2, or a newer one, and libmount; the module for PostgreSQL needs
+# libpq besides. For any architecture. check-rpm-requires.py and check-packages read the numbers here.
 
 set -eu
-glibc=2.34
+# Of the program, and of its modules, which load with a client library that may want more.
+glibc=2.18
+glibc_of_modules=2.17
+libmount=2.24
+libsystemd=238
 directory=$1
 checked=0
 failed=0
@@ -15,13 +19,20 @@ offence() {
   failed=1
 }
 
+# no_newer PREFIX VERSION: of all versions of symbols that begin so.
+no_newer() {
+  newest=$(readelf --wide --version-info "$file" | sed -n "s/.* Name: $1\([0-9.]*\) .*/\1/p" | sort -Vu | tail -n 1)
+  [ "$(printf '%s\n' "$newest" "$2" | sort -V | tail -n 1)" = "$2" ] ||
+    offence "needs $1$newest, not $2: $(readelf --wide --dyn-syms "$file" | grep -o "[^ ]*@$1$newest" | tr '\n' ' ')"
+}
+
 for file in "$directory"/bin/dlm-freeze "$directory"/lib/dlm-freeze/*.so; do
   [ -f "$file" ] || offence "is missing"
   checked=$((checked + 1))
-  allowed="libc.so.6 libm.so.6 ld-linux-x86-64.so.2 ld-linux-aarch64.so.1"
+  # The last two are parts of libc since 2.34, and there still.
+  allowed="libc.so.6 libm.so.6 ld-linux-x86-64.so.2 ld-linux-aarch64.so.1 libpthread.so.0 libdl.so.2"
   case $file in
     */dlm-freeze) allowed="$allowed libmount.so.1" ;;
-    */quiesce-mysql.so) allowed="$allowed libmariadb.so.3 libmysqlclient.so.21 libmysqlclient.so.24" ;;
     */systemd-scope.so) allowed="$allowed libsystemd.so.0" ;;
     */quiesce-postgresql.so) allowed="$allowed libpq.so.5" ;;
   esac
@@ -31,11 +42,14 @@ for file in "$directory"/bin/dlm-freeze "$directory"/lib/dlm-freeze/*.so; do
       *) offence "needs $library, allowed are: $allowed" ;;
     esac
   done
-  newest=$(readelf --wide --version-info "$file" | sed -n 's/.* Name: GLIBC_\([0-9.]*\) .*/\1/p' | sort -Vu | tail -n 1)
+  case $file in
+    */bin/dlm-freeze) no_newer GLIBC_ $glibc ;;
+    *) no_newer GLIBC_ $glibc_of_modules ;;
+  esac
   [ -n "$newest" ] || offence "names no version of glibc"
-  [ "$(printf '%s\n' "$newest" "$glibc" | sort -V | tail -n 1)" = "$glibc" ] ||
-    offence "needs glibc $newest: $(readelf --wide --dyn-syms "$file" | grep -o "[^ ]*@GLIBC_$newest" | tr '\n' ' ')"
+  no_newer MOUNT_ $libmount
+  no_newer LIBSYSTEMD_ $libsystemd
 done
 
 [ "$failed" -eq 0 ] || exit 1
-echo "$checked files need nothing newer than glibc $glibc"
+echo "$checked files need nothing newer than glibc $glibc, libmount $libmount and libsystemd $libsystemd"

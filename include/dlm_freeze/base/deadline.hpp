@@ -10,7 +10,7 @@
 
 namespace dlm_freeze {
 
-/// CLOCK_BOOTTIME: steady, and goes on while the machine is suspended, so that a resumed host thaws at once.
+/// CLOCK_BOOTTIME: steady, and runs while the machine is suspended, so that a resumed host thaws at once.
 struct BootClock {
   using duration = std::chrono::nanoseconds;
   using rep = duration::rep;
@@ -21,7 +21,7 @@ struct BootClock {
   [[nodiscard]] static time_point now() noexcept;
 };
 
-/// A moment by which something has to be done.
+/// A moment by which something must be done.
 class Deadline {
  public:
   [[nodiscard]] static Deadline in(BootClock::duration span) noexcept { return Deadline(BootClock::now() + span); }
@@ -30,10 +30,10 @@ class Deadline {
   [[nodiscard]] BootClock::time_point at() const noexcept { return at_; }
   [[nodiscard]] bool expired() const noexcept { return BootClock::now() >= at_; }
 
-  /// What is left; never negative.
+  /// The time left; never negative.
   [[nodiscard]] BootClock::duration remaining() const noexcept;
 
-  /// What is left in the unit of poll(2): milliseconds, rounded up so that poll never returns before the deadline.
+  /// The time left in the unit of poll(2): milliseconds, rounded up so that poll never returns before the deadline.
   [[nodiscard]] int poll_timeout() const noexcept;
 
   /// The earlier of the two.
@@ -47,6 +47,10 @@ class Deadline {
 struct Patience {
   Deadline deadline;
   int cancel_fd = -1;  ///< Readable: give up at once. -1: never.
+
+  /// For one step of several: a part of the time that is left, half of it with 2. The rest is for the others if it
+  /// hangs.
+  [[nodiscard]] Patience share(int of) const noexcept { return {Deadline::in(deadline.remaining() / of), cancel_fd}; }
 };
 
 /// A descriptor that is readable from `deadline` on.

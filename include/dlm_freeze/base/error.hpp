@@ -8,8 +8,8 @@
 
 namespace dlm_freeze {
 
-/// What went wrong, as far as a caller acts on it. `cli/exit_code` maps each kind to the exit code of the
-/// command that is running; nothing else does.
+/// What went wrong, as far as a caller can act on it. `cli/exit_code` alone maps each kind to the exit code of the
+/// running command.
 enum class ErrorKind : std::uint32_t {
   failed,           ///< Anything without a kind of its own.
   usage,            ///< The command line or a value in it is wrong; nothing was touched.
@@ -18,6 +18,7 @@ enum class ErrorKind : std::uint32_t {
   not_ready,        ///< A database cannot be quiesced now, or a required one is absent.
   auto_thawed,      ///< The deadline ended the session before post-script did.
   protection_lost,  ///< The quiesced and frozen state did not last.
+  configuration,    ///< The configuration is wrong; nothing was touched.
 };
 
 /// An error, as one sentence for a person: the thing, the cause and, if anything can be done, what to do.

@@ -22,7 +22,7 @@ namespace dlm_freeze {
 [[nodiscard]] Result<std::string> read_file_at(int directory, const std::string& name,
                                                std::size_t limit = std::size_t{16} << 20);
 
-/// Fails when `path` or a directory above it could be changed by anybody but root: it must be owned by root and not be
+/// Fails when anyone but root could change `path` or a directory above it: it must be owned by root and not be
 /// writable by group or others; a sticky directory such as /tmp passes. Symbolic links are resolved first. The rule of
 /// sshd and sudo for files that decide what runs as root.
 [[nodiscard]] Result<void> check_trusted(const std::string& path);
@@ -31,7 +31,7 @@ namespace dlm_freeze {
 /// `path` in between.
 [[nodiscard]] Result<std::string> read_trusted_file(const std::string& path);
 
-/// The new content of a file that replaces the old one whole, or not at all: until `commit` a reader sees the old
+/// The new content of a file, which replaces the old one as a whole or not at all: until `commit` a reader sees the old
 /// file, and forgetting to commit is harmless. Creating and committing are separate, so that a file can be prepared
 /// while opening files is still allowed, and put in place later without opening anything.
 class AtomicFile {

@@ -14,15 +14,15 @@ enum class LogLevel { debug, info, warn, error };
 struct LogLine {
   LogLevel level = LogLevel::info;
   std::string text;  ///< Without the level and without a final newline.
-  /// Of a warning: whether a snapshot may be worth less for it. False where only somebody may have to wait.
+  /// Of a warning: whether the snapshot may be less consistent for it. False: other programs may block, no more.
   bool is_gap = true;
 };
 
 /// The word that stands before a line: "WARN".
 [[nodiscard]] std::string_view level_word(LogLevel level);
 
-/// The final destination of lines. Never called while they are held. An implementation waits for its reader no longer
-/// than it says; what does not fit by then is dropped and counted.
+/// The final destination of lines. Never called while they are held. An implementation waits for its reader for a
+/// limited time; what does not fit by then is dropped and counted.
 class LogOutput {
  public:
   LogOutput() = default;
@@ -30,7 +30,7 @@ class LogOutput {
   LogOutput& operator=(const LogOutput&) = delete;
   virtual ~LogOutput() = default;
 
-  /// `line.text` is safe to be shown: LogChannel has seen to that.
+  /// `line.text` is safe to print: LogChannel has escaped it.
   virtual void write(const LogLine& line) = 0;
 
   /// How many lines were dropped since this was last asked; the caller reports them.
@@ -40,9 +40,9 @@ class LogOutput {
 /// The line that reports dropped lines.
 [[nodiscard]] std::string dropped_lines(std::size_t count);
 
-/// One destination of log lines, which can be told to keep them in memory: what a line is written to may itself block
-/// on a frozen filesystem. Lines may hold text from anywhere: what could forge a line or control a terminal is escaped
-/// here and nowhere else, when they are written.
+/// One destination of log lines, which can be told to keep them in memory, since writing them may block on a frozen
+/// filesystem. Lines may hold text from anywhere: what could forge a line or control a terminal is escaped here and
+/// nowhere else, when they are written.
 class LogChannel {
  public:
   /// `output` may be null: then lines are dropped.
@@ -56,8 +56,8 @@ class LogChannel {
   /// Writes what has waited and goes back to writing at once.
   void resume();
 
-  /// Hands over the waiting lines, for another process to write, preceded by one that says how many were dropped so
-  /// far.
+  /// Hands over the waiting lines, for another process to write; the first says how many were dropped so far, if any
+  /// were.
   [[nodiscard]] std::vector<LogLine> take_held();
 
  private:

@@ -13,14 +13,14 @@
 #include "dlm_freeze/base/json.hpp"
 
 // The options of a type of quiescer are the members of a struct, whose initialisers are the defaults. One OptionTable
-// says which key of the configuration is which member, what it may be and what it is for. By it the configuration is
-// checked and read, and scripts/options makes the schema and the tables of the documentation from it.
+// maps each key of the configuration to a member, with its range and its description. The configuration is checked and
+// read by that table, and scripts/options makes the schema and the tables of the documentation from it.
 
 namespace dlm_freeze {
 
 enum class OptionType { text, boolean, integer, text_list };
 
-/// What a text has to be, besides not empty.
+/// What a text must be, besides not empty.
 struct TextForm {
   std::string_view what{};     ///< For people: "an absolute path". Empty: anything.
   std::string_view pattern{};  ///< The same for JSON Schema: a regular expression.
@@ -30,17 +30,17 @@ struct TextForm {
 inline constexpr TextForm kAbsolutePath = {"an absolute path", "^/",
                                            [](std::string_view text) { return text.starts_with('/'); }};
 
-/// For what is passed to a program, which would take it for an option of its own otherwise.
+/// For arguments of a program, which would take one that begins with a dash for an option.
 inline constexpr TextForm kArgument = {"a string that does not begin with '-'", "^[^-]",
                                        [](std::string_view text) { return !text.starts_with('-'); }};
 
-/// The whole numbers that an option may be, both ends included.
+/// The whole numbers that an option may have, both ends included.
 struct Range {
   std::int64_t minimum = 0;
   std::int64_t maximum = 0;
 };
 
-/// The texts that an option may be, and what each of them is in the program.
+/// The texts that an option may have, and the value of each in the program.
 template <typename Value>
 struct Choices {
   Choices(std::initializer_list<std::pair<std::string_view, Value>> choices) : all(choices) {}
@@ -64,8 +64,8 @@ struct OptionSpec {
   Json otherwise{};  ///< The default; null: none.
 };
 
-/// What a value of each type makes of its option, and how it is read: what an OptionTable is made of. A value that
-/// check_options would refuse is not read.
+/// For each type of value: the OptionSpec that it makes, and how it is read. An OptionTable consists of these. A value
+/// that check_options would refuse is not read.
 namespace option_values {
 
 struct Any {};

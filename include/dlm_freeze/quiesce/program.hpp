@@ -45,9 +45,9 @@ struct ProgramResult {
 
 enum class ProgramInput { nothing, pipe };
 
-/// A program that runs. Its parent is a small process, the keeper, which outlives this one in order to end the program
-/// in any case: when this process is gone, however it ended, the program has `grace` to end by itself (its input is at
-/// an end then), and is killed with its process group. The keeper does nothing but wait, and ends with the program.
+/// A running program. Its parent is a small process, the keeper, which outlives this one in order to end the program in
+/// any case: when this process is gone, however it ended, the program has `grace` to end by itself (its input is at end
+/// of file then), and is killed with its process group. The keeper does nothing but wait, and ends with the program.
 /// An object is used by one thread at a time; which one may change.
 class RunningProgram {
  public:
@@ -62,23 +62,23 @@ class RunningProgram {
   ~RunningProgram() { kill(); }
 
   /// Becomes readable when it has ended. Only to be polled.
-  [[nodiscard]] int end_fd() const noexcept { return end_.get(); }
+  [[nodiscard]] int end_fd() const noexcept { return life_.get(); }
   [[nodiscard]] bool has_ended() const noexcept;
 
-  /// The next line of what it prints on stdout and stderr, without its end; nothing when it has ended and no line is
-  /// left. Errors: the patience was at an end first; the program goes on.
+  /// The next line that it prints on stdout or stderr, without its end; nothing when it has ended and no line is left.
+  /// Errors: the patience ended first; the program continues.
   [[nodiscard]] Result<std::optional<std::string>> next_line(const Patience& patience);
 
-  /// Writes to its input and closes that. A program that does not read any more is no error: it is about to end. At
-  /// most as much as a pipe holds (pipe(7): 4096 bytes at least).
+  /// Writes to its input and closes it. A program that no longer reads is no error: it is about to end. At most as much
+  /// as a pipe holds (pipe(7): 4096 bytes at least).
   void send_last(std::string_view text) noexcept;
 
-  /// Waits for its end, and kills it with its process group if that does not come by then; as run_program. The output
-  /// is what next_line has not given.
+  /// Waits for its end, and kills it with its process group if that does not come by then, as run_program does. The
+  /// output is what next_line has not returned.
   [[nodiscard]] Result<ProgramResult> finish(const Patience& patience);
 
-  /// Kills it with its process group at once, also where the process that keeps it was stopped. False when it does not
-  /// end, since it waits in the kernel; true when it has ended before.
+  /// Kills it with its process group at once, even if its keeper was stopped. False when it does not end because it
+  /// waits in the kernel; true also when it had ended before.
   bool kill() noexcept;
 
  private:
@@ -93,8 +93,7 @@ class RunningProgram {
 
   std::string path_;
   pid_t keeper_ = -1;  ///< -1 once it was reaped.
-  UniqueFd end_;       ///< The keeper's pidfd: it ends when the program has.
-  UniqueFd life_;      ///< What the keeper knows by that this process lives; a byte tells it to kill.
+  UniqueFd life_;      ///< What each knows by that the other lives; a byte tells the keeper to kill.
   UniqueFd input_;
   UniqueFd output_;           ///< Nothing after the end of file.
   std::string text_;          ///< What it printed and nobody was given yet.
@@ -103,5 +102,8 @@ class RunningProgram {
 
 /// The last line of a program's output that is not blank, for an error message.
 [[nodiscard]] std::string last_line(const std::string& output);
+
+/// "exited with status 1 (Access Denied)", with the last line of the output: what a program did, for an error message.
+[[nodiscard]] std::string exited(int status, const std::string& output);
 
 }  // namespace dlm_freeze

@@ -16,9 +16,9 @@ namespace dlm_freeze {
 
 /// How a session ended, as far as a database is told.
 enum class Outcome {
-  completed,    ///< post-script ended it: the snapshot was taken of a quiesced and frozen system.
+  completed,    ///< post-script ended it: the system was quiesced and frozen when the snapshot was taken.
   auto_thawed,  ///< The deadline or a SIGTERM ended it.
-  rolled_back,  ///< It never became one, or was lost: the snapshot is not consistent.
+  rolled_back,  ///< It was never held, or was lost: the snapshot is not consistent.
 };
 
 [[nodiscard]] std::string_view to_string(Outcome outcome);
@@ -29,11 +29,11 @@ struct Fact {
   std::string value;
 };
 
-/// What a snapshot needs a location for.
+/// What a location means for a snapshot.
 enum class DataRole {
-  data,       ///< A restore is not whole without it: tables, redo and write-ahead logs, binary logs.
-  log,        ///< The server's messages. Whoever writes there blocks while it is frozen.
-  temporary,  ///< Nothing is lost with it.
+  data,       ///< A restore is incomplete without it: tables, redo and write-ahead logs, binary logs.
+  log,        ///< The server's messages. A thread that writes there blocks while it is frozen.
+  temporary,  ///< Can be lost without harm.
 };
 
 [[nodiscard]] std::string_view to_string(DataRole role);
@@ -51,7 +51,7 @@ struct Presence {
   bool running = true;
   std::string detail;  ///< For a person: "no socket /run/mysqld/mysqld.sock".
   std::vector<DataLocation> locations;
-  /// How long those of its locations that get frozen may stay frozen: the session ends by then.
+  /// How long its locations may stay frozen: the session ends by then.
   std::optional<std::chrono::seconds> longest_freeze{};
 };
 
@@ -65,7 +65,7 @@ struct Coverage {
 /// What a stage is given. One object for each quiescer and stage; used by one thread.
 struct StageContext {
   Deadline deadline;   ///< A stage that is not done by then has failed.
-  int cancel_fd = -1;  ///< Readable as soon as the stage has to be given up; poll it with whatever is waited for.
+  int cancel_fd = -1;  ///< Readable as soon as the stage must be given up; poll it together with other descriptors.
   std::string execution_id{};
   std::function<Coverage(const std::string& path)> coverage{};  ///< Callable while no filesystem is frozen.
   std::vector<LogLine> notes{};                ///< Lines for the log; written by the caller when that is allowed.
@@ -78,9 +78,9 @@ struct StageContext {
 /// One database, or anything else that can be brought to a state worth a snapshot. Its stages are called in the order
 /// below, each at most once, none while a filesystem is frozen. Each runs in a thread of its own, beside the stages of
 /// the other quiescers; no two at the same time on one object. An error of kind `not_ready` is the database's state
-/// (starting, refusing the login, a lock not granted in time), of kind `already_frozen` somebody else's freeze, of
-/// kind `failed` anything else. A message says the cause and what to do; who calls puts the
-/// database's name before it, and before notes.
+/// (starting, refusing the login, a lock not granted in time), of kind `already_frozen` another program's freeze, of
+/// kind `failed` anything else. A message says the cause and what to do; make_quiescer puts the database's name before
+/// it, and before notes.
 class Quiescer {
  public:
   Quiescer() = default;
@@ -94,23 +94,23 @@ class Quiescer {
   /// Whether it could be quiesced now: connects and reads, changes nothing. Also for `dry-run --probe`.
   [[nodiscard]] virtual Result<void> probe(StageContext& context) = 0;
 
-  /// What is slow and blocks nobody. Gives what `recover` has to know if the process dies in the middle of `quiesce`,
-  /// before there are the facts of that; recorded before `quiesce` is called.
+  /// What is slow and blocks nobody. Returns what `recover` needs if the process dies in the middle of `quiesce`,
+  /// before that has returned its facts; recorded before `quiesce` is called.
   [[nodiscard]] virtual Result<std::vector<Fact>> prepare(StageContext& context);
 
-  /// Takes the lock and says where the database stands. From here on it holds until `release`.
+  /// Takes the lock and returns where the database stands. The lock is held until `release`.
   [[nodiscard]] virtual Result<std::vector<Fact>> quiesce(StageContext& context) = 0;
 
   /// A descriptor that becomes readable or hangs up when the hold is lost; -1 when there is none to watch. Only polled.
   [[nodiscard]] virtual int watch_fd() const { return -1; }
 
-  /// Ends the hold. Called once `quiesce` was called, also when that failed. For Outcome::completed an error of kind
-  /// `protection_lost` says that the hold had ended before.
+  /// Ends the hold. Called whenever `quiesce` was called, even if that failed. For Outcome::completed an error of kind
+  /// `protection_lost` says that the hold had ended earlier.
   [[nodiscard]] virtual Result<void> release(StageContext& context, Outcome outcome) = 0;
 
-  /// Undoes what outlives a process that died after `quiesce` was called, or just before, on another object made from
-  /// the same configuration in another process. `facts` is what `quiesce` gave, or `prepare` if it did not come that
-  /// far. A hold that ends with its connection needs nothing.
+  /// Undoes what outlives a process that died after `quiesce` was called, or just before. Called on another object,
+  /// made from the same configuration in another process. `facts` is what `quiesce` returned, or `prepare` if `quiesce`
+  /// did not return. A hold that ends with its connection needs nothing.
   [[nodiscard]] virtual Result<void> recover(StageContext& context, const std::vector<Fact>& facts);
 };
 

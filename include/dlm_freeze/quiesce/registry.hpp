@@ -29,35 +29,38 @@ struct QuiescerType {
   std::string_view description;
   std::vector<OptionSpec> options;  ///< Those of its OptionTable.
 
-  /// Makes a quiescer without touching the database. Errors: what the specification cannot say of the options. Called
-  /// by make_quiescer alone.
+  /// Makes a quiescer without touching the database. Errors: a mistake in the options that their specification cannot
+  /// express. Called by make_quiescer alone.
   Result<std::unique_ptr<Quiescer>> (*create)(const QuiescerConfig& config);
 
   /// The databases of this kind that are on the host, by their standard sockets and commands. Null: never detected.
   std::vector<QuiescerConfig> (*detect)();
 };
 
-/// The quiescer of an entry, for all who run its stages. What it says, its errors and notes, begins with its name.
+/// The quiescer of an entry, for all who run its stages. Its errors and notes begin with its name.
 [[nodiscard]] Result<std::unique_ptr<Quiescer>> make_quiescer(const QuiescerType& type, const QuiescerConfig& config);
+
+/// An error or note of the quiescer called `name`, without the name.
+[[nodiscard]] std::string without_name(std::string_view said, std::string_view name);
 
 /// A type that lives in a loadable module, so that the program itself does not need its client library.
 struct ModuleType {
   std::string_view name;
-  std::vector<std::string_view> signs;  ///< Globs, of which one exists where such a database runs.
-  /// Where everybody may write, a sign counts only if it belongs to root or one of these accounts.
+  std::vector<std::string_view> signs;  ///< Globs, at least one of which matches where such a database runs.
+  /// In a directory that everybody may write to, a sign counts only if it belongs to root or one of these accounts.
   std::vector<std::string> accounts{};
 };
 
-/// The types of quiescers there are.
+/// All types of quiescers.
 class QuiescerRegistry {
  public:
   /// `builtin` must outlive the registry. Modules are the files `quiesce-<name>.so` in `module_directory`.
   QuiescerRegistry(std::vector<const QuiescerType*> builtin, std::vector<ModuleType> modules,
                    std::string module_directory);
 
-  /// The type of that name; loads its module. A module that is not among `modules` is found by its name too, which then
-  /// has to consist of small letters, digits, '_' and '-', and it has to be root's (check_trusted). Errors: there is
-  /// none, or its module is not installed, does not fit or could be changed by others.
+  /// The type of that name; loads its module. A module that is not among `modules` is found by its name too, if that
+  /// consists of lower-case letters, digits, '_' and '-', and the file is root's (check_trusted). Errors: there is
+  /// none (of kind `configuration`), or its module is not installed, does not fit or could be changed by others.
   [[nodiscard]] Result<const QuiescerType*> find(std::string_view name);
 
   /// All databases found on this host. Errors: a sign of a database is there, but its module is not.

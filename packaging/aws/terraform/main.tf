@@ -13,9 +13,9 @@ locals {
 
   exit_codes = {
     "201" = "pre-script failed and undid everything; nothing is frozen."
-    "202" = "post-script found that the frozen state had not lasted, or could not undo something; the snapshot is only as good as after a crash."
-    "203" = "the deadline came before post-script and everything was thawed; the snapshot is only as good as after a crash."
-    "204" = "a session was active already, or somebody else had frozen a filesystem."
+    "202" = "post-script found that the frozen state had not lasted, or could not undo something; the snapshot is only crash-consistent."
+    "203" = "the deadline came before post-script and everything was thawed; the snapshot is only crash-consistent."
+    "204" = "a session was active already, or another program had frozen a filesystem."
     "205" = "post-script found no session to end."
     "206" = "a database could not be quiesced; nothing is frozen."
   }
@@ -53,8 +53,8 @@ locals {
   )
 
   alarms = {
-    PreScriptFailed  = "A pre-script of dlm-freeze failed, so this snapshot is only as good as after a crash, or there is none"
-    PostScriptFailed = "A post-script of dlm-freeze failed, so the snapshot before it is only as good as after a crash"
+    PreScriptFailed  = "A pre-script of dlm-freeze failed, so this snapshot is only crash-consistent, or there is none"
+    PostScriptFailed = "A post-script of dlm-freeze failed, so the snapshot before it is only crash-consistent"
   }
 }
 

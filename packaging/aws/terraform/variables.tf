@@ -85,7 +85,7 @@ variable "script_retries" {
 }
 
 variable "crash_consistent_fallback" {
-  description = "Whether to take snapshots all the same after pre-script has failed, as after a crash; if not, there are none"
+  description = "Whether to take crash-consistent snapshots when pre-script has failed; if not, there are none"
   type        = bool
   default     = true
 }

@@ -37,13 +37,6 @@ const OptionTable<CommandOptions>& option_table() {
   return kTable;
 }
 
-/// A status, and what the program said last.
-std::string exited(int status, const std::string& said) {
-  std::string text = " exited with status " + std::to_string(status);
-  if (!said.empty()) text += " (" + said + ")";
-  return text;
-}
-
 class CommandQuiescer final : public Quiescer {
  public:
   explicit CommandQuiescer(CommandOptions options) : options_(std::move(options)) {}
@@ -103,7 +96,7 @@ class CommandQuiescer final : public Quiescer {
     const auto result = run_program(to_run, patience(context));
     if (!result) return tl::unexpected(result.error().with_context(what));
     if (result->exit_status == 0) return {};
-    return failure(what + " " + argv[0] + exited(result->exit_status, last_line(result->output)));
+    return failure(what + " " + argv[0] + " " + exited(result->exit_status, result->output));
   }
 
   /// "session command /usr/local/sbin/hold".
@@ -128,7 +121,7 @@ class CommandQuiescer final : public Quiescer {
         running_.reset();
         if (!ended) return tl::unexpected(ended.error().with_context("session command"));
         if (const std::string last = last_line(ended->output); !last.empty()) said = last;
-        return failure(session_command() + exited(ended->exit_status, said) + " before it said READY");
+        return failure(session_command() + " " + exited(ended->exit_status, said) + " before it said READY");
       }
       const std::string word = last_line(**line);
       if (word == "READY") break;
@@ -145,7 +138,7 @@ class CommandQuiescer final : public Quiescer {
     const auto ended = running_->finish(patience(context));
     running_.reset();
     if (!ended) return tl::unexpected(ended.error().with_context("session command, told THAW"));
-    const std::string how = session_command() + exited(ended->exit_status, last_line(ended->output));
+    const std::string how = session_command() + " " + exited(ended->exit_status, ended->output);
     if (lost) return failure(how + " while it was to hold", ErrorKind::protection_lost);
     if (ended->exit_status != 0) return failure(how + " when it was told THAW");
     return {};

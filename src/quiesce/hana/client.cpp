@@ -34,9 +34,7 @@ Answer answer_from(std::string output, int exit_status) {
   Answer answer{std::move(output), std::nullopt};
   answer.error = parse_error(answer.output);
   if (exit_status != 0 && !answer.error) {
-    const std::string said = last_line(answer.output);
-    answer.error = HanaError{
-        0, "hdbsql exited with status " + std::to_string(exit_status) + (said.empty() ? "" : " (" + said + ")")};
+    answer.error = HanaError{0, "hdbsql " + exited(exit_status, answer.output)};
   }
   return answer;
 }

@@ -46,7 +46,7 @@ Result<std::string> DataSnapshots::ask(const std::string& query, const StageCont
 Result<void> DataSnapshots::take_version(const Answer& answer) {
   if (answer.error) return failure(answer.error->text);
   version_ = parse_version(answer.output);
-  if (!version_) return failure("hdbsql says nothing that is a version: '" + last_line(answer.output) + "'");
+  if (!version_) return failure("hdbsql printed no version: '" + last_line(answer.output) + "'");
   return {};
 }
 
@@ -60,22 +60,26 @@ Result<void> DataSnapshots::ask_version(const StageContext& context) {
 /// Which database to ask is known with the version; all but old systems have a system database.
 Result<SystemState> DataSnapshots::look(const StageContext& context) {
   const std::string most_likely = database_.empty() ? kSystemDatabase : database_;
-  const auto answers = run_all({{version_query(), database_},
-                                {other_databases_query(), most_likely, false},
-                                {hosts_query(), most_likely, false},
-                                {open_snapshots_query(std::nullopt), most_likely, false}},
-                               context);
+  const auto questions = [](const std::string& where) {
+    return std::vector<Question>{{other_databases_query(), where, false},
+                                 {hosts_query(), where, false},
+                                 {open_snapshots_query(std::nullopt), where, false}};
+  };
+  std::vector<Question> first = questions(most_likely);
+  first.insert(first.begin(), {version_query(), database_});
+  auto answers = run_all(first, context);
   if (!answers) return tl::unexpected(answers.error());
   if (auto taken = take_version(answers->at(0)); !taken) return tl::unexpected(taken.error());
-  const bool was_right = database() == most_likely;
-  const auto open = was_right ? answers->at(3) : run(open_snapshots_query(std::nullopt), context);
-  if (!open) return tl::unexpected(open.error());
-  if (open->error) return failure(open->error->text);
+  answers->erase(answers->begin());
+  if (database() != most_likely) answers = run_all(questions(database()), context);
+  if (!answers) return tl::unexpected(answers.error());
+  const Answer& open = answers->at(2);
+  if (open.error) return failure(open.error->text);
   SystemState state;
-  state.open = parse_snapshots(open->output);
+  state.open = parse_snapshots(open.output);
   // Not everybody may look at these; then CREATE SNAPSHOT tells.
-  if (was_right && !answers->at(1).error) state.databases = parse_parts(answers->at(1).output);
-  if (was_right && !answers->at(2).error) state.hosts = parse_parts(answers->at(2).output);
+  if (!answers->at(0).error) state.databases = parse_parts(answers->at(0).output);
+  if (!answers->at(1).error) state.hosts = parse_parts(answers->at(1).output);
   return state;
 }
 
@@ -111,7 +115,7 @@ Result<std::string> DataSnapshots::await_prepared(const std::string& comment, co
     if (!output) return tl::unexpected(output.error());
     catalog = std::move(*output);
   }
-  return failure("its snapshot has not become prepared in time: it is " + seen);
+  return failure("its snapshot was not prepared in time: it is " + seen);
 }
 
 Result<std::string> DataSnapshots::find_left(const std::string& comment, bool may_still_come,
@@ -141,7 +145,7 @@ Result<void> DataSnapshots::close(const std::string& backup_id, bool successful,
   for (int attempt = 0; attempt < kCloseAttempts; ++attempt) {
     if (attempt > 0 && !pause_for(kClosePause, context.patience())) break;
     StageContext share = context;  // What is left is for finding out, and for another attempt.
-    share.deadline = Deadline::in(context.deadline.remaining() / 2);
+    share.deadline = context.patience().share(2).deadline;
     const auto closed = run(close_snapshot_statement(*version_, backup_id, successful, text), share);
     if (closed && !closed->error) return {};
     why = closed ? closed->error->text : closed.error().message;
@@ -150,9 +154,9 @@ Result<void> DataSnapshots::close(const std::string& backup_id, bool successful,
     const std::vector<HanaSnapshot> left = parse_snapshots(*output);
     const auto is_prepared = [](const HanaSnapshot& snapshot) { return snapshot.state == "prepared"; };
     if (std::any_of(left.begin(), left.end(), is_prepared)) continue;
-    return failure("its snapshot " + backup_id + " was not prepared any more when it was to be closed (" +
+    return failure("its snapshot " + backup_id + " was no longer prepared when it was to be closed (" +
                        (left.empty() ? "it is not in the backup catalog" : "it is " + left[0].state) +
-                       "): HANA was restarted, or somebody else closed it",
+                       "): HANA was restarted, or another program closed it",
                    ErrorKind::protection_lost);
   }
   return failure("its snapshot " + backup_id + " could not be closed (" + why + "); HANA's data grows until it is: " +

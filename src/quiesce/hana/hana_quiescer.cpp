@@ -59,8 +59,8 @@ class HanaQuiescer final : public Quiescer {
 Result<std::string> HanaQuiescer::find_system() {
   const std::vector<HanaSystem> systems = find_hana_systems();
   if (options_.os_user.empty() && systems.size() > 1) {
-    return failure("there are several systems below /usr/sap: say with os_user whose, " + systems[0].administrator() +
-                   " for one");
+    return failure("there are several systems below /usr/sap: set os_user to choose one, such as " +
+                   systems[0].administrator());
   }
   if (options_.os_user.empty() && systems.empty()) return std::string("there is no SAP HANA below /usr/sap");
   for (const HanaSystem& system : systems) {
@@ -74,7 +74,7 @@ Result<std::string> HanaQuiescer::find_system() {
 Result<void> HanaQuiescer::find_program() {
   if (options_.hdbsql.empty() && system_) options_.hdbsql = find_hdbsql(*system_);
   if (options_.hdbsql.empty())
-    return failure("there is no hdbsql in the standard places: say with hdbsql where it is", ErrorKind::not_ready);
+    return failure("there is no hdbsql in the standard places: set hdbsql to its path", ErrorKind::not_ready);
   if (::access(options_.hdbsql.c_str(), X_OK) != 0)
     return failure("there is no program " + options_.hdbsql, ErrorKind::not_ready);
   if (options_.os_user == "root") {
@@ -118,8 +118,7 @@ Result<void> HanaQuiescer::probe(StageContext& context) {
   const auto state = snapshots_->look(context);
   if (!state) {
     const std::string advice =
-        snapshots_->version() ? ""
-                              : "; it has to be up, and the key " + options_.key + " to be made " + how_to_log_in();
+        snapshots_->version() ? "" : "; start it, or create the key " + options_.key + " " + how_to_log_in();
     return failure(state.error().message + advice, ErrorKind::not_ready);
   }
   if (auto ready = check_databases(state->databases, context); !ready) return ready;
@@ -147,7 +146,7 @@ Result<void> HanaQuiescer::check_databases(const std::vector<HanaPart>& database
   }
   if (!stopped_.empty()) {
     context.notes.push_back({LogLevel::warn, "its database " + stopped_ +
-                                                 " is stopped: a data snapshot is of what runs, and HANA may refuse "
+                                                 " is stopped: a data snapshot covers what runs, and HANA may refuse "
                                                  "it; start or drop that database"});
   }
   return {};
@@ -168,7 +167,7 @@ void HanaQuiescer::check_hosts(const std::vector<HanaPart>& hosts, StageContext&
 Result<void> HanaQuiescer::check_snapshots(const std::vector<HanaSnapshot>& open) const {
   if (open.empty()) return {};
   return failure("another data snapshot, BACKUP_ID " + open[0].backup_id + ", is " + open[0].state +
-                     ", and there can be one at a time; whoever made it has to close it: " +
+                     ", and there can be only one: whoever created it has to close it: " +
                      close_snapshot_statement(*snapshots_->version(), open[0].backup_id, false, "abandoned"),
                  ErrorKind::not_ready);
 }

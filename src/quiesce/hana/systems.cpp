@@ -66,7 +66,11 @@ std::string base_path(const std::vector<IniEntry>& global_ini, std::string_view 
 }
 
 void add(std::vector<DataLocation>& locations, const char* what, const std::string& path, bool may_be_frozen) {
-  if (auto resolved = existing_path(path)) locations.push_back({what, std::move(*resolved), may_be_frozen});
+  const auto resolved = existing_path(path);
+  if (!resolved) return;
+  locations.push_back({what, *resolved, may_be_frozen});
+  // With several hosts each volume, mnt00001, is often a filesystem of its own.
+  for (const std::string& volume : mounts_below(*resolved)) locations.push_back({what, volume, may_be_frozen});
 }
 
 }  // namespace

@@ -11,11 +11,13 @@
 #include <utility>
 
 #include "dlm_freeze/base/files.hpp"
+#include "quiesce/resolved_path.hpp"
 
 namespace dlm_freeze::iris {
 namespace {
 
 constexpr std::size_t kAccountSize = std::size_t{64} * 1024;  // More than an entry of the account database takes.
+constexpr const char* kRegistry = "/usr/local/etc/irissys";   // Made by every installation by root.
 constexpr std::array kProgramDirectories = {"/usr/bin", "/usr/local/bin"};
 
 bool is_executable(const std::string& path) { return ::access(path.c_str(), X_OK) == 0; }
@@ -41,10 +43,14 @@ std::string missing(const std::string& name) {
 
 using Parser = std::vector<IrisInstance> (*)(std::string_view text);
 
-/// The account that owns a file; empty for root.
+Failure not_ready(const std::string& message) { return failure(message, ErrorKind::not_ready); }
+
+/// The account that owns a file; empty for root. A link is refused: whoever may make one would choose the account.
 Result<std::string> owning_account(const std::string& path) {
   struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return system_failure("cannot look at " + path, errno);
+  if (::lstat(path.c_str(), &status) != 0) return system_failure("cannot examine " + path, errno);
+  if (S_ISLNK(status.st_mode))
+    return failure(path + " is a symbolic link, whose owner tells nothing: set os_user to the account of its instance");
   if (status.st_uid == 0) return std::string();
   std::vector<char> buffer(kAccountSize);
   passwd entry{};
@@ -52,9 +58,16 @@ Result<std::string> owning_account(const std::string& path) {
   ::getpwuid_r(status.st_uid, &entry, buffer.data(), buffer.size(), &found);
   if (found == nullptr) {
     return failure(path + " belongs to uid " + std::to_string(status.st_uid) +
-                   ", which has no account: say with os_user whom to call its instance as");
+                   ", which has no account: set os_user to the account of its instance");
   }
   return std::string(found->pw_name);
+}
+
+/// The same of a program, which the product may have installed as a link of root's.
+Result<std::string> account_of_program(const std::string& path) {
+  struct stat status {};
+  const bool is_roots_link = ::lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode) && status.st_uid == 0;
+  return owning_account(is_roots_link ? resolved_path(path) : path);
 }
 
 /// As Program::os_user has it.
@@ -64,7 +77,7 @@ std::string configured(const std::string& user) { return user == "root" ? "" : u
 Result<void> check_for(const std::string& user, const std::string& program) {
   if (!user.empty()) return {};
   auto trusted = check_trusted(program);
-  if (!trusted) trusted.error().message += ", or say with os_user whom to run it as";
+  if (!trusted) trusted.error().message += ", or set os_user to the account to run it as";
   return trusted;
 }
 
@@ -93,15 +106,17 @@ Result<std::string> IrisTools::find() {
     session_ = {iris_, "session"};
   }
   if (!is_executable(session_[0])) return missing(session_[0]);
-  auto user = settings_.os_user.empty() ? owning_account(iris_) : configured(settings_.os_user);
+  auto user = settings_.os_user.empty() ? account_of_program(iris_) : configured(settings_.os_user);
   if (!user) return tl::unexpected(user.error());
   lister_ = std::move(*user);
   if (auto trusted = check_for(lister_, iris_); !trusted) return tl::unexpected(trusted.error());
   return std::string();
 }
 
+bool IrisTools::is_certain() const { return session_.size() == 1 || ::access(kRegistry, F_OK) == 0; }
+
 Result<ProgramResult> IrisTools::run(std::vector<std::string> argv, const std::string& user,
-                                     const StageContext& context) const {
+                                     const Patience& patience) const {
   Program program;
   program.environment = {"LANG=C.UTF-8"};
   if (in_container()) {
@@ -115,38 +130,44 @@ Result<ProgramResult> IrisTools::run(std::vector<std::string> argv, const std::s
     program.environment = roots_environment();
   }
   program.argv.insert(program.argv.end(), std::make_move_iterator(argv.begin()), std::make_move_iterator(argv.end()));
-  return run_program(program, context.patience());
+  return run_program(program, patience);
 }
 
-Result<ContainerState> IrisTools::inspect(const StageContext& context) const {
+Result<ContainerState> IrisTools::inspect(const Patience& patience) const {
   const Program program{
       {container_program_, "container", "inspect", "--format", std::string(kInspectFormat), settings_.container},
       roots_environment()};
-  const auto ran = run_program(program, context.patience());
-  if (!ran) return tl::unexpected(ran.error());
-  if (ran->exit_status != 0) return ContainerState{};
+  const std::string name = container_program_ + " container inspect";
+  const auto ran = run_program(program, patience);
+  if (!ran) return not_ready(ran.error().message);
+  // "No such container: box", "no such container box".
+  if (ran->exit_status != 0 && ran->output.find("o such container") != std::string::npos) return ContainerState{};
+  if (ran->exit_status != 0) return not_ready(name + " " + exited(ran->exit_status, ran->output));
   auto state = parse_container(ran->output);
-  if (!state) return tl::unexpected(state.error().with_context(container_program_ + " container inspect"));
+  if (!state) return not_ready(name + ": " + state.error().message);
   return state;
 }
 
-Result<std::vector<IrisInstance>> IrisTools::list(const StageContext& context) const {
+Result<std::vector<IrisInstance>> IrisTools::list(const Patience& patience) const {
   const std::string& user = in_container() ? settings_.os_user : lister_;
-  std::string said;
+  bool has_worked = false;
+  std::string why;
   for (const auto& [word, parse] :
        {std::pair<std::string, Parser>("qlist", parse_qlist), std::pair<std::string, Parser>("qall", parse_qall),
         std::pair<std::string, Parser>("list", parse_list)}) {
-    const auto ran = run({iris_, word}, user, context);
-    if (!ran) return tl::unexpected(Error{ErrorKind::not_ready, ran.error().message, ran.error().errno_value});
+    const auto ran = run({iris_, word}, user, patience);
+    if (!ran) return not_ready(ran.error().message);
     auto instances = parse(ran->output);
     if (!instances.empty()) return instances;
-    if (ran->exit_status != 0) said = ", and says: " + last_line(ran->output);
+    has_worked = has_worked || ran->exit_status == 0;
+    why = iris_ + " " + word + " " + exited(ran->exit_status, ran->output);
   }
-  return failure(iris_ + " lists no instance" + said);
+  if (!has_worked) return not_ready("its instances cannot be listed: " + why);
+  return std::vector<IrisInstance>();
 }
 
 Result<ProgramResult> IrisTools::call(const IrisInstance& instance, const std::string& expression,
-                                      const StageContext& context) const {
+                                      const Patience& patience) const {
   auto user = in_container() ? Result<std::string>(settings_.os_user) : user_of(instance);
   if (!user) return tl::unexpected(user.error());
   if (!in_container()) {
@@ -155,7 +176,7 @@ Result<ProgramResult> IrisTools::call(const IrisInstance& instance, const std::s
   Result<ProgramResult> ran;
   for (std::vector<std::string> argv : sessions()) {
     argv.insert(argv.end(), {instance.name, "-U", "%SYS", expression});
-    ran = run(std::move(argv), *user, context);
+    ran = run(std::move(argv), *user, patience);
     if (!ran || (ran->exit_status != kCannotExecute && ran->exit_status != kNotFound)) break;
   }
   return ran;

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "dlm_freeze/quiesce/program.hpp"
-#include "dlm_freeze/quiesce/quiescer.hpp"
 #include "quiesce/iris/container.hpp"
 #include "quiesce/iris/instances.hpp"
 
@@ -29,19 +28,24 @@ class IrisTools {
   /// root would run can be changed by others.
   [[nodiscard]] Result<std::string> find();
 
-  /// Asks for the container; after `find`, and only where there is one. Errors: no answer in time. A container that
-  /// there is not does not run.
-  [[nodiscard]] Result<ContainerState> inspect(const StageContext& context) const;
+  /// Whether the program that was found is InterSystems' own, since others may be called `iris` as well: irissession is
+  /// beside it, or the registry of instances is there.
+  [[nodiscard]] bool is_certain() const;
 
-  /// All instances, by `iris qlist`, else `iris qall`, else `iris list`. Errors: none gives any; kind not_ready: no
-  /// answer in time.
-  [[nodiscard]] Result<std::vector<IrisInstance>> list(const StageContext& context) const;
+  /// Asks for the container; after `find`, and only where there is one. A container that does not exist does not run.
+  /// Errors, all of kind not_ready: no answer, or none that can be read.
+  [[nodiscard]] Result<ContainerState> inspect(const Patience& patience) const;
+
+  /// All instances, by `iris qlist`, else `iris qall`, else `iris list`; none is no error. Errors, all of kind
+  /// not_ready: no answer in time, or all of them fail.
+  [[nodiscard]] Result<std::vector<IrisInstance>> list(const Patience& patience) const;
 
   /// Calls a method in the namespace %SYS of an instance, as the instance's OS user.
   [[nodiscard]] Result<ProgramResult> call(const IrisInstance& instance, const std::string& expression,
-                                           const StageContext& context) const;
+                                           const Patience& patience) const;
 
-  /// Whom a host's instance is called as; empty: root. Errors: the owner of its files has no account.
+  /// Whom a host's instance is called as; empty: root. Errors: the owner of its files has no account, or
+  /// cannot be told behind a link.
   [[nodiscard]] Result<std::string> user_of(const IrisInstance& instance) const;
 
   [[nodiscard]] bool in_container() const { return !settings_.container.empty(); }
@@ -49,7 +53,7 @@ class IrisTools {
 
  private:
   [[nodiscard]] Result<ProgramResult> run(std::vector<std::string> argv, const std::string& user,
-                                          const StageContext& context) const;
+                                          const Patience& patience) const;
 
   /// What to say before an instance's name to have a session with it. What there is in a container is seen only by
   /// trying one after the other.

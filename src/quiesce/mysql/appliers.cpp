@@ -48,7 +48,7 @@ Result<void> Appliers::start(Connection& session, const ServerVersion& version, 
     static_cast<void>(session.query(applier_statement(version, false, channel), context.patience()));
     if (auto started = session.query(statement, context.patience()); !started) {
       return failure("the replica's applier was stopped and cannot be started again (" + started.error().message +
-                     "): say " + statement);
+                     "): run " + statement);
     }
   }
   return {};

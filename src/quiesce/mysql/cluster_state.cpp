@@ -81,7 +81,7 @@ seconds ClusterState::acknowledgement_timeout() const {
 std::vector<LogLine> ClusterState::notes(std::optional<seconds> session) const {
   std::vector<LogLine> notes;
   if (is_galera_node() && !can_be_desynced()) {
-    notes.push_back({LogLevel::info, "this node of Galera is " + galera_state() + " already, and left so"});
+    notes.push_back({LogLevel::info, "this node of Galera is " + galera_state() + " already, and stays so"});
   }
   const auto limit = expelled_after();
   if (limit && session && *session > *limit) {
@@ -94,7 +94,7 @@ std::vector<LogLine> ClusterState::notes(std::optional<seconds> session) const {
   if (acknowledges_commits()) {
     notes.push_back({LogLevel::info,
                      "commits on its source wait for this replica (semi-synchronous replication): while it is frozen "
-                     "they wait until the source's time-out, 10 s by default, and from then on for nobody"});
+                     "they wait until the source's time-out, 10 s by default, and from then on no longer"});
   }
   return notes;
 }

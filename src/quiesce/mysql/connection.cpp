@@ -2,7 +2,6 @@
 #include "quiesce/mysql/connection.hpp"
 
 #include <fcntl.h>
-#include <mysql.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -18,6 +17,7 @@
 #include "base/wait.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
+#include "quiesce/mysql/client_library.hpp"
 
 namespace dlm_freeze::mysql {
 namespace {
@@ -26,58 +26,70 @@ namespace {
 /// log-in.
 constexpr unsigned kLibraryTimeout = 5;
 
-void set_number(MYSQL* handle, mysql_option option, unsigned value) { ::mysql_options(handle, option, &value); }
+/// What client_library() gave, where it is known to be there: a handle is only made with it.
+const ClientLibrary& library() { return *client_library(); }
 
-void set_text(MYSQL* handle, mysql_option option, const std::string& value) {
-  if (!value.empty()) ::mysql_options(handle, option, value.c_str());
+void set_number(ClientHandle* handle, ClientOption option, unsigned value) {
+  library().options(handle, static_cast<int>(option), &value);
+}
+
+void set_text(ClientHandle* handle, int option, const std::string& value) {
+  if (!value.empty()) library().options(handle, option, value.c_str());
 }
 
 /// Said outright: the libraries take the host "localhost" for the default socket.
-void set_protocol(MYSQL* handle, const ServerAddress& address) {
-  set_number(handle, MYSQL_OPT_PROTOCOL,
-             address.socket.empty() ? unsigned{MYSQL_PROTOCOL_TCP} : unsigned{MYSQL_PROTOCOL_SOCKET});
+void set_protocol(ClientHandle* handle, const ServerAddress& address) {
+  const ClientProtocol protocol = address.socket.empty() ? ClientProtocol::tcp : ClientProtocol::socket;
+  set_number(handle, ClientOption::protocol, static_cast<unsigned>(protocol));
 }
 
-void set_tls(MYSQL* handle, const ServerAddress& address) {
-  if (!address.socket.empty()) return;
-  set_text(handle, MYSQL_OPT_SSL_CA, address.tls_ca);
+void set_tls(ClientHandle* handle, const ServerAddress& address) {
+  const ClientOptionNumbers& numbers = library().numbers;
+  if (!address.socket.empty() || !library().can_encrypt()) return;
+  set_text(handle, numbers.tls_ca, address.tls_ca);
   const bool off = address.tls == "off";
   const bool verify = address.tls == "verify";
-  // The two libraries have no option for this in common.
-#ifdef LIBMARIADB
-  const my_bool enforce = off ? 0 : 1;
-  const my_bool check = verify ? 1 : 0;
-  ::mysql_options(handle, MYSQL_OPT_SSL_ENFORCE, &enforce);
-  ::mysql_options(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &check);
-#else
-  const unsigned encrypted = verify ? SSL_MODE_VERIFY_IDENTITY : SSL_MODE_REQUIRED;
-  set_number(handle, MYSQL_OPT_SSL_MODE, off ? unsigned{SSL_MODE_DISABLED} : encrypted);
-  // Without TLS the password is sent encrypted with the server's own key, which the other library always asks for.
+  if (numbers.tls_mode < 0) {
+    const char enforced = off ? 0 : 1;
+    const char verified = verify ? 1 : 0;
+    library().options(handle, numbers.tls_enforce, &enforced);
+    library().options(handle, numbers.tls_verify, &verified);
+    return;
+  }
+  const ClientTlsMode encrypted = verify ? ClientTlsMode::verify_identity : ClientTlsMode::required;
+  const auto mode = static_cast<unsigned>(off ? ClientTlsMode::disabled : encrypted);
+  library().options(handle, numbers.tls_mode, &mode);
+  // Without TLS the password is sent encrypted with the server's own key, which MariaDB's library always asks for.
   const bool ask_for_key = off;
-  ::mysql_options(handle, MYSQL_OPT_GET_SERVER_PUBLIC_KEY, &ask_for_key);
+  library().options(handle, numbers.ask_for_password_key, &ask_for_key);
+}
+
+/// Whether the library compares the name in a certificate with this host. MariaDB's does not for these two from 3.4.2
+/// on (its plugins/auth/my_auth.c, is_local_connection), and without a CA believes any issuer there.
+bool checks_name_of([[maybe_unused]] const std::string& host) {
+#ifdef LIBMARIADB
+  constexpr unsigned long kFirstLenient = 30400;
+  constexpr unsigned long kServersVersion = 100000;  // What older ones give instead of their own.
+  const unsigned long version = ::mysql_get_client_version();
+  const bool is_lenient = version >= kFirstLenient && version < kServersVersion;
+  return !is_lenient || (host != "127.0.0.1" && host != "::1");
+#else
+  return true;
 #endif
 }
 
 const char* text_or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
 
-int socket_of(MYSQL* handle) {
-#ifdef LIBMARIADB
-  return static_cast<int>(::mysql_get_socket(handle));
-#else
-  return static_cast<int>(handle->net.fd);
-#endif
-}
-
 /// Whether the connection is by the protocol that is configured. With Oracle's library an option file has the last
 /// word, and could lead to another server.
-bool is_as_configured(MYSQL* handle, const ServerAddress& address) {
+bool is_as_configured(ClientHandle* handle, const ServerAddress& address) {
   sockaddr_storage own{};
   socklen_t size = sizeof own;
-  const bool known = ::getsockname(socket_of(handle), reinterpret_cast<sockaddr*>(&own), &size) == 0;
+  const bool known = ::getsockname(library().socket_of(handle), reinterpret_cast<sockaddr*>(&own), &size) == 0;
   return known && (own.ss_family == AF_UNIX) == !address.socket.empty();
 }
 
-SqlError error_of(MYSQL* handle) { return {::mysql_errno(handle), ::mysql_error(handle)}; }
+SqlError error_of(ClientHandle* handle) { return {library().error_number(handle), library().error(handle)}; }
 
 }  // namespace
 
@@ -95,12 +107,12 @@ std::string ServerAddress::text() const {
 }
 
 struct Connection::Handle {
-  Handle() : raw(::mysql_init(nullptr)) {}
+  Handle() : raw(library().init(nullptr)) {}
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
-  ~Handle() { ::mysql_close(raw); }
+  ~Handle() { library().close(raw); }
 
-  MYSQL* raw;
+  ClientHandle* raw;
 };
 
 Connection::Connection(std::unique_ptr<Handle> handle) : handle_(std::move(handle)) {}
@@ -127,16 +139,27 @@ struct Connection::Attempt {
   }
 
   [[nodiscard]] SqlResult<std::unique_ptr<Handle>> connect() const {
+    if (address.socket.empty() && address.tls == "verify" && !checks_name_of(address.host)) {
+      return tl::unexpected(
+          SqlError{kTlsError, "MariaDB's client library does not check the name in the certificate of a server at " +
+                                  address.host + ": set host to that name, or tls to required"});
+    }
     auto handle = std::make_unique<Handle>();
-    MYSQL* const raw = handle->raw;
+    ClientHandle* const raw = handle->raw;
     if (raw == nullptr) return tl::unexpected(SqlError{kServerLost, "out of memory"});
-    for (const mysql_option option : {MYSQL_OPT_CONNECT_TIMEOUT, MYSQL_OPT_READ_TIMEOUT, MYSQL_OPT_WRITE_TIMEOUT}) {
+    if (address.socket.empty() && address.tls != "off" && !library().can_encrypt()) {
+      return tl::unexpected(SqlError{kTlsError, library().name + " is too old to be told to encrypt: set tls to off, "
+                                                                 "or give the server's socket"});
+    }
+    for (const ClientOption option :
+         {ClientOption::connect_timeout, ClientOption::read_timeout, ClientOption::write_timeout}) {
       set_number(raw, option, kLibraryTimeout);
     }
-    set_text(raw, MYSQL_READ_DEFAULT_FILE, address.defaults_file);
-    set_text(raw, MYSQL_READ_DEFAULT_GROUP, "dlm-freeze");
-    set_number(raw, MYSQL_OPT_LOCAL_INFILE, 0);  // Or the server could ask for any file of root's.
-    ::mysql_options4(raw, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "dlm-freeze");
+    set_text(raw, static_cast<int>(ClientOption::default_file), address.defaults_file);
+    set_text(raw, static_cast<int>(ClientOption::default_group), "dlm-freeze");
+    set_number(raw, ClientOption::local_infile, 0);  // Or the server could ask for any file of root's.
+    if (library().options4 != nullptr && library().numbers.connect_attribute >= 0)
+      library().options4(raw, library().numbers.connect_attribute, "program_name", "dlm-freeze");
     set_protocol(raw, address);
     set_tls(raw, address);
     // A log-in begins with the option files, which Oracle's library (9.7) keeps in a std::map without a lock: two at
@@ -146,8 +169,8 @@ struct Connection::Attempt {
     // A host is always given: one in an option file would win over the socket otherwise. So is a database, in which
     // nobody can define a function that a name could be taken for.
     const char* const host = address.socket.empty() ? address.host.c_str() : "localhost";
-    if (::mysql_real_connect(raw, host, text_or_null(address.user), text_or_null(address.password),
-                             "information_schema", address.port, text_or_null(address.socket), 0) == nullptr) {
+    if (library().real_connect(raw, host, text_or_null(address.user), text_or_null(address.password),
+                               "information_schema", address.port, text_or_null(address.socket), 0) == nullptr) {
       return tl::unexpected(error_of(raw));
     }
     if (!is_as_configured(raw, address)) {
@@ -155,17 +178,19 @@ struct Connection::Attempt {
           SqlError{kConnectionError, "an option file asks for another protocol than the configuration"});
     }
     // MariaDB's library goes on in the clear with a server that has no TLS, whatever is enforced.
-    if (address.socket.empty() && address.tls != "off" && ::mysql_get_ssl_cipher(raw) == nullptr) {
+    if (address.socket.empty() && address.tls != "off" && library().get_ssl_cipher(raw) == nullptr) {
       return tl::unexpected(SqlError{kTlsError, "the server does not offer TLS: set it up there, or set tls to off"});
     }
     // A program that some other quiescer starts must not inherit, and so keep alive, what this
     // session holds.
-    ::fcntl(socket_of(raw), F_SETFD, FD_CLOEXEC);
+    ::fcntl(library().socket_of(raw), F_SETFD, FD_CLOEXEC);
     return handle;
   }
 };
 
 SqlResult<Connection> Connection::open(const ServerAddress& address, const Patience& patience) {
+  if (const auto& found = client_library(); !found)
+    return tl::unexpected(SqlError{kConnectionError, found.error().message});
   const auto attempt = std::make_shared<Attempt>();
   attempt->address = address;
   run_detached([attempt] { attempt->run(); });
@@ -180,7 +205,7 @@ SqlResult<Connection> Connection::open(const ServerAddress& address, const Patie
 }
 
 SqlResult<Table> Connection::query(std::string_view statement, const Patience& patience) {
-  if (::mysql_send_query(handle_->raw, statement.data(), statement.size()) != 0)
+  if (library().send_query(handle_->raw, statement.data(), statement.size()) != 0)
     return tl::unexpected(error_of(handle_->raw));
   busy_ = true;
   return wait(patience);
@@ -191,20 +216,19 @@ SqlResult<Table> Connection::wait(const Patience& patience) {
     return tl::unexpected(SqlError{kGivenUp, "it did not answer in time"});
   }
   busy_ = false;
-  MYSQL* const raw = handle_->raw;
-  if (::mysql_read_query_result(raw) != 0) return tl::unexpected(error_of(handle_->raw));
-  const std::unique_ptr<MYSQL_RES, decltype(&::mysql_free_result)> result(::mysql_store_result(raw),
-                                                                          ::mysql_free_result);
+  ClientHandle* const raw = handle_->raw;
+  if (library().read_query_result(raw) != 0) return tl::unexpected(error_of(raw));
+  const std::unique_ptr<ClientResult, decltype(ClientLibrary::free_result)> result(library().store_result(raw),
+                                                                                   library().free_result);
   if (!result) {
-    if (::mysql_field_count(raw) != 0) return tl::unexpected(error_of(handle_->raw));
+    if (library().field_count(raw) != 0) return tl::unexpected(error_of(raw));
     return Table();
   }
   Table table;
-  const unsigned width = ::mysql_num_fields(result.get());
-  const MYSQL_FIELD* const fields = ::mysql_fetch_fields(result.get());
-  for (unsigned i = 0; i < width; ++i) table.columns.emplace_back(fields[i].name);
-  while (MYSQL_ROW row = ::mysql_fetch_row(result.get())) {
-    const unsigned long* const lengths = ::mysql_fetch_lengths(result.get());
+  const unsigned width = library().num_fields(result.get());
+  while (const ClientField* field = library().fetch_field(result.get())) table.columns.emplace_back(field->name);
+  while (char** row = library().fetch_row(result.get())) {
+    const unsigned long* const lengths = library().fetch_lengths(result.get());
     std::vector<std::string>& cells = table.rows.emplace_back();
     for (unsigned i = 0; i < width; ++i) cells.emplace_back(row[i] != nullptr ? std::string(row[i], lengths[i]) : "");
   }
@@ -216,13 +240,21 @@ bool Connection::lost() const {
   return ::poll(&event, 1, 0) != 0;
 }
 
-int Connection::fd() const { return socket_of(handle_->raw); }
+int Connection::fd() const { return library().socket_of(handle_->raw); }
 
-std::uint32_t Connection::id() const { return static_cast<std::uint32_t>(::mysql_thread_id(handle_->raw)); }
+std::uint32_t Connection::id() const { return static_cast<std::uint32_t>(library().thread_id(handle_->raw)); }
 
-void prepare_library() { static_cast<void>(::mysql_library_init(0, nullptr, nullptr)); }
+Result<void> prepare_library() {
+  const auto& found = client_library();
+  if (!found) return tl::unexpected(found.error());
+  return {};
+}
 
-LibraryThread::LibraryThread() { static_cast<void>(::mysql_thread_init()); }
-LibraryThread::~LibraryThread() { ::mysql_thread_end(); }
+LibraryThread::LibraryThread() {
+  if (client_library()) library().thread_init();
+}
+LibraryThread::~LibraryThread() {
+  if (client_library()) library().thread_end();
+}
 
 }  // namespace dlm_freeze::mysql

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "dlm_freeze/base/deadline.hpp"
+#include "dlm_freeze/base/error.hpp"
 
 namespace dlm_freeze::mysql {
 
@@ -117,8 +118,8 @@ class Connection {
   bool busy_ = false;
 };
 
-/// Prepares the client library. Called once, before there are threads.
-void prepare_library();
+/// Loads the client library that this host has. Called first before there are threads; fails where there is none.
+[[nodiscard]] Result<void> prepare_library();
 
 /// For the thread that is about to use a connection: frees what the library keeps for it.
 class LibraryThread {

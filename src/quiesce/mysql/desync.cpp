@@ -23,8 +23,8 @@ void Desync::find(const ClusterState& cluster, bool is_allowed, StageContext& co
   if (!cluster.can_be_desynced() || is_allowed) return;
   context.notes.push_back(
       {LogLevel::warn,
-       "the account may not desync this node of Galera, so the others wait for it while it is held, "
-       "as far as flow control has it: that takes SUPER",
+       "the account may not desync this node of Galera, so flow control may make the others wait for it while it is "
+       "held: GRANT SUPER",
        false});
 }
 
@@ -40,7 +40,7 @@ Result<void> Desync::end(Connection& session, const StageContext& context) const
   if (!begun_) return {};
   const auto set = session.query(kOff, context.patience());
   if (set) return {};
-  return failure("this node of Galera was desynced and cannot be put back (" + set.error().message + "): say " + kOff);
+  return failure("this node of Galera was desynced and cannot be put back (" + set.error().message + "): run " + kOff);
 }
 
 std::vector<Fact> Desync::to_do() const { return facts_if(wanted_); }

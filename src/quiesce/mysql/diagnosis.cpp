@@ -16,7 +16,7 @@ std::string Diagnosis::advice(unsigned code, std::string_view privilege) const {
         const std::size_t at = account_.rfind('@');
         return "; GRANT " + std::string(privilege) + " ON *.* TO " + string_literal(account_.substr(0, at)) + "@" +
                string_literal(account_.substr(at + 1)) +
-               "; or all that is needed: " + account_statements(maker_, account_.substr(0, at));
+               "; or everything it needs: " + account_statements(maker_, account_.substr(0, at));
       }
       [[fallthrough]];
     case kAccessDenied:
@@ -26,7 +26,7 @@ std::string Diagnosis::advice(unsigned code, std::string_view privilege) const {
     case kPasswordExpired:
     case kPasswordExpiredLogin:
     case kAccountLocked:
-      return "; an account that will do, MariaDB: " + account_statements(Maker::mariadb, user_) +
+      return "; create an account for it, MariaDB: " + account_statements(Maker::mariadb, user_) +
              " MySQL: " + account_statements(Maker::mysql, user_);
     case kGivenUp:
     case kServerShutdown:

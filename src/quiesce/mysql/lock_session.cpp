@@ -32,7 +32,7 @@ Result<void> kill_session(Connection& connection, std::uint64_t session, Deadlin
     if (deadline.expired()) break;
     static_cast<void>(wait_readable(-1, Deadline::in(kGonePause)));
   }
-  return failure("session " + id + " of dlm-freeze may still be there: say KILL " + id);
+  return failure("session " + id + " of dlm-freeze may still be there: run KILL " + id);
 }
 
 /// Keeps other backups out, blocks nobody else, and ends with the connection. A statement that waited for it would hold
@@ -110,15 +110,14 @@ Result<void> LockSession::take(const StageContext& context) {
   drop(dropped);
   if (!waited) return diagnosis_.from(std::string(name_of(kind_)) + " failed" + dropped, locked.error(), "RELOAD");
   return diagnosis_.not_ready(std::string(name_of(kind_)) + " was not granted in time: " + what_is_in_the_way() +
-                              "; it was ended again; try again, or raise lock_wait_seconds and --timeout" + dropped);
+                              "; nothing is locked now; try again, or raise lock_wait_seconds and --timeout" + dropped);
 }
 
 Result<void> LockSession::release(const StageContext& context, Outcome outcome) {
   if (!connection_ || kind_ == LockKind::none) return {};
-  const Deadline half = Deadline::in(context.deadline.remaining() / 2);  // What is left is for what outlives the lock.
   SqlResult<Table> unlocked = connection_->lost()
                                   ? tl::unexpected(SqlError{kServerLost, "the session had ended"})
-                                  : connection_->query(unlock_statement(kind_), {half, context.cancel_fd});
+                                  : connection_->query(unlock_statement(kind_), context.patience().share(2));
   if (unlocked) {
     connection_.reset();
     return {};

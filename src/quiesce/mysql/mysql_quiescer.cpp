@@ -23,7 +23,6 @@
 #include "dlm_freeze/base/unique_fd.hpp"
 #include "quiesce/coverage.hpp"
 #include "quiesce/mysql/server_process.hpp"
-#include "quiesce/mysql/statement_guard.hpp"
 #include "quiesce/server_socket.hpp"
 
 namespace dlm_freeze::mysql {
@@ -81,14 +80,16 @@ Result<void> sync_directories(const std::vector<std::string>& directories, const
 Result<Presence> MysqlQuiescer::locate(StageContext& /*context*/) {
   Presence presence;
   if (settings_.address.socket.empty()) {
-    presence.detail = "at " + settings_.address.text() + "; where it keeps its data is asked after the login";
+    presence.detail = "at " + settings_.address.text() + "; where its data lies is known after the login";
     // A required one is not ready then, which the log-in says better.
     if (const std::string refusal =
             settings_.required ? "" : refusal_of(settings_.address.host, settings_.address.port);
         !refusal.empty()) {
       presence.running = false;
       presence.detail = refusal;
+      return presence;
     }
+    if (auto prepared = prepare_library(); !prepared) return tl::unexpected(prepared.error());
     return presence;
   }
   if (auto trusted = check_socket(); !trusted) return Presence{false, trusted.error().message, {}};
@@ -96,9 +97,10 @@ Result<Presence> MysqlQuiescer::locate(StageContext& /*context*/) {
   presence.running = listener.listening;
   presence.detail = listener.detail;
   if (!presence.running) return presence;
+  if (auto prepared = prepare_library(); !prepared) return tl::unexpected(prepared.error());
   const ProcessFiles files = files_of(listener.pid);
   if (!files.known) {
-    presence.detail = "listens on " + settings_.address.socket + "; where it keeps its data is asked after the login";
+    presence.detail = "listens on " + settings_.address.socket + "; where its data lies is known after the login";
     return presence;
   }
   presence.locations = locations_of(files);
@@ -140,7 +142,7 @@ Result<void> MysqlQuiescer::prepare_session(Connection& connection, const StageC
   return {};
 }
 
-/// That the socket is not somebody else's, who would be sent a password.
+/// That the socket belongs to the server: whoever owns it is sent a password.
 Result<void> MysqlQuiescer::check_socket() const {
   if (settings_.address.socket.empty()) return {};
   return check_server_socket(settings_.address.socket, uids_of({"mysql", "mariadb"}));
@@ -259,7 +261,9 @@ Result<void> MysqlQuiescer::probe(StageContext& context) {
                 *monitor_, diagnosis_);
   note_coverage(context);
   note_cluster(context);
-  return warn_of_unlocked_tables(context);
+  if (auto warned = warn_of_unlocked_tables(context); !warned) return warned;
+  guard_.emplace(*monitor_, server_->version(), lock, settings_, diagnosis_);
+  return guard_->wait_for_gap(context, StatementGuard::Killing::not_now);
 }
 
 Result<std::vector<Fact>> MysqlQuiescer::prepare(StageContext& context) {
@@ -286,8 +290,8 @@ Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {
     return tl::unexpected(stopped.error());
   }
   if (auto desynced = desync_.begin(lock_->connection(), context); !desynced) return tl::unexpected(desynced.error());
-  const StatementGuard guard(*monitor_, server_->version(), lock_->kind(), settings_, diagnosis_);
-  if (auto gap = guard.wait_for_gap(context); !gap) return tl::unexpected(gap.error());
+  if (auto gap = guard_->wait_for_gap(context, StatementGuard::Killing::allowed); !gap)
+    return tl::unexpected(gap.error());
   const auto started = BootClock::now();
   if (lock_->kind() != LockKind::none) {
     if (auto locked = lock_->take(context); !locked) return tl::unexpected(locked.error());
@@ -332,47 +336,60 @@ Result<void> MysqlQuiescer::release(StageContext& context, Outcome outcome) {
   return both(std::move(released), put_back_cluster(context));
 }
 
-/// Undoes what outlives the lock's session.
-Result<void> MysqlQuiescer::put_back_cluster(const StageContext& context) const {
+/// Undoes what outlives the lock's session. By the monitor, if the server still has it: a server without a free
+/// connection refuses another one.
+Result<void> MysqlQuiescer::put_back_cluster(const StageContext& context) {
   if (!appliers_.any_stopped() && !desync_.is_begun()) return {};
+  if (!monitor_->busy() && !monitor_->lost()) return put_back_cluster(*monitor_, server_->version(), context);
   // A server that has gone is not desynced when it comes back.
   const std::string& socket = settings_.address.socket;
   if (!appliers_.any_stopped() && !socket.empty() && !find_listener(socket).listening) return {};
   auto connection = connect(context);
-  if (!connection) {
-    return tl::unexpected(connection.error().with_context(
-        appliers_.any_stopped() ? "the replica's applier was stopped and cannot be started again"
-                                : "the node of Galera was desynced and cannot be put back"));
-  }
-  auto resynced = desync_.end(*connection, context);
-  auto started = appliers_.start(*connection, server_->version(), context);
+  if (!connection) return tl::unexpected(connection.error().with_context(what_is_left()));
+  return put_back_cluster(*connection, server_->version(), context);
+}
+
+Result<void> MysqlQuiescer::put_back_cluster(Connection& session, const ServerVersion& version,
+                                             const StageContext& context) const {
+  auto resynced = desync_.end(session, context);
+  auto started = appliers_.start(session, version, context);
   return both(std::move(resynced), std::move(started));
+}
+
+/// For an error before any of that could be undone.
+std::string MysqlQuiescer::what_is_left() const {
+  if (appliers_.any_stopped()) return "the replica's applier was stopped and cannot be started again";
+  if (desync_.is_begun()) return "the node of Galera was desynced and cannot be put back";
+  return "a statement of the lost session may still be waiting for the lock";
 }
 
 Result<void> MysqlQuiescer::recover(StageContext& context, const std::vector<Fact>& facts) {
   const LibraryThread thread;
   if (!settings_.address.socket.empty() && !find_listener(settings_.address.socket).listening) return {};
+  appliers_.recall(facts);
+  desync_.recall(facts);
   auto connection = connect(context);
-  if (!connection) return tl::unexpected(connection.error());
-  const auto server = ServerInfo::read(*connection, context.patience());
-  if (!server) return diagnosis_.from("cannot read its settings", server.error());
+  if (!connection) return tl::unexpected(connection.error().with_context(what_is_left()));
+  // First: what still waits for the lock would keep appliers from starting.
+  auto ended = end_lost_statements(*connection, context);
+  const auto version = read_version(*connection, context.patience());
+  auto put_back = version ? put_back_cluster(*connection, *version, context)
+                          : both(desync_.end(*connection, context),
+                                 diagnosis_.from(what_is_left() + ": cannot ask its version", version.error()));
+  return both(std::move(put_back), std::move(ended));
+}
 
-  // A lock that was granted has ended with its connection. MySQL does not notice the end of one
-  // that still waits.
-  const auto statements = read_statements(*connection, context.patience());
+/// A lock that was granted has ended with its connection. MySQL does not notice the end of one that still waits.
+Result<void> MysqlQuiescer::end_lost_statements(Connection& connection, const StageContext& context) const {
+  const auto statements = read_statements(connection, context.patience().share(4));
   if (!statements) return diagnosis_.from("cannot list its statements", statements.error());
   Result<void> result;
   for (const Statement& statement : *statements) {
     if (statement.text.find(statement_tag(context.execution_id)) == std::string::npos) continue;
-    auto killed =
-        kill_session(*connection, statement.session, context.deadline.or_earlier(Deadline::in(kUndoPatience)));
+    auto killed = kill_session(connection, statement.session, context.deadline.or_earlier(Deadline::in(kUndoPatience)));
     if (!killed) result = tl::unexpected(killed.error());
   }
-  appliers_.recall(facts);
-  desync_.recall(facts);
-  auto resynced = desync_.end(*connection, context);
-  auto started = appliers_.start(*connection, server->version(), context);
-  return both(both(std::move(resynced), std::move(started)), std::move(result));
+  return result;
 }
 
 }  // namespace dlm_freeze::mysql

@@ -15,6 +15,7 @@
 #include "quiesce/mysql/lock_session.hpp"
 #include "quiesce/mysql/server.hpp"
 #include "quiesce/mysql/settings.hpp"
+#include "quiesce/mysql/statement_guard.hpp"
 
 namespace dlm_freeze::mysql {
 
@@ -41,14 +42,19 @@ class MysqlQuiescer final : public Quiescer {
   void note_coverage(StageContext& context);
   void note_cluster(StageContext& context);
   void warn_of_logs(StageContext& context, const ServerInfo& server) const;
-  [[nodiscard]] Result<void> put_back_cluster(const StageContext& context) const;
+  [[nodiscard]] Result<void> put_back_cluster(const StageContext& context);
+  [[nodiscard]] Result<void> put_back_cluster(Connection& session, const ServerVersion& version,
+                                              const StageContext& context) const;
+  [[nodiscard]] std::string what_is_left() const;
+  [[nodiscard]] Result<void> end_lost_statements(Connection& connection, const StageContext& context) const;
   Result<void> warn_of_unlocked_tables(StageContext& context);
 
   MysqlSettings settings_;
   Diagnosis diagnosis_;
   std::optional<ServerInfo> server_;
   std::optional<Connection> monitor_;
-  std::optional<LockSession> lock_;    ///< Ends before the monitor, which it uses.
+  std::optional<LockSession> lock_;  ///< Ends before the monitor, which it uses.
+  std::optional<StatementGuard> guard_;
   std::vector<std::string> unfrozen_;  ///< Directories with data on filesystems that nobody freezes.
   Appliers appliers_;
   Desync desync_;

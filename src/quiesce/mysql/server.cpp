@@ -146,6 +146,12 @@ void ServerInfo::add_location(DataLocation location) {
   if (!known) locations_.push_back(std::move(location));
 }
 
+SqlResult<ServerVersion> read_version(Connection& connection, const Patience& patience) {
+  const auto version = connection.query("SELECT VERSION()", patience);
+  if (!version) return tl::unexpected(version.error());
+  return ServerVersion::parse(version->rows.at(0).at(0));
+}
+
 SqlResult<ClusterState> read_cluster_state(Connection& connection, const Patience& patience) {
   auto status = read_values(
       connection, std::string("SHOW GLOBAL STATUS WHERE Variable_name IN (") + ClusterState::kStatus + ")", patience);

@@ -60,6 +60,8 @@ class ServerInfo {
   std::string root_;  ///< Before each of its paths, in a chroot.
 };
 
+[[nodiscard]] SqlResult<ServerVersion> read_version(Connection& connection, const Patience& patience);
+
 [[nodiscard]] SqlResult<ClusterState> read_cluster_state(Connection& connection, const Patience& patience);
 
 /// A connection from which a replica replicates.

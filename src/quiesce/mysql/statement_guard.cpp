@@ -49,25 +49,33 @@ Result<void> StatementGuard::kill_statements(const std::vector<Statement>& state
   return {};
 }
 
-Result<void> StatementGuard::wait_for_gap(const StageContext& context) const {
+Result<void> StatementGuard::wait_for_gap(const StageContext& context, Killing killing) {
   if (!is_needed(lock_, settings_)) return {};
-  Deadline until = context.deadline.or_earlier(Deadline::in(settings_.wait));
-  bool may_kill = settings_.kill_selects;
+  const auto begun = BootClock::now();
+  const Deadline until = context.deadline.or_earlier(Deadline::in(patience_));
+  auto left = wait_until(until, context);
+  patience_ -= std::min(patience_, BootClock::now() - begun);
+  if (!left) return tl::unexpected(left.error());
+  if (left->empty()) return {};
+  const bool only_selects =
+      std::all_of(left->begin(), left->end(), [](const Statement& statement) { return only_reads(statement.text); });
+  if (!only_selects || !settings_.kill_selects) return refusal(*left, only_selects);
+  if (killing == Killing::not_now) return {};
+  if (auto killed = kill_statements(*left, context); !killed) return killed;
+  left = wait_until(context.deadline.or_earlier(Deadline::in(kKillPatience)), context);
+  if (!left) return tl::unexpected(left.error());
+  return left->empty() ? Result<void>() : refusal(*left, false);
+}
+
+/// The statements that are left then.
+Result<std::vector<Statement>> StatementGuard::wait_until(Deadline until, const StageContext& context) const {
   for (;;) {
     auto statements = read_statements(monitor_, context.patience());
     if (!statements) return diagnosis_.from("cannot list its statements", statements.error(), "PROCESS");
     std::erase_if(*statements, [this](const Statement& statement) {
       return !holds_up(statement, lock_, version_, settings_.long_query);
     });
-    if (statements->empty()) return {};
-    if (until.expired()) {
-      const bool only_selects = std::all_of(statements->begin(), statements->end(),
-                                            [](const Statement& statement) { return only_reads(statement.text); });
-      if (!may_kill || !only_selects) return refusal(*statements, only_selects);
-      if (auto killed = kill_statements(*statements, context); !killed) return killed;
-      may_kill = false;
-      until = context.deadline.or_earlier(Deadline::in(kKillPatience));
-    }
+    if (statements->empty() || until.expired()) return std::move(*statements);
     if (wait_readable(context.cancel_fd, Deadline::in(kGapPause)))
       return diagnosis_.not_ready("given up while waiting for long statements to end");
   }

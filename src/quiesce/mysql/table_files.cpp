@@ -24,14 +24,19 @@ class LinkedTables {
   LinkedTables(const std::string& data_directory, std::string root) : data_(data_directory), root_(std::move(root)) {}
 
   void scan_data_directory() {
+    for (const std::string& path : mounts_below(data_))
+      found_.push_back({"schema " + fs::path(path).filename().string(), path});
     each_entry(data_, [this](const fs::directory_entry& entry) {
       std::error_code error;
       const std::string schema = entry.path().filename();
       if (entry.is_symlink(error)) {
         const fs::path target = target_of(entry.path());
-        const bool is_schema = fs::is_directory(target, error);
-        add(is_schema ? "schema " + schema : "data file " + schema, is_schema ? target : target.parent_path());
-        if (is_schema) scan_schema(schema, target);
+        if (fs::is_directory(target, error)) {
+          add("schema " + schema, target);
+          scan_schema(schema, target);
+        } else {
+          add_file("data file " + schema, target);
+        }
       } else if (entry.is_directory(error)) {
         scan_schema(schema, entry.path());
       }
@@ -52,10 +57,10 @@ class LinkedTables {
     each_entry(directory, [&](const fs::directory_entry& entry) {
       std::error_code error;
       if (entry.is_symlink(error)) {
-        add("tables of " + schema, target_of(entry.path()).parent_path());
+        add_file("tables of " + schema, target_of(entry.path()));
       } else if (entry.path().extension() == ".isl") {
         const auto text = read_file(entry.path(), kLongestPath);
-        if (text && !trimmed(*text).empty()) add("tables of " + schema, on_host(trimmed(*text), data_).parent_path());
+        if (text && !trimmed(*text).empty()) add_file("tables of " + schema, on_host(trimmed(*text), data_));
       }
     });
   }
@@ -69,6 +74,11 @@ class LinkedTables {
     std::error_code error;
     const fs::path target = fs::read_symlink(link, error);
     return error ? link : on_host(target, link.parent_path());
+  }
+
+  /// A link may lead to another one.
+  void add_file(const std::string& what, const fs::path& file) {
+    add(what, fs::path(existing_path(file).value_or(file.string())).parent_path());
   }
 
   void add(const std::string& what, const fs::path& directory) {

@@ -125,16 +125,19 @@ Result<void> check_private_directory(const std::string& path) {
   return check_trusted(there);
 }
 
-Result<std::string> make_new_directory(const std::string& parent, const std::string& name) {
-  constexpr int kMostTries = 100;
-  if (auto made = make_private_directory(parent); !made) return tl::unexpected(made.error());
-  for (int number = 1; number <= kMostTries; ++number) {
-    std::string path = parent + "/" + name + (number == 1 ? "" : "-" + std::to_string(number));
-    if (::mkdir(path.c_str(), 0700) == 0) return path;
-    if (errno != EEXIST) return system_failure("cannot create " + path, errno);
-  }
-  return failure("cannot create " + parent + "/" + name + ": there are " + std::to_string(kMostTries) +
-                 " of that name");
+std::string new_name_in(const std::string& parent, const std::string& name) {
+  const std::string first = parent + "/" + name;
+  std::string path = first;
+  std::error_code error;
+  for (int number = 2; std::filesystem::exists(std::filesystem::symlink_status(path, error)); ++number)
+    path = first + "-" + std::to_string(number);
+  return path;
+}
+
+Result<void> make_new_directory(const std::string& path) {
+  if (auto made = make_private_directory(std::filesystem::path(path).parent_path()); !made) return made;
+  if (::mkdir(path.c_str(), 0700) != 0) return system_failure("cannot create " + path, errno);
+  return {};
 }
 
 Result<void> save_backup_files(const std::string& directory, const BackupFiles& files, Deadline deadline) {

@@ -26,8 +26,12 @@ struct BackupFiles {
 /// Fails if that would fail, as far as it can be told without making anything.
 [[nodiscard]] Result<void> check_private_directory(const std::string& path);
 
-/// Makes a directory that there was none of before, `parent`/`name` or `parent`/`name`-2 and so on, and gives its path.
-[[nodiscard]] Result<std::string> make_new_directory(const std::string& parent, const std::string& name);
+/// The first of `parent`/`name`, `parent`/`name`-2 and so on that does not exist.
+[[nodiscard]] std::string new_name_in(const std::string& parent, const std::string& name);
+
+/// Makes a directory and those above it, for root alone. Errors: it exists already, cannot be made, or could be changed
+/// by others.
+[[nodiscard]] Result<void> make_new_directory(const std::string& path);
 
 /// Writes them into `directory`: backup_label, tablespace_map if it is not empty, pg_wal/ with copies of the WAL files,
 /// and last `kComplete`, a line of size and name for each of them, after "# " and the note if there is one. For root

@@ -61,7 +61,7 @@ Result<void> BackupHold::check(const Server& server, StageContext& context) {
   if (!archive) return tl::unexpected(archive.error());
   if (archive->on && !archive->is_good()) {
     context.notes.push_back({LogLevel::warn,
-                             "its archiver is not to be relied on (" + archive->problem + "; " + archive->name +
+                             "its archiver cannot be relied on (" + archive->problem + "; " + archive->name +
                                  "): all WAL that the backup needs is saved with it",
                              false});
   }
@@ -79,10 +79,9 @@ Result<void> BackupHold::check(const Server& server, StageContext& context) {
 
 Result<void> BackupHold::prepare(StageContext& context) {
   const PostgresqlSettings& settings = cluster_.settings();
-  auto made = make_new_directory(settings.backup_directory + "/" + directory_name(settings.name),
-                                 timestamp() + "-" + directory_name(context.execution_id));
-  if (!made) return tl::unexpected(made.error());
-  saved_to_ = std::move(*made);
+  // Made in `begin`: `end` is not called if another database fails before that.
+  saved_to_ = new_name_in(settings.backup_directory + "/" + directory_name(settings.name),
+                          timestamp() + "-" + directory_name(context.execution_id));
   // Not needed, since a backup begins with a checkpoint: this one only makes that one short.
   if (!may_checkpoint_) return {};
   const auto done = cluster_.checkpoint(context, context.deadline.remaining() / 2, false);
@@ -102,6 +101,7 @@ void BackupHold::keep_wal(StageContext& context) {
 }
 
 Result<void> BackupHold::begin(StageContext& context) {
+  if (auto made = make_new_directory(saved_to_); !made) return made;
   if (may_keep_wal_) keep_wal(context);
   const std::string label = sql_literal("dlm-freeze " + context.execution_id);
   const bool is_15 = cluster_.version() >= kVersion15;
@@ -128,31 +128,33 @@ std::vector<Fact> BackupHold::facts() const {
 /// Saves what a restore needs besides the snapshot: the label, and the WAL from the start of the backup to its end,
 /// also where there is an archive: the archive may be late, or go with the host.
 Result<void> BackupHold::save_backup(BackupFiles files, const std::string& end, std::uint64_t segment_size,
-                                     const Archive& archive, StageContext& context) const {
+                                     StageContext& context) const {
   const std::string first = first_wal_file(files.label);
   const std::string last = wal_file_before(parse_lsn(end).value_or(0), first, segment_size);
   const std::string needed = "WAL files " + first + " to " + last;
-  const std::string elsewhere =
-      archive.on ? archive.name : (cluster_.in_recovery() ? "the primary or its archive" : "no archive");
   const DataLocation* const wal = cluster_.wal_location();
   files.wal = wal_files_between(first, last, segment_size);
   if (files.wal.empty()) return failure("the backup's label makes no sense: " + files.label.substr(0, 100));
 
-  // What cannot or need not be saved has to come from somewhere else.
   const std::uint64_t size = files.wal.size() * segment_size;
   const bool is_too_much = size > kMostArchivedWal || size + kSpaceToLeave > free_space(saved_to_);
-  std::vector<std::string> gone;
-  if (wal == nullptr || (archive.is_good() && is_too_much)) {
-    gone = std::exchange(files.wal, {});
-  } else {
+  std::vector<std::string> gone = files.wal;
+  if (wal != nullptr) {
     files.wal_directory = wal->path;
     std::error_code error;
-    for (const std::string& name : files.wal) {
-      if (!std::filesystem::exists(wal->path + "/" + name, error)) gone.push_back(name);
-    }
-    std::erase_if(files.wal,
-                  [&](const std::string& name) { return std::find(gone.begin(), gone.end(), name) != gone.end(); });
+    std::erase_if(gone,
+                  [&](const std::string& name) { return std::filesystem::exists(wal->path + "/" + name, error); });
   }
+  // What cannot or need not be saved has to come from somewhere else. Not asked for needlessly: an error would end the
+  // slot that keeps the WAL until it is saved.
+  Archive archive;
+  if (is_too_much || !gone.empty())
+    archive = cluster_.ask_archive(context.patience()).value_or(Archive{false, "", "it cannot be asked"});
+  if (is_too_much && archive.is_good()) gone = files.wal;
+  std::erase_if(files.wal,
+                [&](const std::string& name) { return std::find(gone.begin(), gone.end(), name) != gone.end(); });
+  const std::string elsewhere =
+      archive.on ? archive.name : (cluster_.in_recovery() ? "the primary or its archive" : "no archive");
   if (!gone.empty() && !archive.is_good() && !cluster_.in_recovery()) {
     return failure("a restore needs the " + needed + ", and " + gone.front() + " is gone from the server, which has " +
                    elsewhere + " to be relied on: this snapshot cannot be restored with the backup");
@@ -169,9 +171,8 @@ Result<void> BackupHold::save_backup(BackupFiles files, const std::string& end, 
 Result<void> BackupHold::finish(StageContext& context) {
   const Patience patience = context.patience();
   const auto lost = [&](const std::string& why) {
-    return failure(
-        "the backup did not last until post-script (" + why + "): this snapshot is not to be restored with it",
-        ErrorKind::protection_lost);
+    return failure("the backup did not last until post-script (" + why + "): do not restore this snapshot with it",
+                   ErrorKind::protection_lost);
   };
   if (!cluster_.is_connected()) return lost("its session was lost");
   const std::string stop = cluster_.version() >= kVersion15 ? "pg_backup_stop(false)" : "pg_stop_backup(false, false)";
@@ -182,16 +183,13 @@ Result<void> BackupHold::finish(StageContext& context) {
       context.deadline.remaining(), patience);
   if (!reply) return lost(reply.error().message);
   if (!reply->ok() || reply->rows.size() != 1) return lost(reply->message);
-  // Asked again: it may have begun to fail meanwhile.
-  auto archive = cluster_.ask_archive(patience);
-  if (!archive) archive = Archive{false, "", "it cannot be asked"};
   const std::vector<std::string>& row = reply->rows[0];
   const std::uint64_t segment_size = std::strtoull(row[3].c_str(), nullptr, 10);
-  if (auto saved = save_backup({row[1], row[2], "", {}, ""}, row[0], segment_size, *archive, context); !saved) {
+  if (auto saved = save_backup({row[1], row[2], "", {}, ""}, row[0], segment_size, context); !saved) {
     return tl::unexpected(saved.error());
   }
   context.notes.push_back({LogLevel::info, "the backup ended at " + row[0] +
-                                               "; to restore the snapshot put the files in " + saved_to_ +
+                                               "; to restore the snapshot, copy the files in " + saved_to_ +
                                                " into its data directory"});
   return {};
 }

@@ -32,7 +32,7 @@ class BackupHold final : public Hold {
   void keep_wal(StageContext& context);
   Result<void> finish(StageContext& context);
   Result<void> save_backup(BackupFiles files, const std::string& end, std::uint64_t segment_size,
-                           const Archive& archive, StageContext& context) const;
+                           StageContext& context) const;
 
   Cluster& cluster_;
   bool may_checkpoint_ = false;

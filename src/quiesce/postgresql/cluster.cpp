@@ -64,7 +64,7 @@ Result<Presence> Cluster::locate(const StageContext& context) {
   Presence presence;
   if (!reached->endpoint.is_socket()) {
     presence.detail = "listens on " + reached->endpoint.host + " port " + reached->endpoint.port +
-                      "; where its data lies is asked after the login";
+                      "; where its data lies is known after the login";
     return presence;
   }
   const auto owner = owner_ids(reached->endpoint.socket());
@@ -79,7 +79,7 @@ Result<Presence> Cluster::locate(const StageContext& context) {
     }
   }
   if (!lock) {
-    presence.detail += "; where its data lies is asked after the login (" + lock.error().message + ")";
+    presence.detail += "; where its data lies is known after the login (" + lock.error().message + ")";
     return presence;
   }
   server_pid_ = lock->pid;

@@ -4,6 +4,7 @@
 #include <glob.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdint>
@@ -35,6 +36,15 @@ void add_location(ClusterFiles& files, const std::string& what, const fs::path& 
     files.locations.push_back({what, std::move(*resolved), true, role});
   } else {
     files.problems.push_back(what + " (" + path.string() + "): " + errno_text(resolved.error().errno_value));
+  }
+}
+
+/// Filesystems that are mounted in there, as deep as databases lie: base/5, and PG_15_202209061/5 in a tablespace.
+void add_mounts(ClusterFiles& files, const std::string& directory) {
+  for (const std::string& path : mounts_below(directory, 2)) {
+    const bool is_known = std::any_of(files.locations.begin(), files.locations.end(),
+                                      [&](const DataLocation& location) { return location.path == path; });
+    if (!is_known) add_location(files, fs::path(path).filename().string(), path);
   }
 }
 
@@ -124,6 +134,7 @@ ClusterFiles find_cluster_files(const std::string& data_directory, pid_t server)
   for (fs::directory_iterator entry(data / "pg_tblspc", error), end; !error && entry != end; entry.increment(error)) {
     add_location(files, "tablespace " + entry->path().filename().string(), entry->path());
   }
+  for (const DataLocation& location : std::vector<DataLocation>(files.locations)) add_mounts(files, location.path);
   if (error) files.problems.push_back("tablespaces (" + (data / "pg_tblspc").string() + "): " + error.message());
   if (const fs::path log = log_file(data, server); !log.empty()) add_location(files, kServerLog, log, DataRole::log);
   return files;

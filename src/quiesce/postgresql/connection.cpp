@@ -5,10 +5,10 @@
 #include <poll.h>
 #include <sys/epoll.h>
 
-#include <array>
 #include <cerrno>
 #include <utility>
 
+#include "base/wait.hpp"
 #include "quiesce/postgresql/session_settings.hpp"
 #include "quiesce/server_socket.hpp"
 
@@ -37,19 +37,6 @@ std::string one_line(const char* text) {
   return line;
 }
 
-/// Waits until the socket is ready. Errors: the deadline (not_ready) or the cancellation (failed) came first.
-Result<void> wait_for(int socket, short events, const Patience& patience) {
-  for (;;) {
-    std::array<pollfd, 2> waiting = {pollfd{socket, events, 0}, pollfd{patience.cancel_fd, POLLIN, 0}};
-    const int count = ::poll(waiting.data(), waiting.size(), patience.deadline.poll_timeout());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return system_failure("cannot wait for the server", errno);
-    if (waiting[1].revents != 0) return failure("given up, because the session is being undone");
-    if (waiting[0].revents != 0) return {};
-    return failure("the server does not answer in time", ErrorKind::not_ready);
-  }
-}
-
 struct ClearResult {
   void operator()(PGresult* result) const noexcept { ::PQclear(result); }
 };
@@ -68,7 +55,7 @@ Result<void> connect_until(PGconn* connection, const Patience& patience, Predica
   PostgresPollingStatusType next = PGRES_POLLING_WRITING;
   while (::PQstatus(connection) != CONNECTION_BAD && next != PGRES_POLLING_FAILED && !reached(next)) {
     const short events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT;
-    if (auto ready = wait_for(::PQsocket(connection), events, patience); !ready) return ready;
+    if (auto ready = await_server(::PQsocket(connection), events, patience); !ready) return ready;
     next = ::PQconnectPoll(connection);
   }
   return {};
@@ -83,7 +70,7 @@ Result<void> check_peer(PGconn* connection, std::optional<uid_t> server) {
   const auto user = peer_user(::PQsocket(connection));
   if (!user || !server || *user == 0 || *user == *server) return {};
   return failure("what listens there is a process of uid " + std::to_string(*user) + ", not of uid " +
-                     std::to_string(*server) + " as before: it is not spoken to",
+                     std::to_string(*server) + " as before, so it is not used",
                  ErrorKind::not_ready);
 }
 
@@ -200,7 +187,7 @@ Result<void> Connection::send(const std::string& statement, const Patience& pati
     const int unsent = ::PQflush(connection);
     if (unsent < 0) return lost("cannot send to the server");
     if (unsent == 0) return {};
-    if (auto ready = wait_for(::PQsocket(connection), POLLIN | POLLOUT, patience); !ready) return ready;
+    if (auto ready = await_server(::PQsocket(connection), POLLIN | POLLOUT, patience); !ready) return ready;
     if (::PQconsumeInput(connection) == 0) return lost("the server has closed the connection");
   }
 }
@@ -209,7 +196,7 @@ Result<void> Connection::send(const std::string& statement, const Patience& pati
 Result<void> Connection::await_result(const Patience& patience) {
   PGconn* connection = handle_.get();
   while (::PQisBusy(connection) != 0) {
-    if (auto ready = wait_for(::PQsocket(connection), POLLIN, patience); !ready) return ready;
+    if (auto ready = await_server(::PQsocket(connection), POLLIN, patience); !ready) return ready;
     if (::PQconsumeInput(connection) == 0) return lost("the server has closed the connection");
   }
   return {};

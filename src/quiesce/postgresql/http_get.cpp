@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "base/text.hpp"
+#include "base/wait.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
 
 namespace dlm_freeze::postgresql {
@@ -34,18 +35,6 @@ Addresses address_of(const HttpPlace& place) {
   return {found, ::freeaddrinfo};
 }
 
-Result<void> wait_for(int fd, short events, const Patience& patience) {
-  for (;;) {
-    std::array<pollfd, 2> waiting = {pollfd{fd, events, 0}, pollfd{patience.cancel_fd, POLLIN, 0}};
-    const int count = ::poll(waiting.data(), waiting.size(), patience.deadline.poll_timeout());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return system_failure("cannot wait for an answer", errno);
-    if (waiting[1].revents != 0) return failure("given up");
-    if (waiting[0].revents != 0 && !patience.deadline.expired()) return {};
-    return failure("no answer in time", ErrorKind::not_ready);
-  }
-}
-
 Result<UniqueFd> connect_to(const HttpPlace& place, const Patience& patience) {
   const Addresses address = address_of(place);
   if (!address) return failure(place.host + " is no address");
@@ -53,7 +42,7 @@ Result<UniqueFd> connect_to(const HttpPlace& place, const Patience& patience) {
   if (!fd) return system_failure("cannot make a socket", errno);
   int error = ::connect(fd.get(), address->ai_addr, address->ai_addrlen) == 0 ? 0 : errno;
   if (error == EINPROGRESS) {
-    if (auto ready = wait_for(fd.get(), POLLOUT, patience); !ready) return tl::unexpected(ready.error());
+    if (auto ready = await_server(fd.get(), POLLOUT, patience); !ready) return tl::unexpected(ready.error());
     socklen_t size = sizeof error;
     ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
   }
@@ -63,7 +52,7 @@ Result<UniqueFd> connect_to(const HttpPlace& place, const Patience& patience) {
 
 Result<void> send_all(int fd, std::string_view text, const Patience& patience) {
   while (!text.empty()) {
-    if (auto ready = wait_for(fd, POLLOUT, patience); !ready) return ready;
+    if (auto ready = await_server(fd, POLLOUT, patience); !ready) return ready;
     const ssize_t sent = ::send(fd, text.data(), text.size(), MSG_NOSIGNAL);
     if (sent < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     if (sent < 0) return system_failure("cannot send", errno);
@@ -106,13 +95,13 @@ Result<std::string> receive(int fd, const Patience& patience) {
   std::string text;
   std::array<char, 4096> buffer{};
   while (!is_whole(text)) {
-    if (auto ready = wait_for(fd, POLLIN, patience); !ready) return tl::unexpected(ready.error());
+    if (auto ready = await_server(fd, POLLIN, patience); !ready) return tl::unexpected(ready.error());
     const ssize_t count = ::recv(fd, buffer.data(), buffer.size(), 0);
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     if (count < 0) return system_failure("cannot read the answer", errno);
     if (count == 0) break;
     text.append(buffer.data(), static_cast<std::size_t>(count));
-    if (text.size() > kLongestAnswer) return failure("the answer is longer than any of its kind");
+    if (text.size() > kLongestAnswer) return failure("the answer is too long");
   }
   return text;
 }
@@ -137,7 +126,7 @@ std::string HttpPlace::text() const {
 
 Result<HttpPlace> parse_http_place(std::string_view text, std::string_view default_port) {
   const auto refuse = [text](const std::string& why) { return failure("'" + std::string(text) + "' " + why); };
-  if (!text.starts_with(kScheme)) return refuse("does not begin with http://, which alone is spoken");
+  if (!text.starts_with(kScheme)) return refuse("does not begin with http://, the only protocol there is");
   std::string_view rest = text.substr(kScheme.size());
   if (rest.ends_with('/')) rest.remove_suffix(1);
   HttpPlace place;

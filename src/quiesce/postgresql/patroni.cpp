@@ -20,7 +20,7 @@ constexpr int kOk = 200;
 
 Result<Json> parse_object(std::string_view body) {
   auto json = Json::parse(body);
-  if (!json || json->as_object() == nullptr) return failure("what it answers is no JSON object");
+  if (!json || json->as_object() == nullptr) return failure("the answer is no JSON object");
   return json;
 }
 
@@ -65,7 +65,7 @@ Result<PatroniNode> parse_patroni_node(std::string_view body) {
   if (!json) return tl::unexpected(json.error());
   PatroniNode node;
   node.role = text_of(*json, "role");
-  if (!is_role(node.role)) return failure("what it answers names no role");
+  if (!is_role(node.role)) return failure("the answer names no role");
   node.system_identifier = text_of(*json, "database_system_identifier");
   const Json* const pause = json->find("pause");
   node.paused = pause != nullptr && pause->as_bool() != nullptr && *pause->as_bool();
@@ -110,11 +110,10 @@ void note_patroni(const Cluster& cluster, const Server& server, StageContext& co
   const auto node = ask_patroni(*place, patience);
   if (!node) {
     const LogLevel level = server.in_recovery ? LogLevel::info : LogLevel::warn;
-    context.notes.push_back(
-        {level,
-         "whether Patroni may fail it over while it is frozen is not known: " + node.error().message +
-             "; set patroni to the address of its REST API, or to none where it is gone",
-         false});
+    context.notes.push_back({level,
+                             "whether Patroni may fail it over is not known: " + node.error().message +
+                                 "; set patroni to its address, or to none",
+                             false});
     return;
   }
   if (!node->system_identifier.empty() && node->system_identifier != server.system_identifier) {

@@ -28,6 +28,7 @@ constexpr std::array kSettings = {
     Setting{"idle_in_transaction_session_timeout", "0"},
     Setting{"standard_conforming_strings", "on"},
     Setting{"DateStyle", "ISO"},
+    Setting{"client_encoding", "SQL_ASCII"},  // Paths as they are.
     Setting{"client_min_messages", "warning"},
     Setting{"idle_session_timeout", "0", kVersion14},
     // A statement of ours ends when we die.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <sys/socket.h>
-#include <systemd/sd-bus.h>
+#include <systemd/sd-bus.h>  // Nothing newer than systemd 238: RHEL 8 has 239.
 
 #include <algorithm>
 #include <cerrno>
@@ -23,9 +23,17 @@ constexpr const char* kManager = "org.freedesktop.systemd1.Manager";
 
 struct CloseBus {
   // Not flushed: what was not sent is not wanted any more.
-  void operator()(sd_bus* bus) const { sd_bus_close_unref(bus); }
+  void operator()(sd_bus* bus) const {
+    sd_bus_close(bus);
+    sd_bus_unref(bus);
+  }
 };
 using Bus = std::unique_ptr<sd_bus, CloseBus>;
+
+struct FreeMessage {
+  void operator()(sd_bus_message* message) const { sd_bus_message_unref(message); }
+};
+using Message = std::unique_ptr<sd_bus_message, FreeMessage>;
 
 /// Microseconds until `deadline`, at least one: to sd-bus 0 means its default.
 std::uint64_t left_until(Clock::time_point deadline) {
@@ -78,6 +86,20 @@ int on_job_removed(sd_bus_message* message, void* start, sd_bus_error* /*error*/
   return 0;
 }
 
+/// Asks for the scope `name` with these two processes. The answer comes when the job is queued.
+int ask(sd_bus* bus, const char* name, std::uint32_t watchdog, std::uint32_t sentinel, Clock::time_point deadline,
+        sd_bus_error* answer) {
+  sd_bus_message* made = nullptr;
+  int status =
+      sd_bus_message_new_method_call(bus, &made, "org.freedesktop.systemd1", kPath, kManager, "StartTransientUnit");
+  const Message request(made);
+  if (status >= 0) {
+    status = sd_bus_message_append(made, "ssa(sv)a(sa(sv))", name, "fail", 2, "Description", "s",
+                                   "Session of dlm-freeze", "PIDs", "au", 2, watchdog, sentinel, 0);
+  }
+  return status < 0 ? status : sd_bus_call(bus, made, left_until(deadline), answer, nullptr);
+}
+
 void say(const std::string& text, char* error, std::size_t error_size) {
   if (error_size == 0) return;
   error[text.copy(error, error_size - 1)] = '\0';
@@ -107,12 +129,7 @@ int dlm_freeze_start_scope(const char* name, std::uint32_t watchdog, std::uint32
   Start start{name, ""};
   sd_bus_error answer{};
   status = sd_bus_match_signal(bus.get(), nullptr, nullptr, kPath, kManager, "JobRemoved", on_job_removed, &start);
-  if (status >= 0) status = sd_bus_set_method_call_timeout(bus.get(), left_until(deadline));
-  if (status >= 0) {
-    status = sd_bus_call_method(bus.get(), "org.freedesktop.systemd1", kPath, kManager, "StartTransientUnit", &answer,
-                                nullptr, "ssa(sv)a(sa(sv))", name, "fail", 2, "Description", "s",
-                                "Session of dlm-freeze", "PIDs", "au", 2, watchdog, sentinel, 0);
-  }
+  if (status >= 0) status = ask(bus.get(), name, watchdog, sentinel, deadline, &answer);
   while (status >= 0 && start.result.empty()) status = go_on(bus.get(), deadline);
   if (status < 0) {
     say(answer.message != nullptr ? answer.message : std::strerror(-status), error, error_size);

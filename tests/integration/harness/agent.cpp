@@ -5,7 +5,6 @@
 #include <grp.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +13,8 @@
 #include <cstdlib>
 #include <sstream>
 #include <utility>
+
+#include "base/process.hpp"
 
 namespace dlm_freeze::integration {
 namespace {
@@ -32,12 +33,20 @@ std::pair<UniqueFd, UniqueFd> make_pipe() {
   ::dup2(null, STDIN_FILENO);
   ::dup2(out, STDOUT_FILENO);
   ::dup2(err, STDERR_FILENO);
-  ::close_range(3, ~0U, 0);
+  close_from(STDERR_FILENO + 1);
   const bool ready =
       ::chdir("/usr/bin") == 0 && (user == 0 || (::setgroups(0, nullptr) == 0 && ::setresgid(user, user, user) == 0 &&
                                                  ::setresuid(user, user, user) == 0));
   if (ready) ::execvpe(argv[0], argv.data(), environment.data());
   ::_exit(127);
+}
+
+/// What has a pidfd to wait for since Linux 5.3 is looked for so often.
+constexpr int kLookAgainMs = 1;
+
+bool has_ended(pid_t child) {
+  siginfo_t ended{};
+  return ::waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == child;
 }
 
 /// Reads what there is; closes `pipe` at its end.
@@ -111,17 +120,15 @@ void AgentRun::stop_reading() {
 RunResult AgentRun::wait(Milliseconds limit) {
   RunResult result;
   result.started = started_;
-  const UniqueFd process(check(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)), "pidfd_open"));
   auto end = Clock::now() + limit;
   while (!result.ended || out_ || err_) {
     const auto left = std::chrono::duration_cast<Milliseconds>(end - Clock::now()).count();
     if (left <= 0) break;
-    std::array<pollfd, 3> ready{pollfd{out_.get(), POLLIN, 0}, pollfd{err_.get(), POLLIN, 0},
-                                pollfd{result.ended ? -1 : process.get(), POLLIN, 0}};
-    check(::poll(ready.data(), ready.size(), static_cast<int>(left) + 1), "poll");
+    std::array<pollfd, 2> ready{pollfd{out_.get(), POLLIN, 0}, pollfd{err_.get(), POLLIN, 0}};
+    check(::poll(ready.data(), ready.size(), result.ended ? static_cast<int>(left) + 1 : kLookAgainMs), "poll");
     if (ready[0].revents != 0) drain(out_, result.out);
     if (ready[1].revents != 0) drain(err_, result.err);
-    if (ready[2].revents != 0) {
+    if (!result.ended && has_ended(pid_)) {
       result.ended = true;
       result.exited = Clock::now();
       end = std::min(end, result.exited + std::chrono::seconds(1));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host_test.hpp"
 
+#include <gmock/gmock.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <unistd.h>
@@ -76,6 +77,15 @@ RunResult HostTest::run(const std::vector<std::string>& arguments, const RunOpti
 RunResult HostTest::expect(int expected, const std::vector<std::string>& arguments, const RunOptions& options) const {
   RunResult result = run(arguments, options);
   EXPECT_EQ(result.exit_code, expected) << testing::PrintToString(arguments) << ' ' << result.text();
+  return result;
+}
+
+RunResult HostTest::expect_refused(int code, const std::string& why, const std::vector<std::string>& options) const {
+  EXPECT_THAT(expect(code, {"dry-run", "--probe"}).err, testing::HasSubstr(why));
+  std::vector<std::string> pre_script = {"pre-script"};
+  pre_script.insert(pre_script.end(), options.begin(), options.end());
+  RunResult result = expect(code, pre_script);
+  EXPECT_THAT(result.err, testing::HasSubstr(why));
   return result;
 }
 

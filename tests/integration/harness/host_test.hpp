@@ -53,6 +53,10 @@ class HostTest : public testing::Test {
   /// The same, for the commands that every test needs: the exit code has to be `expected`.
   RunResult expect(int expected, const std::vector<std::string>& arguments, const RunOptions& options = {}) const;
 
+  /// `dry-run --probe` and then pre-script, with these options, have to end with that code, and both to say why. Gives
+  /// the latter.
+  RunResult expect_refused(int code, const std::string& why, const std::vector<std::string>& options = {}) const;
+
   [[nodiscard]] bool frozen(const Filesystem& filesystem) { return probe_.is_frozen(filesystem); }
   [[nodiscard]] bool writable(const Filesystem& filesystem, Milliseconds limit = Milliseconds(500)) {
     return probe_.is_writable(filesystem, limit);

@@ -18,6 +18,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "base/process.hpp"
 #include "shared_memory.hpp"
 #include "system.hpp"
 
@@ -115,11 +116,7 @@ Message receive(int channel) {
 void keep_only(int first, int second) {
   const int null = ::open("/dev/null", O_RDWR);
   for (int fd = 0; fd < 3; ++fd) ::dup2(null, fd);
-  const int low = std::min(first, second);
-  const int high = std::max(first, second);
-  if (low > 3) ::close_range(3, static_cast<unsigned>(low) - 1, 0);
-  if (high > low + 1) ::close_range(static_cast<unsigned>(low) + 1, static_cast<unsigned>(high) - 1, 0);
-  ::close_range(static_cast<unsigned>(high) + 1, ~0U, 0);
+  close_all_but({first, second});
 }
 
 char ask(int channel, char command, int fd = -1) {

@@ -2,8 +2,6 @@
 #include "session_processes.hpp"
 
 #include <signal.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <charconv>
 #include <filesystem>
@@ -38,9 +36,7 @@ char process_state(pid_t process) {
   return end_of_name == std::string::npos || end_of_name + 2 >= stat.size() ? '\0' : stat[end_of_name + 2];
 }
 
-bool AgentProcess::signal(int number) const {
-  return ::syscall(SYS_pidfd_send_signal, handle_.get(), number, nullptr, 0) == 0;
-}
+bool AgentProcess::signal(int number) const { return process_state(pid_) != '\0' && handle_.send(number); }
 
 std::vector<AgentProcess> agent_processes(const std::string& binary) {
   std::error_code ignored;
@@ -52,8 +48,8 @@ std::vector<AgentProcess> agent_processes(const std::string& binary) {
     if (std::from_chars(name.data(), name.data() + name.size(), pid).ptr != name.data() + name.size()) continue;
     if (!runs_or_ends(entry, binary)) continue;
     // Opened before the rest is looked at: what the answers are about is then what the handle is of.
-    UniqueFd handle(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-    if (!handle || !runs_or_ends(entry, binary)) continue;
+    ProcessHandle handle = ProcessHandle::of(pid);
+    if (!runs_or_ends(entry, binary)) continue;
     if (fs::read_symlink(entry.path() / "ns/mnt", ignored) != here) continue;
     const char state = process_state(pid);
     if (state == '\0' || state == 'Z' || state == 'X') continue;

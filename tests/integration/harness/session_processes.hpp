@@ -8,18 +8,18 @@
 #include <utility>
 #include <vector>
 
-#include "dlm_freeze/base/unique_fd.hpp"
+#include "base/process_handle.hpp"
 
 namespace dlm_freeze::integration {
 
 /// The state letter in /proc/PID/stat ('D', 'S', 'Z'…); 0 when there is no such process.
 [[nodiscard]] char process_state(pid_t process);
 
-/// A process of the agent. It is signalled by a pidfd: neither a pid that was reused nor a special
+/// A process of the agent. It is signalled by a handle: neither a pid that was reused nor a special
 /// one (0, -1) can ever be meant.
 class AgentProcess {
  public:
-  AgentProcess(pid_t pid, std::string name, UniqueFd handle)
+  AgentProcess(pid_t pid, std::string name, ProcessHandle handle)
       : pid_(pid), name_(std::move(name)), handle_(std::move(handle)) {}
 
   [[nodiscard]] pid_t pid() const { return pid_; }
@@ -33,7 +33,7 @@ class AgentProcess {
  private:
   pid_t pid_;
   std::string name_;
-  UniqueFd handle_;
+  ProcessHandle handle_;
 };
 
 /// The living processes (a zombie is dead) that run `binary` in this process's mount namespace.

@@ -97,7 +97,7 @@ refused() {
   expect 0 dlm-freeze pre-script
   ! "$@" >/tmp/out 2>&1 || fail "$* did"
   cat /tmp/out
-  printed 'a session is not over'
+  printed 'a session is active'
   stat "${packages[@]}" >/dev/null || fail "$* removed something"
   expect 0 dlm-freeze post-script
 }

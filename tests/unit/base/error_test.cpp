@@ -29,7 +29,7 @@ TEST(Error, IsOfTheKindFailedUnlessSaidOtherwise) {
   EXPECT_EQ(failure("no", ErrorKind::usage).value().kind, ErrorKind::usage);
 }
 
-TEST(ErrnoText, HasATextForANumberThatIsNotKnown) { EXPECT_EQ(errno_text(9999), "error 9999"); }
+TEST(ErrnoText, HasATextForANumberThatIsNotKnown) { EXPECT_EQ(errno_text(9999), "Unknown error 9999"); }
 
 }  // namespace
 }  // namespace dlm_freeze

@@ -272,7 +272,7 @@ TEST_F(Trust, IsRefusedToAFileThatOthersMayWrite) {
   const std::string path = scratch_.write("file", "");
   for (const mode_t mode : {0660U, 0606U, 0666U}) {
     ::chmod(path.c_str(), mode);
-    EXPECT_EQ(complaint(path), path + " can be written by others than root: chmod go-w " + path);
+    EXPECT_EQ(complaint(path), path + " is writable by users other than root: chmod go-w " + path);
   }
   ::chmod(path.c_str(), 0644);
   EXPECT_EQ(complaint(path), "");
@@ -287,7 +287,7 @@ TEST_F(Trust, IsRefusedToAStickyFile) {
 TEST_F(Trust, DependsOnEveryDirectoryAbove) {
   const std::string path = scratch_.write("a/b/file", "");
   ::chmod((scratch_ / "a").c_str(), 0777);
-  EXPECT_THAT(complaint(path), HasSubstr(scratch_ / "a can be written by others"));
+  EXPECT_THAT(complaint(path), HasSubstr(scratch_ / "a is writable by users other than root"));
   ::chmod((scratch_ / "a").c_str(), 01777);
   EXPECT_EQ(complaint(path), "") << "sticky";
   ASSERT_EQ(::chown((scratch_ / "a").c_str(), kNobody, 0), 0);

@@ -100,7 +100,7 @@ TEST(Json, AllowsComments) {
 TEST(Json, RefusesACommentWithoutItsEnd) { EXPECT_THAT(complaint("{} /* "), StartsWith("line 1: ")); }
 
 TEST(Json, RefusesAKeyThatStandsTwice) {
-  EXPECT_EQ(complaint("{\"a\": 1,\n \"b\": 2,\n \"a\": 3}"), "line 3: the key 'a' stands here twice");
+  EXPECT_EQ(complaint("{\"a\": 1,\n \"b\": 2,\n \"a\": 3}"), "line 3: the key 'a' appears twice");
 }
 
 TEST(Json, AllowsTheSameKeyInDifferentObjects) { EXPECT_EQ(complaint(R"({"a": {"a": 1}, "b": {"a": 1}})"), "nothing"); }

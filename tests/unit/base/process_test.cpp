@@ -3,22 +3,22 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
-#include <cstddef>
+#include <memory>
+#include <string>
 #include <thread>
 
 #include "base/wait.hpp"
+#include "fakes/older_kernel.hpp"
 #include "fakes/processes.hpp"
 #include "fakes/scratch.hpp"
 
@@ -28,16 +28,7 @@ namespace {
 using fakes::in_child;
 
 /// From now on the kernel does not know close_range(2), or does not allow it.
-bool deny_close_range(int error) {
-  std::array<sock_filter, 4> program = {{
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  }};
-  const sock_fprog filter = {program.size(), program.data()};
-  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
-}
+bool deny_close_range(int error) { return fakes::deny_calls(fakes::kCloseRange, fakes::kCloseRange, error); }
 
 bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
 
@@ -104,6 +95,44 @@ TEST(CloseAllBut, NeedsNoDescriptorOfItsOwnWithoutCloseRange) {
                 if (is_open(fd)) return 1;
               }
               return 0;
+            }),
+            0);
+}
+
+TEST(CloseAllBut, WorksInTheChildOfAProcessWithThreadsWithoutCloseRange) {
+  EXPECT_EQ(in_child([] {
+              if (!deny_close_range(ENOSYS)) return 9;
+              // One thread keeps the allocator's locks busy all the time; whoever allocates after the fork may hang.
+              std::atomic<bool> is_over{false};
+              std::thread allocating([&] {
+                while (!is_over) std::string(100'000, 'x').swap(*std::make_unique<std::string>());
+              });
+              int status = 0;
+              for (int i = 0; i < 50 && status == 0; ++i) {
+                const pid_t child = ::fork();
+                if (child == 0) {
+                  for (int fd = 10; fd < 300; fd += 3) ::dup2(STDERR_FILENO, fd);
+                  close_from(5);
+                  ::_exit(is_open(13) || is_open(298) || !is_open(STDERR_FILENO) ? 1 : 0);
+                }
+                status = fakes::status_of(child);
+              }
+              is_over = true;
+              allocating.join();
+              return status;
+            }),
+            0);
+}
+
+TEST(CloseAllBut, ClosesThousandsWithoutCloseRange) {
+  EXPECT_EQ(in_child([] {
+              if (!deny_close_range(ENOSYS)) return 9;
+              if (!raise_descriptor_limit(4096)) return 0;
+              for (int fd = 3; fd < 4096; ++fd) ::dup2(STDERR_FILENO, fd);
+              close_all_but({3, 4, 5, 2000, 4095});
+              int left = 0;
+              for (int fd = 3; fd < 4096; ++fd) left += is_open(fd) ? 1 : 0;
+              return left == 5 && is_open(3) && is_open(5) && is_open(2000) && is_open(4095) ? 0 : 1;
             }),
             0);
 }

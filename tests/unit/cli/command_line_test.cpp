@@ -105,6 +105,15 @@ TEST(CommandLines, HaveOptionsForDryRunAndStatus) {
   EXPECT_TRUE(parsed({"status", "--watch"}).watch);
 }
 
+TEST(CommandLines, HaveDirectoriesForVerify) {
+  const CommandLine line = parsed({"verify", "/restore/a", "b", "--json"});
+  EXPECT_EQ(line.command, Command::verify);
+  EXPECT_EQ(line.paths, (Words{"/restore/a", std::filesystem::current_path().string() + "/b"}));
+  EXPECT_TRUE(line.json);
+  EXPECT_THAT(complaint({"verify"}), HasSubstr("PATH"));
+  EXPECT_THAT(complaint({"verify", ""}), HasSubstr("PATH"));
+}
+
 TEST(CommandLines, KnowEveryLogLevel) {
   EXPECT_EQ(parsed({"--log-level", "debug", "status"}).log_level, LogLevel::debug);
   EXPECT_EQ(parsed({"--log-level", "info", "status"}).log_level, LogLevel::info);

@@ -78,9 +78,18 @@ TEST(ConfigCorpus, IsRefusedWithKeyAndLineWhereItIsBad) {
       const auto settings = parse(text);
       ASSERT_FALSE(settings) << path;
       EXPECT_THAT(settings.error().message, StartsWith(expected_message(text))) << path;
-      EXPECT_EQ(settings.error().kind, ErrorKind::failed) << path;
+      EXPECT_EQ(settings.error().kind, ErrorKind::configuration) << path;
     }
   }
+}
+
+TEST(ConfigFile, IsNotWhatIsWrongWhereAModuleIsNotInstalled) {
+  QuiescerRegistry registry(builtin_quiescer_types(), module_quiescer_types(), "/nowhere");
+  const auto settings = parse_config("{ \"quiescers\": [\n{ \"type\": \"mysql\" }] }", registry);
+  ASSERT_FALSE(settings);
+  EXPECT_EQ(settings.error().kind, ErrorKind::failed);
+  EXPECT_THAT(settings.error().message,
+              StartsWith("line 2: quiescers[0].type: the module for mysql is not installed (/nowhere/"));
 }
 
 TEST(ConfigCorpus, IsRefusedByTheTypeWhereItsOptionsAreBadTogether) {
@@ -250,7 +259,7 @@ TEST_F(ConfigFiles, AreRefusedWhenOthersMayWriteThem) {
   const std::string path = scratch_.write("config.json", "{}");
   ::chmod(path.c_str(), 0666);
   EXPECT_EQ(read(path).error().message,
-            "the configuration is refused: " + path + " can be written by others than root: chmod go-w " + path);
+            "the configuration is refused: " + path + " is writable by users other than root: chmod go-w " + path);
   EXPECT_FALSE(read(path, true)) << "also the default one";
 }
 
@@ -263,7 +272,7 @@ TEST_F(ConfigFiles, AreRefusedWhenTheyBelongToSomebodyElse) {
 TEST_F(ConfigFiles, AreRefusedWhereADirectoryAboveThemIsOpen) {
   const std::string path = scratch_.write("etc/config.json", "{}");
   ::chmod((scratch_ / "etc").c_str(), 0777);
-  EXPECT_THAT(read(path).error().message, HasSubstr(scratch_ / "etc can be written"));
+  EXPECT_THAT(read(path).error().message, HasSubstr(scratch_ / "etc is writable"));
 }
 
 TEST_F(ConfigFiles, AreNotAbsentWhereALinkLeadsNowhere) {
@@ -279,7 +288,7 @@ TEST_F(ConfigFiles, AreReadThroughALinkFromWhatItLeadsTo) {
   std::filesystem::create_symlink(path, scratch_ / "link.json");
   EXPECT_TRUE(read(scratch_ / "link.json"));
   ::chmod((scratch_ / "real").c_str(), 0777);
-  EXPECT_THAT(read(scratch_ / "link.json").error().message, HasSubstr(scratch_ / "real can be written"));
+  EXPECT_THAT(read(scratch_ / "link.json").error().message, HasSubstr(scratch_ / "real is writable"));
 }
 
 TEST_F(ConfigFiles, AreCheckedOnWhatIsRead) {

@@ -14,7 +14,7 @@ struct Row {
   ExitCode post_script;
 };
 
-// The table of the contract, section 2. Of dry-run: what pre-script would give.
+// What callers rely on. dry-run exits as pre-script would, except for a wrong configuration.
 constexpr std::array kTable = {
     Row{ErrorKind::failed, ExitCode::pre_script_failed, ExitCode::post_script_failed},
     Row{ErrorKind::usage, ExitCode::usage, ExitCode::usage},
@@ -23,15 +23,22 @@ constexpr std::array kTable = {
     Row{ErrorKind::not_ready, ExitCode::not_ready, ExitCode::post_script_failed},
     Row{ErrorKind::auto_thawed, ExitCode::pre_script_failed, ExitCode::auto_thawed},
     Row{ErrorKind::protection_lost, ExitCode::pre_script_failed, ExitCode::post_script_failed},
+    Row{ErrorKind::configuration, ExitCode::pre_script_failed, ExitCode::post_script_failed},
 };
 
 TEST(ExitCodes, FollowFromTheCommandAndTheKindOfError) {
   for (const Row& row : kTable) {
     EXPECT_EQ(exit_code(Command::pre_script, row.kind), row.pre_script);
-    EXPECT_EQ(exit_code(Command::dry_run, row.kind), row.pre_script);
+    EXPECT_EQ(exit_code(Command::dry_run, row.kind),
+              row.kind == ErrorKind::configuration ? ExitCode::usage : row.pre_script);
     EXPECT_EQ(exit_code(Command::post_script, row.kind), row.post_script);
     EXPECT_EQ(exit_code(Command::status, row.kind), ExitCode::usage);
   }
+}
+
+TEST(ExitCodes, OfVerifyTellWhatIsBadFromWhatCouldNotBeChecked) {
+  EXPECT_EQ(static_cast<int>(exit_code(Command::verify, ErrorKind::failed)), 1);
+  EXPECT_EQ(static_cast<int>(exit_code(Command::verify, ErrorKind::not_ready)), 2);
 }
 
 TEST(ExitCodes, AreNeverOfThoseThatMeanSomethingElseToTheSsmAgent) {

@@ -113,19 +113,11 @@ TEST_F(SettingsOfARun, DoNotLookAtTheVariableWhereTheFileOrTheLineDecides) {
   EXPECT_EQ(resolved().auto_thaw, seconds(6));
 }
 
-TEST_F(SettingsOfARun, FailAsPreScriptForABadFile) {
+TEST_F(SettingsOfARun, FailForABadFile) {
   configure("nonsense");
   const auto settings = resolve();
   ASSERT_FALSE(settings);
-  EXPECT_EQ(settings.error().kind, ErrorKind::failed);
-}
-
-TEST_F(SettingsOfARun, FailAsDryRunForABadFileBecauseOfItsUsage) {
-  configure("nonsense");
-  line_.command = Command::dry_run;
-  const auto settings = resolve();
-  ASSERT_FALSE(settings);
-  EXPECT_EQ(settings.error().kind, ErrorKind::usage);
+  EXPECT_EQ(settings.error().kind, ErrorKind::configuration);
 }
 
 TEST_F(SettingsOfARun, DoNotReadTheFileForPostScriptAndStatus) {

@@ -9,6 +9,7 @@
 namespace dlm_freeze {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
@@ -35,7 +36,7 @@ class Consistencies : public testing::Test {
 
 TEST_F(Consistencies, AreWholeWhereAllThatCanBeWrittenIsFrozenButTheRoot) {
   EXPECT_EQ(judged().answer, Answer::yes);
-  EXPECT_EQ(judged().text(), "Consistent: yes, for vol-0b, vol-0c; as after a crash for vol-0a (boot).");
+  EXPECT_EQ(judged().text(), "Consistent: yes, for vol-0b, vol-0c; crash-consistent for vol-0a (boot).");
 }
 
 TEST_F(Consistencies, AreInPartWhereAVolumeIsLeftOut) {
@@ -44,14 +45,13 @@ TEST_F(Consistencies, AreInPartWhereAVolumeIsLeftOut) {
   EXPECT_EQ(judged().answer, Answer::partly);
   EXPECT_EQ(judged().text(),
             "Consistent: yes, for vol-0b; no for vol-0c, because /nowhere/c is not frozen: excluded by the "
-            "configuration; as after a "
-            "crash for vol-0a (boot).");
+            "configuration; crash-consistent for vol-0a (boot).");
 }
 
 TEST_F(Consistencies, AreNoneWherePreScriptWouldFail) {
   readiness_.findings = {{"privilege", {}}, {"host", failure("this is not the host")}, {"x", failure("another")}};
   EXPECT_EQ(judged().answer, Answer::no);
-  EXPECT_EQ(judged().text(), "Consistent: no, pre-script would fail: this is not the host");
+  EXPECT_EQ(judged().text(), "Consistent: no, pre-script would fail: this is not the host.");
 }
 
 TEST_F(Consistencies, AreNoneWhereNothingIsHeld) {
@@ -60,7 +60,7 @@ TEST_F(Consistencies, AreNoneWhereNothingIsHeld) {
   EXPECT_EQ(judged.answer, Answer::no);
   EXPECT_EQ(
       judged.text(),
-      "Consistent: no, there is nothing to freeze and no database to quiesce; as after a crash for vol-0a (boot).");
+      "Consistent: no, there is nothing to freeze and no database to quiesce; crash-consistent for vol-0a (boot).");
 }
 
 TEST_F(Consistencies, DependOnDatabasesThatWereNotAsked) {
@@ -71,14 +71,49 @@ TEST_F(Consistencies, DependOnDatabasesThatWereNotAsked) {
   EXPECT_THAT(judged().text(), Not(HasSubstr("provided")));
 }
 
+TEST_F(Consistencies, DependOnWhereTheDataLiesUntilADatabaseWasAsked) {
+  host_.add_database("shop", {});
+  host_.add_database("local", {{"data", "/nowhere/b/local"}});
+  host_.add_database("logs", {{"server log", "/nowhere/b/log", true, DataRole::log}});
+  EXPECT_EQ(judged().answer, Answer::yes);
+  EXPECT_THAT(judged().text(), HasSubstr(", and that the data of shop, logs lies on what is frozen (dry-run does not "
+                                         "know where it is)."));
+  host_.settings.probe = true;
+  EXPECT_THAT(judged().text(), Not(HasSubstr("lies on"))) << "its quiescer knows, or warns";
+}
+
+TEST_F(Consistencies, DependOnTheQuiescingAloneWhereNothingIsFrozen) {
+  PlannedHost host("nvme0n1 259:0 serial=vol0a\n", "1 0 259:0 / / rw - ext4 /dev/nvme0n1 rw\n");
+  host.add_database("shop", {});
+  EXPECT_THAT(judge_consistency(host.plan, host.settings, {}, host.report(), "").text(),
+              AllOf(StartsWith("Consistent: yes, for 1 database alone, since nothing is frozen; "),
+                    HasSubstr(", and that quiescing alone protects the data of shop (dry-run does not know")));
+}
+
+TEST_F(Consistencies, AreInPartWhereAPartOfAVolumeIsNotMounted) {
+  host_.devices.add_partition("nvme2n1", "nvme2n1p1", "259:4");
+  host_.devices.add_partition("nvme2n1", "nvme2n1p2", "259:5");
+  host_.replan(
+      "1 0 259:0 / / rw - ext4 /dev/nvme0n1 rw\n"
+      "2 1 259:1 / /nowhere/b rw - xfs /dev/nvme1n1 rw\n"
+      "3 1 259:4 / /nowhere/c rw - xfs /dev/nvme2n1p1 rw\n");
+  EXPECT_EQ(judged().answer, Answer::partly);
+  EXPECT_EQ(judged().text(),
+            "Consistent: yes, for vol-0b; partly, for vol-0c (not mounted: nvme2n1p2); crash-consistent for vol-0a "
+            "(boot).");
+  host_.replan(
+      "1 0 259:0 / / rw - ext4 /dev/nvme0n1 rw\n"
+      "3 1 259:4 / /nowhere/c rw - xfs /dev/nvme2n1p1 rw\n");
+  EXPECT_THAT(judged().text(), StartsWith("Consistent: partly, for vol-0c (not mounted: nvme2n1p2); crash-consistent"));
+}
+
 TEST_F(Consistencies, AreNotTheRootsWhereADatabaseLiesThere) {
   host_.add_database("shop", {{"data", "/nowhere/else"}});
   EXPECT_EQ(judged().answer, Answer::partly);
   EXPECT_THAT(
       judged().text(),
-      HasSubstr(
-          "; no for vol-0a, because / is not frozen: / and /boot are never frozen; only the data of shop on it is "
-          "held, by quiescing"));
+      HasSubstr("; no for vol-0a, because / is not frozen: / and /boot are never frozen; only the data of shop is "
+                "protected, by quiescing"));
 }
 
 TEST_F(Consistencies, AreNotADatabasesWhoseDataLiesOnNoVolume) {
@@ -146,7 +181,7 @@ TEST_F(Consistencies, DependOnTheWriteBack) {
 
 TEST_F(Consistencies, DependOnWhatOnlyRootSees) {
   readiness_.sees_all = false;
-  EXPECT_THAT(judged().text(), HasSubstr("; provided that root sees no more than this run, which was not root's."));
+  EXPECT_THAT(judged().text(), HasSubstr("; provided that this run saw everything (it was not run as root)."));
 }
 
 TEST_F(Consistencies, AreSaidInFewWordsOfManyVolumes) {
@@ -162,7 +197,7 @@ TEST_F(Consistencies, AreSaidInFewWordsOfManyVolumes) {
   const auto text = judge_consistency(host.plan, host.settings, {}, host.report(), "").text();
   EXPECT_LT(text.size(), 900U);
   EXPECT_THAT(text, StartsWith("Consistent: yes, for vol-"));
-  EXPECT_THAT(text, testing::AllOf(HasSubstr(" and 25 more; no for vol-"), HasSubstr("; no for 28 more; ")));
+  EXPECT_THAT(text, AllOf(HasSubstr(" and 25 more; no for vol-"), HasSubstr("; no for 28 more; ")));
 }
 
 }  // namespace

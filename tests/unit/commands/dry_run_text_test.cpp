@@ -63,7 +63,7 @@ TEST(DryRunText, BeginsWithTheAnswerAndEndsWithWhatWasDone) {
   Report report(2, "data");
   const std::string text = report.whole();
   EXPECT_THAT(text,
-              StartsWith("Consistent: yes, for vol-00000000000000001, vol-00000000000000002; as after a crash for "
+              StartsWith("Consistent: yes, for vol-00000000000000001, vol-00000000000000002; crash-consistent for "
                          "vol-0a (boot).\n\n  VOLUME "));
   EXPECT_THAT(text, testing::EndsWith("1 mount without a block device is left out (--all). 2 filesystems would be "
                                       "frozen, 0 databases quiesced. Nothing was changed.\n"));

@@ -24,8 +24,8 @@ constexpr double kMebi = 1 << 20;
 
 class Estimates : public testing::Test {
  protected:
-  [[nodiscard]] FreezeEstimate estimate(std::optional<double> given = {}, int budget = 8) const {
-    return estimate_freeze(host_.plan.freeze, host_.disks(), given, std::chrono::seconds(budget),
+  [[nodiscard]] FreezeEstimate estimate(std::optional<double> given = {}) const {
+    return estimate_freeze(host_.plan.freeze, host_.disks(), given, host_.settings.stage_budget(),
                            host_.devices.roots());
   }
 
@@ -49,9 +49,9 @@ TEST_F(Estimates, TakeTheKernelsWordForEachDevice) {
   EXPECT_DOUBLE_EQ(found.seconds.value(), 9);
   EXPECT_TRUE(found.is_late());
   EXPECT_THAT(found.text(),
-              HasSubstr("Write-back: needs about 9.0 s, has 8 s (1000.0 MiB dirty now, 100.0 MiB/s as the "
+              HasSubstr("Write-back: needs about 9.0 s, has 7.7 s (1000.0 MiB dirty now, 100.0 MiB/s as the "
                         "kernel measures it): raise timeout_seconds"));
-  EXPECT_EQ(found.late(), "the write-back ends in time: it needs about 9.0 s, and has 8");
+  EXPECT_EQ(found.late(), "the write-back ends in time: it needs about 9.0 s, and has 7.7 s");
 }
 
 TEST_F(Estimates, TakeAllThatIsDirtyAndTheSlowestDiskWhereTheKernelSaysLess) {
@@ -75,11 +75,19 @@ TEST_F(Estimates, BelieveWhatIsGiven) {
   EXPECT_THAT(estimate(20 * kMebi).text(), HasSubstr("20.0 MiB/s as given"));
 }
 
+TEST_F(Estimates, KeepTheReserveOfTheBudget) {
+  kernel_says("259:1", 790 * 1024, 100 * 1024);
+  kernel_says("259:3", 0, 100 * 1024);
+  EXPECT_TRUE(estimate().is_late()) << "7.9 s are more than the stages have of 8";
+  host_.settings.timeout = std::chrono::seconds(1);
+  EXPECT_THAT(estimate().text(), HasSubstr("has 0.7 s")) << "three quarters";
+}
+
 TEST_F(Estimates, SayThatTheSpeedIsNotKnown) {
   host_.devices.write("proc/meminfo", "Dirty:    1024 kB\n");
   host_.devices.write("proc/diskstats", " 259 1 nvme1n1 1 0 1 1 1 0 8 1 0 1 9\n");  // Hardly written to.
   EXPECT_FALSE(estimate().seconds);
-  EXPECT_EQ(estimate().text(), "Write-back: 1.0 MiB dirty now, at a speed that is not known (--write-speed), has 8 s.");
+  EXPECT_EQ(estimate().text(), "Write-back: 1.0 MiB dirty now, at an unknown speed (set --write-speed), has 7.7 s.");
 }
 
 TEST_F(Estimates, AreNothingWhereNothingIsFrozen) {
@@ -87,7 +95,7 @@ TEST_F(Estimates, AreNothingWhereNothingIsFrozen) {
   host_.replan(kMounts);
   host_.devices.write("proc/meminfo", "Dirty:    204800 kB\n");
   EXPECT_DOUBLE_EQ(estimate().seconds.value(), 0);
-  EXPECT_EQ(estimate().text(), "Write-back: nothing to write, has 8 s.");
+  EXPECT_EQ(estimate().text(), "Write-back: nothing to write, has 7.7 s.");
 }
 
 TEST_F(Estimates, OfABtrfsAreNotTheDevices) {

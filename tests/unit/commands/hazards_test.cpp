@@ -71,7 +71,7 @@ TEST_F(Hazards, AreListenersThatDecideOnWhatIsFrozen) {
   descriptor("70", "3", "anon_inode:[fanotify]",
              "pos:\t0\nflags:\t02\nmnt_id:\t16\nfanotify flags:4 event-flags:0\n"
              "fanotify mnt_id:1a mflags:0 mask:10000 ignored_mask:0\n");
-  EXPECT_THAT(found(), ElementsAre(AllOf(HasSubstr("fanotify: clamonacc (process 70): it decides on each open"),
+  EXPECT_THAT(found(), ElementsAre(AllOf(HasSubstr("fanotify: clamonacc (process 70): it approves every open"),
                                          HasSubstr("/nowhere/data"))));
 }
 
@@ -92,7 +92,7 @@ TEST_F(Hazards, AreNotListenersThatOnlyHearOrWatchSomethingElse) {
 TEST_F(Hazards, AreServicesThatSystemdEndsWhenTheyWait) {
   process("80", "shopd", environment("30000000", "80"));
   descriptor("80", "5", "/nowhere/data/journal", "pos:\t0\nflags:\t0100001\nmnt_id:\t26\n");
-  EXPECT_THAT(found(), ElementsAre(AllOf(HasSubstr("watchdog: shopd (process 80): systemd ends it"),
+  EXPECT_THAT(found(), ElementsAre(AllOf(HasSubstr("watchdog: shopd (process 80): systemd kills it"),
                                          HasSubstr("30.000 s"), HasSubstr("/nowhere/data/journal"))));
   EXPECT_THAT(found(29), IsEmpty()) << "it is thawed before";
 }

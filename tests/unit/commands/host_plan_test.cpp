@@ -175,8 +175,9 @@ TEST(Gaps, AreSaidInFewEnoughWordsToLeaveRoomForAnError) {
   std::size_t length = 0;
   for (const std::string& line : lines) length += line.size() + 1;
   EXPECT_LT(length, 1500U);
-  EXPECT_THAT(lines, testing::Contains(testing::MatchesRegex(
-                         "WARN: 95 more filesystems not frozen, dlm-freeze dry-run --all says why: .* and 90 more")));
+  EXPECT_THAT(
+      lines, testing::Contains(testing::MatchesRegex(
+                 "WARN: 95 more filesystems are not frozen \\(dlm-freeze dry-run --all shows why\\): .* and 90 more")));
 }
 
 /// plan_host looks at the real host, but freezes nothing of it.
@@ -190,7 +191,7 @@ class HostPlans : public testing::Test {
   QuiescerRegistry registry_{{&fakes::FakeDatabases::type()}, {}, "/nowhere"};
   fakes::FakeKernel kernel_;
   fakes::FakeDatabases databases_;
-  CommandContext context_{log_, out_, false, registry_, kernel_, nullptr, BootClock::now(), "/nowhere"};
+  CommandContext context_{log_, out_, false, registry_, kernel_, nullptr, BootClock::now(), "/nowhere", "0"};
   Settings settings_;
 };
 
@@ -234,7 +235,7 @@ TEST_F(HostPlans, TellFilesystemsAlsoWhereADatabaseCannotBeLookedFor) {
 TEST_F(HostPlans, OfAHostWhoseDatabaseNeedsAModuleThatIsNotInstalledAreAnErrorOnlyForPreScript) {
   QuiescerRegistry without_module({}, {{.name = "mysql", .signs = {"/proc/self/status"}}}, "/nonexistent");
   std::ostringstream out;
-  CommandContext context{log_, out, false, without_module, kernel_, nullptr, BootClock::now(), "/nonexistent"};
+  CommandContext context{log_, out, false, without_module, kernel_, nullptr, BootClock::now(), "/nonexistent", "0"};
   EXPECT_TRUE(dry_run(settings_, context));
   EXPECT_THAT(out.str(), HasSubstr("pre-script would fail: found /proc/self/status: the module for mysql is not"));
   settings_.probe = true;

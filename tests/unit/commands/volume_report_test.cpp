@@ -44,15 +44,14 @@ TEST(VolumeReport, JudgesAVolumeByTheWorstOfItsFilesystems) {
   const std::string mounts = std::string(kRoot) + "2 1 259:4 / /nowhere/a rw - ext4 /dev/nvme0n1p2 rw\n" +
                              "3 1 259:5 / /nowhere/b rw - ext4 /dev/nvme0n1p3 rw\n";
   PlannedHost host(devices, mounts);
-  EXPECT_THAT(
-      rows_of(host.report()),
-      testing::Contains("vol-00aa boot [/, /nowhere/a, /nowhere/b] / and /boot are never frozen; of the others 2 "
-                        "frozen"));
+  EXPECT_THAT(rows_of(host.report()),
+              testing::Contains("vol-00aa boot [/, /nowhere/a, /nowhere/b] / and /boot are never frozen; 2 other "
+                                "filesystems are frozen"));
   host.settings.filesystems.exclude = {"/nowhere/b"};
   host.replan(mounts);
   EXPECT_THAT(rows_of(host.report()),
               testing::Contains("vol-00aa NOT covered [/nowhere/b, /, /nowhere/a] /nowhere/b: excluded by the "
-                                "configuration; of the others 1 frozen"));
+                                "configuration; 1 other filesystem is frozen"));
 }
 
 TEST(VolumeReport, HasTheAttachedVolumesOfWhichNothingIsMounted) {
@@ -60,11 +59,72 @@ TEST(VolumeReport, HasTheAttachedVolumesOfWhichNothingIsMounted) {
                    std::string(kRoot) + kData);
   host.devices.add({.name = "dm-0", .number = "253:0", .slaves = {"nvme3n1"}, .dm_name = "vg-x", .dm_uuid = "LVM-1"});
   host.devices.add_swap({"nvme4n1"});
-  EXPECT_THAT(rows_of(host.report()),
-              ElementsAre("vol-00aa boot [/] / and /boot are never frozen", "vol-00bb frozen [/nowhere/data] ",
-                          "vol-00ee not needed [] swap, which a snapshot does not need",
-                          "vol-00cc not mounted [] nothing of it is mounted",
-                          "vol-00dd not mounted [] LVM vg-x, nothing of it is mounted"));
+  EXPECT_THAT(
+      rows_of(host.report()),
+      ElementsAre("vol-00aa boot [/] / and /boot are never frozen", "vol-00bb frozen [/nowhere/data] ",
+                  "vol-00ee not needed [] swap, which a snapshot does not need",
+                  "vol-00cc not mounted [] nothing of it is mounted", "vol-00dd not mounted [] not mounted: LVM vg-x"));
+}
+
+class PartlyMounted : public testing::Test {
+ protected:
+  PartlyMounted() {
+    host_.devices.add_partition("nvme1n1", "nvme1n1p1", "259:10");
+    host_.devices.add_partition("nvme1n1", "nvme1n1p2", "259:11");
+    host_.replan(kMounts);
+  }
+
+  static constexpr const char* kMounts =
+      "1 0 259:1 / / rw - ext4 /dev/nvme0n1p1 rw\n2 1 259:10 / /nowhere/data rw - xfs /dev/nvme1n1p1 rw\n";
+  PlannedHost host_{kDevices, kRoot};
+};
+
+TEST_F(PartlyMounted, IsAVolumeWithARawPartition) {
+  EXPECT_THAT(rows_of(host_.report()),
+              testing::Contains("vol-00bb partly covered [/nowhere/data] not mounted: nvme1n1p2"));
+}
+
+TEST_F(PartlyMounted, IsAVolumeWithAnIdleLogicalVolume) {
+  for (const char* name : {"dm-0", "dm-1"}) {
+    host_.devices.add({.name = name,
+                       .number = std::string("253:") + name[3],
+                       .slaves = {"nvme1n1p2"},
+                       .dm_name = std::string("vg-") + name,
+                       .dm_uuid = "LVM-1"});
+  }
+  host_.replan(std::string(kMounts) + "3 1 253:0 / /nowhere/more rw - ext4 /dev/mapper/vg-dm-0 rw\n");
+  EXPECT_THAT(rows_of(host_.report()),
+              testing::Contains("vol-00bb partly covered [/nowhere/data, /nowhere/more] not mounted: LVM vg-dm-1"));
+}
+
+TEST_F(PartlyMounted, IsNoVolumeWhoseRestIsSwap) {
+  host_.devices.add_swap({"nvme1n1p2"});
+  EXPECT_THAT(rows_of(host_.report()), testing::Contains("vol-00bb frozen [/nowhere/data] swap (nvme1n1p2), which a "
+                                                         "snapshot does not need"));
+}
+
+TEST_F(PartlyMounted, IsNoVolumeWhoseRestIsALogOfAFilesystem) {
+  host_.replan(
+      "1 0 259:1 / / rw - ext4 /dev/nvme0n1p1 rw\n"
+      "2 1 259:10 / /nowhere/data rw - xfs /dev/nvme1n1p1 rw,logdev=/dev/nvme1n1p2\n");
+  EXPECT_THAT(rows_of(host_.report()), testing::Contains("vol-00bb frozen [/nowhere/data] "));
+}
+
+TEST_F(PartlyMounted, IsAReadOnlyVolumeThatMayBeWrittenElsewhere) {
+  host_.replan(
+      "1 0 259:1 / / rw - ext4 /dev/nvme0n1p1 rw\n"
+      "2 1 259:10 / /nowhere/data ro - xfs /dev/nvme1n1p1 ro\n");
+  EXPECT_THAT(rows_of(host_.report()),
+              testing::Contains("vol-00bb partly covered [/nowhere/data] read-only; not mounted: nvme1n1p2"));
+}
+
+TEST_F(PartlyMounted, IsNotSaidOfTheRootsVolumeOrOneThatIsLeftOut) {
+  host_.devices.add_partition("nvme0n1", "nvme0n1p14", "259:12");
+  host_.settings.filesystems.exclude = {"/nowhere/data"};
+  host_.replan(kMounts);
+  EXPECT_THAT(rows_of(host_.report()),
+              testing::AllOf(testing::Contains("vol-00aa boot [/] / and /boot are never frozen"),
+                             testing::Contains("vol-00bb NOT covered [/nowhere/data] excluded by the configuration")));
 }
 
 TEST(VolumeReport, SpreadsAFilesystemOverAllItsVolumes) {
@@ -80,10 +140,10 @@ TEST(VolumeReport, SaysThatADatabaseOnTheRootIsQuiescedOnly) {
   PlannedHost host(kDevices, std::string(kRoot) + kData);
   host.add_database("shop", {{"data", "/nowhere/else/shop"}});
   const VolumeReport report = host.report();
-  EXPECT_THAT(
-      rows_of(report),
-      testing::Contains("vol-00aa quiesced only [/] / and /boot are never frozen; only the data of shop on it is held, "
-                        "by quiescing"));
+  EXPECT_THAT(rows_of(report),
+              testing::Contains(
+                  "vol-00aa quiesced only [/] / and /boot are never frozen; only the data of shop is protected, by "
+                  "quiescing"));
   ASSERT_EQ(report.advice.size(), 1U);
   EXPECT_THAT(report.advice[0].text, HasSubstr("a volume of their own"));
 }
@@ -93,10 +153,9 @@ TEST(VolumeReport, SaysTheSameOfADatabaseThatMustGoOnWriting) {
   host.settings.filesystems.protect = {"/nowhere/data/journal"};
   host.replan(std::string(kRoot) + kData);
   host.add_database("iris", {{"journal", "/nowhere/data/journal", false}});
-  EXPECT_THAT(rows_of(host.report()),
-              testing::Contains("vol-00bb quiesced only [/nowhere/data] holds "
-                                "/nowhere/data/journal; only the data of iris on it is held, by "
-                                "quiescing"));
+  EXPECT_THAT(rows_of(host.report()), testing::Contains("vol-00bb quiesced only [/nowhere/data] holds "
+                                                        "/nowhere/data/journal; only the data of iris is protected, by "
+                                                        "quiescing"));
 }
 
 TEST(VolumeReport, DoesNotCountADatabaseThatDoesNotRunNorItsLogs) {
@@ -148,8 +207,7 @@ TEST(VolumeReport, KnowsThatInstanceStoreIsInNoSnapshot) {
   host.devices.add({.name = "nvme3n1", .number = "259:6", .model = "Amazon EC2 NVMe Instance Storage"});
   host.replan(std::string(kRoot) + "2 1 259:6 / /nowhere/fast rw - ext4 /dev/nvme3n1 rw\n");
   EXPECT_THAT(rows_of(host.report()),
-              testing::Contains("nvme3n1 NOT covered [/nowhere/fast] instance store of EC2, of which there are no "
-                                "snapshots"));
+              testing::Contains("nvme3n1 NOT covered [/nowhere/fast] EC2 instance store, which has no snapshots"));
 }
 
 TEST(VolumeReport, NamesWhatHasNoDeviceThatIsKnownByItsSource) {

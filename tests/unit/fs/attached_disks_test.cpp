@@ -48,6 +48,12 @@ class Disks : public testing::Test {
     return {};
   }
 
+  [[nodiscard]] std::vector<std::string> parts_of(const std::string& name) const {
+    std::vector<std::string> parts;
+    for (const DiskPart& part : disk(name).parts) parts.push_back(part.name + (part.is_swap ? " (swap)" : ""));
+    return parts;
+  }
+
   fakes::FakeDevices devices_;
 };
 
@@ -68,12 +74,26 @@ TEST_F(Disks, AreFoundBelowPartitionsAndDeviceMapper) {
   EXPECT_THAT(below("nowhere"), IsEmpty());
 }
 
-TEST_F(Disks, SayWhatTheyAreUsedForBesidesFilesystems) {
+TEST_F(Disks, HaveThePartsThatHoldData) {
+  devices_.add_partition("nvme0n1", "nvme0n1p2", "259:9");
   devices_.add_swap({"nvme0n1p1"});
-  EXPECT_THAT(disk("nvme0n1").uses, ElementsAre("swap"));
-  EXPECT_THAT(disk("nvme1n1").uses, ElementsAre("LVM vg0-data"));
-  EXPECT_THAT(disk("nvme2n1").uses, ElementsAre("LVM vg0-data")) << "through its partition";
-  EXPECT_THAT(disk("sda").uses, IsEmpty());
+  EXPECT_THAT(parts_of("nvme0n1"), ElementsAre("nvme0n1p1 (swap)", "nvme0n1p2"));
+  EXPECT_THAT(parts_of("nvme1n1"), ElementsAre("LVM vg0-data"));
+  EXPECT_THAT(parts_of("nvme2n1"), ElementsAre("LVM vg0-data")) << "through its partition";
+  EXPECT_THAT(parts_of("sda"), ElementsAre("sda"));
+  devices_.add({.name = "md0", .number = "9:0", .slaves = {"sda"}});
+  EXPECT_THAT(parts_of("sda"), ElementsAre("RAID md0"));
+}
+
+TEST_F(Disks, HaveNoPartsInWhatOnlyHoldsOthers) {
+  devices_.add_partition("sda", "sda1", "8:1", 2);  // Extended.
+  devices_.add_partition("sda", "sda5", "8:5");
+  EXPECT_THAT(parts_of("sda"), ElementsAre("sda5"));
+  devices_.add(
+      {.name = "dm-1", .number = "253:1", .slaves = {"sda5"}, .dm_name = "vg-p-tpool", .dm_uuid = "LVM-x-tpool"});
+  devices_.add({.name = "dm-2", .number = "253:2", .slaves = {"dm-1"}, .dm_name = "vg-p", .dm_uuid = "LVM-x-pool"});
+  devices_.add({.name = "dm-3", .number = "253:3", .slaves = {"dm-1"}, .dm_name = "vg-thin", .dm_uuid = "LVM-y"});
+  EXPECT_THAT(parts_of("sda"), ElementsAre("LVM vg-thin"));
 }
 
 TEST_F(Disks, KnowTheInstanceStoreOfEc2) {

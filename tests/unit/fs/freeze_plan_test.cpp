@@ -853,7 +853,7 @@ TEST(Problem, IsARootOrAProtectedPathOnAnImageOfWhichItCannotBeToldWhereItLies) 
   };
   const std::string image = "1 0 7:0 / / rw - ext4 /dev/loop0 rw\n";
   EXPECT_THAT(problem(image, {}),
-              testing::HasSubstr("the root filesystem lies on an image of which it cannot be told"));
+              testing::HasSubstr("the root filesystem lies on an image whose location cannot be determined"));
   EXPECT_EQ(problem(image, including({"/data"})), "");
   EXPECT_EQ(problem("1 0 7:0 / / ro - squashfs /dev/loop0 ro\n", {}), "");
   EXPECT_NE(problem("1 0 0:50 / / rw - overlay o rw,lowerdir=/l,upperdir=/up/u\n3 1 7:0 / /up rw - ext4 l rw\n", {}),

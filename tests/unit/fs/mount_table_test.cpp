@@ -143,7 +143,7 @@ TEST(MountTable, BeginsAtTheRootOfTheProcessWhateverIsMountedOverIt) {
   EXPECT_EQ(table->resolve("/etc")->id, 1);
   EXPECT_FALSE(table->is_visible(*table->find(3)));
   EXPECT_EQ(MountTable::parse(text)->root()->id, 3) << "the best guess of a captured table";
-  EXPECT_EQ(MountTable::parse(text, 99)->root(), nullptr) << "a directory that is no mount point";
+  EXPECT_EQ(MountTable::parse(text, 99)->root(), nullptr) << "a directory that is not a mount point";
 }
 
 /// The layers of an overlay with these options, as the table prints them.

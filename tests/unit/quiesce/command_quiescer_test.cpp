@@ -194,7 +194,7 @@ TEST_F(CommandQuiescer, RefusesAProgramThatOthersMayChange) {
   const auto quiescer = make(std::move(o));
   ASSERT_FALSE(quiescer);
   EXPECT_EQ(quiescer.error().message,
-            "db: probe: " + probe + " can be written by others than root: chmod go-w " + probe);
+            "db: probe: " + probe + " is writable by users other than root: chmod go-w " + probe);
 }
 
 TEST_F(CommandQuiescer, RefusesAProgramInADirectoryThatOthersMayChange) {
@@ -203,7 +203,7 @@ TEST_F(CommandQuiescer, RefusesAProgramInADirectoryThatOthersMayChange) {
   ::chmod((scratch_ / "open").c_str(), 0777);
   const auto quiescer = make(std::move(o));
   ASSERT_FALSE(quiescer);
-  EXPECT_THAT(quiescer.error().message, AllOf(StartsWith("db: probe: "), HasSubstr(scratch_ / "open can be written")));
+  EXPECT_THAT(quiescer.error().message, AllOf(StartsWith("db: probe: "), HasSubstr(scratch_ / "open is writable")));
 }
 
 TEST_F(CommandQuiescer, RefusesAProgramThatIsNotThere) {
@@ -442,7 +442,7 @@ TEST_F(CommandSession, IsCheckedAsTheOthersAre) {
   const auto quiescer = make(std::move(o));
   ASSERT_FALSE(quiescer);
   EXPECT_EQ(quiescer.error().message,
-            "db: session: " + path() + " can be written by others than root: chmod go-w " + path());
+            "db: session: " + path() + " is writable by users other than root: chmod go-w " + path());
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ class HanaQuiescer : public testing::Test {
  protected:
   HanaQuiescer() { ::chmod(scratch_.path().c_str(), 0755); }
   void SetUp() override {
-    if (::geteuid() != 0) GTEST_SKIP() << "needs root, to be somebody else";
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root, to run programs as another account";
     fakes::adopt_orphans();
     hana_.emplace(scratch_ / "bin");
     hana_->start_hana();
@@ -193,6 +193,19 @@ TEST_F(HanaQuiescer, WarnsOfADatabaseThatIsStopped) {
             "hana: CREATE SNAPSHOT: 447: backup could not be completed; its database OLD is stopped");
 }
 
+TEST_F(HanaQuiescer, OfVersionOneOnSeveralHostsIsNotReportedAsABackupEither) {
+  hana_->start_hana("1.00.122.33.1574851");
+  hana_->set("hana/hosts", "hana1 WORKER\nhana2 WORKER\n");
+  const auto quiescer = made();
+  StageContext stage = context();
+  ASSERT_TRUE(quiescer->probe(stage));
+  ASSERT_EQ(stage.notes.size(), 1U);
+  EXPECT_THAT(stage.notes[0].text, StartsWith("hana: it runs on 2 hosts (hana1, hana2)"));
+  ASSERT_TRUE(quiescer->quiesce(stage));
+  ASSERT_TRUE(released(*quiescer, Outcome::completed));
+  EXPECT_THAT(ours(), is_closed("failed", ".*: thawed"));
+}
+
 TEST_F(HanaQuiescer, OnSeveralHostsIsNotReportedAsABackup) {
   hana_->set("hana/hosts", "hana1 WORKER\nhana2 WORKER\nhana3 STANDBY\n");
   const auto quiescer = made();
@@ -281,7 +294,7 @@ TEST_F(HanaQuiescer, WhoseSnapshotIsGoneHasLostItsProtection) {
   const auto end = released(*quiescer, Outcome::completed);
   ASSERT_FALSE(end);
   EXPECT_EQ(end.error().kind, ErrorKind::protection_lost);
-  EXPECT_THAT(end.error().message, HasSubstr("HANA was restarted, or somebody else closed it"));
+  EXPECT_THAT(end.error().message, HasSubstr("HANA was restarted, or another program closed it"));
   EXPECT_TRUE(released(*quiescer, Outcome::auto_thawed)) << "it is gone, as it should be";
 }
 

@@ -38,7 +38,7 @@ class IrisQuiescer : public testing::Test {
     ::chmod((scratch_ / "logs").c_str(), 0777);
   }
   void SetUp() override {
-    if (::geteuid() != 0) GTEST_SKIP() << "needs root, to be somebody else";
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root, to run programs as another account";
     fakes::adopt_orphans();
     iris_.emplace(scratch_ / "bin");
   }
@@ -138,7 +138,7 @@ TEST_F(IrisQuiescer, IsSpokenToByIrisSessionWhereThereIsNoIrissession) {
 }
 
 TEST_F(IrisQuiescer, DoesNotRunWithoutAnInstanceThatDoes) {
-  EXPECT_THAT(located(*made(options())).detail, HasSubstr("lists no instance"));
+  EXPECT_EQ(located(*made(options())).detail, "there is no instance");
   EXPECT_FALSE(located(*made(options())).running);
   iris_->add_instance("A");
   iris_->remove("iris/A/up");
@@ -174,8 +174,17 @@ TEST_F(IrisQuiescer, FallsBackToOlderListsWhereThereIsNoQlist) {
   const Presence presence = located(*made(options()));
   EXPECT_EQ(presence.detail, "instances: A") << "by list";
   EXPECT_EQ(presence.locations[0].path, scratch_ / "a/mgr");
-  iris_->fail("list", "exit 1 out of order");
-  EXPECT_EQ(located(*made(options())).detail, iris_->program("iris") + " lists no instance, and says: out of order");
+}
+
+TEST_F(IrisQuiescer, IsNotReadyWhenItsInstancesCannotBeListed) {
+  iris_->add_instance("A");
+  for (const char* word : {"qlist", "qall", "list"}) iris_->fail(word, "exit 1 out of order");
+  StageContext stage = context();
+  const auto presence = made(options())->locate(stage);
+  ASSERT_FALSE(presence);
+  EXPECT_EQ(presence.error().kind, ErrorKind::not_ready);
+  EXPECT_EQ(presence.error().message, "iris: its instances cannot be listed: " + iris_->program("iris") +
+                                          " list exited with status 1 (out of order)");
 }
 
 TEST_F(IrisQuiescer, IsNotReadyWhenItsListHangs) {
@@ -196,14 +205,14 @@ TEST_F(IrisQuiescer, IsProbedWithoutBeingChanged) {
                                          HasSubstr("IsWDSuspendedExt B daemon\n"), Not(HasSubstr("External"))));
 }
 
-TEST_F(IrisQuiescer, IsLeftAloneWhenSomebodyElseHasFrozenIt) {
+TEST_F(IrisQuiescer, IsLeftAloneWhenAnotherProgramHasSuspendedIt) {
   iris_->add_instance("A");
   iris_->add_instance("B");
   iris_->set("iris/B/suspended", "99999999999999");
   const auto ready = probed(*made(options()));
   ASSERT_FALSE(ready);
   EXPECT_EQ(ready.error().kind, ErrorKind::already_frozen);
-  EXPECT_THAT(ready.error().message, StartsWith("iris: instance B: was frozen by somebody else already"));
+  EXPECT_THAT(ready.error().message, StartsWith("iris: instance B: is already suspended by another program"));
   EXPECT_TRUE(iris_->is_suspended("B"));
 }
 
@@ -223,7 +232,7 @@ TEST_F(IrisQuiescer, IsNotReadyWhenItDoesNotLetUsIn) {
   ASSERT_FALSE(ready);
   EXPECT_EQ(ready.error().kind, ErrorKind::not_ready);
   EXPECT_THAT(ready.error().message,
-              HasSubstr("exited with status 1 (Access Denied): operating system authentication"));
+              HasSubstr("exited with status 1 (Access Denied): enable operating system authentication"));
 }
 
 TEST_F(IrisQuiescer, IsNotReadyWhenItDoesNotAnswer) {
@@ -288,7 +297,7 @@ TEST_F(IrisQuiescer, WhoseExternalFreezeIsOlderIsFrozenWithoutALimitAndWithAWarn
   EXPECT_EQ(iris_->get("iris/A/limit"), "never\n");
   EXPECT_NE(iris_->get("iris/B/limit"), "never\n");
   ASSERT_EQ(stage.notes.size(), 1U);
-  EXPECT_THAT(stage.notes[0].text, StartsWith("iris: instance A: its ExternalFreeze knows no WDSuspendLimit"));
+  EXPECT_THAT(stage.notes[0].text, StartsWith("iris: instance A: its ExternalFreeze does not know WDSuspendLimit"));
   ASSERT_TRUE(released(*quiescer, Outcome::completed));
   EXPECT_FALSE(iris_->is_suspended("A"));
 }
@@ -345,7 +354,7 @@ TEST_F(IrisQuiescer, ThatWasThawedMeanwhileHasLostItsProtection) {
   const auto end = released(*quiescer, Outcome::completed);
   ASSERT_FALSE(end);
   EXPECT_EQ(end.error().kind, ErrorKind::protection_lost);
-  EXPECT_EQ(end.error().message, "iris: instance A: was thawed by somebody else, or restarted, while it was held");
+  EXPECT_EQ(end.error().message, "iris: instance A: was resumed by another program, or restarted, while it was held");
   EXPECT_FALSE(iris_->is_suspended("B"));
 }
 
@@ -369,7 +378,33 @@ TEST_F(IrisQuiescer, SaysSoWhenItCannotBeThawed) {
   iris_->fail("ExternalThaw", "exit 3 <ERROR>");
   const auto end = released(*quiescer, Outcome::auto_thawed);
   ASSERT_FALSE(end);
-  EXPECT_THAT(end.error().message, HasSubstr("may still be frozen: ExternalThaw exited with status 3 (<ERROR>)"));
+  EXPECT_THAT(end.error().message,
+              HasSubstr("may still be suspended: ExternalThaw exited with status 3 (<ERROR>); it resumes by itself"));
+}
+
+TEST_F(IrisQuiescer, ThatDoesNotResumeByItselfDoesNotSaySoWhenItCannotBeThawed) {
+  iris_->add_instance("A");
+  iris_->set("iris/A/old", "");
+  const auto quiescer = made(options());
+  ASSERT_TRUE(quiesced(*quiescer));
+  iris_->fail("ExternalThaw", "exit 3 <ERROR>");
+  const auto end = released(*quiescer, Outcome::auto_thawed);
+  ASSERT_FALSE(end);
+  EXPECT_THAT(end.error().message, EndsWith("; resume it: irissession A -U %SYS "
+                                            "'##Class(Backup.General).ExternalThaw(\"\")'"));
+}
+
+TEST_F(IrisQuiescer, ThatDoesNotTellItsStateIsThawedInTimeAllTheSame) {
+  iris_->add_instance("A");
+  const auto quiescer = made(options());
+  ASSERT_TRUE(quiesced(*quiescer));
+  iris_->fail("IsWDSuspendedExt", "hang");
+  StageContext stage = context(std::chrono::seconds(4));
+  const auto end = quiescer->release(stage, Outcome::completed);
+  ASSERT_FALSE(end);
+  EXPECT_EQ(end.error().kind, ErrorKind::protection_lost);
+  EXPECT_THAT(end.error().message, StartsWith("iris: instance A: does not tell whether it was held until now"));
+  EXPECT_FALSE(iris_->is_suspended("A"));
 }
 
 TEST_F(IrisQuiescer, ReportsABackupOnlyWhenToldToAndWhenItWasOne) {
@@ -401,6 +436,73 @@ TEST_F(IrisQuiescer, IsThawedByAnotherProcessWithoutARecordedFact) {
   StageContext stage = context();
   ASSERT_TRUE(made(options())->recover(stage, {}));
   EXPECT_FALSE(iris_->is_suspended("A"));
+}
+
+TEST_F(IrisQuiescer, ThatDiedInTheMiddleOfItIsThawedFromWhatWasToBeDone) {
+  iris_->add_instance("A");
+  iris_->add_instance("B");
+  const auto quiescer = made(options({{"instance", "A"}}));
+  ASSERT_TRUE(probed(*quiescer));
+  StageContext stage = context();
+  const auto to_do = quiescer->prepare(stage);
+  ASSERT_TRUE(to_do);
+  ASSERT_TRUE(quiescer->quiesce(stage));
+  iris_->set("iris/B/suspended", "99999999999999");
+  stage = context();
+  ASSERT_TRUE(made(options())->recover(stage, *to_do));
+  EXPECT_FALSE(iris_->is_suspended("A"));
+  EXPECT_TRUE(iris_->is_suspended("B")) << "not ours";
+}
+
+TEST_F(IrisQuiescer, WhoseInstancesCannotBeSeenIsNotRecovered) {
+  iris_->add_instance("A");
+  const auto facts = quiesced(*made(options()));
+  ASSERT_TRUE(facts);
+  const auto expect_leftover = [&](const std::string& why) {
+    StageContext stage = context();
+    const auto recovered = made(options())->recover(stage, *facts);
+    ASSERT_FALSE(recovered) << why;
+    EXPECT_THAT(recovered.error().message, AllOf(HasSubstr("may still be suspended"), HasSubstr(why)));
+    EXPECT_TRUE(iris_->is_suspended("A"));
+  };
+  for (const char* word : {"qlist", "qall", "list"}) iris_->fail(word, "exit 1 out of order");
+  expect_leftover("out of order");
+  for (const char* word : {"qlist", "qall", "list"}) iris_->fail(word, "nothing that is an instance");
+  expect_leftover("instance A is no longer listed");
+  for (const char* word : {"qlist", "qall", "list"}) iris_->work(word);
+  std::filesystem::remove(iris_->program("iris"));
+  expect_leftover("there is no program");
+}
+
+TEST_F(IrisQuiescer, ThatIsDownHasNothingLeftToRecover) {
+  iris_->add_instance("A");
+  const auto facts = quiesced(*made(options()));
+  ASSERT_TRUE(facts);
+  iris_->remove("iris/A/up");
+  StageContext stage = context();
+  EXPECT_TRUE(made(options())->recover(stage, *facts));
+}
+
+TEST_F(IrisQuiescer, IsNotCalledAsTheOwnerOfWhatALinkLeadsTo) {
+  iris_->add_instance("A", scratch_ / "a");
+  std::filesystem::rename(scratch_ / "a/mgr", scratch_ / "a/elsewhere");
+  std::filesystem::create_directory_symlink(scratch_ / "a/elsewhere", scratch_ / "a/mgr");
+  const auto ready = probed(*made(options()));
+  ASSERT_FALSE(ready);
+  EXPECT_THAT(ready.error().message, AllOf(HasSubstr(scratch_ / "a/mgr is a symbolic link"), HasSubstr("set os_user")));
+  EXPECT_TRUE(probed(*made(options({{"os_user", "daemon"}}))));
+}
+
+TEST_F(IrisQuiescer, WhoseCommandIsALinkOfRootsIsFoundByIt) {
+  iris_->add_instance("A");
+  const std::string link = iris_->program("linked");
+  std::filesystem::create_symlink("iris", link);
+  Json::Object o = options();
+  o[0].second = Json(link);
+  EXPECT_TRUE(located(*made(o)).running);
+  ASSERT_EQ(::lchown(link.c_str(), 65534, 65534), 0);
+  StageContext stage = context();
+  EXPECT_THAT(made(o)->locate(stage).error().message, HasSubstr("is a symbolic link"));
 }
 
 TEST_F(IrisQuiescer, RunsInAContainer) {
@@ -473,6 +575,26 @@ TEST_F(IrisQuiescer, IsNotReadyWhenItsContainerCannotBeAskedFor) {
   iris_->fail("inspect", "garbage");
   stage = context();
   EXPECT_FALSE(quiescer->locate(stage));
+  iris_->fail("inspect", "exit 1 Cannot connect to the Docker daemon");
+  stage = context();
+  const auto unknown = quiescer->locate(stage);
+  ASSERT_FALSE(unknown) << "that does not mean that the container does not run";
+  EXPECT_EQ(unknown.error().kind, ErrorKind::not_ready);
+}
+
+TEST_F(IrisQuiescer, WhoseContainerCannotBeAskedForIsNotRecovered) {
+  iris_->add_instance("A");
+  iris_->set("iris/A/user", "root");
+  iris_->add_container("box", scratch_ / "volume");
+  const auto quiescer = made(container_options());
+  const auto facts = quiesced(*quiescer);
+  ASSERT_TRUE(facts);
+  for (const char* part : {"inspect", "exec"}) iris_->fail(part, "exit 1 Cannot connect to the Docker daemon");
+  EXPECT_FALSE(released(*quiescer, Outcome::auto_thawed));
+  StageContext stage = context();
+  const auto recovered = made(container_options())->recover(stage, *facts);
+  ASSERT_FALSE(recovered);
+  EXPECT_THAT(recovered.error().message, HasSubstr("may still be suspended"));
 }
 
 TEST_F(IrisQuiescer, IsThawedInAContainerWhereTheCallGoesOnAfterItWasGivenUp) {
@@ -509,7 +631,7 @@ TEST_F(IrisQuiescer, KeepsItsLogOffWhatIsFrozen) {
   const auto ready = quiescer->probe(stage);
   ASSERT_FALSE(ready);
   EXPECT_EQ(ready.error().message, "iris: log_directory " + (scratch_ / "logs") +
-                                       " lies on /data, which is going to be frozen: take another one");
+                                       " lies on /data, which is going to be frozen: choose another one");
 }
 
 TEST_F(IrisQuiescer, RefusesWhatWouldBeTakenForAnOption) {
@@ -532,7 +654,7 @@ TEST_F(IrisQuiescer, RunsNothingAsRootThatOthersMayChange) {
   StageContext stage = context();
   const auto presence = quiescer->locate(stage);
   ASSERT_FALSE(presence);
-  EXPECT_THAT(presence.error().message, HasSubstr("can be written by others than root"));
+  EXPECT_THAT(presence.error().message, HasSubstr("is writable by users other than root"));
   EXPECT_TRUE(located(*made(options({{"os_user", "daemon"}}))).running) << "whom that may hurt alone";
 }
 

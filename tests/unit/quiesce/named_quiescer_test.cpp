@@ -86,7 +86,7 @@ std::vector<std::string> texts_of(const StageContext& stage) {
 TEST(NamedQuiescer, PutsItsNameBeforeWhatIsNotedInEachStage) {
   const auto quiescer = make().value();
   StageContext stage = context();
-  stage.notes.push_back({LogLevel::info, "of somebody else"});
+  stage.notes.push_back({LogLevel::info, "of another one"});
   EXPECT_EQ(quiescer->locate(stage)->detail, "here");
   EXPECT_TRUE(quiescer->probe(stage));
   EXPECT_EQ(quiescer->prepare(stage)->at(0).value, "prepare");
@@ -94,8 +94,16 @@ TEST(NamedQuiescer, PutsItsNameBeforeWhatIsNotedInEachStage) {
   EXPECT_EQ(quiescer->watch_fd(), 42);
   EXPECT_TRUE(quiescer->release(stage, Outcome::auto_thawed));
   EXPECT_TRUE(quiescer->recover(stage, {{"key", ""}}));
-  EXPECT_THAT(texts_of(stage), ElementsAre("of somebody else", "main: locate", "main: probe", "main: prepare",
+  EXPECT_THAT(texts_of(stage), ElementsAre("of another one", "main: locate", "main: probe", "main: prepare",
                                            "main: quiesce", "main: release auto_thawed", "main: recover key"));
+}
+
+TEST(NamedQuiescer, CanBeQuotedWithoutItsName) {
+  const auto quiescer = make().value();
+  StageContext stage = context();
+  EXPECT_TRUE(quiescer->probe(stage));
+  EXPECT_EQ(without_name(stage.notes.at(0).text, "main"), "probe");
+  EXPECT_EQ(without_name("what another one says", "main"), "what another one says");
 }
 
 TEST(NamedQuiescer, PutsItsNameBeforeTheErrorOfEachStage) {

@@ -119,7 +119,7 @@ TEST_F(RegistryWithASample, FindsAModuleItHasNotHeardOf) {
 TEST_F(RegistryWithASample, RefusesOneThatOthersMayChange) {
   ::chmod((scratch_ / "quiesce-flag_file.so").c_str(), 0666);
   EXPECT_EQ(error_for("flag_file"), "the module for flag_file is refused: " + (scratch_ / "quiesce-flag_file.so") +
-                                        " can be written by others than root: chmod go-w " +
+                                        " is writable by users other than root: chmod go-w " +
                                         (scratch_ / "quiesce-flag_file.so"));
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quiesce/resolved_path.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cerrno>
@@ -38,6 +39,15 @@ TEST(ExistingPath, IsResolvedOrAnError) {
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().errno_value, ENOENT);
   EXPECT_EQ(missing.error().message, "cannot look at " + (scratch / "link/not") + ": No such file or directory");
+}
+
+TEST(MountsBelow, AreWhereAnotherFilesystemBegins) {
+  const Scratch scratch;
+  std::filesystem::create_directories(scratch / "a/b");
+  std::filesystem::create_directory_symlink("/proc", scratch / "link");
+  EXPECT_THAT(mounts_below(scratch.path(), 2), testing::IsEmpty());
+  EXPECT_THAT(mounts_below("/"), testing::Contains("/proc"));
+  EXPECT_THAT(mounts_below(scratch / "not"), testing::IsEmpty());
 }
 
 }  // namespace

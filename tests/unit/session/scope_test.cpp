@@ -20,7 +20,8 @@ TEST(SessionScope, IsForHostsOnWhichSystemdIsTheInit) {
 TEST(SessionScope, IsNamedAfterTheWatchdogAndHoldsTheSentinelToo) {
   const auto moved = move_to_own_scope(DLM_FREEZE_FAKE_SCOPE_MODULES, {12, 34});
   ASSERT_FALSE(moved);
-  EXPECT_EQ(moved.error().message, "systemd gives it no scope: dlm-freeze-12.scope with 12 and 34 in 250000 us");
+  EXPECT_EQ(moved.error().message,
+            "systemd refused to create a scope: dlm-freeze-12.scope with 12 and 34 in 250000 us");
 }
 
 TEST(SessionScope, WithoutItsModuleIsAFailureThatNamesTheFile) {

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/child.hpp"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+#include "base/process.hpp"
+#include "base/wait.hpp"
+
+namespace dlm_freeze {
+
+Result<Child> Child::start(const std::function<void(int life)>& body) {
+  std::array<int, 2> ends = {-1, -1};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) ends = {-1, -1};  // It runs all the same.
+  UniqueFd ours(ends[0]);
+  const UniqueFd childs(ends[1]);
+  Child child;
+  child.pid_ = ::fork();
+  if (child.pid_ < 0) return system_failure("cannot start a process", errno);
+  if (child.pid_ == 0) {
+    ours.reset();
+    body(childs.get());
+    end_process(0);
+  }
+  child.life_ = std::move(ours);
+  return child;
+}
+
+std::optional<int> Child::wait(Deadline deadline) noexcept {
+  if (pid_ < 0 || !life_ || !wait_readable(life_.get(), deadline)) return std::nullopt;
+  // Its descriptors are closed, and nothing is left for it to do but to end.
+  int status = 0;
+  const pid_t ended = std::exchange(pid_, -1);
+  life_.reset();
+  while (::waitpid(ended, &status, 0) < 0) {
+    if (errno != EINTR) return std::nullopt;
+  }
+  return status;
+}
+
+void Child::send(int signal) const noexcept {
+  if (pid_ > 0) signal_child(pid_, signal);
+}
+
+void signal_child(pid_t child, int signal) noexcept {
+  siginfo_t ended{};
+  if (::waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOHANG | WNOWAIT) == 0) ::kill(child, signal);
+}
+
+}  // namespace dlm_freeze

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/privileges.hpp"
+
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/fs.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace dlm_freeze {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(DLM_FREEZE_COVERAGE)
+constexpr bool kIsInstrumented = true;
+#elif defined(__has_feature)
+constexpr bool kIsInstrumented = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+constexpr bool kIsInstrumented = false;
+#endif
+
+#if defined(__x86_64__)
+constexpr std::uint32_t kArchitecture = AUDIT_ARCH_X86_64;
+#elif defined(__aarch64__)
+constexpr std::uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
+#else
+#error "which architecture a filter of system calls is for has to be said here"
+#endif
+
+constexpr std::array kCallsOfFreezing = {
+    // The filesystems, and what was opened for the record and the kernel's variables.
+    SYS_syncfs,
+    SYS_read,
+    SYS_write,
+    SYS_pread64,
+    SYS_pwrite64,
+    SYS_ftruncate,
+    SYS_fcntl,
+    SYS_close,
+    SYS_fstat,
+    SYS_newfstatat,
+    // Waiting, and other processes of the session.
+    SYS_ppoll,
+    SYS_futex,
+    SYS_sendto,
+    SYS_recvfrom,
+    SYS_timerfd_settime,
+    SYS_restart_syscall,
+    SYS_wait4,
+    SYS_getpid,
+    SYS_getppid,
+    SYS_gettid,
+    SYS_pidfd_send_signal,
+    // Memory, threads and time, as the C library has them.
+    SYS_brk,
+    SYS_mmap,
+    SYS_munmap,
+    SYS_mremap,
+    SYS_mprotect,
+    SYS_madvise,
+    SYS_mlock,
+    SYS_getrandom,
+    SYS_clock_gettime,
+    SYS_clock_nanosleep,
+    SYS_gettimeofday,
+    SYS_sched_yield,
+    SYS_sched_getaffinity,
+    SYS_rt_sigprocmask,
+    SYS_rt_sigaction,
+    SYS_rt_sigreturn,
+    SYS_set_robust_list,
+    SYS_rseq,
+    SYS_membarrier,
+    SYS_tgkill,
+    SYS_exit,
+    SYS_exit_group,
+#if defined(SYS_poll)
+    SYS_poll,
+#endif
+};
+
+/// The sets of a thread, in halves, as the kernel takes them.
+using Sets = std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3>;
+
+/// Lets `change` have each half of this thread's sets, with the same half of `capabilities` as a mask.
+template <typename Change>
+void change_sets(std::initializer_list<int> capabilities, Change change) noexcept {
+  Sets sets{};
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  if (::syscall(SYS_capget, &header, sets.data()) != 0) return;
+  std::uint64_t mask = 0;
+  for (const int capability : capabilities) mask |= std::uint64_t{1} << static_cast<unsigned>(capability);
+  for (__user_cap_data_struct& half : sets) {
+    change(half, static_cast<std::uint32_t>(mask));
+    mask >>= 32U;
+  }
+  ::syscall(SYS_capset, &header, sets.data());
+}
+
+void allow(std::vector<sock_filter>& filter) { filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)); }
+void deny(std::vector<sock_filter>& filter) { filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)); }
+
+void load(std::vector<sock_filter>& filter, std::size_t offset) {
+  filter.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offset)));
+}
+
+/// Skips the next `count` instructions where what was loaded is not `value`.
+void skip_unless(std::vector<sock_filter>& filter, std::uint32_t value, std::uint8_t count) {
+  filter.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, count));
+}
+
+std::vector<sock_filter> filter_of(std::span<const int> calls) {
+  constexpr std::size_t kRequest = offsetof(seccomp_data, args[1]);  // Its low half: both architectures begin with it.
+  std::vector<sock_filter> filter;
+  load(filter, offsetof(seccomp_data, arch));
+  filter.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kArchitecture, 1, 0));
+  deny(filter);
+  load(filter, offsetof(seccomp_data, nr));
+  for (const int call : calls) {
+    skip_unless(filter, static_cast<std::uint32_t>(call), 1);
+    allow(filter);
+  }
+  skip_unless(filter, SYS_ioctl, 5);
+  load(filter, kRequest);
+  for (const unsigned long request : {FIFREEZE, FITHAW}) {
+    skip_unless(filter, static_cast<std::uint32_t>(request), 1);
+    allow(filter);
+  }
+  deny(filter);
+  return filter;
+}
+
+}  // namespace
+
+void use_capabilities(std::initializer_list<int> used) noexcept {
+  change_sets(used, [](__user_cap_data_struct& half, std::uint32_t mask) { half.effective &= mask; });
+}
+
+void keep_capabilities_for_good(std::initializer_list<int> keep) noexcept {
+  for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability) >= 0; ++capability) {
+    if (std::find(keep.begin(), keep.end(), capability) == keep.end()) ::prctl(PR_CAPBSET_DROP, capability);
+  }
+  ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  change_sets(keep, [](__user_cap_data_struct& half, std::uint32_t mask) {
+    half = {half.effective & mask, half.permitted & mask, half.inheritable & mask};
+  });
+}
+
+Result<void> allow_calls(std::span<const int> calls) {
+  if (kIsInstrumented) return {};
+  std::vector<sock_filter> filter = filter_of(calls);
+  const sock_fprog program = {static_cast<unsigned short>(filter.size()), filter.data()};
+  const long result = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
+  if (result == 0) return {};
+  return system_failure("system calls cannot be restricted", result > 0 ? EBUSY : errno);
+}
+
+std::span<const int> calls_of_freezing() noexcept { return kCallsOfFreezing; }
+
+}  // namespace dlm_freeze

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "commands/manifest_plan.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <utility>
+
+#include "base/text.hpp"
+#include "dlm_freeze/base/files.hpp"
+#include "fs/filesystem_uuid.hpp"
+#include "session/manifest_writers.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+std::string host_name() {
+  constexpr std::size_t kLongest = 256;
+  std::array<char, kLongest> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
+}
+
+std::set<std::string> data_directories(const HostPlan& plan) {
+  std::set<std::string> directories;
+  for (const FoundQuiescer& found : plan.quiescers) {
+    for (const DataLocation& location : found.presence.locations) directories.insert(location.path);
+  }
+  return directories;
+}
+
+const PlannedFilesystem& planned_of(const HostPlan& plan, dev_t device) {
+  return *std::find_if(plan.freeze.filesystems.begin(), plan.freeze.filesystems.end(),
+                       [&](const PlannedFilesystem& planned) { return planned.device == device; });
+}
+
+ManifestMember member_of(const PlannedFilesystem& planned, int fd, const ManifestPlace& place) {
+  return {planned.mount_point(),
+          planned.mounts.front().type,
+          filesystem_uuid(fd, planned.stack.devices),
+          device_number(planned.device),
+          planned.stack.devices,
+          planned.stack.volume_ids,
+          planned.stack.size_bytes,
+          place.root,
+          place.why_not};
+}
+
+std::vector<ManifestGap> gaps_of(const FreezePlan& plan) {
+  std::vector<ManifestGap> gaps;
+  for (const Gap& gap : plan.gaps) {
+    const PlannedMount& planned = plan.mounts[gap.mount];
+    const Mount& mount = planned.mount;
+    gaps.push_back(
+        {mount.mount_point.empty() ? mount.source : mount.mount_point, mount.type, planned.why, gap.expected});
+  }
+  return gaps;
+}
+
+void say_which_have_none(const std::vector<ManifestPlace>& places, Log& log) {
+  constexpr std::size_t kLongestName = 60;
+  std::vector<std::string> by_rule;
+  WithoutManifest others;
+  for (const ManifestPlace& place : places) {
+    if (place.directory) continue;
+    if (place.is_meant) {
+      by_rule.push_back(without_middle(place.mount_point, kLongestName));
+    } else {
+      others.add(place.mount_point, place.why_not);
+    }
+  }
+  for (const LogLine& line : others.lines()) log.write(line.level, line.text);
+  if (by_rule.empty()) return;
+  log.info("no manifest in root directories that databases or other accounts own: " + list_of(by_rule));
+}
+
+}  // namespace
+
+ManifestPlan plan_manifests(const HostPlan& plan, const FrozenFilesystems& filesystems, const std::string& session_id,
+                            const Settings& settings, CommandContext& context) {
+  ManifestPlan manifests;
+  Manifest& manifest = manifests.manifest;
+  manifest.program = "dlm-freeze " + context.version;
+  manifest.session_id = session_id;
+  manifest.execution_id = settings.execution_id;
+  manifest.host = host_name();
+  manifest.boot_id = current_boot_id();
+  manifest.started_at = std::chrono::system_clock::now();
+  manifest.started_boot = BootClock::now();
+  const std::set<std::string> data = data_directories(plan);
+  for (std::size_t i = 0; i < filesystems.size(); ++i) {
+    const PlannedFilesystem& planned = planned_of(plan, filesystems[i].device);
+    ManifestPlace place = find_manifest_place(planned, data);
+    manifest.members.push_back(member_of(planned, filesystems[i].fd.get(), place));
+    manifests.places.push_back(std::move(place));
+  }
+  manifest.not_covered = gaps_of(plan.freeze);
+  say_which_have_none(manifests.places, context.log);
+  return manifests;
+}
+
+HoldWitness plan_witness(const HostPlan& plan, const FrozenFilesystems& filesystems) {
+  std::set<dev_t> frozen;
+  for (std::size_t i = 0; i < filesystems.size(); ++i) frozen.insert(filesystems[i].device);
+  if (frozen.empty()) return {};
+  return HoldWitness(choose_witnesses(plan.table, plan.freeze, plan.stacks, frozen, AttachedDisks::read()));
+}
+
+Result<std::string> new_session_id() {
+  const auto text = read_file("/proc/sys/kernel/random/uuid");
+  if (!text) return tl::unexpected(text.error());
+  return std::string(trimmed(*text));
+}
+
+}  // namespace dlm_freeze

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/manifest_place.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+#include <vector>
+
+#include "dlm_freeze/base/files.hpp"
+#include "fs/mount_table.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+/// Far more than 10,000 filesystems need.
+constexpr std::size_t kLargestManifest = std::size_t{16} << 20;
+
+/// Whether what `info` is of can be changed by this user (root) alone.
+bool is_own(const struct stat& info) { return info.st_uid == ::geteuid() && (info.st_mode & (S_IWGRP | S_IWOTH)) == 0; }
+
+/// The directory of the manifest, which must be this user's and on the same filesystem.
+Result<UniqueFd> open_directory(int root) {
+  UniqueFd fd(::openat(root, kManifestDirectory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd && (errno == ENOTDIR || errno == ELOOP)) {
+    return tl::unexpected(
+        Error{ErrorKind::failed, std::string(kManifestDirectory) + " is no directory: remove it", ENOTDIR});
+  }
+  if (!fd) return system_failure(std::string("cannot open ") + kManifestDirectory, errno);
+  struct stat info {};
+  struct stat root_info {};
+  if (::fstat(fd.get(), &info) != 0 || ::fstat(root, &root_info) != 0)
+    return system_failure(std::string("cannot examine ") + kManifestDirectory, errno);
+  if (info.st_dev != root_info.st_dev)
+    return failure(std::string(kManifestDirectory) + " is on another filesystem: unmount it");
+  if (!is_own(info)) {
+    return failure(std::string(kManifestDirectory) +
+                   " is not root's, or can be written by others: remove it, or chown and chmod it");
+  }
+  return fd;
+}
+
+/// The mounts to write through, nearest to the filesystem's root first.
+std::vector<const Mount*> writable_mounts(const PlannedFilesystem& planned) {
+  std::vector<const Mount*> mounts;
+  for (const Mount& mount : planned.mounts) {
+    if (mount.is_meant_for_writing()) mounts.push_back(&mount);
+  }
+  const auto depth = [](const Mount* mount) {
+    return mount->root == "/" ? 0 : std::count(mount->root.begin(), mount->root.end(), '/');
+  };
+  std::stable_sort(mounts.begin(), mounts.end(), [&](const Mount* a, const Mount* b) { return depth(a) < depth(b); });
+  return mounts;
+}
+
+/// Whether the root directory of `mount` is known as a database's, by whatever mount that has been found.
+bool is_data_directory(const PlannedFilesystem& planned, const Mount& mount, const std::set<std::string>& data) {
+  return std::any_of(planned.mounts.begin(), planned.mounts.end(),
+                     [&](const Mount& other) { return other.root == mount.root && data.contains(other.mount_point); });
+}
+
+ManifestPlace no_place(const std::string& mount_point, std::string why, bool is_meant) {
+  return {{}, mount_point, {}, std::move(why), is_meant};
+}
+
+}  // namespace
+
+ManifestPlace find_manifest_place(const PlannedFilesystem& planned, const std::set<std::string>& data_directories) {
+  ManifestPlace none = no_place(planned.mount_point(), "each of its mounts is read-only", false);
+  for (const Mount* mount : writable_mounts(planned)) {
+    if (is_data_directory(planned, *mount, data_directories))
+      return no_place(mount->mount_point, "its root directory is a database's data directory", true);
+    auto directory = open_mount(*mount);
+    struct stat info {};
+    if (!directory || ::fstat(directory->get(), &info) != 0) {
+      none.why_not = directory ? "its root directory cannot be examined" : directory.error().message;
+      continue;
+    }
+    if (info.st_uid != ::geteuid())
+      return no_place(mount->mount_point, "its root directory belongs to uid " + std::to_string(info.st_uid), true);
+    return {std::move(*directory), mount->mount_point, mount->root, {}, false};
+  }
+  return none;
+}
+
+Result<void> write_manifest(int root, std::string_view text) {
+  if (::mkdirat(root, kManifestDirectory, S_IRWXU) != 0 && errno != EEXIST)
+    return system_failure(std::string("cannot make ") + kManifestDirectory, errno);
+  const auto directory = open_directory(root);
+  if (!directory) return tl::unexpected(directory.error());
+  auto file = AtomicFile::create(directory->get(), kManifestFile, "new", 0);
+  auto written = file ? file->commit(text) : tl::unexpected(file.error());
+  if (!written) ::unlinkat(directory->get(), kManifestFile, 0);
+  return written;
+}
+
+Result<std::string> read_manifest(int root) {
+  const auto directory = open_directory(root);
+  if (!directory) return tl::unexpected(directory.error());
+  const auto file = open_regular(directory->get(), kManifestFile, O_RDONLY | O_NOFOLLOW);
+  if (!file) return tl::unexpected(file.error());
+  struct stat info {};
+  if (::fstat(file->get(), &info) != 0) return system_failure("cannot examine the manifest", errno);
+  if (!is_own(info)) return failure("the manifest is not root's, or can be written by others");
+  return read_file_at(directory->get(), kManifestFile, kLargestManifest);
+}
+
+}  // namespace dlm_freeze

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Clusters that are not where their settings seem to say, and servers that keep applications waiting.
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "postgresql/postgresql_test.hpp"
+
+namespace dlm_freeze::integration {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::seconds;
+using testing::HasSubstr;
+using testing::Not;
+
+class Elsewhere : public PostgresqlTest {
+ protected:
+  void SetUp() override {
+    PostgresqlTest::SetUp();
+    if (IsSkipped()) return;
+    volume_ = &add_volume("/srv/data");
+  }
+
+  void expect_mode(const std::string& mode) {
+    expect(0, {"pre-script"});
+    EXPECT_TRUE(frozen(*volume_));
+    EXPECT_EQ(facts().at("mode"), mode);
+    expect(0, {"post-script"});
+  }
+
+  Filesystem* volume_ = nullptr;
+};
+
+TEST_F(Elsewhere, AFilesystemThatIsMountedInTheDataDirectoryCounts) {
+  add_volume("/srv/more");
+  Server& server = add_server({.data = "/srv/data/main"});
+  server.stop();
+  run_tool({"cp", "-a", "/srv/data/main/base", "/srv/more/base"});
+  run_tool({"mount", "--bind", "/srv/more/base", "/srv/data/main/base"});
+  server.start();
+  configure(R"({"auto_thaw_seconds": 20, "quiescers": [{"type": "postgresql"}],
+      "filesystems": {"exclude": ["/srv/more", "/srv/data/main/base"]}})");
+  for (const auto& command : std::vector<std::vector<std::string>>{{"dry-run"}, {"dry-run", "--probe"}})
+    EXPECT_THAT(expect(0, command).out, HasSubstr("not frozen: base /srv/data/main/base on "));
+  expect_mode("backup");
+
+  configure_postgresql();
+  expect_mode("checkpoint");
+  server.stop();
+  run_tool({"umount", "/srv/data/main/base"});
+}
+
+TEST_F(Elsewhere, LinksLeadToWhereItLies) {
+  fs::create_directory_symlink("/srv/data", "/srv/link");
+  Server& server = add_server({.data = "/srv/link/main", .wal = "/srv/link/wal"});
+  configure_postgresql();
+  expect_mode("checkpoint");
+
+  run_tool({"install", "-d", "-o", std::to_string(installation().user), "/srv/space"});
+  fs::create_directory_symlink("/srv/space", "/srv/data/space");
+  server.sql("CREATE TABLESPACE space LOCATION '/srv/link/space'");
+  EXPECT_THAT(expect(0, {"dry-run", "--probe"}).out,
+              testing::ContainsRegex("not frozen: tablespace [0-9]+ /srv/space on"));
+  expect_mode("backup");
+}
+
+TEST_F(Elsewhere, ThePathOfTheDataDirectoryIsTakenAsItIs) {
+  Server& server = add_server({.data = "/srv/data/d\303\244ta", .settings = {"listen_addresses=127.0.0.1"}});
+  server.sql("CREATE DATABASE unicode ENCODING 'UTF8' TEMPLATE template0");
+  server.sql(
+      "CREATE ROLE limited LOGIN SUPERUSER PASSWORD 'secret'; ALTER ROLE limited SET client_encoding = 'LATIN1'");
+  write_text("/srv/passfile", "127.0.0.1:5432:*:limited:secret\n");
+  fs::permissions("/srv/passfile", fs::perms::owner_read | fs::perms::owner_write);
+  configure_postgresql(R"("conninfo": "host=127.0.0.1 dbname=unicode user=limited passfile=/srv/passfile")");
+  EXPECT_THAT(expect(0, {"dry-run", "--probe"}).out, Not(HasSubstr("not this server's")));
+  expect_mode("checkpoint");
+}
+
+TEST_F(Elsewhere, CommitsThatWaitForAStandbyDelayNothing) {
+  Server& server = add_server({.data = "/srv/data/main"});
+  server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+  server.sql("SELECT pg_reload_conf()");
+  const AgentRun commit(server.command("psql", {"-c", "CREATE TABLE waits ()"}), {});
+  ASSERT_TRUE(eventually(
+      [&] { return server.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == "1"; },
+      seconds(5)));
+  for (const std::string mode : {"checkpoint", "backup"}) {
+    configure_postgresql(R"("mode": ")" + mode + R"(", "require_checkpoint": true)");
+    expect(0, {"dry-run", "--probe"});
+    expect_mode(mode);
+  }
+}
+
+TEST_F(Elsewhere, AServerWithoutAFreeConnectionIsNotReady) {
+  Server& server = add_server({.data = "/srv/data/main", .settings = {"max_connections=5"}});
+  server.sql("CREATE ROLE limited LOGIN; GRANT pg_checkpoint TO limited");
+  configure_postgresql(R"("conninfo": "user=limited")");
+  std::vector<std::unique_ptr<AgentRun>> all;
+  for (int i = 0; i < 2; ++i)  // Three are kept for superusers.
+    all.push_back(std::make_unique<AgentRun>(server.command("psql", {"-c", "SELECT pg_sleep(30)"}), RunOptions{}));
+  ASSERT_TRUE(eventually(
+      [&] { return server.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") == "2"; },
+      seconds(5)));
+  expect_refused(206, "connection slots are reserved");
+  EXPECT_FALSE(frozen(*volume_));
+}
+
+}  // namespace
+}  // namespace dlm_freeze::integration

@@ -180,9 +180,11 @@ Result<void> SessionClient::check_written() const {
 }
 
 Result<void> SessionClient::commit(Deadline deadline, const StageSeconds& stages, std::vector<LogLine> held_lines) {
-  if (auto told = tell_watchdog({.verb = Verb::commit, .stages = stages, .lines = std::move(held_lines)}); !told)
+  if (auto told = tell_watchdog({.verb = Verb::commit, .deadline = deadline, .stages = stages, .lines = std::move(held_lines)}); !told)
     return told;
-  if (auto answered = await(true, false, deadline, "handing over to the watchdog"); !answered) return answered;
+  if (auto answered = await(true, false, deadline, kHandOver); !answered) return answered;
+  // This process may have been stopped since, and its caller have given up.
+  if (deadline.expired()) return tl::unexpected(late(kHandOver));
   // The watchdog looks before it answers; what ends the session between its look and its answer is seen here.
   if (plan_->filesystems.ending()) return failure("the session was ended before it was handed over");
   return {};
@@ -250,7 +252,7 @@ Result<void> SessionClient::tell_watchdog(const Message& message) {
 }
 
 Result<void> SessionClient::await(bool watchdog, bool freezer, Deadline deadline, std::string_view what,
-                                  ErrorKind late) {
+                                  ErrorKind kind) {
   while (watchdog || freezer) {
     // The watchdog is always listened to: it also speaks, or dies, unasked.
     std::array<pollfd, 2> events = {pollfd{watchdog_.get(), POLLIN, 0},
@@ -258,9 +260,7 @@ Result<void> SessionClient::await(bool watchdog, bool freezer, Deadline deadline
     const int count = ::poll(events.data(), events.size(), deadline.poll_timeout());
     if (count < 0 && errno == EINTR) continue;
     if (count == 0)
-      return failure(
-          "the time budget ran out while " + std::string(what) + "; raise timeout_seconds if that is normal here",
-          late);
+      return tl::unexpected(late(what, kind));
     if (events[0].revents != 0) {
       if (auto answer = take_answer(); !answer) return answer;
       watchdog = false;

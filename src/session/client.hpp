@@ -71,7 +71,7 @@ class SessionClient {
   [[nodiscard]] Result<void> tell_watchdog(const Message& message);
   /// Waits for the answers that are due: of the watchdog, of the freezer.
   [[nodiscard]] Result<void> await(bool watchdog, bool freezer, Deadline deadline, std::string_view what,
-                                   ErrorKind late = ErrorKind::failed);
+                                   ErrorKind kind = ErrorKind::failed);
   [[nodiscard]] Result<void> take_answer();
   /// Adds to `error` the mount points, if any, on which `call` ("the freeze of") has not returned.
   void name_what_hangs(Error& error, FreezeState state, std::string_view call) const;

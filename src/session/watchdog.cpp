@@ -425,6 +425,7 @@ void Watchdog::commit(const Message& request) {
   });
   if (!all_well || session_.record.phase != Phase::freezing)
     return refuse({ErrorKind::failed, "not every filesystem is frozen", 0});
+  if (request.deadline.expired()) return refuse(late(kHandOver));
   for (std::size_t i = 0; i < kStages.size(); ++i)
     session_.record.stage_seconds.emplace_back(kStages.at(i), request.stages.at(i));
   lines_.insert(lines_.end(), request.lines.begin(), request.lines.end());

@@ -81,7 +81,7 @@ class PostScript {
                      "; what the session left behind is unknown: find the filesystems on which writes hang, and use "
                      "fsfreeze --unfreeze");
     }
-    if (!*record || (*record)->boot_id != current_boot_id()) return no_session();
+    if (!*record || !(*record)->is_of_boot(current_boot_id())) return no_session();
     return judge(*state, **record, true, false);
   }
 

@@ -113,7 +113,7 @@ Result<std::vector<EarlierSession>> recover_earlier_session(const StateDirectory
   }
   if (!*record) return std::vector<EarlierSession>();
   const bool orphan = (*record)->is_orphan(current_boot_id());
-  const bool is_of_this_boot = (*record)->boot_id == current_boot_id();
+  const bool is_of_this_boot = (*record)->is_of_boot(current_boot_id());
   if (!is_of_this_boot || (!orphan && !(*record)->has_leftovers())) return (*record)->earlier_for_next();
   context.log.warn(orphan ? "the processes of session " + (*record)->execution_id +
                                 " were killed; undoing what they left behind"

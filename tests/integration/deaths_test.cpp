@@ -3,6 +3,7 @@
 // hanging_freeze_test.cpp. At any moment of pre-script: kill_sweep_test.cpp.)
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <optional>
@@ -134,6 +135,31 @@ TEST_F(WhileHeld, TheDeathOfBothIsMendedByPostScriptAlsoWhereTheMountPointHasGon
   expect(202, {"post-script"});
   EXPECT_TRUE(writable(*xfs_));
   EXPECT_TRUE(writable(*ext4_));
+}
+
+TEST_F(WhileHeld, TheDeathOfBothIsMendedWhereTheIdOfTheBootCannotBeRead) {
+  const RunOptions hidden{.wrapper = {"unshare", "-m", "--propagation", "private", "/bin/sh", "-c",
+                                      "mount -t proc -o subset=pid proc /proc && exec \"$@\"", "sh"}};
+  const RunOptions known;
+  for (const auto& [pre, post] : {std::pair(hidden, known), std::pair(known, hidden), std::pair(hidden, hidden)}) {
+    expect(0, {"pre-script"}, pre);
+    ASSERT_TRUE(frozen(*ext4_));
+    kill_at_once(processes());
+    expect(202, {"post-script"}, post);
+    EXPECT_TRUE(all_writable());
+  }
+}
+
+TEST_F(WhileHeld, TheDeathOfBothIsNotMendedWhereAnotherMountHidesTheFilesystemAndPostScriptSaysSo) {
+  hold();
+  kill_at_once(processes());
+  check(::mount("tmpfs", "/srv/ext4", "tmpfs", 0, nullptr), "mount over it");
+  EXPECT_THAT(expect(202, {"post-script"}).err,
+              testing::HasSubstr("what is mounted over /srv/ext4 hides it: unmount that, and repeat post-script"));
+  EXPECT_TRUE(writable(*xfs_));
+  check(::umount2("/srv/ext4", 0), "unmount");
+  run({"post-script"});
+  EXPECT_TRUE(all_writable());
 }
 
 TEST_F(WhileHeld, SigtermToTheWatchdogThawsAtOnceAndCountsAsAutoThaw) {

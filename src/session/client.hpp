@@ -68,7 +68,8 @@ class SessionClient {
   struct Ends;
   SessionClient(SessionPlan& plan, Ends ends);
 
-  [[nodiscard]] Result<void> tell_watchdog(const Message& message);
+  /// Sends it to the watchdog or the freezer. One that has ended has said why, which `await` hears.
+  [[nodiscard]] static Result<void> tell(const UniqueFd& channel, const Message& message);
   /// Waits for the answers that are due: of the watchdog, of the freezer.
   [[nodiscard]] Result<void> await(bool watchdog, bool freezer, Deadline deadline, std::string_view what,
                                    ErrorKind kind = ErrorKind::failed);
@@ -89,6 +90,7 @@ class SessionClient {
   std::vector<UniqueFd> life_lines_;
   std::vector<LogLine> notes_;
   SessionProcesses processes_;
+  pid_t freezer_process_ = -1;
 };
 
 /// What became of a request to end the session.

@@ -80,7 +80,8 @@ Result<Message> from_bytes(std::string_view bytes) {
 }  // namespace
 
 Error late(std::string_view what, ErrorKind kind) {
-  return {kind, "the time budget ran out while " + std::string(what) + "; raise timeout_seconds if that is normal here", 0};
+  return {kind, "the time budget ran out while " + std::string(what) + "; raise timeout_seconds if that is normal here",
+          0};
 }
 
 Result<std::pair<UniqueFd, UniqueFd>> message_channel() {

@@ -26,6 +26,7 @@
 #include "session/limits.hpp"
 #include "session/message.hpp"
 #include "session/recovery.hpp"
+#include "session/rehearsal.hpp"
 #include "session/rights.hpp"
 #include "session/sentinel.hpp"
 #include "session/shared_state.hpp"
@@ -121,6 +122,7 @@ class Watchdog {
   void release_all(Outcome outcome);
   void await_stuck_calls();
   [[noreturn]] void finish(SessionEnd how);
+  [[nodiscard]] bool ender_listens() const;
   void write_log(SessionEnd how, Log& log) const;
 
   SessionPlan& plan_;
@@ -154,6 +156,7 @@ Result<void> Watchdog::set_up() {
   auto ready = new_event();
   if (!ready) return tl::unexpected(ready.error());
   sentinel_ready_ = std::move(*ready);
+  if (auto rehearsed = rehearse_end(plan_, sentinel_ready_.get()); !rehearsed) return rehearsed;
   const std::string text = session_.text(plan_);
   const std::array files = {std::pair(&held_record_, "held"), std::pair(&stuck_record_, "stuck"),
                             std::pair(&final_record_, "final"), std::pair(&sentinel_record_, "sentinel")};
@@ -563,6 +566,7 @@ void Watchdog::finish(SessionEnd how) {
   }
   session_.end(how);
   note_problems(session_.record, plan_.filesystems);
+  session_.record.reported = ender_listens();
   const std::string text = session_.text(plan_);
   auto written = final_record_->commit(text);
   if (!written) lines_.push_back({LogLevel::error, written.error().message});
@@ -586,6 +590,14 @@ void Watchdog::finish(SessionEnd how) {
   write_log(how, log);
   if (auto remembered = remember(session_.record); !remembered) log.warn(remembered.error().message);
   end_process(0);
+}
+
+/// Whether the answer has somebody to go to. Written before it is given: once the lock is free, another post-script
+/// reads whether it was.
+bool Watchdog::ender_listens() const {
+  if (ender_ == nullptr) return false;
+  pollfd event = {ender_->connection.get(), 0, 0};
+  return ::poll(&event, 1, 0) == 0;
 }
 
 void Watchdog::write_log(SessionEnd how, Log& log) const {

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -77,6 +78,11 @@ ManifestPlace find_manifest_place(const PlannedFilesystem& planned, const std::s
     struct stat info {};
     if (!directory || ::fstat(directory->get(), &info) != 0) {
       none.why_not = directory ? "its root directory cannot be examined" : directory.error().message;
+      continue;
+    }
+    // Without a device of its own, a file of it need not have the filesystem's number.
+    if (major(planned.device) != 0 && info.st_dev != planned.device) {
+      none.why_not = "another filesystem is mounted there by now";
       continue;
     }
     if (info.st_uid != ::geteuid())

@@ -10,7 +10,7 @@ trap 'rm -rf "$scratch"' EXIT
 # on OS_RELEASE TEXT: what `install-deps --check` prints there.
 on() {
   printf '%b' "$1" >"$scratch/os-release"
-  OS_RELEASE=$scratch/os-release scripts/install-deps --check >"$scratch/out" 2>&1 || true
+  OS_RELEASE=$scratch/os-release scripts/install-deps --check demo-postgresql >"$scratch/out" 2>&1 || true
   grep -q -- "$2" "$scratch/out" || {
     echo "no '$2' where os-release says $1:" >&2
     cat "$scratch/out" >&2

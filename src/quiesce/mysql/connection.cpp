@@ -66,16 +66,13 @@ void set_tls(ClientHandle* handle, const ServerAddress& address) {
 
 /// Whether the library compares the name in a certificate with this host. MariaDB's does not for these two from 3.4.2
 /// on (its plugins/auth/my_auth.c, is_local_connection), and without a CA believes any issuer there.
-bool checks_name_of([[maybe_unused]] const std::string& host) {
-#ifdef LIBMARIADB
+bool checks_name_of(const std::string& host) {
   constexpr unsigned long kFirstLenient = 30400;
   constexpr unsigned long kServersVersion = 100000;  // What older ones give instead of their own.
-  const unsigned long version = ::mysql_get_client_version();
+  if (!library().name.starts_with("libmariadb.")) return true;
+  const unsigned long version = library().get_client_version();
   const bool is_lenient = version >= kFirstLenient && version < kServersVersion;
   return !is_lenient || (host != "127.0.0.1" && host != "::1");
-#else
-  return true;
-#endif
 }
 
 const char* text_or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }

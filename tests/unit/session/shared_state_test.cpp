@@ -103,6 +103,49 @@ TEST_F(SessionStates, ShareWithForkedProcessesWhichDatabasesAreQuiesced) {
   EXPECT_TRUE(refreshed().quiescers[0].quiesced);
 }
 
+TEST_F(SessionStates, ShareWithForkedProcessesWhenTheHoldEnded) {
+  freeze();
+  session_->record.held_at = std::chrono::system_clock::now();
+  const auto before = BootClock::now();
+  EXPECT_EQ(refreshed().hold_ended_boot, BootClock::time_point());
+  EXPECT_EQ(fakes::in_child([&] {
+              session_->note_hold_end();
+              return 0;
+            }),
+            0);
+  const auto after = BootClock::now();
+  session_->note_hold_end();  // Too late: it has ended.
+  EXPECT_GE(refreshed().hold_ended_boot, before);
+  EXPECT_LE(refreshed().hold_ended_boot, after);
+  EXPECT_GE(refreshed().hold_ended_at, session_->record.held_at);
+}
+
+TEST_F(SessionStates, OfWhatWasNeverHeldHaveNoEndOfTheHold) {
+  session_->note_hold_end();
+  EXPECT_EQ(refreshed().hold_ended_at, WallTime());
+}
+
+TEST_F(SessionStates, DoNotKnowTheEndOfAHoldThatAnotherProgramCutShort) {
+  freeze();
+  session_->record.held_at = std::chrono::system_clock::now();
+  kernel_.thaw_by_somebody_else(0);
+  session_->note_hold_end();
+  auto thawer = Thawer::create(plan_->filesystems, {}, Thawer::Role::owner);
+  ASSERT_TRUE(thawer);
+  EXPECT_TRUE(thawer->run(Deadline::in(fakes::kSoon)));
+  EXPECT_EQ(refreshed().hold_ended_at, WallTime());
+  EXPECT_EQ(refreshed().hold_ended_boot, BootClock::time_point());
+}
+
+TEST_F(SessionStates, LostWithTheirWatchdogProveNothing) {
+  SessionRecord held = session_->record;
+  held.phase = Phase::held;
+  held.witness = {{"vol-1", "watched", "", 0}, {"vol-2", "not_provable", "swap is on it", 0}};
+  mark_lost(held, SessionEnd::watchdog_lost);
+  EXPECT_EQ(held.witness[0].result, "not_provable");
+  EXPECT_EQ(held.witness[1].why, "swap is on it");
+}
+
 TEST_F(SessionStates, AreARecordAsText) {
   const auto json = Json::parse(session_->text(*plan_));
   ASSERT_TRUE(json);

@@ -17,6 +17,7 @@
  *   OTHERS  how often a foreign freezer freezes filesystem 0                 (1)
  *   SPACED  no second death of watchdog or sentinel before the first one has been answered
  *   QUIET   the deadline never comes: what is undone, is undone at once
+ *   LIMIT   the watchdog may limit dirty memory before databases are quiesced
  *   RUDE    a stranger thaws our freeze of filesystem 0 while it is held
  *   BOTH    either filesystem may fail, hang or be frozen by others: the model without its symmetry
  *   ONE     filesystem 1 is passed over from the start (only to find a mistake sooner)
@@ -90,6 +91,8 @@ byte at[5];			/* where in its program each process is: */
 #define W_SENDS  3		/* has seen ending = 0 once more, has not sent the answer */
 #define W_UNDOES 4
 #define W_WROTE  5		/* has written the outcome */
+#define W_LIMITS 6		/* has seen ending = 0, is about to set the limit */
+#define W_LIMITED 7		/* has set it, has not looked at ending again */
 
 #define S_WAITS  0
 #define S_UNDOES 1
@@ -190,6 +193,11 @@ bit  connected;			/* post-script to W: end */
 #define EOF_LIFE(i) (OFF(F) && !INSIDE(i) && !(STUCK(i) && by[i] == F))	/* a life line for each filesystem */
 #endif
 
+/* ---- the limit on dirty memory ----------------------------------------------------------------------- */
+
+bit limited;			/* it is not as it was before the session */
+bit noted;			/* the record says what it was before */
+
 bit unlocked;			/* W or S has given up the lock, for all who share it */
 #if defined(BUG_P_DROPS_LOCK)
 #define LOCK_FREE (unlocked || EOF_WS)
@@ -210,11 +218,12 @@ bit unlocked;			/* W or S has given up the lock, for all who share it */
 #define R_AUTO     4
 #define R_LOST     5		/* watchdog lost, or a thaw that found nothing to thaw */
 #define R_BACK     6		/* rolled back */
+#define R_LIMITED  7		/* nothing is frozen, but a limit may be set */
 byte record;
 bit  struck[2];			/* not on the record: nothing to freeze there, or it is thawed */
 bit  left;			/* the session has ended, but the record lists what could not be thawed */
 bit  unlinked;			/* S has removed the files that W had ready: W can put nothing in place any more */
-#define UNSETTLED (record == R_FREEZING || record == R_HELD || left)
+#define UNSETTLED (record == R_FREEZING || record == R_HELD || record == R_LIMITED || left)
 
 /* ---- what only the properties read ------------------------------------------------------------------ */
 
@@ -436,8 +445,10 @@ active proctype Freezer()
 inline put(r) {
 	assert(!unlocked);		/* nobody writes over what a post-script may have read, or over the record of the next session */
 	record = r;
+	noted = (r == R_LIMITED || r == R_FREEZING && noted);
 	if
-	:: r == R_FREEZING -> skip
+	:: r == R_LIMITED -> struck[0] = 1; struck[1] = 1
+	:: r == R_FREEZING -> struck[0] = 0; struck[1] = 0
 	:: r == R_HELD -> struck[0] = (state[0] == UNSUPP); struck[1] = (state[1] == UNSUPP)
 #if FAILS > 0 && !defined(BUG_FAILED_FORGOTTEN)
 	:: else -> struck[0] = (state[0] != UNTHAWED); struck[1] = (state[1] != UNTHAWED); left = !struck[0] || !struck[1]
@@ -509,6 +520,11 @@ inline born_S() {
 #define W_BUSY0 (W_RUNS && at[W] == W_UNDOES && FREE(W))
 #endif
 #define W_BUSY1 (W_RUNS && at[W] == W_UNDOES)
+#ifdef BUG_LIMIT_STAYS
+#define LIMIT_STAYS true
+#else
+#define LIMIT_STAYS false
+#endif
 
 active proctype Watchdog()
 {
@@ -521,6 +537,25 @@ active proctype Watchdog()
 	:: d_step { W_RUNS && S_MISSING -> if :: life[S] == KILLED -> SEEN(respawn) :: else fi; born_S() }
 #endif
 	:: d_step { W_RUNS && at[W] == W_START && (life[S] != UNBORN || !S_MISSING) -> at[W] = W_SERVES }
+#ifdef LIMIT
+	/* prepare: the record first, and ending is read before and after the limit is written */
+#ifndef BUG_LIMIT_UNRECORDED
+	:: d_step { W_RUNS && at[W] == W_SERVES && record == R_NONE && !ending -> put(R_LIMITED) }
+	:: d_step { W_RUNS && at[W] == W_SERVES && record == R_LIMITED && !limited && !ending -> at[W] = W_LIMITS }
+#else
+	:: d_step { W_RUNS && at[W] == W_SERVES && record == R_NONE && !limited && !ending -> at[W] = W_LIMITS }
+#endif
+	:: d_step { RUNS(W) && at[W] == W_LIMITS -> SEEN(limited); limited = 1; at[W] = W_LIMITED }
+	:: d_step { RUNS(W) && at[W] == W_LIMITED ->
+#ifndef BUG_LIMIT_UNCHECKED
+		if :: ending -> SEEN(limit_late); limited = 0 :: else fi;
+#endif
+		at[W] = W_SERVES }
+#ifndef BUG_LIMIT_STAYS
+	:: d_step { W_RUNS && at[W] == W_SERVES && toW == COMMIT && limited -> limited = 0 }
+#endif
+	:: d_step { W_BUSY1 && limited -> limited = 0 }
+#endif
 	:: d_step { W_RUNS && at[W] == W_SERVES && toW == QUIESCE && !EOF_P ->
 #ifndef BUG_RECORD_LATE
 		if
@@ -532,14 +567,14 @@ active proctype Watchdog()
 #endif
 		}
 	:: d_step { W_RUNS && at[W] == W_SERVES && toW == QUIESCE && !EOF_P && hangs && !ending -> hang_in_put(W, R_FREEZING) }
-	:: d_step { W_RUNS && at[W] == W_SERVES && toW == COMMIT -> toW = 0;
+	:: d_step { W_RUNS && at[W] == W_SERVES && toW == COMMIT && (!limited || LIMIT_STAYS) -> toW = 0;
 		if
 #ifndef BUG_COMMIT_UNCHECKED
 		:: ending || !FIT(0) || !FIT(1) -> if :: !EOF_P -> fromW = NO :: else fi; end_session(R_BACK)
 #endif
 		:: else -> put(R_HELD); at[W] = W_HELD
 		fi }
-	:: d_step { W_RUNS && at[W] == W_SERVES && toW == COMMIT && hangs && !ending && FIT(0) && FIT(1) ->
+	:: d_step { W_RUNS && at[W] == W_SERVES && toW == COMMIT && !limited && hangs && !ending && FIT(0) && FIT(1) ->
 		toW = 0; hang_in_put(W, R_HELD); at[W] = W_HELD }
 	:: d_step { W_RUNS && at[W] == W_HELD ->
 		if
@@ -557,7 +592,7 @@ active proctype Watchdog()
 	:: d_step { RUNS(W) && at[W] == W_SENDS && !EOF_P ->
 		SEEN(commit);
 #ifndef DEAF
-		assert(HOLDS(0) && HOLDS(1) && !ending && !over || cancelled);
+		assert(HOLDS(0) && HOLDS(1) && !ending && !over && !limited || cancelled);
 #endif
 		fromW = YES; won = 1; at[W] = W_SERVES; committed = 1; lasted = came && HOLDS(0) && HOLDS(1) }
 
@@ -584,16 +619,16 @@ active proctype Watchdog()
 	:: d_step { W_BUSY0 && state[0] == BUSY -> state[0] = THAWING; by[0] = W }
 #endif
 	/* where S has removed W's file, S puts its own in place; if it was killed before it did, W makes a new one */
-	:: d_step { W_RUNS && at[W] == W_UNDOES && RESOLVED(0) && RESOLVED(1) && !(unlinked && UP(S)) ->
+	:: d_step { W_RUNS && at[W] == W_UNDOES && RESOLVED(0) && RESOLVED(1) && !limited && !(unlinked && UP(S)) ->
 #ifndef BUG_EINVAL_IGNORED
 		if :: missed || state[0] == UNTHAWED || state[1] == UNTHAWED -> why = R_LOST :: else fi;
 #endif
 		put(why); at[W] = W_WROTE }
-	:: d_step { W_RUNS && at[W] == W_UNDOES && RESOLVED(0) && RESOLVED(1) && !unlinked && hangs ->
+	:: d_step { W_RUNS && at[W] == W_UNDOES && RESOLVED(0) && RESOLVED(1) && !limited && !unlinked && hangs ->
 		if :: missed || state[0] == UNTHAWED || state[1] == UNTHAWED -> why = R_LOST :: else fi;
 		hang_in_put(W, why); at[W] = W_WROTE }
 	:: d_step { W_RUNS && at[W] == W_WROTE -> ending = 1; over = 1 }	/* and it removes S's file, in case S is in its place */
-	:: d_step { RUNS(W) && over -> unlocked = 1; why = 0; won = 0; toW = 0; endW = 0; connected = 0; fromW = 0; leave(W) }
+	:: d_step { RUNS(W) && over && at[W] != W_LIMITS && at[W] != W_LIMITED -> unlocked = 1; why = 0; won = 0; toW = 0; endW = 0; connected = 0; fromW = 0; leave(W) }
 
 	/* it has been replaced and does not know yet */
 	:: d_step { RUNS(W) && late[0] -> late[0] = 0; fithaw_late(0) }
@@ -607,7 +642,11 @@ active proctype Watchdog()
 #define S_BUSY1 (RUNS(S) && at[S] == S_UNDOES)
 
 #ifndef BUG_RECORD_BEFORE_THAW
+#ifdef BUG_LIMIT_S_LEAVES
 #define S_PUTS (RUNS(S) && at[S] == S_UNDOES && RESOLVED(0) && RESOLVED(1) && !over)
+#else
+#define S_PUTS (RUNS(S) && at[S] == S_UNDOES && RESOLVED(0) && RESOLVED(1) && !over && !limited)
+#endif
 #else
 #define S_PUTS (RUNS(S) && at[S] == S_UNDOES && record != R_LOST)
 #endif
@@ -642,6 +681,9 @@ active proctype Sentinel()
 	TAKE_STEPS(S, 0, S_BUSY)
 	TAKE_STEPS(S, 1, S_BUSY1)
 	FENCE_STEPS(S_BUSY1)
+#ifndef BUG_LIMIT_S_LEAVES
+	:: d_step { S_BUSY1 && limited -> SEEN(sentinel_lifted); limited = 0 }
+#endif
 	:: d_step { S_PUTS && UP(W) && !unlinked -> unlinked = 1 }
 	:: d_step { S_PUTS && (OFF(W) || unlinked) -> SEEN(sentinel_undid);
 #ifndef BUG_S_SAYS_OK
@@ -670,6 +712,11 @@ active proctype Sentinel()
 
 #define P_BUSY (UP(P) && at[P] == P_UNDOES)
 #define P_HELP (UP(P) && at[P] == P_HELPS)
+#ifdef BUG_LIMIT_P_LEAVES
+#define LIMIT_P_LEAVES true
+#else
+#define LIMIT_P_LEAVES false
+#endif
 /* in FIFREEZE, or in the hands of the freezer: P cannot do anything about it */
 #define WAITING(i) ((state[i] == FREEZING || state[i] == THAWING && by[i] == F) && !EOF_LIFE(i) || STUCK(i) && state[i] == THAWING)
 #define HAS(i) (state[i] == FROZEN || UNSETTLED_BY_F(i) && EOF_LIFE(i) || state[i] == THAWING && by[i] == P && !STUCK(i))
@@ -714,15 +761,18 @@ active proctype PreScript()
 #endif
 	UNDO_STEPS(P, 0, P_BUSY || P_HELP)
 	UNDO_STEPS(P, 1, P_BUSY || P_HELP)
-	:: d_step { P_HELP && !HAS(0) && !HAS(1) -> exit_P() }
+	:: d_step { P_HELP && !HAS(0) && !HAS(1) && !limited -> exit_P() }
+#ifndef BUG_LIMIT_P_LEAVES
+	:: d_step { (P_BUSY || P_HELP) && limited -> SEEN(pre_lifted); limited = 0 }
+#endif
 	TAKE_STEPS(P, 0, P_BUSY || P_HELP)
 	TAKE_STEPS(P, 1, P_BUSY || P_HELP)
 	/* it may have to leave before F is dead, and an F that lives undoes its own work: SIGCONT, not SIGKILL */
 	:: d_step { P_BUSY && UP(F) && stop[F] && (UNSETTLED_BY_F(0) || UNSETTLED_BY_F(1)) -> stop[F] = 0 }
-	:: d_step { P_BUSY && RESOLVED(0) && RESOLVED(1) -> SEEN(pre_stood_in); put(R_BACK); at[P] = P_WROTE }
+	:: d_step { P_BUSY && RESOLVED(0) && RESOLVED(1) && (!limited || LIMIT_P_LEAVES) -> SEEN(pre_stood_in); put(R_BACK); at[P] = P_WROTE }
 	:: d_step { UP(P) && at[P] == P_WROTE -> over = 1; exit_P() }
 	:: d_step { P_BUSY && !(UP(F) && stop[F]) && (WAITING(0) || WAITING(1)) && (RESOLVED(0) || WAITING(0)) && (RESOLVED(1) || WAITING(1)) ->
-		SEEN(pre_gave_up); gaveup = 1; leave(P) }
+		SEEN(pre_gave_up); gaveup = 1; limited = 0; leave(P) }
 	od
 }
 
@@ -757,6 +807,9 @@ active proctype PostScript()
 			leave(O)
 		fi }
 	:: d_step { UP(O) && at[O] == O_FENCES ->
+#ifndef BUG_LIMIT_O_LEAVES
+		if :: noted -> if :: limited -> SEEN(recovery_lifted) :: else fi; limited = 0 :: else fi;
+#endif
 #ifndef BUG_NO_FREEZER_LOCK
 #ifndef BUG_FREEZER_SPARED
 		if :: UP(F) && !left -> SEEN(freezer_fenced); kill_F() :: else fi;
@@ -831,6 +884,12 @@ active proctype PostScript()
 #define THAWED_BY_NOW(i) (sb[i] != OURS || STUCK(i) || X_ORPHAN || X_GAVEUP || X_STOPPED || X_FAILED(i))
 #endif
 
+#ifdef TIGHT_LIMIT
+#define LIFTED_BY_NOW !limited
+#else
+#define LIFTED_BY_NOW (!limited || X_ORPHAN || X_STOPPED)
+#endif
+
 #define DESERTED_RIGHT(i) (!deserted || life[F] != GONE || sb[i] != OURS || state[i] == THAWING && by[i] != F || state[i] == UNTHAWED)
 
 #define BEGUN(i) (stop[W] && state[i] == THAWING && by[i] == W)	/* W was stopped in the middle of the thaw */
@@ -838,14 +897,16 @@ active proctype PostScript()
 inline ask_first() {
 #ifndef QUIET
 	assert(THAWED_BY_NOW(0)); assert(THAWED_BY_NOW(1));
+	assert(LIFTED_BY_NOW);
 	assert(OFF(W) || HUNG || stop[W]);
 	assert(OFF(S) || HUNG || stop[S]);
 #else
 	if
-	:: committed && !cancelled && !came && UP(W) -> assert(HOLDS(0) && HOLDS(1) && (UP(S) || stop[W]))
+	:: committed && !cancelled && !came && UP(W) -> assert(!limited && HOLDS(0) && HOLDS(1) && (UP(S) || stop[W]))
 	/* where W is stopped or hangs this comes with the deadline, but for what P, as it rolls back, and F do themselves */
 	:: stop[W] && !(cancelled && life[P] == GONE && life[F] != KILLED) -> skip
 	:: else ->
+		assert(LIFTED_BY_NOW);
 		assert(THAWED_BY_NOW(0) || BEGUN(0)); assert(THAWED_BY_NOW(1) || BEGUN(1)); assert(EOF_WS || HUNG || stop[W] || stop[S])
 	fi;
 #endif
@@ -856,6 +917,7 @@ inline ask_first() {
 	assert(DESERTED_RIGHT(0)); assert(DESERTED_RIGHT(1))
 }
 inline ask_second() {
+	assert(!limited || X_STOPPED);
 	assert(sb[0] != OURS || X_STOPPED);
 	assert(sb[1] != OURS || X_STOPPED || STUCK(1));
 	assert(LOCK_FREE || HUNG || NOBODY);

@@ -55,6 +55,26 @@ Result<std::chrono::seconds> seconds_from(const Json& json, const std::string& w
   return std::chrono::seconds(*value);
 }
 
+/// A part of a second counts.
+Result<BootClock::duration> stall_from(const Json& json, const std::string& where) {
+  const double* fraction = std::get_if<double>(&json.value());
+  const std::int64_t* whole = json.as_integer();
+  const double value = fraction != nullptr ? *fraction : (whole != nullptr ? static_cast<double>(*whole) : 0);
+  if (!(value >= kShortestStall && value <= kLongestTimeout)) {
+    return bad(json, where + " must be a number of seconds from 0.01 to " + std::to_string(kLongestTimeout));
+  }
+  return std::chrono::duration_cast<BootClock::duration>(std::chrono::duration<double>(value));
+}
+
+Result<DirtyLimitMode> mode_from(const Json& json, const std::string& where) {
+  constexpr std::array kModes = {std::pair("devices", DirtyLimitMode::devices), std::pair("host", DirtyLimitMode::host),
+                                 std::pair("none", DirtyLimitMode::none)};
+  for (const auto& [name, mode] : kModes) {
+    if (json.as_string() != nullptr && *json.as_string() == name) return mode;
+  }
+  return bad(json, where + " must be devices, host or none");
+}
+
 Result<std::vector<std::string>> paths_from(const Json& json, const std::string& where) {
   const Json::Array* array = json.as_array();
   if (array == nullptr) return bad(json, where + " must be a list of absolute paths");
@@ -147,6 +167,10 @@ constexpr std::array kConfigKeys = {
               [](const Json& json, const std::string& where, Reading& to) {
                 return assign(seconds_from(json, where, kLongestTimeout), to.settings.timeout);
               }},
+    ConfigKey{"max_stall_seconds", [](const Json& json, const std::string& where,
+                                      Reading& to) { return assign(stall_from(json, where), to.settings.max_stall); }},
+    ConfigKey{"dirty_limit", [](const Json& json, const std::string& where,
+                                Reading& to) { return assign(mode_from(json, where), to.settings.dirty_limit); }},
     ConfigKey{"metrics_file",
               [](const Json& json, const std::string& where, Reading& to) -> Result<void> {
                 const std::string* path = json.as_string();

@@ -16,11 +16,14 @@ inline constexpr const char* kDefaultConfigFile = "/etc/dlm-freeze/config.json";
 
 inline constexpr int kLongestAutoThaw = 3600;
 inline constexpr int kLongestTimeout = 120;
+inline constexpr double kShortestStall = 0.01;
 
 /// What a configuration file says; what it does not say is empty.
 struct FileSettings {
   std::optional<std::chrono::seconds> auto_thaw;
   std::optional<std::chrono::seconds> timeout;
+  std::optional<BootClock::duration> max_stall;
+  DirtyLimitMode dirty_limit = DirtyLimitMode::devices;
   Selection filesystems = Settings().filesystems;
   std::optional<std::vector<QuiescerConfig>> quiescers;
   std::string metrics_file;

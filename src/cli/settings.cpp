@@ -50,6 +50,8 @@ Result<Settings> resolve_settings(const CommandLine& line, QuiescerRegistry& reg
     settings.quiescers = std::move(file->quiescers);
     settings.metrics_file = line.metrics_file.value_or(std::move(file->metrics_file));
     settings.manifest = file->manifest;
+    settings.max_stall = file->max_stall;
+    settings.dirty_limit = file->dirty_limit;
     if (file->timeout) settings.timeout = *file->timeout;
     if (file->auto_thaw) {
       settings.auto_thaw = *file->auto_thaw;

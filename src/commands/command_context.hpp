@@ -22,10 +22,20 @@
 
 namespace dlm_freeze {
 
+/// What pre-script may limit so that little is dirty when FIFREEZE comes.
+enum class DirtyLimitMode {
+  devices,  ///< The devices that are frozen, where the kernel can (Linux 6.2).
+  host,     ///< Where it cannot, the host as a whole.
+  none,
+};
+
 /// What the command line, the configuration and the environment together say.
 struct Settings {
   std::chrono::seconds auto_thaw{60};
   std::chrono::seconds timeout{8};
+  std::optional<BootClock::duration>
+      max_stall;  ///< From the first lock until all is frozen; nothing: as long as it takes.
+  DirtyLimitMode dirty_limit = DirtyLimitMode::devices;
   std::string execution_id = "None";
   std::string state_directory = StateDirectory::kDefaultPath;
   std::string history_file = kDefaultHistoryFile;

@@ -30,6 +30,7 @@ DryRunReport look(HostPlan& plan, const Settings& settings, CommandContext& cont
   const AttachedDisks disks = AttachedDisks::read();
   VolumeReport volumes = report_volumes(plan, disks);
   FreezeEstimate estimate = estimate_freeze(plan.freeze, disks, settings.write_speed, settings.stage_budget());
+  if (settings.max_stall) estimate.max_stall = std::chrono::duration<double>(*settings.max_stall).count();
   Consistency consistency = judge_consistency(plan, settings, readiness, volumes, estimate.late());
   std::vector<Hazard> hazards;
   if (settings.probe) {

@@ -84,7 +84,8 @@ Json write_back_json(const FreezeEstimate& estimate) {
                       {"bytes_per_second", number(estimate.bytes_per_second)},
                       {"basis", estimate.basis},
                       {"seconds", number(estimate.seconds)},
-                      {"is_late", estimate.is_late()}};
+                      {"is_late", estimate.is_late()},
+                      {"max_stall_seconds", estimate.max_stall ? Json(*estimate.max_stall) : Json()}};
 }
 
 Json::Array hazards_json(const std::vector<Hazard>& hazards) {

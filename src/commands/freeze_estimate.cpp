@@ -2,7 +2,6 @@
 #include "commands/freeze_estimate.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <map>
 #include <set>
@@ -17,20 +16,6 @@ namespace dlm_freeze {
 namespace {
 
 constexpr std::uint64_t kKibi = 1024;
-
-std::uint64_t number_of(std::string_view word) {
-  std::uint64_t number = 0;
-  std::from_chars(word.data(), word.data() + word.size(), number);
-  return number;
-}
-
-/// The number behind `key` in a text of lines "key:   123 kB"; 0 where it is not there.
-std::uint64_t value_of(std::string_view text, std::string_view key) {
-  for (std::string_view line : split(text, '\n')) {
-    if (next_word(line) == key) return number_of(next_word(line));
-  }
-  return 0;
-}
 
 /// What is dirty on one device, and how fast it writes.
 struct Load {
@@ -157,7 +142,8 @@ std::string FreezeEstimate::late() const {
 }
 
 std::string FreezeEstimate::text() const {
-  const std::string has = ", has " + format_budget(budget);
+  std::string has = ", has " + format_budget(budget);
+  if (max_stall) has += ", of which writers may wait " + format_seconds(*max_stall) + " s (max_stall_seconds)";
   if (dirty_bytes == 0) return "Write-back: nothing to write" + has + ".";
   const std::string dirty = format_size(dirty_bytes) + " dirty now";
   if (!seconds) return "Write-back: " + dirty + ", at an unknown speed (set --write-speed)" + has + ".";

@@ -20,6 +20,8 @@ struct FreezeEstimate {
   std::optional<double> seconds;           ///< Nothing where the speed is not known and something is dirty.
   BootClock::duration budget{0};           ///< What pre-script has for it: `Settings::stage_budget`.
 
+  std::optional<double> max_stall{};  ///< `max_stall_seconds`.
+
   [[nodiscard]] bool is_late() const { return seconds && *seconds > std::chrono::duration<double>(budget).count(); }
 
   /// What has to hold: "the write-back ends in time: it needs about 9.0 s, and has 7.7 s"; empty where it does, or is

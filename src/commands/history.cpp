@@ -40,10 +40,11 @@ std::string proof_of(const SessionRecord& record) {
 
 std::string to_text(const std::vector<SessionRecord>& records) {
   if (records.empty()) return "No session is on record.\n";
-  TextTable table({"STARTED", "EXECUTION", "OUTCOME", "PROVEN", "FROZEN FOR", "WHAT"});
+  TextTable table({"STARTED", "EXECUTION", "OUTCOME", "PROVEN", "FROZEN FOR", "STALL", "WHAT"});
   for (const SessionRecord& record : records) {
     table.add({format_utc(record.started_at), record.execution_id, outcome_of(record), proof_of(record),
-               format_seconds(record.longest_freeze()) + " s", what_was_held(record)});
+               format_seconds(record.longest_freeze()) + " s", format_seconds(record.stall_seconds) + " s",
+               what_was_held(record)});
   }
   return table.text();
 }

@@ -264,6 +264,22 @@ Result<FrozenFilesystems> open_filesystems(HostPlan& plan, FreezeControl& contro
   return std::move(opening->filesystems);
 }
 
+LimitedDevices open_dirty_limit(const HostPlan& plan, DirtyLimitMode mode) {
+  constexpr std::size_t kMost = 16;  // Each takes five descriptors. So many are not dirtied without pause.
+  if (mode == DirtyLimitMode::none || plan.freeze.filesystems.empty() || dirty_on_host() < Descent::kLeast) return {};
+  std::vector<std::string> names;
+  for (const std::string& name : backing_devices(plan.freeze, plan.table)) {
+    const bool is_much = DirtyMemory::open({name}).look().front().dirty >= Descent::kLeast;
+    if (is_much && names.size() < kMost) names.push_back(name);
+  }
+  LimitedDevices limited{DirtyLimit::open(names), {}};
+  if (limited.limit.size() == 0 && mode == DirtyLimitMode::host) limited.limit = DirtyLimit::open_host();
+  names.clear();
+  for (std::size_t i = 0; i < limited.limit.size(); ++i) names.push_back(limited.limit.name(i));
+  if (!names.empty()) limited.memory = DirtyMemory::open(std::move(names));
+  return limited;
+}
+
 Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {
   std::vector<FoundQuiescer> quiescers;
   Result<void> databases_known = find_quiescers(settings, context, quiescers);

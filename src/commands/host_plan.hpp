@@ -72,6 +72,15 @@ void log_gaps(const HostPlan& plan, Log& log);
 /// to be left out is put into `plan.unopened`, and said in a WARN.
 [[nodiscard]] Result<FrozenFilesystems> open_filesystems(HostPlan& plan, FreezeControl& control, Log& log);
 
+/// What a session needs to limit dirty memory: nothing where little is dirty.
+struct LimitedDevices {
+  DirtyLimit limit{};
+  DirtyMemory memory{};
+};
+
+/// Opens it for the filesystems of the plan.
+[[nodiscard]] LimitedDevices open_dirty_limit(const HostPlan& plan, DirtyLimitMode mode);
+
 /// Looks at the host and decides. Errors: the mount table cannot be read.
 [[nodiscard]] Result<HostPlan> plan_host(const Settings& settings, CommandContext& context);
 

@@ -200,17 +200,22 @@ class PreScript {
     HoldWitness witness = plan_witness(*plan, *filesystems);
     clock_.finish_stage();
 
+    LimitedDevices limited = open_dirty_limit(*plan, settings_.dirty_limit);
     SessionPlan session{.state = &*state,
                         .lock = std::move(*lock),
                         .freezer_lock = std::move(*freezer_lock),
                         .filesystems = std::move(*filesystems),
                         .rcu = ExpeditedRcu::open(),
+                        .dirty_limit = std::move(limited.limit),
+                        .dirty_memory = std::move(limited.memory),
                         .quiescers = std::move(*chosen),
                         .manifests = std::move(manifests),
                         .witness = std::move(witness),
                         .session_id = *session_id,
                         .execution_id = settings_.execution_id,
                         .auto_thaw = auto_thaw,
+                        .max_stall = settings_.max_stall,
+                        .host_dirty = settings_.max_stall ? DirtyMemory::open({std::string(kHost)}) : DirtyMemory(),
                         .started_at = std::chrono::system_clock::now(),
                         .earlier = std::move(*earlier),
                         .history_file = settings_.history_file,

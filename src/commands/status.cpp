@@ -97,15 +97,19 @@ std::string to_text(const View& view) {
   if (named < record.problems.size())
     text += "  and " + std::to_string(record.problems.size() - named) + " more (--json)\n";
   text += witness_text(record);
+  if (record.stall_seconds > 0)
+    text +=
+        text_line("  stall: " + format_seconds(record.stall_seconds) + " s from the first lock until all was frozen");
   if (!record.filesystems.empty()) {
-    TextTable table({"MOUNT POINT", "DEVICE", "STATE", "FROZEN FOR"});
+    TextTable table({"MOUNT POINT", "DEVICE", "STATE", "FROZEN FOR", "FREEZE TOOK"});
     for (const FilesystemRecord& filesystem : record.filesystems) {
       double seconds = filesystem.frozen_seconds;
       if (record.phase == Phase::held && (view.active || view.orphaned())) {
         // The record was written when the session was committed and says how long it had been frozen by then.
         seconds += std::chrono::duration<double>(record.since_held()).count();
       }
-      table.add({filesystem.mount_point, filesystem.device, filesystem.state, format_seconds(seconds) + " s"});
+      table.add({filesystem.mount_point, filesystem.device, filesystem.state, format_seconds(seconds) + " s",
+                 format_seconds(filesystem.freeze_seconds) + " s"});
     }
     text += "\n" + table.text();
   }

@@ -142,6 +142,17 @@ BootClock::duration FrozenFilesystems::frozen_for(std::size_t i) const noexcept 
   return BootClock::duration((until != 0 ? until : now_count()) - from);
 }
 
+BootClock::duration FrozenFilesystems::freeze_took(std::size_t i) const noexcept {
+  const std::int64_t until = progress_[i].frozen_at.load();
+  return until == 0 ? BootClock::duration() : BootClock::duration(until - progress_[i].called_at.load());
+}
+
+BootClock::time_point FrozenFilesystems::last_frozen_at() const noexcept {
+  std::int64_t last = 0;
+  for (std::size_t i = 0; i < size(); ++i) last = std::max(last, progress_[i].frozen_at.load());
+  return BootClock::time_point(BootClock::duration(last));
+}
+
 int FrozenFilesystems::levels() const noexcept {
   int count = 0;
   for (const Filesystem& filesystem : filesystems_) count = std::max(count, filesystem.level + 1);
@@ -163,6 +174,7 @@ void FrozenFilesystems::freeze(std::size_t i) noexcept {
     progress.state.store(FreezeState::idle);
     return;
   }
+  progress.called_at.store(now_count());
   const int error = control_->freeze(filesystems_[i].fd.get());
   progress.error.store(error);
   switch (error) {

@@ -82,6 +82,12 @@ class FrozenFilesystems {
   /// How long it has been, or was, frozen. Zero if it never was.
   [[nodiscard]] BootClock::duration frozen_for(std::size_t i) const noexcept;
 
+  /// How long FIFREEZE of it took; zero where it has not returned with success.
+  [[nodiscard]] BootClock::duration freeze_took(std::size_t i) const noexcept;
+
+  /// When the last of them was frozen; the epoch where none was.
+  [[nodiscard]] BootClock::time_point last_frozen_at() const noexcept;
+
   /// Whether one is in a state that `predicate` accepts.
   template <typename Predicate>
   [[nodiscard]] bool any(Predicate predicate) const {
@@ -138,6 +144,7 @@ class FrozenFilesystems {
     std::atomic<FreezeState> state;
     std::atomic<std::int32_t> error;        ///< errno of the last FIFREEZE or FITHAW that failed.
     std::atomic<std::int32_t> write_error;  ///< The same of syncfs.
+    std::atomic<std::int64_t> called_at;    ///< FIFREEZE; as the next.
     std::atomic<std::int64_t> frozen_at;    ///< Nanoseconds of BootClock; 0 before.
     std::atomic<std::int64_t> thawed_at;
   };

@@ -17,12 +17,23 @@ std::optional<std::string> sysfs_attribute(const std::filesystem::path& path) {
   return std::move(*content);
 }
 
+std::uint64_t number_of(std::string_view word) noexcept {
+  std::uint64_t number = 0;
+  std::from_chars(word.data(), word.data() + word.size(), number);
+  return number;
+}
+
+std::uint64_t value_of(std::string_view text, std::string_view key) {
+  for (std::string_view line : split(text, '\n')) {
+    if (next_word(line) == key) return number_of(next_word(line));
+  }
+  return 0;
+}
+
 std::uint64_t size_of_device(const std::filesystem::path& device) {
   constexpr std::uint64_t kSectorBytes = 512;  // The unit of this attribute whatever the device's own sectors are.
   const auto text = sysfs_attribute(device / "size");
-  std::uint64_t sectors = 0;
-  if (text) std::from_chars(text->data(), text->data() + text->size(), sectors);
-  return sectors * kSectorBytes;
+  return text ? number_of(*text) * kSectorBytes : 0;
 }
 
 std::optional<std::string> volume_id_of(const std::filesystem::path& device) {

@@ -5,11 +5,18 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace dlm_freeze {
 
 /// The content of an attribute of sysfs without its final newline; nothing when it is absent.
 [[nodiscard]] std::optional<std::string> sysfs_attribute(const std::filesystem::path& path);
+
+/// The whole number with which `word` begins; 0 where it begins with none.
+[[nodiscard]] std::uint64_t number_of(std::string_view word) noexcept;
+
+/// The number behind `key` in a text of lines like "key:   123 kB"; 0 where it is not there.
+[[nodiscard]] std::uint64_t value_of(std::string_view text, std::string_view key);
 
 /// The size in bytes of the block device whose directory in sysfs is `device`; 0 where it is not known.
 [[nodiscard]] std::uint64_t size_of_device(const std::filesystem::path& device);

@@ -145,6 +145,12 @@ std::string metrics_of(const SessionRecord& record) {
   for (const FilesystemRecord& filesystem : record.filesystems) {
     text += sample("frozen_seconds", "mount_point", filesystem.mount_point, filesystem.frozen_seconds);
   }
+  text += heading("freeze_seconds", "How long freezing the filesystem took.");
+  for (const FilesystemRecord& filesystem : record.filesystems) {
+    text += sample("freeze_seconds", "mount_point", filesystem.mount_point, filesystem.freeze_seconds);
+  }
+  text += heading("stall_seconds", "How long writers waited, from the first lock until everything was frozen.");
+  text += sample("stall_seconds", "", "", record.stall_seconds);
   text += heading("stage_seconds", "How long the stage of pre-script took.");
   for (const auto& [stage, seconds] : record.stage_seconds) text += sample("stage_seconds", "stage", stage, seconds);
   return text;

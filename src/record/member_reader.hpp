@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -34,6 +35,12 @@ class MemberReader {
     const Json* member = object_.find(key);
     const std::int64_t* value = member != nullptr ? member->as_integer() : nullptr;
     return value != nullptr ? *value : 0;
+  }
+  /// 0 when it is absent.
+  double number_if_there(std::string_view key) const {
+    const Json* member = object_.find(key);
+    const double* value = member != nullptr ? std::get_if<double>(&member->value()) : nullptr;
+    return value != nullptr ? std::max(*value, 0.0) : 0.0;
   }
   double number(std::string_view key) {
     const Json* member = object_.find(key);

@@ -35,6 +35,7 @@ Json to_json(const FilesystemRecord& filesystem) {
                       {"device", filesystem.device},
                       {"state", filesystem.state},
                       {"frozen_seconds", filesystem.frozen_seconds},
+                      {"freeze_seconds", filesystem.freeze_seconds},
                       {"may_be_frozen", filesystem.may_be_frozen}};
 }
 
@@ -51,6 +52,10 @@ Json to_json(const QuiescerRecord& quiescer) {
 Json to_json(const WitnessRecord& witness) {
   return Json::Object{
       {"device", witness.device}, {"result", witness.result}, {"why", witness.why}, {"sectors", witness.sectors}};
+}
+
+Json to_json(const KernelVariable& variable) {
+  return Json::Object{{"path", variable.path}, {"value", variable.value}};
 }
 
 Json to_json(const EarlierSession& earlier) {
@@ -72,6 +77,20 @@ Result<Enum> enum_from(const std::array<Enum, N>& all, std::string_view text) {
 }
 
 /// None where an earlier version wrote the record.
+Result<std::vector<KernelVariable>> variables_from(const Json& json) {
+  std::vector<KernelVariable> all;
+  const Json* member = json.find("to_put_back");
+  if (member == nullptr || member->as_array() == nullptr) return all;
+  for (const Json& element : *member->as_array()) {
+    MemberReader reader(element);
+    all.push_back({reader.text("path"), reader.text("value")});
+    if (!reader.first_missing().empty())
+      return failure("the record of the session is damaged: '" + reader.first_missing() + "' is missing or wrong");
+  }
+  return all;
+}
+
+/// The same.
 Result<std::vector<EarlierSession>> earlier_from(const Json& json) {
   std::vector<EarlierSession> all;
   const Json* member = json.find("earlier");
@@ -131,6 +150,8 @@ Json SessionRecord::to_json() const {
   for (const QuiescerRecord& quiescer : quiescers) quiescer_list.push_back(dlm_freeze::to_json(quiescer));
   Json::Array witness_list;
   for (const WitnessRecord& device : witness) witness_list.push_back(dlm_freeze::to_json(device));
+  Json::Array variables;
+  for (const KernelVariable& variable : to_put_back) variables.push_back(dlm_freeze::to_json(variable));
   Json::Array earlier_list;
   for (const EarlierSession& session : earlier) earlier_list.push_back(dlm_freeze::to_json(session));
   return Json::Object{{"version", kVersion},
@@ -154,6 +175,7 @@ Json SessionRecord::to_json() const {
                       {"deadline_at_ms", to_count(deadline_at)},
                       {"deadline_boot_ns", to_count(deadline_boot)},
                       {"stage_seconds", stages},
+                      {"stall_seconds", stall_seconds},
                       {"filesystems", filesystem_list},
                       {"quiescers", quiescer_list},
                       {"witness", witness_list},
@@ -165,6 +187,7 @@ Json SessionRecord::to_json() const {
                       {"problems", problems},
                       {"reported", reported},
                       {"earlier", earlier_list},
+                      {"to_put_back", variables},
                       {"history_file", history_file},
                       {"metrics_file", metrics_file},
                       {"inventory", inventory}};
@@ -201,6 +224,7 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
     record.deadline_boot = boot_from_count(reader.integer_if_there("deadline_boot_ns"));
     record.ended_boot = boot_from_count(reader.integer_if_there("ended_boot_ns"));
   }
+  record.stall_seconds = reader.number_if_there("stall_seconds");
   record.ended_by = reader.text("ended_by");
   record.reported = reader.boolean("reported");
   record.history_file = reader.text_if_there("history_file");
@@ -216,11 +240,15 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
   auto earlier = earlier_from(json);
   if (!earlier) return tl::unexpected(earlier.error());
   record.earlier = std::move(*earlier);
+  auto variables = variables_from(json);
+  if (!variables) return tl::unexpected(variables.error());
+  record.to_put_back = std::move(*variables);
   std::string missing;
   for (const Json& element : reader.array("filesystems")) {
     MemberReader member(element);
     record.filesystems.push_back({member.text("mount_point"), member.text("device"), member.text("state"),
-                                  std::max(member.number("frozen_seconds"), 0.0), member.boolean("may_be_frozen")});
+                                  std::max(member.number("frozen_seconds"), 0.0), member.boolean("may_be_frozen"),
+                                  member.number_if_there("freeze_seconds")});
     if (missing.empty()) missing = member.first_missing();
   }
   for (const Json& element : reader.array("quiescers")) {

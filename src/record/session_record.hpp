@@ -12,6 +12,7 @@
 #include "dlm_freeze/base/error.hpp"
 #include "dlm_freeze/base/json.hpp"
 #include "dlm_freeze/quiesce/registry.hpp"
+#include "fs/kernel_variable.hpp"
 
 namespace dlm_freeze {
 
@@ -42,6 +43,7 @@ struct FilesystemRecord {
   std::string state;   ///< A FreezeState.
   double frozen_seconds = 0;
   bool may_be_frozen = false;  ///< It still has to be thawed.
+  double freeze_seconds = 0;   ///< How long FIFREEZE took; 0 where it was not frozen, or an earlier version's.
 };
 
 struct QuiescerRecord {
@@ -91,7 +93,9 @@ struct SessionRecord {
   WallTime deadline_at;
   BootClock::time_point deadline_boot;
   std::vector<std::pair<std::string, double>> stage_seconds;  ///< In the order in which they ran.
-  std::vector<FilesystemRecord> filesystems;                  ///< In freeze order.
+  double stall_seconds =
+      0;  ///< From the first lock until all was frozen; 0 where it never was, or an earlier version's.
+  std::vector<FilesystemRecord> filesystems;  ///< In freeze order.
   std::vector<QuiescerRecord> quiescers;
   std::vector<WitnessRecord> witness;
 
@@ -102,6 +106,8 @@ struct SessionRecord {
   std::vector<std::string> problems;    ///< What went wrong while it was held or ended.
   bool reported = false;                ///< A post-script has answered for it.
   std::vector<EarlierSession> earlier;  ///< Those before it, the latest first; only so many.
+
+  std::vector<KernelVariable> to_put_back;  ///< What somebody still has to do so with; see DirtyLimit.
 
   std::string history_file;  ///< Where its end is to be noted; empty: nowhere. See session/history.hpp.
   std::string metrics_file;  ///< The same for the figures of the last session.

@@ -28,6 +28,8 @@
 namespace dlm_freeze {
 namespace {
 
+constexpr std::string_view kPreparing = "writing back dirty data and preparing the databases";
+
 Deadline with_patience(Deadline deadline) { return Deadline(deadline.at() + limits::kAnswer); }
 
 std::vector<int> numbers_of(const std::vector<UniqueFd>& descriptors) {
@@ -145,13 +147,19 @@ Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline)
 Result<void> SessionClient::prepare(Deadline deadline) {
   if (auto told = tell(watchdog_, {.verb = Verb::prepare, .deadline = deadline}); !told) return told;
   const Deadline patience = with_patience(deadline);
-  if (auto prepared = await(true, true, patience, "writing back dirty data and preparing the databases"); !prepared) {
+  if (auto prepared = await(true, true, patience, kPreparing); !prepared) {
     if (!patience.expired()) return prepared;
     const bool is_writing_back =
         plan_->filesystems.any([](FreezeState state) { return state == FreezeState::syncing; });
     if (!is_writing_back) prepared.error().kind = ErrorKind::not_ready;  // A database is late, and cannot even say so.
     name_what_hangs(prepared.error(), FreezeState::syncing, "the write-back of");
     return prepared;
+  }
+  // Where a limit was needed, much was dirtied again since the first round: what the second leaves is what FIFREEZE
+  // writes.
+  if (plan_->dirty_limit.is_set()) {
+    if (auto sent = send_message(freezer_.get(), {.verb = Verb::sync}); !sent) return sent;
+    if (auto written = await(false, true, patience, kPreparing); !written) return written;
   }
   return check_written();
 }
@@ -259,6 +267,7 @@ void SessionClient::thaw_for(Deadline deadline) {
   plan_->freezer.send(SIGCONT);
   static_cast<void>(thaw_in_process(plan_->filesystems, numbers_of(life_lines_), deadline));
   plan_->rcu.end();
+  plan_->dirty_limit.lift();
 }
 
 /// Watchdog and sentinel were killed: this process does their work.

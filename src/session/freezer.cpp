@@ -46,8 +46,6 @@ class Freezer {
       if ((*request)->verb == Verb::sync) {
         freezing_.begin_sync();
         if (!calls_return()) end_process(0);
-        // Each thread has done something by now, and so closed what is not its own. Before the databases are locked.
-        static_cast<void>(allow_calls(calls_of_freezing()));
         answer();
       } else if ((*request)->verb == Verb::freeze) {
         freeze();
@@ -63,6 +61,8 @@ class Freezer {
     // finds this one gone.
     if (!StateDirectory::take(lock_)) return;
     write_manifests();
+    // Each thread has done something by now, and so closed what is not its own.
+    static_cast<void>(allow_calls(calls_of_freezing()));
     rcu_.begin();
     bool is_heard = true;
     while (is_heard && freezing_.begin_level()) is_heard = calls_return();

@@ -12,6 +12,10 @@ namespace dlm_freeze::limits {
 inline constexpr auto kBudgetReserve = std::chrono::milliseconds(300);
 /// After the deadline of a stage: for the watchdog to say which database was late, and why.
 inline constexpr auto kAnswer = std::chrono::milliseconds(150);
+/// Between two looks at what is dirty, while a limit on it comes down.
+inline constexpr auto kDrainLook = std::chrono::milliseconds(5);
+/// What a drain leaves of the time for prepare.
+inline constexpr auto kDrainReserve = std::chrono::milliseconds(200);
 /// For the sentinel to set itself up.
 inline constexpr auto kSentinelStart = std::chrono::seconds(2);
 /// For pre-script, beyond its budget, to see a failed session undone before it says what is left.
@@ -33,6 +37,8 @@ inline constexpr auto kHistory = std::chrono::milliseconds(200);
 
 /// For a FIFREEZE under way to return and be undone by its own thread, before the databases are released.
 inline constexpr auto kFreezeHang = std::chrono::milliseconds(300);
+/// The same where a longest stall is promised: writers are let go within a tenth of a second after it.
+inline constexpr auto kPromisedFreezeHang = std::chrono::milliseconds(50);
 /// Beyond that, for a freezer that is stopped or frozen itself to go on; then it is killed. A call that hangs in the
 /// kernel is undone when it returns, whether its process lives or not.
 inline constexpr auto kFreezerHang = std::chrono::milliseconds(700);

@@ -14,6 +14,8 @@
 #include "dlm_freeze/base/unique_fd.hpp"
 #include "dlm_freeze/quiesce/quiescer.hpp"
 #include "dlm_freeze/quiesce/registry.hpp"
+#include "fs/dirty_limit.hpp"
+#include "fs/dirty_memory.hpp"
 #include "fs/expedited_rcu.hpp"
 #include "fs/frozen_filesystems.hpp"
 #include "fs/hold_witness.hpp"
@@ -50,12 +52,16 @@ struct SessionPlan {
   ProcessHandle freezer{};  ///< Once that has been forked.
   FrozenFilesystems filesystems;
   ExpeditedRcu rcu;
+  DirtyLimit dirty_limit{};
+  DirtyMemory dirty_memory{};  ///< Of the same devices.
   std::vector<PlannedQuiescer> quiescers;
   std::optional<ManifestPlan> manifests{};  ///< Nothing: none is written.
   HoldWitness witness{};
   std::string session_id{};
   std::string execution_id;
   std::chrono::seconds auto_thaw{60};
+  std::optional<BootClock::duration> max_stall{};  ///< As in Settings.
+  DirtyMemory host_dirty{};                        ///< Of the whole host, to say what took so long.
   WallTime started_at;
   std::vector<EarlierSession> earlier{};  ///< As in SessionRecord.
   std::string history_file;               ///< As in SessionRecord.

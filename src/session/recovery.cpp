@@ -152,6 +152,7 @@ void recover_quiescers(SessionRecord& record, const std::function<Result<const Q
 void recover_orphan(const StateDirectory& state, SessionRecord& record, QuiescerRegistry& registry,
                     FreezeControl& control, Deadline deadline) {
   mark_lost(record, SessionEnd::watchdog_lost);
+  put_back(std::exchange(record.to_put_back, {}));
   // A freezer that lives finds everybody gone and undoes its work itself; one that hangs is not waited for.
   auto freezer =
       state.lock_by(StateDirectory::Lock::freezer, deadline.or_earlier(Deadline::in(limits::kOrphanedFreezer)));
@@ -184,7 +185,9 @@ void take_over(SessionPlan& plan, SessionState& session, const std::function<boo
   plan.freezer.send(SIGCONT);  // As the watchdog does.
   const bool finished = thaw(until.or_earlier(Deadline::in(limits::kSuccessorThaw)));
   plan.rcu.end();
+  plan.dirty_limit.lift();
   session.record = last_record(plan, session);
+  session.record.to_put_back.clear();
   mark_lost(session.record, end);
   release_leftovers(plan, session);
   if (!finished) static_cast<void>(thaw(until));

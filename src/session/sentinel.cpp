@@ -147,6 +147,7 @@ void run_sentinel(SessionPlan& plan, SessionState& session, const SentinelDuty& 
   keep.insert(keep.end(), {duty.channel, duty.ready, duty.life, plan.lock.get(), plan.state->fd(),
                            duty.record_file.fd(), plan.rcu.fd(), plan.caller_files.get()});
   for (const int descriptor : plan.freezer.descriptors()) keep.push_back(descriptor);
+  plan.dirty_limit.add_descriptors(keep);
   for (const AtomicFile* file : duty.watchdogs_files) keep.push_back(file->fd());
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) keep.push_back(plan.filesystems[i].fd.get());
   stay_background("dlm-sentinel", std::move(keep), duty.inherited);

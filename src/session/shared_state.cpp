@@ -69,6 +69,7 @@ void SessionState::refresh(const SessionPlan& plan) {
     FilesystemRecord& filesystem = record.filesystems[i];
     filesystem.state = to_string(state);
     filesystem.frozen_seconds = std::chrono::duration<double>(plan.filesystems.frozen_for(i)).count();
+    filesystem.freeze_seconds = std::chrono::duration<double>(plan.filesystems.freeze_took(i)).count();
     // Before the end, what is written now is read when everybody who could write it again is gone.
     const bool about_to_be_frozen = record.phase == Phase::freezing && state == FreezeState::idle;
     filesystem.may_be_frozen = about_to_be_frozen || may_be_frozen(state);

@@ -23,6 +23,7 @@
 #include "dlm_freeze/base/thread.hpp"
 #include "fs/thawer.hpp"
 #include "record/history.hpp"
+#include "session/drain.hpp"
 #include "session/limits.hpp"
 #include "session/message.hpp"
 #include "session/recovery.hpp"
@@ -57,6 +58,7 @@ class Watchdog {
         channel_(std::move(channel)),
         life_lines_(life_lines),
         deadline_(Deadline::in(plan.auto_thaw)),
+        drain_(plan.dirty_limit, plan.dirty_memory, [this] { return record_limit(); }),
         prepared_(plan.quiescers.size()),
         watched_(plan.quiescers.size(), -1) {
     for (const std::string& what : missing) missing_.push_back({LogLevel::warn, what});
@@ -88,7 +90,9 @@ class Watchdog {
   static constexpr std::size_t kListener = 3;
   static constexpr std::size_t kSentinel = 4;
   static constexpr std::size_t kStage = 5;
-  static constexpr std::size_t kFirstCaller = 6;
+  static constexpr std::size_t kDrain = 6;
+  static constexpr std::size_t kStall = 7;
+  static constexpr std::size_t kFirstCaller = 8;
   static constexpr std::size_t kFirstHold = kFirstCaller + limits::kCallers;
 
   Result<void> start_sentinel();
@@ -105,6 +109,13 @@ class Watchdog {
 
   void start_stage(const Message& request, StageRun::Step step);
   void on_stage_finished();
+  void begin_drain(const Message& request);
+  void on_drain_look();
+  void begin_stall();
+  void on_stall();
+  void note_stall();
+  Result<void> record_limit();
+  void lift_limit();
   Result<void> prepare(std::size_t index, StageContext& context);
   Result<void> record_prepared();
   Result<void> quiesce(std::size_t index, StageContext& context);
@@ -141,6 +152,10 @@ class Watchdog {
   UniqueFd sentinel_ready_;  ///< An event that each new sentinel raises.
   std::optional<StageRun> stage_;
   bool quiescing_ = false;  ///< Which stage that is.
+  Drain drain_;
+  BootClock::time_point locked_at_;  ///< The first lock, at the earliest.
+  UniqueFd stall_timer_;             ///< From then on, until all is frozen: when it has lasted as long as it may.
+  std::optional<Message> prepared_answer_;  ///< Waits for the end of the drain.
   std::optional<AtomicFile> held_record_;
   std::optional<AtomicFile> stuck_record_;
   std::optional<AtomicFile> final_record_;
@@ -235,6 +250,8 @@ void Watchdog::wait_for_events() {
   Deadline next = Deadline::in(limits::kForever);
   events_[kChannel].fd = channel_.get();
   events_[kStage].fd = stage_ ? stage_->fd() : -1;
+  events_[kDrain].fd = drain_.fd();
+  events_[kStall].fd = stall_timer_.get();
   // While a stage runs there are threads at work, and a process with such threads is not forked.
   events_[kSentinel].fd = stage_ ? -1 : sentinel_.life();
   for (std::size_t i = 0; i < callers_.size(); ++i) {
@@ -249,8 +266,10 @@ void Watchdog::wait_for_events() {
   const auto happened = [this](std::size_t event) { return events_[event].fd >= 0 && events_[event].revents != 0; };
   if (happened(kTimer)) on_deadline();
   if (happened(kSignals)) on_signal();
+  if (happened(kStall)) on_stall();
   if (happened(kChannel)) on_channel();
   if (happened(kStage)) on_stage_finished();
+  if (happened(kDrain)) on_drain_look();
   if (happened(kSentinel)) on_sentinel_death();
   for (std::size_t i = 0; i < watched_.size(); ++i) {
     if (happened(kFirstHold + i)) on_hold_event(i);
@@ -305,10 +324,12 @@ void Watchdog::on_channel() {
 void Watchdog::on_request(const Message& request) {
   switch (request.verb) {
     case Verb::prepare:
+      begin_drain(request);
       return start_stage(request, [this](std::size_t i, StageContext& context) { return prepare(i, context); });
     case Verb::quiesce:
       if (auto recorded = record_prepared(); !recorded) return refuse(recorded.error());
       quiescing_ = true;
+      begin_stall();
       return start_stage(request, [this](std::size_t i, StageContext& context) { return quiesce(i, context); });
     case Verb::commit:
       return commit(request);
@@ -415,20 +436,87 @@ void Watchdog::on_stage_finished() {
     session_.refresh(plan_);
     if (auto written = plan_.state->write_record(session_.record); !written) first = written.error();
   }
-  if (first) {
-    refuse(*first, std::move(notes));
+  if (first) return refuse(*first, std::move(notes));
+  Message done{.verb = Verb::done, .lines = std::move(notes)};
+  if (drain_.is_over()) {
+    answer(done);
   } else {
-    answer({.verb = Verb::done, .lines = std::move(notes)});
+    prepared_answer_.emplace(std::move(done));
   }
 }
 
+/// The session is worth no less without it.
+void Watchdog::begin_drain(const Message& request) {
+  const Deadline latest(request.deadline.at() - limits::kDrainReserve);
+  if (auto begun = drain_.begin(latest); !begun) lines_.push_back({LogLevel::warn, begun.error().message});
+}
+
+void Watchdog::on_drain_look() {
+  // Another process may have ended the session, and lifted the limit, where this one was stopped for long: read before
+  // and after, `ending` shows it at least once.
+  if (plan_.filesystems.ending()) return drain_.stop();
+  drain_.look(plan_.filesystems.any([](FreezeState state) { return state == FreezeState::syncing; }));
+  if (plan_.filesystems.ending()) return lift_limit();
+  if (!drain_.is_over() || !prepared_answer_) return;
+  answer(*prepared_answer_);
+  prepared_answer_.reset();
+}
+
+/// Before it is set, so that it can be lifted by somebody who finds all of the session's processes dead.
+Result<void> Watchdog::record_limit() {
+  session_.record.to_put_back = plan_.dirty_limit.earlier();
+  return plan_.state->write_record(session_.record);
+}
+
+/// From here on databases may be locked.
+void Watchdog::begin_stall() {
+  locked_at_ = BootClock::now();
+  if (!plan_.max_stall) return;
+  auto timer = new_timer(Deadline(locked_at_ + *plan_.max_stall));
+  if (!timer) {
+    refuse(timer.error());
+    end(SessionEnd::rolled_back);
+  }
+  stall_timer_ = std::move(*timer);
+}
+
+void Watchdog::on_stall() {
+  std::vector<std::string> late;
+  for (std::size_t i = 0; i < plan_.filesystems.size(); ++i) {
+    const FreezeState state = plan_.filesystems.state(i);
+    if (state == FreezeState::idle || state == FreezeState::freezing) late.push_back(plan_.filesystems[i].mount_point);
+  }
+  if (!stage_ && late.empty()) return stall_timer_.reset();  // All is frozen, and is about to be committed.
+  const std::vector<DirtySample> dirty = plan_.host_dirty.look();
+  std::string message = "the locks would have been held for longer than " + format_seconds(*plan_.max_stall) +
+                        " seconds before everything was frozen (max_stall_seconds); it took so long to ";
+  message += stage_ ? "quiesce the databases" : "freeze " + list_of(late);
+  if (!dirty.empty()) message += "; " + format_size(dirty.front().dirty) + " were dirty on this host";
+  refuse({ErrorKind::not_ready, message, 0});
+  end(SessionEnd::rolled_back);
+}
+
+/// All is frozen.
+void Watchdog::note_stall() {
+  stall_timer_.reset();
+  const auto until = plan_.filesystems.size() == 0 ? BootClock::now() : plan_.filesystems.last_frozen_at();
+  session_.record.stall_seconds = std::max(std::chrono::duration<double>(until - locked_at_).count(), 0.0);
+}
+
+void Watchdog::lift_limit() {
+  plan_.dirty_limit.lift();
+  session_.record.to_put_back.clear();
+}
+
 void Watchdog::commit(const Message& request) {
+  lift_limit();  // All is frozen, or never will be.
   const bool all_well = !plan_.filesystems.any([](FreezeState state) {
     return state != FreezeState::frozen && state != FreezeState::unsupported && state != FreezeState::read_only;
   });
   if (!all_well || session_.record.phase != Phase::freezing)
     return refuse({ErrorKind::failed, "not every filesystem is frozen", 0});
   if (request.deadline.expired()) return refuse(late(kHandOver));
+  note_stall();
   for (std::size_t i = 0; i < kStages.size(); ++i)
     session_.record.stage_seconds.emplace_back(kStages.at(i), request.stages.at(i));
   lines_.insert(lines_.end(), request.lines.begin(), request.lines.end());
@@ -498,8 +586,9 @@ void Watchdog::end(SessionEnd how, const std::string& problem) {
 bool Watchdog::thaw() {
   // One that was stopped goes on: it has to see the end, and to say what became of its calls.
   plan_.freezer.send(SIGCONT);
-  bool finished = thawer_->run(Deadline::in(limits::kFreezeHang));
+  bool finished = thawer_->run(Deadline::in(plan_.max_stall ? limits::kPromisedFreezeHang : limits::kFreezeHang));
   plan_.rcu.end();  // For a freezer that was killed or hangs.
+  lift_limit();
   const auto freeze_hangs = [](FreezeState state) { return state == FreezeState::freezing; };
   if (!finished && !plan_.filesystems.any(freeze_hangs)) finished = thawer_->run(Deadline::in(limits::kThawHang));
   return finished;
@@ -618,6 +707,9 @@ void run_watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, co
   for (const int descriptor : plan.freezer.descriptors()) keep.push_back(descriptor);
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) keep.push_back(plan.filesystems[i].fd.get());
   for (const int counter : plan.witness.descriptors()) keep.push_back(counter);
+  plan.dirty_limit.add_descriptors(keep);
+  plan.dirty_memory.add_descriptors(keep);
+  plan.host_dirty.add_descriptors(keep);
   const std::vector<std::string> missing = become_background("dlm-watchdog", std::move(keep));
   use_small_thread_stacks();
   give_up_rights(!plan.quiescers.empty());

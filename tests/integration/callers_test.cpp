@@ -32,12 +32,12 @@ class Callers : public HostTest {
     return log;
   }
 
-  /// A session of runs with `options` of which none waits.
-  void expect_session(const Filesystem& data, const RunOptions& options) {
-    const auto pre = expect(0, {"pre-script"}, options);
+  /// A session of which no run waits.
+  void expect_session(const Filesystem& data, const RunOptions& of_pre, const RunOptions& of_post = {}) {
+    const auto pre = expect(0, {"pre-script"}, of_pre);
     EXPECT_LT(pre.run_time(), std::chrono::seconds(2));
     EXPECT_TRUE(frozen(data));
-    const auto post = expect(0, {"post-script"}, options);
+    const auto post = expect(0, {"post-script"}, of_post);
     EXPECT_LT(post.run_time(), std::chrono::seconds(2));
     EXPECT_TRUE(writable(data));
     EXPECT_TRUE(all_gone());
@@ -114,7 +114,8 @@ TEST_F(Callers, WhoseStdoutLiesOnAFilesystemToBeFrozenAreToldOfARollBack) {
 TEST_F(Callers, WhoseStdoutIsAFileThatXfsTrimsAtItsLastCloseAreNotWaitedFor) {
   const auto& data = add("xfs", "/srv/xfs");
   const UniqueFd log = grow("/srv/xfs/log");
-  expect_session(data, by_shell("exec \"$@\" >>/srv/xfs/log 2>&1"));
+  const UniqueFd log_of_post(check(::open("/srv/xfs/log", O_WRONLY | O_APPEND | O_CLOEXEC), "log"));
+  expect_session(data, by_shell("exec \"$@\" >>/srv/xfs/log 2>&1"), {.standard_output = log_of_post.get()});
   const std::string text = read_text("/srv/xfs/log");
   EXPECT_THAT(text, AllOf(HasSubstr("INFO: pre-script completed"), HasSubstr("INFO: post-script completed")));
   EXPECT_LT(text.find("pre-script completed"), text.find("post-script starting"));
@@ -128,8 +129,8 @@ TEST_F(Callers, WhoLeaveAFileOpenThatXfsTrimsAtItsLastCloseAreNotWaitedFor) {
 
 TEST_F(Callers, WhoLeaveAFileOpenThatHasNoNameAreNotWaitedFor) {
   const auto& data = add("ext4", "/srv/data");
-  expect_session(data, by_shell("mkdir -p /srv/data/t; head -c 300000 /dev/zero >/srv/data/t/gone; "
-                                "exec </srv/data/t/gone; [ -e /srv/data/frozen ] || rm /srv/data/t/gone; exec \"$@\""));
+  expect_session(data, by_shell("head -c 300000 /dev/zero >/srv/data/gone; exec </srv/data/gone; rm /srv/data/gone; "
+                                "exec \"$@\""));
 }
 
 TEST_F(Callers, WhoseLogLiesOnWhatAnotherProgramHasFrozenAreAnsweredWithinTheBudget) {

@@ -83,8 +83,8 @@ std::string first_descriptor(const std::string& arguments) {
 
 bool is_harmless_target(const std::string& path) {
   // The last is no file of a filesystem that can be frozen either, and is there to freeze quickly.
-  for (const char* prefix :
-       {"/run/", "pipe:", "socket:", "UNIX", "anon_inode:", "/dev/null", "/sys/kernel/rcu_expedited"}) {
+  for (const char* prefix : {"/run/", "pipe:", "socket:", "UNIX", "anon_inode:", "/dev/null",
+                             "/sys/kernel/rcu_expedited", "/sys/devices/virtual/bdi/"}) {
     if (path.starts_with(prefix)) return true;
   }
   return false;

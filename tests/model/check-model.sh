@@ -100,6 +100,9 @@ reach|a watchdog that is stopped and cannot be killed                  |-DKILLS=
 hold|the same, one filesystem, one kill, a foreign freezer             |-DKILLS=1 -DONE -DSTOPS=1 -DDEAF
 hold|a thaw fails, one kill                                            |-DKILLS=1 -DOTHERS=0 -DFAILS=1
 reach|thaws fail, three times, one kill                                |-DKILLS=1 -DOTHERS=0 -DFAILS=3
+reach|a limit on dirty memory, two kills                                |-DKILLS=2 -DONE -DOTHERS=0 -DLIMIT
+reach|the same, a stop and a hang, one kill                             |-DKILLS=1 -DONE -DOTHERS=0 -DLIMIT -DSTOPS=1 -DHANGS=1
+reach|the same, a watchdog that cannot be killed                        |-DKILLS=0 -DONE -DOTHERS=0 -DLIMIT -DSTOPS=1 -DDEAF
 reach|no thread to be had, a thaw that never returns, one kill         |-DKILLS=1 -DOTHERS=0 -DNO_THREADS -DTHAW_HANGS
 '
 full='
@@ -157,6 +160,13 @@ find|FREEZER_SPARED: recovery lets a living freezer go on              |-DKILLS=
 find|S_SAYS_OK: the sentinel reports what the watchdog would have      |-DKILLS=1 -DOTHERS=0 -DBUG_S_SAYS_OK
 find|EINVAL_IGNORED: FITHAW finds nothing frozen, and nobody says so   |-DKILLS=0 -DOTHERS=0 -DRUDE -DBUG_EINVAL_IGNORED
 cycle|S_LEAVES: a sentinel that ends at once is replaced for ever       |-DKILLS=0 -DOTHERS=0 -DBUG_S_LEAVES
+find|LIMIT_UNRECORDED: what the limit was is not on the record          |-DKILLS=2 -DONE -DOTHERS=0 -DLIMIT -DBUG_LIMIT_UNRECORDED
+find|LIMIT_STAYS: nor is it lifted when all is frozen                   |-DKILLS=0 -DONE -DOTHERS=0 -DLIMIT -DBUG_LIMIT_STAYS
+find|LIMIT_UNCHECKED: ending is not read after it is set                |-DKILLS=0 -DONE -DOTHERS=0 -DLIMIT -DSTOPS=1 -DDEAF -DBUG_LIMIT_UNCHECKED
+find|LIMIT_S_LEAVES: the sentinel does not lift it                      |-DKILLS=1 -DONE -DOTHERS=0 -DLIMIT -DBUG_LIMIT_S_LEAVES
+find|LIMIT_P_LEAVES: nor does P                                         |-DKILLS=2 -DONE -DOTHERS=0 -DLIMIT -DBUG_LIMIT_P_LEAVES
+find|LIMIT_O_LEAVES: nor does the next post-script                      |-DKILLS=2 -DONE -DOTHERS=0 -DLIMIT -DBUG_LIMIT_O_LEAVES
+find|no exception for a limit when watchdog and sentinel are killed     |-DKILLS=2 -DONE -DOTHERS=0 -DLIMIT -DTIGHT_LIMIT
 find|no exception for EBUSY not recorded                               |-DKILLS=1 -DONE -DTIGHT_BUSY
 find|no exception for a call not made or failed, not recorded          |-DKILLS=1 -DONE -DTIGHT_NOTHING
 find|no exception for a FITHAW not recorded                            |-DKILLS=1 -DONE -DTIGHT_REDO

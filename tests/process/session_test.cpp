@@ -65,6 +65,7 @@ void SessionTest::TearDown() {
   EXPECT_TRUE(fakes::all_gone()) << "a process of the session is left";
   if (plan_) {
     EXPECT_EQ(rcu_expedited(), "0\n") << "left behind";
+    EXPECT_FALSE(has_dirty_device_ && is_limited()) << "left behind";
   }
   fakes::kill_descendants();
   EXPECT_FALSE(kernel_.any_frozen());
@@ -98,6 +99,14 @@ SessionTest::DatabaseId SessionTest::add_database(Json::Object more) {
   return id;
 }
 
+void SessionTest::add_dirty_device() {
+  has_dirty_device_ = true;
+  for (const auto& [file, value] : {std::pair("max_bytes", "4858220544\n"), std::pair("max_ratio_fine", "500000\n"),
+                                    std::pair("strict_limit", "0\n")})
+    scratch_.write("sys/class/bdi/7:0/" + std::string(file), value);
+  scratch_.write("sys/kernel/debug/bdi/7:0/stats", "BdiReclaimable: 400000 kB\nBdiWriteback: 0 kB\nBdiWritten: 0 kB\n");
+}
+
 void SessionTest::start(std::chrono::seconds auto_thaw) {
   auto lock = state_->try_lock(StateDirectory::Lock::session);
   ASSERT_TRUE(lock && *lock) << "there is a session already";
@@ -120,6 +129,8 @@ void SessionTest::start(std::chrono::seconds auto_thaw) {
       .quiescers = std::move(quiescers),
       .execution_id = kExecution,
       .auto_thaw = auto_thaw,
+      .max_stall = max_stall_,
+      .host_dirty = DirtyMemory::open({std::string(kHost)}),
       .started_at = std::chrono::system_clock::now(),
       .earlier = earlier_,
       .history_file = {},
@@ -130,6 +141,11 @@ void SessionTest::start(std::chrono::seconds auto_thaw) {
           },
       .syslog = [path = scratch_ / "syslog"] { return std::make_unique<FileLog>(path); },
   });
+  if (has_dirty_device_) {
+    const DeviceRoots roots{.sys = scratch_ / "sys"};
+    plan_->dirty_limit = DirtyLimit::open({"7:0"}, roots);
+    plan_->dirty_memory = DirtyMemory::open({"7:0"}, roots);
+  }
   auto client = SessionClient::start(*plan_, soon());
   ASSERT_TRUE(client) << client.error().message;
   client_.emplace(std::move(*client));

@@ -48,6 +48,8 @@ class SessionTest : public testing::Test {
   /// One that can be found in the mount table of this host, by nothing but its number: /proc.
   FilesystemId add_proc();
   DatabaseId add_database(Json::Object more = {});
+  /// A device of the host with much dirty, which a session limits.
+  void add_dirty_device();
 
   // The steps of pre-script. Each fails the test when it fails.
   void start(std::chrono::seconds auto_thaw = std::chrono::seconds(600));
@@ -98,10 +100,17 @@ class SessionTest : public testing::Test {
   /// What stands for /sys/kernel/rcu_expedited.
   [[nodiscard]] std::string rcu_expedited() const { return fakes::content_of(scratch_ / "rcu_expedited"); }
 
+  /// Whether the limit of that device is another than before.
+  [[nodiscard]] bool is_limited() const {
+    return fakes::content_of(bdi_ + "strict_limit") != "0\n" ||
+           fakes::content_of(bdi_ + "max_ratio_fine") != "500000\n";
+  }
+
   fakes::FakeKernel kernel_;
   fakes::FakeDatabases databases_{&kernel_};
   fakes::Scratch scratch_;
-  std::vector<EarlierSession> earlier_;  ///< What the record is to know of others; before the session starts.
+  std::optional<BootClock::duration> max_stall_;  ///< The longest stall that is promised; before the session starts.
+  std::vector<EarlierSession> earlier_;           ///< What the record is to know of others; before the session starts.
 
   /// The lines of the host's log, in a file.
   [[nodiscard]] std::string syslog() const { return fakes::content_of(scratch_ / "syslog"); }
@@ -112,6 +121,8 @@ class SessionTest : public testing::Test {
   std::vector<QuiescerConfig> databases_planned_;
   std::optional<SessionPlan> plan_;
   std::optional<SessionClient> client_;
+  std::string bdi_ = scratch_ / "sys/class/bdi/7:0/";
+  bool has_dirty_device_ = false;
   bool calls_while_frozen_expected_ = false;
 };
 

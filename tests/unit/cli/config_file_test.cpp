@@ -180,6 +180,18 @@ TEST(Config, SetsTheTimes) {
   EXPECT_EQ(settings.timeout, seconds(120));
 }
 
+TEST(Config, PromisesALongestStall) {
+  EXPECT_FALSE(parsed("{}").max_stall);
+  EXPECT_EQ(parsed(R"({"max_stall_seconds": 2})").max_stall, seconds(2));
+  EXPECT_EQ(parsed(R"({"max_stall_seconds": 0.25})").max_stall, std::chrono::milliseconds(250));
+}
+
+TEST(Config, ChoosesWhatIsLimited) {
+  EXPECT_EQ(parsed("{}").dirty_limit, DirtyLimitMode::devices);
+  EXPECT_EQ(parsed(R"({"dirty_limit": "host"})").dirty_limit, DirtyLimitMode::host);
+  EXPECT_EQ(parsed(R"({"dirty_limit": "none"})").dirty_limit, DirtyLimitMode::none);
+}
+
 TEST(Config, SelectsFilesystems) {
   const FileSettings settings = parsed(R"({"filesystems": {"freeze": false, "include": ["/a", "/b/*"],
                                                            "exclude": ["/c"], "protect": ["/d"]}})");

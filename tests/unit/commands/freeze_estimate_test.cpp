@@ -96,6 +96,10 @@ TEST_F(Estimates, AreNothingWhereNothingIsFrozen) {
   host_.devices.write("proc/meminfo", "Dirty:    204800 kB\n");
   EXPECT_DOUBLE_EQ(estimate().seconds.value(), 0);
   EXPECT_EQ(estimate().text(), "Write-back: nothing to write, has 7.7 s.");
+  FreezeEstimate promised = estimate();
+  promised.max_stall = 0.5;
+  EXPECT_EQ(promised.text(),
+            "Write-back: nothing to write, has 7.7 s, of which writers may wait 0.500 s (max_stall_seconds).");
 }
 
 TEST_F(Estimates, OfABtrfsAreNotTheDevices) {

@@ -97,7 +97,8 @@ TEST(Metrics, SayHowTheSessionEnded) {
   record.end = SessionEnd::auto_thawed;
   record.ended_at = std::chrono::system_clock::from_time_t(1'795'452'002);
   record.problems = {"one"};
-  record.filesystems = {{"/data", "", "", 1.25, false}, {"/a \"b\\\n\xff", "", "", 2, false}};
+  record.stall_seconds = 0.125;
+  record.filesystems = {{"/data", "", "", 1.25, false, 0.0625}, {"/a \"b\\\n\xff", "", "", 2, false}};
   record.stage_seconds = {{"freeze", 0.25}};
   const std::string text = metrics_of(record);
   for (const char* line :
@@ -107,6 +108,8 @@ TEST(Metrics, SayHowTheSessionEnded) {
         "dlm_freeze_last_session_outcome{outcome=\"completed\"} 0.000\n", "dlm_freeze_last_session_problems 1.000\n",
         "dlm_freeze_last_session_frozen_seconds{mount_point=\"/data\"} 1.250\n",
         "dlm_freeze_last_session_frozen_seconds{mount_point=\"/a \\\"b\\\\134\\\\012\\\\377\"} 2.000\n",
+        "dlm_freeze_last_session_freeze_seconds{mount_point=\"/data\"} 0.062\n",
+        "dlm_freeze_last_session_stall_seconds 0.125\n",
         "dlm_freeze_last_session_stage_seconds{stage=\"freeze\"} 0.250\n"}) {
     EXPECT_THAT(text, HasSubstr(line));
   }

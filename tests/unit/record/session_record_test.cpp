@@ -34,7 +34,9 @@ SessionRecord full_record() {
   record.deadline_at = kMoment + std::chrono::seconds(60);
   record.deadline_boot = kBoot + std::chrono::seconds(60);
   record.stage_seconds = {{"plan", 0.001}, {"freeze", 2}};
-  record.filesystems = {{"/data", "259:1", "thawed", 1.5, false},
+  record.stall_seconds = 0.25;
+  record.to_put_back = {{"/sys/class/bdi/7:0/strict_limit", "0"}};
+  record.filesystems = {{"/data", "259:1", "thawed", 1.5, false, 0.125},
                         {"/M\xc3\xbcller x", "259:2", "thaw_failed", 0, true}};
   record.quiescers = {
       {{"command", "db", false, Json::Object{{"freeze", Json::Array{"/bin/true"}}}}, true, {{"position", "154"}}}};
@@ -88,6 +90,11 @@ TEST(SessionRecord, IsReadBackAsItWasWritten) {
   EXPECT_EQ(again.filesystems[0].device, "259:1");
   EXPECT_EQ(again.filesystems[0].state, "thawed");
   EXPECT_EQ(again.filesystems[0].frozen_seconds, 1.5);
+  EXPECT_EQ(again.filesystems[0].freeze_seconds, 0.125);
+  EXPECT_EQ(again.stall_seconds, 0.25);
+  ASSERT_EQ(again.to_put_back.size(), 1U);
+  EXPECT_EQ(again.to_put_back[0].path, "/sys/class/bdi/7:0/strict_limit");
+  EXPECT_EQ(again.to_put_back[0].value, "0");
   EXPECT_FALSE(again.filesystems[0].may_be_frozen);
   EXPECT_EQ(again.filesystems[1].mount_point, record.filesystems[1].mount_point);
   EXPECT_TRUE(again.filesystems[1].may_be_frozen);
@@ -204,6 +211,7 @@ TEST(SessionRecord, IsDamagedWithoutAnyOfItsMembers) {
     // The first stand beside a number of milliseconds, for people.
     if (key.ends_with("_at") || key.ends_with("_file") || came_later(key)) continue;
     if (key == "earlier" || key == "witness" || key == "inventory") continue;
+    if (key == "stall_seconds" || key == "to_put_back") continue;
     EXPECT_FALSE(SessionRecord::from_json(with(key, nullptr))) << key;
   }
 }
@@ -213,7 +221,7 @@ TEST(SessionRecord, IsDamagedWithAMemberOfAnotherType) {
   const Json json = full_record().to_json();
   for (const auto& [key, value] : *json.as_object()) {
     if (key.ends_with("_at") || key.ends_with("_file") || came_later(key) || key == "problems") continue;
-    if (key == "inventory") continue;
+    if (key == "inventory" || key == "stall_seconds") continue;
     EXPECT_FALSE(SessionRecord::from_json(with(key, &wrong))) << key;
   }
 }

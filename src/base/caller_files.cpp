@@ -24,6 +24,7 @@ constexpr int kMostDescriptors = 1024;
 constexpr std::array kOutputs = {STDOUT_FILENO, STDERR_FILENO};
 constexpr char kPause = 'p';
 constexpr char kGoOn = 'g';
+constexpr char kClose = 'c';
 
 /// Asks nobody: a dead NFS server would not answer.
 bool is_file(int fd) noexcept {
@@ -59,8 +60,9 @@ Output output_to(int file) noexcept {
 /// What the process does that has the files.
 class Writer {
  public:
-  Writer(std::array<Output, kOutputs.size()>& outputs, int lease, int written)
-      : outputs_(outputs), lease_(lease), written_(written) {}
+  Writer(std::array<Output, kOutputs.size()>& outputs, std::vector<UniqueFd>& others, int lease, int written,
+         int closed)
+      : outputs_(outputs), others_(others), lease_(lease), written_(written), closed_(closed) {}
 
   void run() {
     for (;;) {
@@ -88,7 +90,14 @@ class Writer {
   void take_commands() {
     char command = 0;
     ssize_t size = 0;
-    while (lease_ >= 0 && (size = ::read(lease_, &command, 1)) == 1) is_paused_ = command == kPause;
+    while (lease_ >= 0 && (size = ::read(lease_, &command, 1)) == 1) {
+      if (command == kClose) {
+        others_.clear();
+        raise_event(closed_);
+      } else {
+        is_paused_ = command == kPause;
+      }
+    }
     if (size == 0) lease_ = -1;
   }
 
@@ -110,8 +119,10 @@ class Writer {
   }
 
   std::array<Output, kOutputs.size()>& outputs_;
+  std::vector<UniqueFd>& others_;
   int lease_;
   int written_;
+  int closed_;
   bool is_paused_ = false;
 };
 
@@ -121,51 +132,68 @@ void CallerFiles::hand_over() {
   const std::vector<int> open = open_files();
   if (open.empty() || lease_) return;
   std::array<Output, kOutputs.size()> outputs;
-  std::vector<int> keep;
   for (const int fd : open) {
-    const bool is_stdio = fd <= STDERR_FILENO;
-    files_.emplace_back(is_stdio ? ::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1) : fd);
-    keep.push_back(files_.back().get());
-    for (std::size_t i = 0; i < outputs.size(); ++i) {
-      if (fd == kOutputs.at(i)) outputs.at(i) = output_to(files_.back().get());
+    UniqueFd own(fd <= STDERR_FILENO ? ::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1) : fd);
+    if (fd == STDOUT_FILENO || fd == STDERR_FILENO) {
+      outputs.at(fd == STDOUT_FILENO ? 0 : 1) = output_to(own.get());
+      outputs_.push_back(std::move(own));
+    } else {
+      others_.push_back(std::move(own));
     }
   }
   std::array<int, 2> lease = {-1, -1};
   auto written = new_event();
-  if (!written || ::pipe2(lease.data(), O_CLOEXEC | O_NONBLOCK) != 0) return;
+  auto closed = new_event();
+  if (!written || !closed || ::pipe2(lease.data(), O_CLOEXEC | O_NONBLOCK) != 0) return;
   written_ = std::move(*written);
+  closed_ = std::move(*closed);
   const UniqueFd writers_lease(lease[0]);
   lease_ = UniqueFd(lease[1]);
-  keep.insert(keep.end(), {writers_lease.get(), written_.get()});
-  for (const Output& output : outputs) keep.push_back(output.writer.get());
+  std::vector<int> keep = {writers_lease.get(), written_.get(), closed_.get()};
+  for (const Output& output : outputs) keep.insert(keep.end(), {output.file, output.writer.get()});
+  for (const UniqueFd& file : others_) keep.push_back(file.get());
 
   const pid_t child = ::fork();
   if (child == 0) {
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::close(fd);
     stay_background("dlm-output", keep, {});
-    Writer(outputs, writers_lease.get(), written_.get()).run();
+    Writer(outputs, others_, writers_lease.get(), written_.get(), closed_.get()).run();
     end_process(0);
   }
   if (child < 0) return lease_.reset();
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (outputs.at(i).script && ::dup2(outputs.at(i).script.get(), kOutputs.at(i)) >= 0)
-      outputs_.push_back(kOutputs.at(i));
+      redirected_.push_back(kOutputs.at(i));
   }
   if (open.front() == STDIN_FILENO) ::dup2(UniqueFd(open_null()).get(), STDIN_FILENO);
 }
 
+/// False when patience has ended.
+bool CallerFiles::wait_for(int event) noexcept {
+  const auto begin = BootClock::now();
+  const bool happened = wait_readable(event, Deadline(begin + patience_));
+  patience_ -= std::min(patience_, BootClock::now() - begin);
+  static_cast<void>(take_events(event));
+  return happened;
+}
+
+void CallerFiles::close() noexcept {
+  const bool has_others = !others_.empty();
+  outputs_.clear();
+  others_.clear();
+  if (has_others && lease_ && ::write(lease_.get(), &kClose, 1) == 1) static_cast<void>(wait_for(closed_.get()));
+}
+
 bool CallerFiles::is_written() const noexcept {
-  return std::all_of(outputs_.begin(), outputs_.end(), [](int output) {
+  return std::all_of(redirected_.begin(), redirected_.end(), [](int output) {
     int size = 0;
     return ::ioctl(output, TIOCOUTQ, &size) != 0 || size == 0;
   });
 }
 
 void CallerFiles::flush() noexcept {
-  const auto begin = BootClock::now();
-  while (!is_written() && wait_readable(written_.get(), Deadline(begin + patience_)))
-    static_cast<void>(take_events(written_.get()));
-  patience_ -= std::min(patience_, BootClock::now() - begin);
+  while (!is_written() && wait_for(written_.get())) {
+  }
 }
 
 void CallerFiles::pause() const noexcept { static_cast<void>(!::write(lease_.get(), &kPause, 1)); }

@@ -25,9 +25,12 @@ class CallerFiles {
   /// started, everything stays as it is. The calling process must have no other thread.
   void hand_over();
 
-  /// This process's own descriptors of the files, until `close`.
-  [[nodiscard]] const std::vector<UniqueFd>& files() const noexcept { return files_; }
-  void close() noexcept { files_.clear(); }
+  /// This process's own descriptors of what stdout and stderr were, until `close`.
+  [[nodiscard]] const std::vector<UniqueFd>& outputs() const noexcept { return outputs_; }
+
+  /// Before anything is frozen: closes all files but those two in the other process as well, so that no lock of the
+  /// caller's is held for as long as the session lasts. Waits for that, or until patience ends.
+  void close() noexcept;
 
   /// Waits until what was written to stdout and stderr is in the files, or patience ends.
   void flush() noexcept;
@@ -40,12 +43,15 @@ class CallerFiles {
 
  private:
   [[nodiscard]] bool is_written() const noexcept;
+  [[nodiscard]] bool wait_for(int event) noexcept;
 
   BootClock::duration patience_;
-  std::vector<UniqueFd> files_;
-  std::vector<int> outputs_;  ///< Those of stdout and stderr that lead to the other process.
-  UniqueFd lease_;            ///< A pipe's end, for pause and go_on; the other process reads the end of file.
-  UniqueFd written_;          ///< An event for each part that it has written.
+  std::vector<UniqueFd> outputs_;
+  std::vector<UniqueFd> others_;
+  std::vector<int> redirected_;  ///< Those of stdout and stderr that lead to the other process.
+  UniqueFd lease_;               ///< A pipe's end, for what the other process is told; it reads the end of file.
+  UniqueFd written_;             ///< An event for each part that it has written.
+  UniqueFd closed_;              ///< An event for `close`.
 };
 
 }  // namespace dlm_freeze

@@ -253,9 +253,9 @@ class PreScript {
     return held;
   }
 
-  /// Whether one of the caller's files lies on what is going to be frozen.
+  /// Whether stdout or stderr is a file on what is going to be frozen.
   [[nodiscard]] bool is_any_to_freeze(const HostPlan& plan) const {
-    const std::vector<UniqueFd>& files = context_.caller_files->files();
+    const std::vector<UniqueFd>& files = context_.caller_files->outputs();
     return std::any_of(files.begin(), files.end(),
                        [&](const UniqueFd& file) { return plan.may_wait_for_thaw(file.get()); });
   }

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -85,13 +86,17 @@ TEST_F(CallersFiles, GoOnWhereNothingIsHeld) {
             0);
 }
 
-TEST_F(CallersFiles, AreFoundWhateverTheirNumberIs) {
+TEST_F(CallersFiles, ThatAreNotWrittenAreHeldByNobodyOnceTheyAreClosed) {
   EXPECT_EQ(in_child([&] {
               close_stdio_of_test();
-              if (!redirect(7, log_)) return 1;
+              const int lock = ::open(log_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+              if (::dup2(lock, 7) != 7 || ::flock(lock, LOCK_EX) != 0 || ::close(lock) != 0) return 1;
               CallerFiles files(kPatience);
               files.hand_over();
-              return files.files().size() == 1 && files.files().front().get() == 7 ? 0 : 2;
+              const UniqueFd other(::open(log_.c_str(), O_RDWR | O_CLOEXEC));
+              if (::flock(other.get(), LOCK_EX | LOCK_NB) == 0) return 2;
+              files.close();
+              return ::flock(other.get(), LOCK_EX | LOCK_NB) == 0 ? 0 : 3;
             }),
             0);
 }
@@ -102,7 +107,7 @@ TEST_F(CallersFiles, AreNoPipes) {
               CallerFiles files(kPatience);
               files.hand_over();
               files.flush();
-              return files.files().empty() && !files.lease() ? 0 : 1;
+              return files.outputs().empty() && !files.lease() ? 0 : 1;
             }),
             0);
 }

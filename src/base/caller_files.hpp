@@ -9,10 +9,10 @@
 namespace dlm_freeze {
 
 /// The files that a script's caller has left open in it: stdin, stdout or stderr, or a log of the caller's. A write to
-/// one waits for as long as its filesystem is frozen, by whomever, and so may its last close: on XFS it gives back what
-/// was reserved beyond the end, elsewhere it removes the blocks of a file without a name (xfs_file_release,
-/// ext4_evict_inode). So a process of its own holds and writes them, and the script waits for that as for the reader of
-/// a pipe. Pipes, sockets and terminals stay with the script: their readers wait for the end of file.
+/// one waits for as long as its filesystem is frozen, by whomever, and so may its last close: XFS gives back what it
+/// had reserved beyond the end (xfs_file_release). So a process of its own holds and writes them, and the script waits
+/// for that as for the reader of a pipe. Pipes, sockets and terminals stay with the script: their readers wait for the
+/// end of file.
 class CallerFiles {
  public:
   /// `patience` is how long all of a script may wait in `flush`.

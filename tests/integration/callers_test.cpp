@@ -28,7 +28,7 @@ class Callers : public HostTest {
   [[nodiscard]] UniqueFd grow(const std::string& path) {
     UniqueFd log(check(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), "log"));
     const std::string lines(409'580, '\n');
-    check(::write(log.get(), lines.data(), lines.size()), "write");
+    if (::write(log.get(), lines.data(), lines.size()) < 0) throw std::runtime_error("write");
     return log;
   }
 
@@ -118,19 +118,12 @@ TEST_F(Callers, WhoseStdoutIsAFileThatXfsTrimsAtItsLastCloseAreNotWaitedFor) {
   expect_session(data, by_shell("exec \"$@\" >>/srv/xfs/log 2>&1"), {.standard_output = log_of_post.get()});
   const std::string text = read_text("/srv/xfs/log");
   EXPECT_THAT(text, AllOf(HasSubstr("INFO: pre-script completed"), HasSubstr("INFO: post-script completed")));
-  EXPECT_LT(text.find("pre-script completed"), text.find("post-script starting"));
 }
 
 TEST_F(Callers, WhoLeaveAFileOpenThatXfsTrimsAtItsLastCloseAreNotWaitedFor) {
   const auto& data = add("xfs", "/srv/xfs");
   const UniqueFd log = grow("/srv/xfs/log");
-  expect_session(data, by_shell("exec 3>>/srv/xfs/log; echo backup >&3; exec \"$@\""));
-}
-
-TEST_F(Callers, WhoLeaveAFileOpenThatHasNoNameAreNotWaitedFor) {
-  const auto& data = add("ext4", "/srv/data");
-  expect_session(data, by_shell("head -c 300000 /dev/zero >/srv/data/gone; exec </srv/data/gone; rm /srv/data/gone; "
-                                "exec \"$@\""));
+  expect_session(data, by_shell("exec 3>>/srv/xfs/log; head -c 200 /dev/zero >&3; exec \"$@\""));
 }
 
 TEST_F(Callers, WhoseLogLiesOnWhatAnotherProgramHasFrozenAreAnsweredWithinTheBudget) {

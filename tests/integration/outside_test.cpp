@@ -181,6 +181,24 @@ TEST_F(Outside, ACallerWhoseHardLimitsAreTooLowIsToldSo) {
   }
 }
 
+TEST_F(Outside, AShortageOfMemoryIsNamed) {
+  for (int kib = 6000; kib < 24'000; kib += 1500) {
+    const std::string limit = std::to_string(kib * 1024);
+    // Without CAP_SYS_RESOURCE root does not raise it again.
+    const auto pre = run({"pre-script"}, by_python("import ctypes\n"
+                                                   "ctypes.CDLL(None).prctl(24, 24, 0, 0, 0)\n"
+                                                   "resource.setrlimit(resource.RLIMIT_AS, (" +
+                                                   limit + ", " + limit + "))"));
+    if (pre.exit_code == 0) {
+      expect(0, {"post-script"});
+    } else if (pre.exit_code) {  // Else it could not even be loaded, or not begin.
+      EXPECT_THAT(pre.err, AnyOf(HasSubstr("memory"), HasSubstr("shared object"))) << kib;
+    }
+    EXPECT_TRUE(writable(*data_));
+    EXPECT_TRUE(all_gone());
+  }
+}
+
 TEST_F(Outside, ACallersWorkingDirectoryIsLeft) {
   expect(0, {"pre-script"}, by_shell("cd /srv/data && exec \"$@\""));
   EXPECT_EQ(fs::read_symlink("/proc/" + std::to_string(process("dlm-watchdog").pid()) + "/cwd"), "/");

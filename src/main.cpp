@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/birth.hpp"
+#include "base/caller_files.hpp"
 #include "cli/command_line.hpp"
 #include "cli/logging.hpp"
 #include "cli/settings.hpp"
@@ -35,6 +36,7 @@ std::string module_directory() {
 /// command line, or the usual one, as long as no other is known.
 Result<Settings> prepare(const CommandLine& line, CommandContext& context) {
   if (line.command != Command::pre_script) return resolve_settings(line, context.registry);
+  context.caller_files->hand_over();  // First: no thread exists yet, and nothing is frozen.
   const auto budget = line.timeout ? std::chrono::seconds(*line.timeout) : Settings().timeout;
   const PlanningGuard guard(Deadline(context.started + budget));
   log_start(to_string(line.command), line.execution_id.value_or(Settings().execution_id), context.log);
@@ -92,6 +94,7 @@ int main(int argc, char** argv) {
   const std::string modules = module_directory();
   QuiescerRegistry registry(builtin_quiescer_types(), module_quiescer_types(), modules);
   IoctlFreezeControl control;
+  CallerFiles caller_files(kPatienceWithReader);
   CommandContext context{log,
                          std::cout,
                          takes_escapes(STDOUT_FILENO),
@@ -101,12 +104,14 @@ int main(int argc, char** argv) {
                          started,
                          modules,
                          kVersion,
-                         [](ErrorKind kind) { return static_cast<int>(exit_code(Command::pre_script, kind)); }};
+                         [](ErrorKind kind) { return static_cast<int>(exit_code(Command::pre_script, kind)); },
+                         &caller_files};
   const Result<void> result = line ? run_or_say_why(*line, context) : tl::unexpected(line.error());
   if (result) {
     // Between pre-script's success and its end nothing may come that takes time: killed there, it leaves a session that
     // nobody was told of. Its lines were written before.
     if (line->command == Command::pre_script) ::_exit(0);
+    caller_files.flush();
     if (std::cout.flush()) return 0;
     // What a report lacks is not told by an exit code of 0: the disk is full, or nobody reads it.
     log.error("cannot write everything to stdout. Return Error Code: " +
@@ -115,5 +120,6 @@ int main(int argc, char** argv) {
   }
   const ExitCode code = line ? exit_code(line->command, result.error().kind) : ExitCode::usage;
   log.error(result.error().message + ". Return Error Code: " + std::to_string(static_cast<int>(code)));
+  caller_files.flush();
   return static_cast<int>(code);
 }

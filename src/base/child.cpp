@@ -2,11 +2,13 @@
 #include "base/child.hpp"
 
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <utility>
 
@@ -46,6 +48,28 @@ std::optional<int> Child::wait(Deadline deadline) noexcept {
 
 void Child::send(int signal) const noexcept {
   if (pid_ > 0) signal_child(pid_, signal);
+}
+
+std::string ending_of(pid_t child) {
+  constexpr auto kPatience = std::chrono::milliseconds(200);
+  const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+  if (pidfd) static_cast<void>(wait_readable(pidfd.get(), Deadline::in(kPatience)));
+  siginfo_t ended{};
+  if (::waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid == 0)
+    return "";
+  if (ended.si_code == CLD_EXITED) {
+    return ended.si_status == kOutOfMemory
+               ? "; it ran out of memory: the host is short of it, or ulimit -v or a control group allows too little"
+               : "";
+  }
+  switch (ended.si_status) {
+    case SIGKILL:
+      return "; it was killed, by somebody or by the kernel where memory is short (see dmesg)";
+    case SIGSYS:
+      return "; a filter of system calls (seccomp) killed it";
+    default:
+      return "; it was killed by signal " + std::to_string(ended.si_status);
+  }
 }
 
 void signal_child(pid_t child, int signal) noexcept {

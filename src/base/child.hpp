@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <optional>
+#include <string>
 
 #include "dlm_freeze/base/deadline.hpp"
 #include "dlm_freeze/base/error.hpp"
@@ -43,5 +44,12 @@ class Child {
 
 /// Sends `signal` to a child of this process. Nobody if it was waited for: its number may be another process's by now.
 void signal_child(pid_t child, int signal) noexcept;
+
+/// With what a process exits that can have no more memory.
+inline constexpr int kOutOfMemory = 12;
+
+/// How `child`, whose end is near, ended, for an error: "; it ran out of memory…". Empty where that cannot be told. It
+/// is not waited for, as waitpid(2) has it.
+[[nodiscard]] std::string ending_of(pid_t child);
 
 }  // namespace dlm_freeze

@@ -70,7 +70,10 @@ Result<Workers> Workers::start(std::size_t count, Job job, Shortage shortage, Jo
     } catch (const std::system_error& error) {
       workers.shared_->threads = workers.threads_.size();
       if (shortage == Shortage::share) break;
-      return system_failure("cannot start a thread for each filesystem", error.code().value());
+      return system_failure(
+          "cannot start a thread for each filesystem; memory or processes are short here (ulimit -v, ulimit -u, "
+          "TasksMax=)",
+          error.code().value());
     }
   }
   workers.shared_->threads = workers.threads_.size();

@@ -42,10 +42,7 @@ std::string_view colour_of(LogLevel level) {
 /// stdout or stderr. Writes whole lines, and waits for its reader for `patience` in all.
 class Stream {
  public:
-  Stream(int fd, BootClock::duration patience) : fd_(fd), patience_(patience), is_coloured_(takes_escapes(fd)) {
-    struct stat info {};
-    is_file_ = ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
-  }
+  Stream(int fd, BootClock::duration patience) : fd_(fd), patience_(patience), is_coloured_(takes_escapes(fd)) {}
 
   void write(const LogLine& line) {
     std::string text = line_of(line);
@@ -79,7 +76,8 @@ class Stream {
 
   /// As write(2) of a descriptor that does not block, whatever this one is: others share it.
   ssize_t write_some(std::string_view text) {
-    if (is_file_) return ::write(fd_, text.data(), text.size());
+    struct stat info {};  // Asked every time: a script hands a file over to another process.
+    if (::fstat(fd_, &info) == 0 && S_ISREG(info.st_mode)) return ::write(fd_, text.data(), text.size());
     const iovec part = {const_cast<char*>(text.data()), text.size()};  // NOLINT(cppcoreguidelines-pro-type-const-cast)
     const ssize_t put = ::pwritev2(fd_, &part, 1, -1, RWF_NOWAIT);
     if (put >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL && errno != EPERM)) return put;
@@ -101,7 +99,6 @@ class Stream {
   int fd_;
   BootClock::duration patience_;
   bool is_coloured_;
-  bool is_file_ = false;
   bool is_torn_ = false;  ///< The last line that was written lacks its end.
   std::size_t dropped_ = 0;
 };

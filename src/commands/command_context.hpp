@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/caller_files.hpp"
 #include "dlm_freeze/base/deadline.hpp"
 #include "dlm_freeze/base/log.hpp"
 #include "dlm_freeze/quiesce/registry.hpp"
@@ -74,6 +75,7 @@ struct CommandContext {
   std::string module_directory;                    ///< As in QuiescerRegistry.
   std::string version;                             ///< Of this program: "0.1.0".
   int (*code_of_pre_script)(ErrorKind) = nullptr;  ///< What it exits with after an error of that kind.
+  CallerFiles* caller_files = nullptr;             ///< Of pre-script and post-script.
 };
 
 // One verb each, in the file of its name. The error's kind decides on the exit code.

@@ -69,7 +69,7 @@ std::string decimal(double value) {
 Result<void> check_not_frozen(const std::string& directory, const Settings& settings) {
   const auto state = StateDirectory::open(settings.state_directory, false);
   const auto record = state ? state->read_record() : tl::unexpected(state.error());
-  if (!record || !*record || (*record)->phase == Phase::ended || (*record)->boot_id != current_boot_id()) return {};
+  if (!record || !*record || (*record)->phase == Phase::ended || !(*record)->is_of_boot(current_boot_id())) return {};
   const auto table = MountTable::read();
   const auto id = mount_id_of(directory);
   const Mount* mount = table && id ? table->find(*id) : nullptr;

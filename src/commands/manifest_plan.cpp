@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "commands/manifest_plan.hpp"
 
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include "base/text.hpp"
-#include "dlm_freeze/base/files.hpp"
 #include "fs/filesystem_uuid.hpp"
 #include "session/manifest_writers.hpp"
 
@@ -107,10 +109,21 @@ HoldWitness plan_witness(const HostPlan& plan, const FrozenFilesystems& filesyst
   return HoldWitness(choose_witnesses(plan.table, plan.freeze, plan.stacks, frozen, AttachedDisks::read()));
 }
 
+/// A UUID of version 4 (RFC 9562). Not /proc's: that may show processes only.
 Result<std::string> new_session_id() {
-  const auto text = read_file("/proc/sys/kernel/random/uuid");
-  if (!text) return tl::unexpected(text.error());
-  return std::string(trimmed(*text));
+  std::array<unsigned char, 16> bytes{};
+  if (::getrandom(bytes.data(), bytes.size(), GRND_NONBLOCK) != static_cast<ssize_t>(bytes.size()))
+    return system_failure("there are no random numbers for the session's id yet", errno);
+  bytes[6] = static_cast<unsigned char>((bytes[6] & 0x0F) | 0x40);
+  bytes[8] = static_cast<unsigned char>((bytes[8] & 0x3F) | 0x80);
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    text += kDigits[bytes.at(i) >> 4];
+    text += kDigits[bytes.at(i) & 0xF];
+  }
+  return text;
 }
 
 }  // namespace dlm_freeze

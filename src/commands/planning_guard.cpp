@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "commands/planning_guard.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
+#include <array>
+#include <chrono>
 #include <csignal>
 #include <string_view>
 #include <system_error>
@@ -13,6 +16,24 @@
 
 namespace dlm_freeze {
 namespace {
+
+/// For what stderr is to take the message.
+constexpr auto kPatience = std::chrono::milliseconds(250);
+
+/// In a process of its own: a file may lie on a filesystem that is frozen, and then neither the write nor the last
+/// close returns.
+void say(std::string_view message) {
+  pollfd reader = {STDERR_FILENO, POLLOUT, 0};
+  std::array<int, 2> life{};
+  if (::poll(&reader, 1, 0) <= 0 || ::pipe2(life.data(), O_CLOEXEC) != 0) return;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    static_cast<void>(!::write(STDERR_FILENO, message.data(), message.size()));
+    ::_exit(0);
+  }
+  ::close(life[1]);
+  if (child > 0) static_cast<void>(wait_readable(life[0], Deadline::in(kPatience)));
+}
 
 [[noreturn]] void give_up(PlanningGuard::Of script) {
   constexpr std::string_view kPreMessage =
@@ -26,8 +47,7 @@ namespace {
   constexpr int kPostFailed = 202;
   const bool is_pre = script == PlanningGuard::Of::pre_script;
   const std::string_view message = is_pre ? kPreMessage : kPostMessage;
-  pollfd reader = {STDERR_FILENO, POLLOUT, 0};
-  if (::poll(&reader, 1, 0) > 0) static_cast<void>(!::write(STDERR_FILENO, message.data(), message.size()));
+  say(message);
   ::_exit(is_pre ? kPreFailed : kPostFailed);
 }
 

@@ -48,7 +48,9 @@ class PostScript {
     context_.log.caller().hold();
     context_.log.syslog().hold();
     auto done = end_session();
-    // A caller's pipe or terminal is not frozen; a file that is waits until it is not, and delays no thaw.
+    // A caller's pipe or terminal is not frozen; a file may be, by another program, and then waits without this
+    // process.
+    context_.caller_files->hand_over();
     context_.log.caller().resume();
     if (!still_frozen_) context_.log.syslog().resume();
     return done;
@@ -79,7 +81,7 @@ class PostScript {
                      "; what the session left behind is unknown: find the filesystems on which writes hang, and use "
                      "fsfreeze --unfreeze");
     }
-    if (!*record || (*record)->boot_id != current_boot_id()) return no_session();
+    if (!*record || !(*record)->is_of_boot(current_boot_id())) return no_session();
     return judge(*state, **record, true, false);
   }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -112,7 +113,7 @@ Result<std::vector<EarlierSession>> recover_earlier_session(const StateDirectory
   }
   if (!*record) return std::vector<EarlierSession>();
   const bool orphan = (*record)->is_orphan(current_boot_id());
-  const bool is_of_this_boot = (*record)->boot_id == current_boot_id();
+  const bool is_of_this_boot = (*record)->is_of_boot(current_boot_id());
   if (!is_of_this_boot || (!orphan && !(*record)->has_leftovers())) return (*record)->earlier_for_next();
   context.log.warn(orphan ? "the processes of session " + (*record)->execution_id +
                                 " were killed; undoing what they left behind"
@@ -227,6 +228,10 @@ class PreScript {
           "there is nothing to freeze and no database to quiesce: the snapshot will only be crash-consistent");
     }
     const bool output_will_freeze = plan->may_wait_for_thaw(STDOUT_FILENO) || plan->may_wait_for_thaw(STDERR_FILENO);
+    if (is_any_to_freeze(*plan)) {
+      session.caller_files = UniqueFd(::fcntl(context_.caller_files->lease().get(), F_DUPFD_CLOEXEC, 0));
+    }
+    context_.caller_files->close();
     guard.reset();
     return run_session(session, *plan, output_will_freeze);
   }
@@ -241,10 +246,18 @@ class PreScript {
       const SessionClient::Leftovers left = client->roll_back(patience);
       if (left.frozen.empty()) context_.log.syslog().resume();
       say_what_is_left(left, held.error());
+      context_.caller_files->go_on();
       log_notes(*client);
       context_.log.caller().resume();
     }
     return held;
+  }
+
+  /// Whether stdout or stderr is a file on what is going to be frozen.
+  [[nodiscard]] bool is_any_to_freeze(const HostPlan& plan) const {
+    const std::vector<UniqueFd>& files = context_.caller_files->outputs();
+    return std::any_of(files.begin(), files.end(),
+                       [&](const UniqueFd& file) { return plan.may_wait_for_thaw(file.get()); });
   }
 
   static void say_what_is_left(const SessionClient::Leftovers& left, Error& error) {
@@ -277,6 +290,8 @@ class PreScript {
 
     if (!session.quiescers.empty()) mounts.look_before_freeze(context_.log);
     context_.log.syslog().hold();
+    context_.caller_files->flush();
+    if (session.caller_files) context_.caller_files->pause();
     if (output_will_freeze) context_.log.caller().hold();
     if (auto frozen = client.freeze(budget_); !frozen) return frozen;
     clock_.finish_stage();
@@ -292,6 +307,7 @@ class PreScript {
       return failure("success cannot be reported: the reader of standard output is gone, so everything is undone");
     // Written before the hand-over: after it, nothing may come between success and exit.
     log_completion("pre-script", context_);
+    if (!session.caller_files) context_.caller_files->flush();
     return client.commit(budget_, clock_.seconds(), context_.log.syslog().take_held());
   }
 

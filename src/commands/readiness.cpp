@@ -16,7 +16,7 @@ void check_record(const StateDirectory& state, Readiness& readiness) {
   if (!record && record.error().errno_value != 0) {
     readiness.findings.push_back({"record", tl::unexpected(record.error())});
   }
-  if (!record || !*record || (*record)->boot_id != current_boot_id()) return;
+  if (!record || !*record || !(*record)->is_of_boot(current_boot_id())) return;
   if ((*record)->has_leftovers() || (*record)->is_orphan(current_boot_id())) {
     readiness.leftovers =
         "pre-script can undo what the session of execution " + (*record)->execution_id + " left behind";

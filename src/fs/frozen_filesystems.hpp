@@ -110,6 +110,9 @@ class FrozenFilesystems {
   /// Calls FITHAW on one that the caller has claimed in the state `from`.
   void thaw(std::size_t i, FreezeState from) noexcept;
 
+  /// Calls FITHAW on `fd`, which is none of them. Gives 0 or an errno value.
+  [[nodiscard]] int rehearse_thaw(int fd) const noexcept { return control_->thaw(fd); }
+
   /// Moves it from the state `from` to `to`, if it is still in that: of all who try, one succeeds.
   [[nodiscard]] bool claim(std::size_t i, FreezeState from, FreezeState to) noexcept;
 

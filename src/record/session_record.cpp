@@ -273,6 +273,11 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
   return record;
 }
 
+bool SessionRecord::is_of_boot(const std::string& current_boot_id) const {
+  if (boot_id.empty() || current_boot_id.empty()) return started_boot <= BootClock::now();
+  return boot_id == current_boot_id;
+}
+
 bool SessionRecord::has_leftovers() const {
   return std::any_of(filesystems.begin(), filesystems.end(),
                      [](const FilesystemRecord& f) { return f.may_be_frozen; }) ||

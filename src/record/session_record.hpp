@@ -118,9 +118,13 @@ struct SessionRecord {
   /// Errors: no such document, or of a version that this program does not know.
   [[nodiscard]] static Result<SessionRecord> from_json(const Json& json);
 
+  /// Whether it is of the boot that has the id `current_boot_id`. Where either id is not known (a /proc that shows
+  /// processes only, proc(5)), it is unless its beginning is yet to come by the boot clock.
+  [[nodiscard]] bool is_of_boot(const std::string& current_boot_id) const;
+
   /// Whether it was left behind by processes that are gone, provided that no session is active.
   [[nodiscard]] bool is_orphan(const std::string& current_boot_id) const {
-    return phase != Phase::ended && boot_id == current_boot_id;
+    return phase != Phase::ended && is_of_boot(current_boot_id);
   }
 
   /// Whether a filesystem or database of it still has to be thawed or released.
@@ -144,7 +148,7 @@ struct SessionRecord {
   [[nodiscard]] double longest_freeze() const;
 };
 
-/// /proc/sys/kernel/random/boot_id; empty where there is none.
+/// /proc/sys/kernel/random/boot_id; empty where it cannot be read.
 [[nodiscard]] std::string current_boot_id();
 
 /// What /proc/self/ns/time says; empty where there is none. Another one's boot clock has another beginning

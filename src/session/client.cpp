@@ -9,9 +9,11 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <new>
 #include <utility>
 
 #include "base/child.hpp"
+#include "base/process.hpp"
 #include "base/text.hpp"
 #include "base/wait.hpp"
 #include "record/history.hpp"
@@ -48,6 +50,17 @@ std::vector<std::string> mount_points_where(const FrozenFilesystems& filesystems
 
 std::string mount_points(const FrozenFilesystems& filesystems, FreezeState state) {
   return list_of(mount_points_where(filesystems, [state](FreezeState other) { return other == state; }));
+}
+
+/// What a child does, which must not return; without memory it ends there and then, for others to take over.
+template <typename Body>
+[[noreturn]] void run_to_its_end(const Body& body) {
+  try {
+    body();
+  } catch (const std::bad_alloc&) {
+    end_process(kOutOfMemory);
+  }
+  end_process(1);
 }
 
 /// Waits until nobody is left at the other end, whatever is still said there.
@@ -99,22 +112,29 @@ Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline)
 
   const pid_t freezer = ::fork();
   if (freezer < 0) return system_failure("cannot start the freezer", errno);
-  if (freezer == 0) run_freezer(plan.filesystems, plan.rcu, to_freezer->second, life_lines, plan.freezer_lock, plan);
+  if (freezer == 0) {
+    run_to_its_end(
+        [&] { run_freezer(plan.filesystems, plan.rcu, to_freezer->second, life_lines, plan.freezer_lock, plan); });
+  }
   plan.freezer = ProcessHandle::of(freezer);
   life_lines.clear();
   plan.manifests.reset();  // The freezer's.
   plan.freezer_lock.reset();
   to_freezer->second.reset();
   // At once: writing back takes longer than all that comes before its end is waited for.
-  if (auto sent = send_message(ends.freezer.get(), {.verb = Verb::sync}); !sent) return tl::unexpected(sent.error());
+  if (auto sent = tell(ends.freezer, {.verb = Verb::sync}); !sent) return tl::unexpected(sent.error());
 
   const pid_t watchdog = ::fork();
   if (watchdog < 0) return system_failure("cannot start the watchdog", errno);
-  if (watchdog == 0) run_watchdog(plan, *ends.session, std::move(to_watchdog->second), numbers_of(ends.life_lines));
+  if (watchdog == 0) {
+    run_to_its_end(
+        [&] { run_watchdog(plan, *ends.session, std::move(to_watchdog->second), numbers_of(ends.life_lines)); });
+  }
   to_watchdog->second.reset();
 
   SessionClient client(plan, std::move(ends));
   client.processes_.watchdog = watchdog;
+  client.freezer_process_ = freezer;
   auto ready = client.await(true, false, deadline, "starting the watchdog");
   if (ready) return client;
   // Nothing is frozen or locked yet, so whoever hangs in his set-up need not be asked to end.
@@ -125,7 +145,7 @@ Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline)
 }
 
 Result<void> SessionClient::prepare(Deadline deadline) {
-  if (auto told = tell_watchdog({.verb = Verb::prepare, .deadline = deadline}); !told) return told;
+  if (auto told = tell(watchdog_, {.verb = Verb::prepare, .deadline = deadline}); !told) return told;
   const Deadline patience = with_patience(deadline);
   if (auto prepared = await(true, true, patience, kPreparing); !prepared) {
     if (!patience.expired()) return prepared;
@@ -145,12 +165,12 @@ Result<void> SessionClient::prepare(Deadline deadline) {
 }
 
 Result<void> SessionClient::quiesce(Deadline deadline) {
-  if (auto told = tell_watchdog({.verb = Verb::quiesce, .deadline = deadline}); !told) return told;
+  if (auto told = tell(watchdog_, {.verb = Verb::quiesce, .deadline = deadline}); !told) return told;
   return await(true, false, with_patience(deadline), "quiescing the databases", ErrorKind::not_ready);
 }
 
 Result<void> SessionClient::freeze(Deadline deadline) {
-  if (auto sent = send_message(freezer_.get(), {.verb = Verb::freeze}); !sent) return sent;
+  if (auto sent = tell(freezer_, {.verb = Verb::freeze}); !sent) return sent;
   const FrozenFilesystems& filesystems = plan_->filesystems;
   if (auto answered = await(false, true, deadline, "freezing"); !answered) {
     if (deadline.expired()) name_what_hangs(answered.error(), FreezeState::freezing, "the freeze of");
@@ -180,6 +200,11 @@ Result<void> SessionClient::check_written() const {
   const FrozenFilesystems& filesystems = plan_->filesystems;
   for (std::size_t i = 0; i < filesystems.size(); ++i) {
     if (filesystems.write_error(i) == 0) continue;
+    if (filesystems.write_error(i) == EPERM || filesystems.write_error(i) == ENOSYS) {
+      return system_failure("syncfs(2) is refused here, so that nobody knows whether " + filesystems[i].mount_point +
+                                " was written back; let the filter of system calls (seccomp) allow it",
+                            filesystems.write_error(i));
+    }
     return system_failure("data on " + filesystems[i].mount_point +
                               " could not be written back and is lost; check the device below it (see dmesg)",
                           filesystems.write_error(i));
@@ -188,9 +213,13 @@ Result<void> SessionClient::check_written() const {
 }
 
 Result<void> SessionClient::commit(Deadline deadline, const StageSeconds& stages, std::vector<LogLine> held_lines) {
-  if (auto told = tell_watchdog({.verb = Verb::commit, .stages = stages, .lines = std::move(held_lines)}); !told)
+  if (auto told = tell(watchdog_,
+                       {.verb = Verb::commit, .deadline = deadline, .stages = stages, .lines = std::move(held_lines)});
+      !told)
     return told;
-  if (auto answered = await(true, false, deadline, "handing over to the watchdog"); !answered) return answered;
+  if (auto answered = await(true, false, deadline, kHandOver); !answered) return answered;
+  // This process may have been stopped since, and its caller have given up.
+  if (deadline.expired()) return tl::unexpected(late(kHandOver));
   // The watchdog looks before it answers; what ends the session between its look and its answer is seen here.
   if (plan_->filesystems.ending()) return failure("the session was ended before it was handed over");
   return {};
@@ -251,32 +280,29 @@ void SessionClient::stand_in(Deadline deadline) {
   static_cast<void>(remember_for(session_->record, limits::kHistory));
 }
 
-/// One that has ended has said why, which `await` hears.
-Result<void> SessionClient::tell_watchdog(const Message& message) {
-  auto sent = send_message(watchdog_.get(), message);
+Result<void> SessionClient::tell(const UniqueFd& channel, const Message& message) {
+  auto sent = send_message(channel.get(), message);
   if (!sent && (sent.error().errno_value == EPIPE || sent.error().errno_value == ECONNRESET)) return {};
   return sent;
 }
 
 Result<void> SessionClient::await(bool watchdog, bool freezer, Deadline deadline, std::string_view what,
-                                  ErrorKind late) {
+                                  ErrorKind kind) {
   while (watchdog || freezer) {
     // The watchdog is always listened to: it also speaks, or dies, unasked.
     std::array<pollfd, 2> events = {pollfd{watchdog_.get(), POLLIN, 0},
                                     pollfd{freezer ? freezer_.get() : -1, POLLIN, 0}};
     const int count = ::poll(events.data(), events.size(), deadline.poll_timeout());
     if (count < 0 && errno == EINTR) continue;
-    if (count == 0)
-      return failure(
-          "the time budget ran out while " + std::string(what) + "; raise timeout_seconds if that is normal here",
-          late);
+    if (count == 0) return tl::unexpected(late(what, kind));
     if (events[0].revents != 0) {
       if (auto answer = take_answer(); !answer) return answer;
       watchdog = false;
     }
     if (events[1].revents != 0) {
       const auto message = receive_message(freezer_.get());
-      if (!message || !*message) return failure("the freezer died while " + std::string(what));
+      if (!message || !*message)
+        return failure("the freezer died while " + std::string(what) + ending_of(freezer_process_));
       if ((*message)->verb == Verb::failed) return tl::unexpected((*message)->error);
       notes_.insert(notes_.end(), (*message)->lines.begin(), (*message)->lines.end());
       freezer = false;
@@ -295,7 +321,7 @@ void SessionClient::name_what_hangs(Error& error, FreezeState state, std::string
 Result<void> SessionClient::take_answer() {
   const auto message = receive_message(watchdog_.get());
   if (!message) return tl::unexpected(message.error());
-  if (!*message) return failure("the watchdog was lost");
+  if (!*message) return failure("the watchdog was lost" + ending_of(processes_.watchdog));
   notes_.insert(notes_.end(), (*message)->lines.begin(), (*message)->lines.end());
   if ((*message)->sentinel > 0) processes_.sentinel = (*message)->sentinel;
   if ((*message)->verb == Verb::done) return {};

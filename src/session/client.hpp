@@ -68,10 +68,11 @@ class SessionClient {
   struct Ends;
   SessionClient(SessionPlan& plan, Ends ends);
 
-  [[nodiscard]] Result<void> tell_watchdog(const Message& message);
+  /// Sends it to the watchdog or the freezer. One that has ended has said why, which `await` hears.
+  [[nodiscard]] static Result<void> tell(const UniqueFd& channel, const Message& message);
   /// Waits for the answers that are due: of the watchdog, of the freezer.
   [[nodiscard]] Result<void> await(bool watchdog, bool freezer, Deadline deadline, std::string_view what,
-                                   ErrorKind late = ErrorKind::failed);
+                                   ErrorKind kind = ErrorKind::failed);
   [[nodiscard]] Result<void> take_answer();
   /// Adds to `error` the mount points, if any, on which `call` ("the freeze of") has not returned.
   void name_what_hangs(Error& error, FreezeState state, std::string_view call) const;
@@ -89,6 +90,7 @@ class SessionClient {
   std::vector<UniqueFd> life_lines_;
   std::vector<LogLine> notes_;
   SessionProcesses processes_;
+  pid_t freezer_process_ = -1;
 };
 
 /// What became of a request to end the session.

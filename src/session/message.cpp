@@ -79,6 +79,11 @@ Result<Message> from_bytes(std::string_view bytes) {
 
 }  // namespace
 
+Error late(std::string_view what, ErrorKind kind) {
+  return {kind, "the time budget ran out while " + std::string(what) + "; raise timeout_seconds if that is normal here",
+          0};
+}
+
 Result<std::pair<UniqueFd, UniqueFd>> message_channel() {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {

@@ -33,13 +33,17 @@ enum class Verb : std::uint32_t {
 /// What the processes of a session say to each other. All are one process image, so it travels as it lies in memory.
 struct Message {
   Verb verb = Verb::done;
-  Deadline deadline{BootClock::time_point()};  ///< prepare, quiesce: of the stage.
+  Deadline deadline{BootClock::time_point()};  ///< prepare, quiesce: of the stage. commit: of pre-script.
   pid_t sentinel = -1;                         ///< done, once the session is set up.
   StageSeconds stages{};                       ///< commit.
   Error error{};                               ///< failed.
   std::vector<LogLine>
       lines{};  ///< done, failed: what the databases had to say. commit: what waits for the host's log.
 };
+
+/// That pre-script's budget was spent before what it was doing was done: `what`, as "freezing".
+[[nodiscard]] Error late(std::string_view what, ErrorKind kind = ErrorKind::failed);
+inline constexpr std::string_view kHandOver = "handing over to the watchdog";
 
 /// Two connected ends.
 [[nodiscard]] Result<std::pair<UniqueFd, UniqueFd>> message_channel();

@@ -69,6 +69,7 @@ struct SessionPlan {
   std::string inventory{};
   std::function<Coverage(const std::string& path)> coverage;
   SyslogFactory syslog;
+  UniqueFd caller_files{};  ///< A lease of CallerFiles where these may lie on what is frozen; until the last thaw.
 };
 
 }  // namespace dlm_freeze

@@ -24,7 +24,11 @@ namespace {
 Result<FrozenFilesystems::Filesystem> reopen(const FilesystemRecord& record, const MountTable& table) {
   Error last{ErrorKind::failed, "it is mounted nowhere any more", 0};
   for (const Mount& mount : table.mounts()) {
-    if (device_number(mount.device) != record.device || !table.is_visible(mount)) continue;
+    if (device_number(mount.device) != record.device) continue;
+    if (!table.is_visible(mount)) {
+      last.message = "what is mounted over " + mount.mount_point + " hides it: unmount that, and repeat post-script";
+      continue;
+    }
     UniqueFd fd(::open(mount.mount_point.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
     if (fd) return FrozenFilesystems::Filesystem{record.mount_point, mount.device, 0, std::move(fd)};
     last = system_failure("cannot open " + mount.mount_point, errno).value();
@@ -166,7 +170,7 @@ void recover_orphan(const StateDirectory& state, SessionRecord& record, Quiescer
 
 bool is_overdue(const SessionRecord& record) {
   const bool may_hold = record.phase == Phase::freezing || record.phase == Phase::held;
-  return may_hold && record.boot_id == current_boot_id() &&
+  return may_hold && record.is_of_boot(current_boot_id()) &&
          record.past_deadline() > limits::kThawGrace + limits::kKill + limits::kSuccessorThaw;
 }
 

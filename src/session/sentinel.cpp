@@ -19,6 +19,7 @@
 #include "record/history.hpp"
 #include "session/limits.hpp"
 #include "session/recovery.hpp"
+#include "session/rehearsal.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -45,7 +46,7 @@ class Sentinel {
     ::sigaddset(&death, SIGUSR1);
     signals_ = UniqueFd(::signalfd(-1, &death, SFD_CLOEXEC | SFD_NONBLOCK));
     auto timer = new_timer(alarm_);
-    if (!timer) return false;
+    if (!timer || !rehearse_end(plan_, duty_.ready)) return false;
     timer_ = std::move(*timer);
     static_cast<void>(lock_memory());  // The watchdog says what comes of it: it is the same for both.
     // Sent by the kernel when the watchdog's main thread ends, even while another of its threads is stuck there.
@@ -144,7 +145,7 @@ class Sentinel {
 void run_sentinel(SessionPlan& plan, SessionState& session, const SentinelDuty& duty) {
   std::vector<int> keep = duty.life_lines;
   keep.insert(keep.end(), {duty.channel, duty.ready, duty.life, plan.lock.get(), plan.state->fd(),
-                           duty.record_file.fd(), plan.rcu.fd()});
+                           duty.record_file.fd(), plan.rcu.fd(), plan.caller_files.get()});
   for (const int descriptor : plan.freezer.descriptors()) keep.push_back(descriptor);
   plan.dirty_limit.add_descriptors(keep);
   for (const AtomicFile* file : duty.watchdogs_files) keep.push_back(file->fd());

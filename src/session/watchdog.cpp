@@ -27,6 +27,7 @@
 #include "session/limits.hpp"
 #include "session/message.hpp"
 #include "session/recovery.hpp"
+#include "session/rehearsal.hpp"
 #include "session/rights.hpp"
 #include "session/sentinel.hpp"
 #include "session/shared_state.hpp"
@@ -132,6 +133,7 @@ class Watchdog {
   void release_all(Outcome outcome);
   void await_stuck_calls();
   [[noreturn]] void finish(SessionEnd how);
+  [[nodiscard]] bool ender_listens() const;
   void write_log(SessionEnd how, Log& log) const;
 
   SessionPlan& plan_;
@@ -169,6 +171,7 @@ Result<void> Watchdog::set_up() {
   auto ready = new_event();
   if (!ready) return tl::unexpected(ready.error());
   sentinel_ready_ = std::move(*ready);
+  if (auto rehearsed = rehearse_end(plan_, sentinel_ready_.get()); !rehearsed) return rehearsed;
   const std::string text = session_.text(plan_);
   const std::array files = {std::pair(&held_record_, "held"), std::pair(&stuck_record_, "stuck"),
                             std::pair(&final_record_, "final"), std::pair(&sentinel_record_, "sentinel")};
@@ -512,6 +515,7 @@ void Watchdog::commit(const Message& request) {
   });
   if (!all_well || session_.record.phase != Phase::freezing)
     return refuse({ErrorKind::failed, "not every filesystem is frozen", 0});
+  if (request.deadline.expired()) return refuse(late(kHandOver));
   note_stall();
   for (std::size_t i = 0; i < kStages.size(); ++i)
     session_.record.stage_seconds.emplace_back(kStages.at(i), request.stages.at(i));
@@ -651,6 +655,7 @@ void Watchdog::finish(SessionEnd how) {
   }
   session_.end(how);
   note_problems(session_.record, plan_.filesystems);
+  session_.record.reported = ender_listens();
   const std::string text = session_.text(plan_);
   auto written = final_record_->commit(text);
   if (!written) lines_.push_back({LogLevel::error, written.error().message});
@@ -660,6 +665,7 @@ void Watchdog::finish(SessionEnd how) {
   // Whoever has the answer may unmount: nobody of the session has the filesystems open any more.
   static_cast<void>(sentinel_.wait(Deadline::in(limits::kKill)));
   plan_.filesystems.close();
+  plan_.caller_files.reset();
   // For all who share it: a sentinel that hangs, a pre-script that has not exited. None of them has anything to do.
   StateDirectory::release(plan_.lock.get());
   static_cast<void>(send_message(channel_.get(), {.verb = Verb::done}));
@@ -673,6 +679,14 @@ void Watchdog::finish(SessionEnd how) {
   write_log(how, log);
   if (auto remembered = remember(session_.record); !remembered) log.warn(remembered.error().message);
   end_process(0);
+}
+
+/// Whether the answer has somebody to go to. Written before it is given: once the lock is free, another post-script
+/// reads whether it was.
+bool Watchdog::ender_listens() const {
+  if (ender_ == nullptr) return false;
+  pollfd event = {ender_->connection.get(), 0, 0};
+  return ::poll(&event, 1, 0) == 0;
 }
 
 void Watchdog::write_log(SessionEnd how, Log& log) const {
@@ -689,7 +703,7 @@ void Watchdog::write_log(SessionEnd how, Log& log) const {
 
 void run_watchdog(SessionPlan& plan, SessionState& session, UniqueFd channel, const std::vector<int>& life_lines) {
   std::vector<int> keep = life_lines;
-  keep.insert(keep.end(), {channel.get(), plan.lock.get(), plan.state->fd(), plan.rcu.fd()});
+  keep.insert(keep.end(), {channel.get(), plan.lock.get(), plan.state->fd(), plan.rcu.fd(), plan.caller_files.get()});
   for (const int descriptor : plan.freezer.descriptors()) keep.push_back(descriptor);
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) keep.push_back(plan.filesystems[i].fd.get());
   for (const int counter : plan.witness.descriptors()) keep.push_back(counter);

@@ -145,6 +145,7 @@ int FakeKernel::freeze(int fd) noexcept {
 }
 
 int FakeKernel::thaw(int fd) noexcept {
+  if (find(fd) == nullptr) return EINVAL;  // No superblock of a test is frozen there.
   return run(fd, Call::thaw, [](Superblock& superblock) {
     if (superblock.frozen.load() == 0) return EINVAL;
     set_and_wake(superblock.frozen, 0);

@@ -19,7 +19,30 @@ using testing::StartsWith;
 
 constexpr const char* kExecution = "11111111-2222-3333-4444-555555555555";
 
-class Callers : public HostTest {};
+class Callers : public HostTest {
+ protected:
+  /// The command is run by `script`, as "$@".
+  static RunOptions by_shell(const std::string& script) { return {.wrapper = {"/bin/sh", "-c", script, "sh"}}; }
+
+  /// A file on `/srv/xfs` of which another process reserves more than it has written: its last close is a transaction.
+  [[nodiscard]] UniqueFd grow(const std::string& path) {
+    UniqueFd log(check(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), "log"));
+    const std::string lines(409'580, '\n');
+    if (::write(log.get(), lines.data(), lines.size()) < 0) throw std::runtime_error("write");
+    return log;
+  }
+
+  /// A session of which no run waits.
+  void expect_session(const Filesystem& data, const RunOptions& of_pre, const RunOptions& of_post = {}) {
+    const auto pre = expect(0, {"pre-script"}, of_pre);
+    EXPECT_LT(pre.run_time(), std::chrono::seconds(2));
+    EXPECT_TRUE(frozen(data));
+    const auto post = expect(0, {"post-script"}, of_post);
+    EXPECT_LT(post.run_time(), std::chrono::seconds(2));
+    EXPECT_TRUE(writable(data));
+    EXPECT_TRUE(all_gone());
+  }
+};
 
 TEST_F(Callers, SeeEndOfFileWhenPreScriptExitsAlthoughTheWatchdogLives) {
   const auto& data = add("ext4", "/srv/data");
@@ -86,6 +109,41 @@ TEST_F(Callers, WhoseStdoutLiesOnAFilesystemToBeFrozenAreToldOfARollBack) {
   EXPECT_TRUE(writable(data));
   EXPECT_THAT(read_text("/srv/data/log"), HasSubstr("INFO: pre-script starting"));
   EXPECT_TRUE(theirs.thaw());
+}
+
+TEST_F(Callers, WhoseStdoutIsAFileThatXfsTrimsAtItsLastCloseAreNotWaitedFor) {
+  const auto& data = add("xfs", "/srv/xfs");
+  const UniqueFd log = grow("/srv/xfs/log");
+  const UniqueFd log_of_post(check(::open("/srv/xfs/log", O_WRONLY | O_APPEND | O_CLOEXEC), "log"));
+  expect_session(data, by_shell("exec \"$@\" >>/srv/xfs/log 2>&1"), {.standard_output = log_of_post.get()});
+  const std::string text = read_text("/srv/xfs/log");
+  EXPECT_THAT(text, AllOf(HasSubstr("INFO: pre-script completed"), HasSubstr("INFO: post-script completed")));
+}
+
+TEST_F(Callers, WhoLeaveAFileOpenThatXfsTrimsAtItsLastCloseAreNotWaitedFor) {
+  const auto& data = add("xfs", "/srv/xfs");
+  const UniqueFd log = grow("/srv/xfs/log");
+  expect_session(data, by_shell("exec 3>>/srv/xfs/log; head -c 200 /dev/zero >&3; exec \"$@\""));
+}
+
+TEST_F(Callers, WhoseLogLiesOnWhatAnotherProgramHasFrozenAreAnsweredWithinTheBudget) {
+  const auto& data = add("ext4", "/srv/data");
+  const auto& theirs = add("ext4", "/srv/theirs");
+  configure(R"({"quiescers": [], "auto_thaw_seconds": 20, "filesystems": {"exclude": ["/srv/theirs"]}})");
+  const UniqueFd log(check(::open("/srv/theirs/log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), "log"));
+  theirs.freeze();
+  for (const int round : {1, 2}) {
+    const auto pre = expect(0, {"pre-script", "--timeout", "2"}, {.standard_output = log.get()});
+    EXPECT_LT(pre.run_time(), std::chrono::seconds(2)) << round;
+    EXPECT_TRUE(frozen(data));
+    const auto post = expect(0, {"post-script", "--timeout", "2"}, {.standard_output = log.get()});
+    EXPECT_LT(post.run_time(), std::chrono::seconds(2)) << round;
+    EXPECT_TRUE(writable(data));
+  }
+  EXPECT_TRUE(theirs.thaw());
+  EXPECT_TRUE(all_gone());
+  EXPECT_THAT(read_text("/srv/theirs/log"),
+              AllOf(HasSubstr("INFO: pre-script completed"), HasSubstr("INFO: post-script completed")));
 }
 
 TEST_F(Callers, WhoStopReadingGetATrueExitCodeAllTheSame) {

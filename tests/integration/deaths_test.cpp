@@ -3,6 +3,7 @@
 // hanging_freeze_test.cpp. At any moment of pre-script: kill_sweep_test.cpp.)
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <optional>
@@ -134,6 +135,36 @@ TEST_F(WhileHeld, TheDeathOfBothIsMendedByPostScriptAlsoWhereTheMountPointHasGon
   expect(202, {"post-script"});
   EXPECT_TRUE(writable(*xfs_));
   EXPECT_TRUE(writable(*ext4_));
+}
+
+TEST_F(WhileHeld, TheDeathOfBothIsMendedWhereTheIdOfTheBootCannotBeRead) {
+  for (const auto& [of_pre, of_post] : {std::pair(true, false), std::pair(false, true), std::pair(true, true)}) {
+    const auto hide = [](bool is_hidden) {
+      if (is_hidden)
+        check(::mount("proc", "/proc", "proc", 0, "subset=pid"), "mount /proc without what is not a process");
+    };
+    hide(of_pre);
+    expect(0, {"pre-script"});
+    ASSERT_TRUE(frozen(*ext4_));
+    kill_at_once(processes());
+    if (of_pre) check(::umount2("/proc", MNT_DETACH), "unmount");
+    hide(of_post);
+    expect(202, {"post-script"});
+    if (of_post) check(::umount2("/proc", MNT_DETACH), "unmount");
+    EXPECT_TRUE(all_writable());
+  }
+}
+
+TEST_F(WhileHeld, TheDeathOfBothIsNotMendedWhereAnotherMountHidesTheFilesystemAndPostScriptSaysSo) {
+  hold();
+  kill_at_once(processes());
+  check(::mount("tmpfs", "/srv/ext4", "tmpfs", 0, nullptr), "mount over it");
+  EXPECT_THAT(expect(202, {"post-script"}).err,
+              testing::HasSubstr("what is mounted over /srv/ext4 hides it: unmount that, and repeat post-script"));
+  EXPECT_TRUE(writable(*xfs_));
+  check(::umount2("/srv/ext4", 0), "unmount");
+  run({"post-script"});
+  EXPECT_TRUE(all_writable());
 }
 
 TEST_F(WhileHeld, SigtermToTheWatchdogThawsAtOnceAndCountsAsAutoThaw) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the agent's processes do between the first FIFREEZE and the last FITHAW, as strace sees it.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -128,9 +129,10 @@ class FrozenWindow : public HostTest {
   }
 
   /// pre-script and all that it forks, under strace.
-  [[nodiscard]] std::unique_ptr<AgentRun> start_traced(std::vector<std::string> arguments) const {
+  [[nodiscard]] std::unique_ptr<AgentRun> start_traced(std::vector<std::string> arguments, int output = -1) const {
     return start(arguments, {.environment = {"ASAN_OPTIONS=detect_leaks=0"},
-                             .wrapper = {"strace", "-f", "-ttt", "-y", "-s", "256", "-o", kTrace}});
+                             .wrapper = {"strace", "-f", "-ttt", "-y", "-s", "256", "-o", kTrace},
+                             .standard_output = output});
   }
 
   /// strace lives as long as the watchdog, so pre-script's end shows in its lines.
@@ -188,6 +190,17 @@ TEST_F(FrozenWindow, OfASessionHoldsNoOpenExecConnectOrWrite) {
   expect(0, {"post-script"});
   const auto result = pre->wait();
   EXPECT_EQ(result.exit_code, 0) << result.text();
+  EXPECT_THAT(offenders(), IsEmpty());
+}
+
+TEST_F(FrozenWindow, OfASessionWhoseCallerLogsToWhatIsFrozenHoldsNoOpenExecConnectOrWrite) {
+  const UniqueFd log(check(::open("/srv/xfs/log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), "log"));
+  const auto pre = start_traced({"pre-script"}, log.get());
+  ASSERT_TRUE(held_within(std::chrono::seconds(10)));
+  expect(0, {"post-script"});
+  const auto result = pre->wait();
+  EXPECT_EQ(result.exit_code, 0) << result.text();
+  EXPECT_THAT(read_text("/srv/xfs/log"), testing::HasSubstr("INFO: pre-script completed"));
   EXPECT_THAT(offenders(), IsEmpty());
 }
 

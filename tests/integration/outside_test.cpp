@@ -67,6 +67,60 @@ class Outside : public HostTest {
   const Filesystem* data_ = nullptr;
 };
 
+/// A filter of system calls, as the Python of by_python installs it: x86-64's number `call` gives `action`; of ioctl(2)
+/// only `request`.
+std::string filter(int call, const std::string& action, const std::string& request = "0") {
+  return "import ctypes, struct\n"
+         "request = " +
+         request +
+         "\n"
+         "act = {'kill': 0x80000000, 'eperm': 0x50001, 'enosys': 0x50026}['" +
+         action +
+         "']\n"
+         "match = [(0x20, 0, 0, 24), (0x15, 0, 1, request)] if request else []\n"
+         "code = [(0x20, 0, 0, 0), (0x15, 0, len(match) + 1, " +
+         std::to_string(call) +
+         ")] + match\n"
+         "code += [(0x06, 0, 0, act), (0x06, 0, 0, 0x7fff0000)]\n"
+         "program = b''.join(struct.pack('HBBI', *one) for one in code)\n"
+         "class Filter(ctypes.Structure): _fields_ = [('len', ctypes.c_ushort), ('code', ctypes.c_char_p)]\n"
+         "libc = ctypes.CDLL(None, use_errno=True)\n"
+         "assert libc.prctl(38, 1, 0, 0, 0) == 0\n"
+         "assert libc.prctl(22, 2, ctypes.byref(Filter(len(code), program)), 0, 0) == 0";
+}
+
+#ifdef __x86_64__
+constexpr int kIoctl = 16;
+constexpr int kKill = 62;
+constexpr int kSyncfs = 306;
+constexpr int kPidfdSendSignal = 424;
+constexpr const char* kFithaw = "0xC0045878";
+
+TEST_F(Outside, AFilterThatForbidsWhatASessionEndsWithFailsItBeforeAnythingIsFrozen) {
+  struct Case {
+    int call;
+    const char* action;
+    const char* request;
+    const char* message;
+  };
+  for (const Case& one : {Case{kIoctl, "eperm", kFithaw, "FITHAW is refused here"},
+                          Case{kIoctl, "enosys", kFithaw, "FITHAW is refused here"},
+                          Case{kIoctl, "kill", kFithaw, "a filter of system calls (seccomp) killed it"},
+                          Case{kPidfdSendSignal, "kill", "0", "a filter of system calls (seccomp) killed it"},
+                          Case{kSyncfs, "eperm", "0", "syncfs(2) is refused here"}}) {
+    const auto pre = run({"pre-script"}, by_python(filter(one.call, one.action, one.request)));
+    EXPECT_EQ(pre.exit_code, 201) << one.call << pre.text();
+    EXPECT_THAT(pre.err, HasSubstr(one.message)) << one.call;
+    EXPECT_TRUE(writable(*data_)) << one.call;
+    EXPECT_TRUE(all_gone()) << one.call;
+  }
+  // pre-script dies of that itself when it wants to end what it has begun.
+  EXPECT_NE(run({"pre-script"}, by_python(filter(kKill, "kill"))).exit_code, 0);
+  EXPECT_TRUE(writable(*data_));
+  EXPECT_TRUE(all_gone());
+}
+#endif
+
 TEST_F(Outside, AHookThatFailsIsHeardWhateverSignalsTheCallerIgnores) {
   configure_hooks("exit 7", "exit 0");
   for (const char* wrapper : {"trap '' CHLD; exec \"$@\"", "trap '' CHLD HUP INT TERM ALRM USR1 USR2; exec \"$@\""}) {
@@ -121,6 +175,24 @@ TEST_F(Outside, ACallerWhoseHardLimitsAreTooLowIsToldSo) {
     } else {
       EXPECT_EQ(pre.exit_code, 201) << limit << "\n" << pre.text();
       EXPECT_THAT(pre.err, EndsWith("Return Error Code: 201\n"));
+    }
+    EXPECT_TRUE(writable(*data_));
+    EXPECT_TRUE(all_gone());
+  }
+}
+
+TEST_F(Outside, AShortageOfMemoryIsNamed) {
+  for (int kib = 6000; kib < 24'000; kib += 1500) {
+    const std::string limit = std::to_string(kib * 1024);
+    // Without CAP_SYS_RESOURCE root does not raise it again.
+    const auto pre = run({"pre-script"}, by_python("import ctypes\n"
+                                                   "ctypes.CDLL(None).prctl(24, 24, 0, 0, 0)\n"
+                                                   "resource.setrlimit(resource.RLIMIT_AS, (" +
+                                                   limit + ", " + limit + "))"));
+    if (pre.exit_code == 0) {
+      expect(0, {"post-script"});
+    } else if (pre.exit_code) {  // Else it could not even be loaded, or not begin.
+      EXPECT_THAT(pre.err, AnyOf(HasSubstr("memory"), HasSubstr("shared object"))) << kib;
     }
     EXPECT_TRUE(writable(*data_));
     EXPECT_TRUE(all_gone());

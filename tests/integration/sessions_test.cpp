@@ -61,6 +61,35 @@ TEST_F(Sessions, OfTwoPostScriptsAtTheSameInstantBothFindItThawed) {
   }
 }
 
+TEST_F(Sessions, OfManyPostScriptsWithoutAnIdAtTheSameInstantOneIsTold0) {
+  const auto& data = add("ext4", "/srv/data");
+  for (int round = 0; round < 15; ++round) {
+    expect(0, {"pre-script"});
+    std::vector<std::unique_ptr<AgentRun>> runs;
+    for (int i = 0; i < 6; ++i) runs.push_back(start({"post-script"}));
+    std::vector<int> codes;
+    for (const auto& one : runs) codes.push_back(one->wait().exit_code.value_or(-1));
+    EXPECT_THAT(codes, testing::UnorderedElementsAre(0, 205, 205, 205, 205, 205)) << round;
+    EXPECT_TRUE(writable(data));
+    ASSERT_TRUE(all_gone());
+  }
+}
+
+TEST_F(Sessions, APreScriptThatIsStoppedBeforeItsHandOverDoesNotSay0WhenItsBudgetIsSpent) {
+  const auto& data = add("ext4", "/srv/data");
+  // Its fifth message is the last: before and after it this process does nothing for longer than it may take in all.
+  for (const char* delay : {"delay_enter", "delay_exit"}) {
+    const std::string stop = std::string("inject=sendto:") + delay + "=2500000:when=5";
+    const auto pre = run({"pre-script", "--timeout", "2"},
+                         {.environment = {"ASAN_OPTIONS=detect_leaks=0"},
+                          .wrapper = {"strace", "-o", "/srv/trace", "-e", "trace=sendto", "-e", stop}});
+    EXPECT_EQ(pre.exit_code, 201) << delay << pre.text() << read_text("/srv/trace");
+    EXPECT_THAT(pre.err, HasSubstr("the time budget ran out while handing over to the watchdog"));
+    EXPECT_TRUE(writable(data));
+    EXPECT_TRUE(all_gone());
+  }
+}
+
 TEST_F(Sessions, OnlyThePostScriptThatEndedItselfIsToldSoAgain) {
   const auto& data = add("ext4", "/srv/data");
   expect(0, {"pre-script", "--execution-id", kExecution});

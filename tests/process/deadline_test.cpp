@@ -51,6 +51,18 @@ TEST_F(Deadlines, ThatComeBeforeTheCommitRollBack) {
   EXPECT_EQ(record().end, SessionEnd::rolled_back);
 }
 
+TEST_F(Deadlines, OfPreScriptAreKeptByTheWatchdogWhenItIsToldLate) {
+  add_filesystem();
+  go(Step::frozen);
+  const auto committed = client().commit(Deadline::in({}), {}, {});
+  ASSERT_FALSE(committed);
+  EXPECT_THAT(committed.error().message, HasSubstr("the time budget ran out while handing over to the watchdog"));
+  EXPECT_THAT(roll_back(), IsEmpty());
+  leave();
+  EXPECT_TRUE(is_over());
+  EXPECT_EQ(record().held_at, WallTime()) << "it was held for a caller that had given up";
+}
+
 TEST_F(Deadlines, ThatComeInTheMiddleOfAStageCancelIt) {
   const auto database = add_database();
   databases_.set(database, Stage::prepare, Behaviour::patient);

@@ -17,7 +17,6 @@ namespace {
 
 using fakes::eventually;
 using std::chrono::seconds;
-using testing::AnyOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -140,7 +139,7 @@ TEST_F(DeathOfTheWatchdogAtWork, IsToldToPreScriptInWhateverItWaitsFor) {
   ::kill(watchdog(), SIGKILL);
   const auto prepared = client().prepare(soon());
   ASSERT_FALSE(prepared);
-  EXPECT_THAT(prepared.error().message, AnyOf(HasSubstr("the watchdog was lost"), HasSubstr("cannot send")));
+  EXPECT_THAT(prepared.error().message, HasSubstr("the watchdog was lost"));
   EXPECT_THAT(roll_back(), IsEmpty());
   leave();
   expect_undone();
@@ -607,7 +606,8 @@ TEST_F(DeathOfTheFreezer, BeforeItsCallIsRolledBack) {
   go(Step::quiesced);
   const auto frozen = client().freeze(soon());
   ASSERT_FALSE(frozen);
-  EXPECT_THAT(frozen.error().message, HasSubstr("the freezer died while freezing"));
+  EXPECT_THAT(frozen.error().message,
+              HasSubstr("the freezer died while freezing; it was killed, by somebody or by the kernel"));
   EXPECT_THAT(roll_back(), IsEmpty());
   leave();
   expect_undone();

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/child.hpp"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <csignal>
+#include <functional>
+#include <string>
 
 #include "base/process.hpp"
 #include "fakes/processes.hpp"
@@ -79,6 +81,23 @@ TEST(Children, ThatWereWaitedForAreNotSignalled) {
   signal_child(::getpid(), SIGKILL);
   signal_child(other, SIGKILL);
   EXPECT_EQ(fakes::status_of(other), 128 + SIGKILL);
+}
+
+TEST(Children, ThatEndedBadlySayOfWhat) {
+  const auto ending = [](const std::function<void()>& body) {
+    const pid_t child = fakes::start_child([&] {
+      body();
+      return 0;
+    });
+    const std::string text = ending_of(child);
+    static_cast<void>(fakes::status_of(child));
+    return text;
+  };
+  EXPECT_THAT(ending([] { end_process(kOutOfMemory); }), testing::HasSubstr("it ran out of memory"));
+  EXPECT_THAT(ending([] { ::raise(SIGKILL); }), testing::HasSubstr("it was killed, by somebody or by the kernel"));
+  EXPECT_THAT(ending([] { ::raise(SIGSYS); }), testing::HasSubstr("(seccomp) killed it"));
+  EXPECT_THAT(ending([] { ::raise(SIGUSR1); }), testing::HasSubstr("it was killed by signal 10"));
+  EXPECT_EQ(ending([] {}), "");
 }
 
 TEST(Children, OfNobodyAreNeitherWaitedForNorSignalled) {

@@ -296,6 +296,20 @@ TEST(SessionRecord, IsAnOrphanInItsOwnBootOnly) {
   EXPECT_FALSE(record.is_orphan("boot"));
 }
 
+TEST(SessionRecord, MayBeOfThisBootWhereAnIdIsNotKnown) {
+  SessionRecord record = full_record();
+  record.phase = Phase::held;
+  record.started_boot = BootClock::now() - std::chrono::seconds(1);
+  EXPECT_TRUE(record.is_of_boot(""));
+  EXPECT_TRUE(record.is_orphan(""));
+  record.started_boot = BootClock::now() + std::chrono::hours(1);
+  EXPECT_FALSE(record.is_of_boot("")) << "it has yet to begin";
+  record.boot_id = "";
+  EXPECT_FALSE(record.is_of_boot("boot"));
+  record.started_boot = BootClock::time_point();
+  EXPECT_TRUE(record.is_of_boot("boot")) << "another time namespace's clock is not known";
+}
+
 TEST(BootId, IsThatOfTheKernel) {
   EXPECT_EQ(current_boot_id().size(), 36U);
   EXPECT_EQ(current_boot_id(), current_boot_id());

@@ -29,11 +29,7 @@ int code_of(ErrorKind kind) { return kind == ErrorKind::not_ready ? 206 : 201; }
 
 class Items : public testing::Test {
  protected:
-  Items() {
-    context_.version = "1.2.3";
-    context_.code_of_pre_script = code_of;
-    host_.settings.config_hash = "0123456789abcdef";
-  }
+  Items() { host_.settings.config_hash = "0123456789abcdef"; }
 
   InventoryItem item() {
     const VolumeReport volumes = host_.report();
@@ -54,7 +50,7 @@ class Items : public testing::Test {
   Log log_{nullptr, nullptr, LogLevel::error};
   QuiescerRegistry registry_{{&fakes::FakeDatabases::type()}, {}, "/nowhere"};
   fakes::FakeKernel kernel_;
-  CommandContext context_{log_, std::cout, false, registry_, kernel_, nullptr, BootClock::now(), ""};
+  CommandContext context_{log_, std::cout, false, registry_, kernel_, nullptr, BootClock::now(), "", "1.2.3", code_of};
 };
 
 TEST_F(Items, SayWhatAPreScriptWouldCover) {

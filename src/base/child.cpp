@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <ctime>
 #include <utility>
 
 #include "base/process.hpp"
@@ -50,10 +51,36 @@ void Child::send(int signal) const noexcept {
   if (pid_ > 0) signal_child(pid_, signal);
 }
 
+namespace {
+
+/// Waits until `child` has ended, and leaves it to be waited for.
+void await_end_of(pid_t child, Deadline deadline) {
+  const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+  if (pidfd) {
+    static_cast<void>(wait_readable(pidfd.get(), deadline));
+    return;
+  }
+  // Before Linux 5.3: the end of any child is a SIGCHLD.
+  sigset_t ends;
+  sigset_t before;
+  ::sigemptyset(&ends);
+  ::sigaddset(&ends, SIGCHLD);
+  ::pthread_sigmask(SIG_BLOCK, &ends, &before);
+  siginfo_t ended{};
+  while (::waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == 0 &&
+         !deadline.expired()) {
+    const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.remaining());
+    const timespec most = {0, static_cast<long>(left.count())};  // Less than a second.
+    ::sigtimedwait(&ends, nullptr, &most);
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+}  // namespace
+
 std::string ending_of(pid_t child) {
   constexpr auto kPatience = std::chrono::milliseconds(200);
-  const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
-  if (pidfd) static_cast<void>(wait_readable(pidfd.get(), Deadline::in(kPatience)));
+  await_end_of(child, Deadline::in(kPatience));
   siginfo_t ended{};
   if (::waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid == 0)
     return "";
@@ -65,6 +92,8 @@ std::string ending_of(pid_t child) {
   switch (ended.si_status) {
     case SIGKILL:
       return "; it was killed, by somebody or by the kernel where memory is short (see dmesg)";
+    case SIGABRT:
+      return "; it aborted: it can have no more memory (ulimit -v, a control group), or it has a bug";
     case SIGSYS:
       return "; a filter of system calls (seccomp) killed it";
     default:

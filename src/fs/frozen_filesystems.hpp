@@ -130,12 +130,15 @@ class FrozenFilesystems {
   /// The descriptors that `sync` and `freeze` need.
   [[nodiscard]] std::vector<int> descriptors_of(std::size_t i) const;
 
+  /// Closes what only `sync` and `freeze` need, in a process that calls neither.
+  void close_devices() noexcept {
+    for (Filesystem& filesystem : filesystems_) filesystem.to_flush.clear();
+  }
+
   /// Closes the descriptors in this process, which then only knows the states.
   void close() noexcept {
-    for (Filesystem& filesystem : filesystems_) {
-      filesystem.fd.reset();
-      filesystem.to_flush.clear();
-    }
+    close_devices();
+    for (Filesystem& filesystem : filesystems_) filesystem.fd.reset();
   }
 
   /// Tells all processes that nothing is left to do for this session.

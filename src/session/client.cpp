@@ -118,7 +118,9 @@ Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline)
   }
   plan.freezer = ProcessHandle::of(freezer);
   life_lines.clear();
-  plan.manifests.reset();  // The freezer's.
+  // The freezer's. The watchdog would close these by their numbers, which others have by then.
+  plan.manifests.reset();
+  plan.filesystems.close_devices();
   plan.freezer_lock.reset();
   to_freezer->second.reset();
   // At once: writing back takes longer than all that comes before its end is waited for.

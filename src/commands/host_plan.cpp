@@ -268,9 +268,12 @@ LimitedDevices open_dirty_limit(const HostPlan& plan, DirtyLimitMode mode) {
   constexpr std::size_t kMost = 16;  // Each takes five descriptors. So many are not dirtied without pause.
   if (mode == DirtyLimitMode::none || plan.freeze.filesystems.empty() || dirty_on_host() < Descent::kLeast) return {};
   std::vector<std::string> names;
-  for (const std::string& name : backing_devices(plan.freeze, plan.table)) {
-    const bool is_much = DirtyMemory::open({name}).look().front().dirty >= Descent::kLeast;
-    if (is_much && names.size() < kMost) names.push_back(name);
+  const auto devices = backing_devices(plan.freeze, plan.table);
+  for (const std::string& name : devices) {
+    DirtyMemory memory = DirtyMemory::open({name});
+    // Where the kernel does not tell whose it is, it may be anybody's.
+    const std::uint64_t least = Descent::kLeast * (memory.tells_each() ? 1 : devices.size());
+    if (memory.look().front().dirty >= least && names.size() < kMost) names.push_back(name);
   }
   LimitedDevices limited{DirtyLimit::open(names), {}};
   if (limited.limit.size() == 0 && mode == DirtyLimitMode::host) limited.limit = DirtyLimit::open_host();

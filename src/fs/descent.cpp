@@ -14,6 +14,8 @@ constexpr double kMebi = 1 << 20;
 constexpr auto kWatch = milliseconds(40);
 /// Less than what the device writes in that time is not worth a limit either.
 constexpr std::chrono::duration<double> kLeastTime = milliseconds(100);
+/// With less than that dirty, nobody dirties as fast as the device writes.
+constexpr std::uint64_t kNegligible = std::uint64_t{16} << 20;
 /// What is dirtied again, at least, while the write-back runs, for that not to be enough.
 constexpr double kLeastAgain = 16 * kMebi;
 /// The limit is so many times what is dirty. The kernel slows down who writes from 0.75 of a strict limit on, the more
@@ -52,6 +54,8 @@ bool Descent::pays(const DirtySample& sample, bool is_syncing) const {
 
 std::optional<std::uint64_t> Descent::next(const DirtySample& sample, bool is_syncing) {
   if (!first_) first_ = sample;
+  // Who dirties as fast as the device writes has more than that at any moment, and so has FIFREEZE to write.
+  if (state_ == State::watching && sample.dirty < (is_syncing ? kNegligible : kLeast)) state_ = State::done;
   if (state_ == State::watching && sample.at - first_->at >= kWatch) {
     if (pays(sample, is_syncing)) {
       state_ = State::lowering;

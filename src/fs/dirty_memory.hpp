@@ -34,6 +34,10 @@ class DirtyMemory {
   /// One sample a device.
   [[nodiscard]] std::vector<DirtySample> look();
 
+  /// Whether the kernel tells what is dirty of each device. Else a first look takes all that is dirty on the host for
+  /// that of each.
+  [[nodiscard]] bool tells_each() const noexcept { return !stats_.empty(); }
+
   /// Adds what a process has to keep open to `look`.
   void add_descriptors(std::vector<int>& keep) const;
 

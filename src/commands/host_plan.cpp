@@ -269,11 +269,12 @@ LimitedDevices open_dirty_limit(const HostPlan& plan, DirtyLimitMode mode) {
   if (mode == DirtyLimitMode::none || plan.freeze.filesystems.empty() || dirty_on_host() < Descent::kLeast) return {};
   std::vector<std::string> names;
   const auto devices = backing_devices(plan.freeze, plan.table);
-  for (const std::string& name : devices) {
-    DirtyMemory memory = DirtyMemory::open({name});
-    // Where the kernel does not tell whose it is, it may be anybody's.
-    const std::uint64_t least = Descent::kLeast * (memory.tells_each() ? 1 : devices.size());
-    if (memory.look().front().dirty >= least && names.size() < kMost) names.push_back(name);
+  DirtyMemory all = DirtyMemory::open(devices);
+  // Where the kernel does not tell whose it is, it may be anybody's.
+  const std::uint64_t least = Descent::kLeast * (all.tells_each() ? 1 : devices.size());
+  const std::vector<DirtySample> samples = all.look();
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    if (samples[i].dirty >= least && names.size() < kMost) names.push_back(devices[i]);
   }
   LimitedDevices limited{DirtyLimit::open(names), {}};
   if (limited.limit.size() == 0 && mode == DirtyLimitMode::host) limited.limit = DirtyLimit::open_host();

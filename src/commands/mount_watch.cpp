@@ -75,6 +75,7 @@ bool MountWatch::read_table(Log& log) {
   }
   text_ = std::move(*text);
   table_ = std::move(*table);
+  is_new_ = true;
   return true;
 }
 
@@ -107,6 +108,7 @@ void MountWatch::look_while_frozen(Log& log) {
 
 void MountWatch::compare(std::vector<UnseenFilesystem> unseen, Log& log) {
   std::erase_if(unseen, [&](const UnseenFilesystem& one) { return session_.contains(one.mount.device); });
+  if (!std::exchange(is_new_, false) && unseen.empty()) return;  // All there is was named before.
   facts_.unseen = std::move(unseen);
   const FreezePlan now = plan_freeze(table_, stacks_, plan_.selection, facts_);
   std::vector<NotFrozen> changed;

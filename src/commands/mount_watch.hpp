@@ -52,7 +52,8 @@ class MountWatch {
   std::set<Name> named_;
   UniqueFd file_;
   std::optional<int> root_;
-  std::string text_;  ///< Of `table_`.
+  std::string text_;     ///< Of `table_`.
+  bool is_new_ = false;  ///< `table_` was not compared yet.
   MountTable table_{{}};
   BlockStacks stacks_;
   HostFacts facts_;

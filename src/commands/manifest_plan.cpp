@@ -116,14 +116,7 @@ Result<std::string> new_session_id() {
     return system_failure("there are no random numbers for the session's id yet", errno);
   bytes[6] = static_cast<unsigned char>((bytes[6] & 0x0F) | 0x40);
   bytes[8] = static_cast<unsigned char>((bytes[8] & 0x3F) | 0x80);
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    text += kDigits[bytes.at(i) >> 4];
-    text += kDigits[bytes.at(i) & 0xF];
-  }
-  return text;
+  return uuid_text(bytes);
 }
 
 }  // namespace dlm_freeze

@@ -21,12 +21,6 @@ namespace {
 
 namespace stdfs = std::filesystem;
 
-/// What is used for swap, as /proc/swaps has it: devices by their kernel names, files by their paths.
-struct Swap {
-  std::set<std::string> devices;
-  std::vector<std::string> files;
-};
-
 /// Undoes the escapes of /proc/swaps: \040 is a blank.
 std::string unescaped(std::string_view text) {
   constexpr int kOctal = 8;
@@ -42,17 +36,16 @@ std::string unescaped(std::string_view text) {
   return plain;
 }
 
-Swap read_swap(const DeviceRoots& roots) {
+/// The files that are used for swap.
+std::vector<std::string> swap_files(const DeviceRoots& roots) {
   const auto text = read_file(roots.proc + "/swaps");
-  Swap swap;
-  if (!text) return swap;
+  std::vector<std::string> files;
+  if (!text) return files;
   for (std::string_view line : split(*text, '\n')) {
-    const std::string path = unescaped(next_word(line));
-    const std::string_view type = next_word(line);
-    if (type == "partition") swap.devices.insert(path.substr(path.rfind('/') + 1));
-    if (type == "file") swap.files.push_back(path);
+    const std::string_view path = next_word(line);
+    if (next_word(line) == "file") files.push_back(unescaped(path));
   }
-  return swap;
+  return files;
 }
 
 class Chooser {
@@ -64,10 +57,10 @@ class Chooser {
         frozen_(frozen),
         disks_(disks),
         classes_(stdfs::path(roots.sys) / "class" / "block"),
-        swap_(read_swap(roots)) {
+        swap_(swap_devices(roots)) {
     for (const PlannedMount& planned : plan.mounts) mounts_.emplace(planned.mount.device, &planned.mount);
     for (const auto& [device, stack] : stacks) note(device, stack);
-    for (const std::string& file : swap_.files) note_swap_file(file);
+    for (const std::string& file : swap_files(roots)) note_swap_file(file);
   }
 
   std::vector<WitnessedDevice> choose() {
@@ -154,7 +147,7 @@ class Chooser {
   std::string find_reason(const std::string& name) {
     const auto own = own_reasons_.find(name);
     if (own != own_reasons_.end()) return own->second;
-    if (swap_.devices.contains(name)) return "swap is on it";
+    if (is_swap(name)) return "swap is on it";
     if (!are_writes_counted(name)) return "the kernel does not count its writes (queue/iostats is 0)";
     for (const std::string& above : disks_.directly_above(name)) {
       std::string reason = reason_above(name, above);
@@ -169,7 +162,7 @@ class Chooser {
       const std::string use = keeps_records(above);
       if (!use.empty()) return use + " keeps records of its own on it";
     }
-    if (swap_.devices.contains(above)) return "swap is on " + above;
+    if (is_swap(above)) return "swap is on " + above;
     if (on_.contains(above)) return why_no_proof(above);
     if (silent_.contains(above)) return "";
     const auto other = own_reasons_.find(above);
@@ -188,6 +181,8 @@ class Chooser {
     if (uuid.starts_with("LVM-")) return "LVM";
     return (above.starts_with("md") ? "RAID " : "the driver of ") + above;
   }
+
+  bool is_swap(const std::string& name) const { return std::find(swap_.begin(), swap_.end(), name) != swap_.end(); }
 
   bool are_writes_counted(const std::string& name) const {
     const std::string disk = disks_.disk_of_partition(name);
@@ -219,7 +214,7 @@ class Chooser {
   const std::set<dev_t>& frozen_;
   const AttachedDisks& disks_;
   stdfs::path classes_;
-  Swap swap_;
+  std::vector<std::string> swap_;
   std::map<dev_t, const Mount*> mounts_;            ///< One of each superblock.
   std::map<std::string, std::set<dev_t>> on_;       ///< Which frozen superblocks are on a device.
   std::map<std::string, std::string> own_reasons_;  ///< Why a device proves nothing, whatever lies on it.

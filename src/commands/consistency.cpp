@@ -145,9 +145,7 @@ std::string Consistency::text() const {
 Consistency judge_consistency(const HostPlan& plan, const Settings& settings, const Readiness& readiness,
                               const VolumeReport& volumes, const std::string& late) {
   Consistency judged;
-  for (const Finding& finding : readiness.findings) {
-    if (!finding.result && judged.failure.empty()) judged.failure = finding.result.error().message;
-  }
+  if (const Finding* failed = readiness.first_failure()) judged.failure = failed->result.error().message;
   judge_volumes(volumes, judged);
   for (const FoundQuiescer& found : plan.quiescers) judge_database(plan, readiness, volumes, found, judged);
   for (const std::string& pattern : plan.freeze.unmatched) {

@@ -65,10 +65,8 @@ Result<void> look_and_print(const Settings& settings, CommandContext& context, s
     context.out << text.tail << std::flush;
   }
   if (!settings.probe) return {};
-  for (const Finding& finding : report.readiness.findings) {
-    if (!finding.result) return finding.result;
-  }
-  return {};
+  const Finding* failed = report.readiness.first_failure();
+  return failed != nullptr ? failed->result : Result<void>();
 }
 
 }  // namespace

@@ -42,12 +42,6 @@ std::string causes_of(const Consistency& consistency) {
   return list_of(causes, "; ");
 }
 
-const Finding* first_failure(const Readiness& readiness) {
-  const auto found = std::find_if(readiness.findings.begin(), readiness.findings.end(),
-                                  [](const Finding& finding) { return !finding.result; });
-  return found != readiness.findings.end() ? &*found : nullptr;
-}
-
 InventoryItem item_of(const Error* error, const std::string& reason, const CommandContext& context, WallTime now) {
   InventoryItem item;
   item.set("Ready", error == nullptr ? "yes" : "no");
@@ -85,7 +79,7 @@ Result<void> check_not_frozen(const std::string& directory, const Settings& sett
 }  // namespace
 
 InventoryItem inventory_of(const DryRunReport& report, const CommandContext& context, WallTime now) {
-  const Finding* failed = first_failure(report.readiness);
+  const Finding* failed = report.readiness.first_failure();
   const Consistency& consistency = report.consistency;
   InventoryItem item = item_of(failed != nullptr ? &failed->result.error() : nullptr,
                                failed != nullptr ? reason_of(*failed) : causes_of(consistency), context, now);

@@ -70,6 +70,12 @@ void probe_databases(HostPlan& plan, const Settings& settings, CommandContext& c
 
 }  // namespace
 
+const Finding* Readiness::first_failure() const {
+  const auto found =
+      std::find_if(findings.begin(), findings.end(), [](const Finding& finding) { return !finding.result; });
+  return found == findings.end() ? nullptr : &*found;
+}
+
 const Finding* Readiness::probe_of(const std::string& database) const {
   const auto found = std::find_if(findings.begin(), findings.end(),
                                   [&](const Finding& finding) { return finding.is_probe && finding.name == database; });

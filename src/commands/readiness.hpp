@@ -23,6 +23,9 @@ struct Readiness {
   bool sees_all = true;           ///< False: not run as root, so it may have seen less.
   std::string leftovers;          ///< What an earlier session left behind has to be undone first; or empty.
 
+  /// What pre-script would fail with; null where nothing is in its way.
+  [[nodiscard]] const Finding* first_failure() const;
+
   /// What the probe of the database of that name found; null where it was not asked.
   [[nodiscard]] const Finding* probe_of(const std::string& database) const;
 };

@@ -206,9 +206,7 @@ void warn_not_frozen(const std::vector<NotFrozen>& all, Log& log) {
 }
 
 void warn_not_all_seen(Log& log) {
-  log.warn(
-      "there was no time to examine the mount namespaces of all processes: filesystems mounted only in the others are "
-      "not frozen");
+  log.warn("some mount namespaces were not examined: filesystems mounted only there are not frozen, nor named");
 }
 
 void log_gaps(const HostPlan& plan, Log& log) {

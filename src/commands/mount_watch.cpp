@@ -16,8 +16,8 @@ namespace dlm_freeze {
 
 namespace {
 
-/// With databases locked: for some hundred mount namespaces, or some thousand new processes.
-constexpr auto kLockedPatience = std::chrono::milliseconds(10);
+/// With databases locked. Some hundred mount namespaces take a tenth of it, unless others have the processors.
+constexpr auto kLockedPatience = std::chrono::milliseconds(100);
 
 bool are_the_same(const MountTable& one, const MountTable& other) {
   const auto fields = [](const Mount& mount) {
@@ -50,6 +50,7 @@ std::vector<std::pair<std::string, std::vector<const PlannedMount*>>> worth_a_wa
 
 MountWatch::MountWatch(const HostPlan& plan, const FrozenFilesystems& session)
     : plan_(plan),
+      all_seen_(plan.all_processes_seen),
       file_(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)),
       root_(mount_id_of("/")),
       stacks_(plan.stacks),
@@ -91,9 +92,7 @@ void MountWatch::look(Log& log) {
   }
   std::set<dev_t> known = facts_.roots_of_others;
   known.insert(session_.begin(), session_.end());
-  Unseen unseen = search_.look(table_, stacks_, known, kUnseenPatience);
-  if (plan_.all_processes_seen && !unseen.complete) warn_not_all_seen(log);
-  compare(std::move(unseen.filesystems), log);
+  compare(search_.look(table_, stacks_, known, kUnseenPatience), log);
 }
 
 void MountWatch::look_before_freeze(Log& log) {
@@ -106,10 +105,11 @@ void MountWatch::look_while_frozen(Log& log) {
   compare(search_.look_again(table_, Deadline::in(kLockedPatience)), log);
 }
 
-void MountWatch::compare(std::vector<UnseenFilesystem> unseen, Log& log) {
-  std::erase_if(unseen, [&](const UnseenFilesystem& one) { return session_.contains(one.mount.device); });
-  if (!std::exchange(is_new_, false) && unseen.empty()) return;  // All there is was named before.
-  facts_.unseen = std::move(unseen);
+void MountWatch::compare(Unseen unseen, Log& log) {
+  if (std::exchange(all_seen_, all_seen_ && unseen.complete) && !unseen.complete) warn_not_all_seen(log);
+  std::erase_if(unseen.filesystems, [&](const auto& one) { return session_.contains(one.mount.device); });
+  if (!std::exchange(is_new_, false) && unseen.filesystems.empty()) return;  // All there is was named before.
+  facts_.unseen = std::move(unseen.filesystems);
   const FreezePlan now = plan_freeze(table_, stacks_, plan_.selection, facts_);
   std::vector<NotFrozen> changed;
   for (const auto& [name, mounts] : worth_a_warning(now)) {

@@ -44,12 +44,13 @@ class MountWatch {
   static Name name_of(const Mount& mount) { return {mount.device, mount.mount_point, mount.type}; }
   /// Brings `table_` up to date. False when it does not matter or, with a WARN, cannot be read.
   bool read_table(Log& log);
-  void compare(std::vector<UnseenFilesystem> unseen, Log& log);
+  void compare(Unseen unseen, Log& log);
   void note_named(const FreezePlan& plan);
 
   const HostPlan& plan_;
   std::set<dev_t> session_;  ///< Their descriptors are open, so that their numbers mean nothing else.
   std::set<Name> named_;
+  bool all_seen_;  ///< False: a WARN has said that not all mount namespaces were looked at.
   UniqueFd file_;
   std::optional<int> root_;
   std::string text_;     ///< Of `table_`.

@@ -31,8 +31,9 @@ namespace {
 
 namespace stdfs = std::filesystem;
 
-/// How many tables are kept open: of more namespaces, the others are not read again.
-constexpr std::size_t kMostTables = 256;
+/// How many tables are kept open, so that they can be read when the process has ended. The limit on descriptors may be
+/// 1,024.
+constexpr std::size_t kMostOpenTables = 256;
 
 struct DirectoryCloser {
   void operator()(DIR* directory) const { ::closedir(directory); }
@@ -111,10 +112,7 @@ class UnseenSearch::Look {
     for (const dirent* entry = ::readdir(proc.get()); entry != nullptr; entry = ::readdir(proc.get())) {
       const std::string process = entry->d_name;
       if (std::isdigit(static_cast<unsigned char>(process.front())) == 0) continue;
-      if (deadline.expired()) {
-        unseen_.complete = false;
-        return;
-      }
+      if (deadline.expired()) return note_incomplete();
       if (search_.processes_.insert(process).second) look_into(::dirfd(proc.get()), process);
     }
   }
@@ -138,6 +136,8 @@ class UnseenSearch::Look {
     }
   }
 
+  void note_incomplete() { unseen_.complete = false; }
+
   Unseen take() { return std::move(unseen_); }
 
  private:
@@ -156,7 +156,8 @@ class UnseenSearch::Look {
     report_mounts(found, number, command);
     if (is_thorough_ && std::any_of(found.begin(), found.end(), has_volume))
       note_devices(read_block_stacks(MountTable(found), roots_, &here_));
-    if (search_.tables_.size() < kMostTables) search_.tables_.push_back({std::move(file), *text, number, command});
+    if (search_.tables_.size() >= kMostOpenTables) file.reset();
+    search_.tables_.push_back({std::move(file), *text, number, command});
   }
 
   void note_namespace(const std::string& name) {
@@ -232,25 +233,31 @@ Unseen UnseenSearch::look(const MountTable& table, const BlockStacks& stacks, co
   return look.take();
 }
 
-std::vector<UnseenFilesystem> UnseenSearch::look_again(const MountTable& table, Deadline deadline) {
+Unseen UnseenSearch::look_again(const MountTable& table, Deadline deadline) {
   const std::set<dev_t> known = devices_in(table);
   Look look(*this, table, {}, false);
   for (Table& other : tables_) {
-    if (deadline.expired()) break;
-    auto text = read_from_start(other.file.get());
+    if (deadline.expired()) {
+      look.note_incomplete();
+      break;
+    }
+    auto text = other.file ? read_from_start(other.file.get())
+                           : read_file(roots_.proc + "/" + std::to_string(other.process) + "/mountinfo");
+    if (!text) look.note_incomplete();
     if (!text || *text == other.text) continue;
     other.text = std::move(*text);
     look.report_mounts(mounts_besides(known, other.text), other.process, other.command);
   }
-  return look.take().filesystems;
+  return look.take();
 }
 
-std::vector<UnseenFilesystem> UnseenSearch::look_again_and_at_newcomers(const MountTable& table, Deadline deadline) {
-  std::vector<UnseenFilesystem> all = look_again(table, deadline);
+Unseen UnseenSearch::look_again_and_at_newcomers(const MountTable& table, Deadline deadline) {
+  Unseen all = look_again(table, deadline);
   Look look(*this, table, {}, false);
   look.look_into_processes(deadline);
-  std::vector<UnseenFilesystem> found = look.take().filesystems;
-  std::move(found.begin(), found.end(), std::back_inserter(all));
+  Unseen found = look.take();
+  std::move(found.filesystems.begin(), found.filesystems.end(), std::back_inserter(all.filesystems));
+  all.complete = all.complete && found.complete;
   return all;
 }
 

@@ -16,7 +16,7 @@ namespace dlm_freeze {
 /// What is mounted, and not in the mount table of this process.
 struct Unseen {
   std::vector<UnseenFilesystem> filesystems;  ///< With a volume, and not read-only as far as can be told. Each once.
-  bool complete = true;                       ///< False: the time was up before all processes were looked at.
+  bool complete = true;                       ///< False: not all mount namespaces were looked at.
 };
 
 /// Looks for what other mount namespaces have mounted, and for what no process has.
@@ -33,15 +33,15 @@ class UnseenSearch {
 
   /// Looks at what `look` found once more: the tables that have changed, as a whole. Opens nothing, so it may be called
   /// while filesystems are frozen; a namespace that was made since is not looked into.
-  [[nodiscard]] std::vector<UnseenFilesystem> look_again(const MountTable& table, Deadline deadline);
+  [[nodiscard]] Unseen look_again(const MountTable& table, Deadline deadline);
 
   /// The same, and the namespaces of processes that have come since. Opens nothing but their tables in /proc.
-  [[nodiscard]] std::vector<UnseenFilesystem> look_again_and_at_newcomers(const MountTable& table, Deadline deadline);
+  [[nodiscard]] Unseen look_again_and_at_newcomers(const MountTable& table, Deadline deadline);
 
  private:
   /// The mount table of a process in another namespace.
   struct Table {
-    UniqueFd file;
+    UniqueFd file;  ///< None where there are very many.
     std::string text;
     int process = 0;
     std::string command;

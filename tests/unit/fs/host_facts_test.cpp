@@ -196,9 +196,9 @@ TEST_F(UnseenFilesystems, AreLookedForAgainInTablesThatHaveChanged) {
   const MountTable table = fakes::table_from(kOwn);
   UnseenSearch search(roots);
   EXPECT_THAT(search.look(table, {}, {}, std::chrono::minutes(1)).filesystems, IsEmpty());
-  const auto again = [&] { return described({search.look_again(table, Deadline::in(std::chrono::minutes(1)))}); };
+  const auto again = [&] { return described(search.look_again(table, Deadline::in(std::chrono::minutes(1)))); };
   const auto newcomers = [&] {
-    return described({search.look_again_and_at_newcomers(table, Deadline::in(std::chrono::minutes(1)))});
+    return described(search.look_again_and_at_newcomers(table, Deadline::in(std::chrono::minutes(1))));
   };
   EXPECT_THAT(again(), IsEmpty());
   proc_.write("77/mountinfo", kPod);
@@ -210,6 +210,23 @@ TEST_F(UnseenFilesystems, AreLookedForAgainInTablesThatHaveChanged) {
   EXPECT_THAT(newcomers(), IsEmpty());
   proc_.write("78/mountinfo", kPod);
   EXPECT_THAT(again(), ElementsAre("/pod data of command-78"));
+}
+
+TEST_F(UnseenFilesystems, AreLookedForAgainInVeryManyTables) {
+  DeviceRoots roots = devices_.roots();
+  roots.proc = proc_ / "";
+  const MountTable table = fakes::table_from(kOwn);
+  UnseenSearch search(roots);
+  for (int i = 100; i < 400; ++i) add_process(std::to_string(i), "mnt:[" + std::to_string(i) + "]", kOwn);
+  EXPECT_TRUE(search.look(table, {}, {}, std::chrono::minutes(1)).complete);
+  const auto again = [&](std::chrono::seconds time) { return search.look_again(table, Deadline::in(time)); };
+  EXPECT_TRUE(again(std::chrono::minutes(1)).complete);
+  EXPECT_FALSE(again(std::chrono::seconds(0)).complete);
+  EXPECT_FALSE(search.look_again_and_at_newcomers(table, Deadline::in(std::chrono::seconds(0))).complete);
+  for (int i = 100; i < 400; ++i) proc_.write(std::to_string(i) + "/mountinfo", kPod);
+  const Unseen found = again(std::chrono::minutes(1));
+  EXPECT_TRUE(found.complete);
+  EXPECT_EQ(found.filesystems.size(), 1);
 }
 
 TEST(UnseenFilesystemsOfThisHost, CanBeLookedForInAMoment) {

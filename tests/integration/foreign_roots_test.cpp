@@ -16,6 +16,7 @@
 #include <sstream>
 
 #include "harness/host_test.hpp"
+#include "rounds.hpp"
 
 namespace dlm_freeze::integration {
 namespace {
@@ -123,8 +124,7 @@ class ForeignRoots : public HostTest {
 
   /// Sessions that end in every way: whatever happens, the data are thawed in time and the root's disk never waits.
   void random_sessions(const RunOptions& options) {
-    const char* rounds = std::getenv("DLM_FREEZE_TEST_ROUNDS");
-    const int count = rounds != nullptr ? 10 * std::stoi(rounds) : 10;
+    const int count = 10 * rounds_or(1);
     std::mt19937 random(20261129);
     for (int round = 0; round < count; ++round) {
       const auto way = random() % 5;

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/host_test.hpp"
+#include "rounds.hpp"
 
 namespace dlm_freeze::integration {
 namespace {
@@ -259,7 +260,7 @@ TEST_F(Hooks, ThatThawAreRunWhenTheWatchdogDiesWhileTheyFreeze) {
 /// SIGKILL at moments spread over pre-script's whole run.
 class HooksSweep : public Hooks {
  protected:
-  static constexpr int kMoments = 50;
+  const int count_ = moments_of(20, 50);
 
   static nlohmann::json session() {
     return {
@@ -282,7 +283,7 @@ class HooksSweep : public Hooks {
     journal();
   }
   /// The `number`th moment, from the start to a fifth past the usual end.
-  [[nodiscard]] Clock::duration moment(int number) const { return run_time_ * 12 * number / (10 * kMoments); }
+  [[nodiscard]] Clock::duration moment(int number) const { return run_time_ * 12 * number / (10 * count_); }
 
   /// After a kill: everything is undone soon, by whoever is left, or held and then ended by post-script.
   void expect_undone(int number, const RunResult& result) {
@@ -304,22 +305,22 @@ class HooksSweep : public Hooks {
   void kill_pre_script_at_all_moments(const nlohmann::json& quiescer) {
     configure_hooks(quiescer, 5);
     measure();
-    for (int number = 0; number < kMoments && !HasFatalFailure(); ++number) {
+    for (int number = 0; number < count_ && !HasFatalFailure(); ++number) {
       restart_safety_limit();
       const auto pre = start({"pre-script", "--auto-thaw", "10"});
       sleep_for(moment(number));
       pre->kill_group();
       expect_undone(number, pre->wait());
     }
-    EXPECT_GT(begun_, kMoments / 4) << "the moments do not cover the run";
-    EXPECT_LT(held_, kMoments / 2) << "it was hardly ever killed in time";
+    EXPECT_GT(begun_, count_ / 4) << "the moments do not cover the run";
+    EXPECT_LT(held_, count_ / 2) << "it was hardly ever killed in time";
   }
 
   void kill_the_watchdog_at_all_moments(const nlohmann::json& quiescer) {
     configure_hooks(quiescer, 5);
     measure();
     int killed = 0;
-    for (int number = 0; number < kMoments && !HasFatalFailure(); ++number) {
+    for (int number = 0; number < count_ && !HasFatalFailure(); ++number) {
       restart_safety_limit();
       const auto pre = start({"pre-script", "--auto-thaw", "10"});
       sleep_for(moment(number));
@@ -328,8 +329,8 @@ class HooksSweep : public Hooks {
       ASSERT_THAT(result.exit_code, testing::Optional(AnyOf(0, 201))) << result.text();
       expect_undone(number, result);
     }
-    EXPECT_GT(killed, kMoments / 2);
-    EXPECT_GT(begun_, kMoments / 4);
+    EXPECT_GT(killed, count_ / 2);
+    EXPECT_GT(begun_, count_ / 4);
   }
 
   Clock::duration run_time_{0};

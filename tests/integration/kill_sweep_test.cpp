@@ -8,6 +8,7 @@
 #include <string>
 
 #include "harness/host_test.hpp"
+#include "rounds.hpp"
 
 namespace dlm_freeze::integration {
 namespace {
@@ -47,13 +48,13 @@ class KillSweep : public HostTest {
 };
 
 TEST_F(KillSweep, OfPreScriptsGroupLeavesNothingFrozen) {
-  constexpr int kMoments = 200;
+  const int count = moments_of(50, 200);
   int killed = 0;
   int between_success_and_exit = 0;
-  for (int number = 0; number < kMoments; ++number) {
+  for (int number = 0; number < count; ++number) {
     restart_safety_limit();
     const auto pre = start({"pre-script", "--auto-thaw", "3"});
-    sleep_for(moment(number, kMoments));
+    sleep_for(moment(number, count));
     pre->kill_group();
     const auto result = pre->wait();
     SCOPED_TRACE("moment " + std::to_string(number) + ": " + result.text());
@@ -78,26 +79,26 @@ TEST_F(KillSweep, OfPreScriptsGroupLeavesNothingFrozen) {
     ASSERT_TRUE(all_gone(kBusyDisk));
     ASSERT_TRUE(both_writable(Milliseconds(500))) << "it was frozen after the fact";
   }
-  EXPECT_GT(killed, kMoments / 3) << "the moments do not cover the run";
-  EXPECT_LE(between_success_and_exit, kMoments / 10);  // a sanitizer makes the exit last
+  EXPECT_GT(killed, count / 3) << "the moments do not cover the run";
+  EXPECT_LE(between_success_and_exit, count / 10);  // a sanitizer makes the exit last
   RecordProperty("killed", killed);
   RecordProperty("between_success_and_exit", between_success_and_exit);
 }
 
 TEST_F(KillSweep, OfAnyOtherProcessDuringPreScriptLeavesNothingFrozen) {
-  constexpr int kMoments = 40;
+  const int count = moments_of(20, 40);
   for (const std::string name : {"dlm-watchdog", "dlm-sentinel", "dlm-freezer"}) {
-    const int steps = name == "dlm-freezer" ? 4 * kMoments : kMoments;  // The freezer's life is short.
+    const int steps = name == "dlm-freezer" ? 4 * count : count;  // The freezer's life is short.
     int killed = 0;
     // On a busy machine more rounds, until it was there to be killed often enough.
-    for (int number = 0; number < kMoments || (killed <= kMoments / 8 && number < 5 * kMoments); ++number) {
+    for (int number = 0; number < count || (killed <= count / 8 && number < 5 * count); ++number) {
       restart_safety_limit();
       const auto pre = start({"pre-script", "--auto-thaw", "3"});
       // Looked for all the time: to look takes as long as the freezer lives on a machine with many processes.
       std::optional<AgentProcess> victim;
       const auto latest = Clock::now() + 2 * run_time_;
       while (!victim && Clock::now() < latest) victim = agent_process(binary(), name);
-      sleep_for(moment(number % kMoments, steps));
+      sleep_for(moment(number % count, steps));
       if (victim) killed += victim->signal(SIGKILL) ? 1 : 0;
       const auto result = pre->wait();
       SCOPED_TRACE(name + " at moment " + std::to_string(number) + ": " + result.text());
@@ -112,16 +113,16 @@ TEST_F(KillSweep, OfAnyOtherProcessDuringPreScriptLeavesNothingFrozen) {
       ASSERT_TRUE(both_writable(std::chrono::seconds(1)));
       ASSERT_TRUE(all_gone(kBusyDisk));
     }
-    EXPECT_GT(killed, kMoments / 8) << name << " was hardly ever there to be killed";
+    EXPECT_GT(killed, count / 8) << name << " was hardly ever there to be killed";
   }
 }
 
 TEST_F(KillSweep, OfAllProcessesAtOnceIsMendedByTheNextCommand) {
-  constexpr int kMoments = 60;
-  for (int number = 0; number < kMoments; ++number) {
+  const int count = moments_of(20, 60);
+  for (int number = 0; number < count; ++number) {
     restart_safety_limit();
     const auto pre = start({"pre-script", "--auto-thaw", "3"});
-    sleep_for(moment(number, kMoments));
+    sleep_for(moment(number, count));
     const auto result = kill_all_at_once(*pre);
     SCOPED_TRACE("moment " + std::to_string(number) + ": " + result.text());
     ASSERT_TRUE(all_gone(kBusyDisk));

@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "harness/host_test.hpp"
+#include "rounds.hpp"
 #include "standins/standins.hpp"
 
 namespace dlm_freeze::integration {
@@ -321,7 +322,7 @@ TEST_F(DetectedProducts, OfHanaAreSkippedWhenTheyAreDown) {
   expect(0, {"post-script"});
 }
 
-/// IRIS and two HANA systems, killed at ten of fifty moments.
+/// IRIS and two HANA systems, killed at moments spread over pre-script's whole run.
 class KilledProducts : public Products {
  protected:
   void SetUp() override {
@@ -344,9 +345,9 @@ class KilledProducts : public Products {
 
   /// From the start to a fifth past the usual end.
   [[nodiscard]] std::vector<Clock::duration> moments() const {
-    constexpr int kMoments = 50;
+    const int count = moments_of(16, 50);
     std::vector<Clock::duration> moments;
-    for (int i = 0; i < kMoments; ++i) moments.push_back(run_time_ * 12 * i / (10 * kMoments));
+    for (int i = 0; i < count; ++i) moments.push_back(run_time_ * 12 * i / (10 * count));
     return moments;
   }
 

@@ -4,21 +4,16 @@
 #include <gmock/gmock.h>
 #include <sys/mount.h>
 
-#include <cstdlib>
 #include <filesystem>
 
 #include "harness/loop_device.hpp"
 #include "mysql_test.hpp"
+#include "rounds.hpp"
 
 namespace dlm_freeze::integration {
 namespace {
 
 constexpr std::uint64_t kSize = std::uint64_t{400} << 20;
-
-int rounds() {
-  const char* const text = std::getenv("DLM_FREEZE_TEST_ROUNDS");
-  return text != nullptr && *text != '\0' ? std::atoi(text) : 3;
-}
 
 class Snapshot : public MysqlTest, public testing::WithParamInterface<std::string> {
  protected:
@@ -90,7 +85,7 @@ void Snapshot::check_round(const std::string& type) {
 }
 
 TEST_P(Snapshot, HoldsEveryRowAcknowledgedBeforeAndNoneFromDuringAndTheBinaryLogEndsWhereRecorded) {
-  for (int round = 0; round < rounds() && !HasFailure(); ++round) {
+  for (int round = 0; round < rounds_or(3) && !HasFailure(); ++round) {
     restart_safety_limit();
     check_round(GetParam());
   }

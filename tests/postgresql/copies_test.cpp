@@ -4,7 +4,6 @@
 #include <sys/mount.h>
 
 #include <array>
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <ostream>
@@ -12,6 +11,7 @@
 
 #include "postgresql/postgresql_test.hpp"
 #include "postgresql/workload.hpp"
+#include "rounds.hpp"
 
 namespace dlm_freeze::integration {
 namespace {
@@ -22,12 +22,6 @@ using testing::Not;
 
 constexpr std::array<const char*, 3> kParts = {"data", "wal", "space"};
 constexpr const char* kCopy = "/srv/copy/";
-
-/// Nightly runs set it to 20.
-int rounds() {
-  const char* text = std::getenv("DLM_FREEZE_TEST_ROUNDS");
-  return text != nullptr ? std::atoi(text) : 3;
-}
 
 struct Case {
   const char* name;
@@ -121,7 +115,7 @@ class Copies : public PostgresqlTest, public testing::WithParamInterface<Case> {
 TEST_P(Copies, HoldEveryAcknowledgedCommitAndAreWhole) {
   make_cluster();
   const Workload workload(*writing_);
-  for (int round = 0; round < rounds(); ++round) {
+  for (int round = 0; round < rounds_or(3); ++round) {
     SCOPED_TRACE("round " + std::to_string(round));
     restart_safety_limit();
     // A standby's restartpoints are at its primary's checkpoints, and its copy replays all since the last one.

@@ -23,10 +23,13 @@ stdfs::path directory_of(const DeviceRoots& roots, const std::string& name) {
   return stdfs::path(roots.sys) / "class" / "block" / name;
 }
 
+/// Whether it is one of device-mapper's, by the kernel's name.
+bool is_mapped(std::string_view device) { return device.starts_with("dm-"); }
+
 /// "LVM vg0-data", "RAID md127", "sdb2".
 std::string name_for_person(const DeviceRoots& roots, const std::string& device) {
   const stdfs::path directory = directory_of(roots, device) / "dm";
-  const auto name = sysfs_attribute(directory / "name");
+  const auto name = is_mapped(device) ? sysfs_attribute(directory / "name") : std::nullopt;
   if (!name) return device.starts_with("md") ? "RAID " + device : device;
   const std::string uuid = sysfs_attribute(directory / "uuid").value_or("");
   constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kKinds = {
@@ -39,6 +42,7 @@ std::string name_for_person(const DeviceRoots& roots, const std::string& device)
 
 /// A device by which LVM only keeps a thin pool at hand; the data is in the volumes of the pool.
 bool is_pool(const DeviceRoots& roots, const std::string& device) {
+  if (!is_mapped(device)) return false;
   const std::string uuid = sysfs_attribute(directory_of(roots, device) / "dm" / "uuid").value_or("");
   return uuid.starts_with("LVM-") && uuid.ends_with("-pool");
 }
@@ -77,9 +81,9 @@ void AttachedDisks::add_device(const DeviceRoots& roots, const std::string& name
   Device device{names_in(directory / "slaves"), names_in(directory / "holders"),
                 sysfs_attribute(directory / "dev").value_or(""), size_of_device(directory),
                 stdfs::exists(directory / "partition", error)};
-  if (device.is_partition) device.on.push_back(stdfs::weakly_canonical(directory, error).parent_path().filename());
+  if (device.is_partition) device.on.push_back(disk_of(directory));
   const bool is_hidden = device.number.empty();  // A path of an NVMe disk with several.
-  const bool is_disk = !is_no_volume(name) && !name.starts_with("dm-");
+  const bool is_disk = !is_no_volume(name) && !is_mapped(name);
   if (device.on.empty() && device.size_bytes > 0 && !is_hidden && is_disk) {
     const std::string model = sysfs_attribute(directory / "device" / "model").value_or("");
     disks_.push_back({.name = name,

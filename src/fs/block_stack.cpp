@@ -150,12 +150,12 @@ class StackReader {
   /// one that is elsewhere by the name of that device alone.
   bool has_journal_elsewhere(const Mount& mount, const BlockStack& stack) const {
     if ((mount.type != "ext4" && mount.type != "ext3") || stack.devices.empty()) return false;
-    const auto thread =
-        sysfs_attribute(stdfs::path(roots_.sys) / "fs" / "ext4" / stack.devices.front() / "journal_task");
+    const std::string& device = stack.devices.front();
+    const auto is_own = [&](const std::string& journal) { return journal.starts_with(device + "-"); };
+    if (std::any_of(journals_.begin(), journals_.end(), is_own)) return false;
+    const auto thread = sysfs_attribute(stdfs::path(roots_.sys) / "fs" / "ext4" / device / "journal_task");
     if (thread == "<none>") return false;  // It has no journal at all.
-    const auto has_own = [&](const std::string& journal) { return journal.starts_with(stack.devices.front() + "-"); };
-    return std::any_of(journals_.begin(), journals_.end(), [&](const auto& journal) { return is_device(journal); }) &&
-           std::none_of(journals_.begin(), journals_.end(), has_own);
+    return std::any_of(journals_.begin(), journals_.end(), [&](const auto& journal) { return is_device(journal); });
   }
 
   bool is_device(const std::string& name) const {
@@ -170,10 +170,9 @@ class StackReader {
     const std::vector<std::string> slaves = names_in(directory / "slaves");
     for (const std::string& slave : slaves) describe(slave, stack);
     std::error_code error;
-    const stdfs::path real = stdfs::weakly_canonical(directory, error);
     if (stdfs::exists(directory / "partition", error)) {
-      describe(real.parent_path().filename(), stack);
-    } else if (!is_loop && slaves.empty() && is_served_by_a_program(real)) {
+      describe(disk_of(directory), stack);
+    } else if (!is_loop && slaves.empty() && is_served_by_a_program(stdfs::weakly_canonical(directory, error))) {
       stack.ground_unknown = true;
       stack.writes_untold = stack.writes_untold || is_served_here(device);
     }

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <libmount/libmount.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include <algorithm>
@@ -316,6 +317,10 @@ Result<UniqueFd> open_mount(const Mount& mount) {
 }
 
 Result<int> mount_id_of(int fd) {
+  struct statx file {};
+  const bool is_told = ::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &file) == 0 &&
+                       (file.stx_mask & STATX_MNT_ID) != 0;
+  if (is_told) return static_cast<int>(file.stx_mnt_id);
   const std::string path = "/proc/self/fdinfo/" + std::to_string(fd);
   const auto info = read_file(path);
   if (!info) return tl::unexpected(info.error());

@@ -98,8 +98,8 @@ class MountTable {
 /// Whether `path` is `directory` or lies below it. Both absolute.
 [[nodiscard]] bool lies_within(std::string_view path, std::string_view directory);
 
-/// The id of the mount that an open descriptor lies on, as in the first field of mountinfo: the `mnt_id` of
-/// /proc/self/fdinfo (proc(5)), which kernels without STATX_MNT_ID have as well.
+/// The id of the mount that an open descriptor lies on, as in the first field of mountinfo: from statx(2), or before
+/// Linux 5.8 the `mnt_id` of /proc/self/fdinfo (proc(5)).
 [[nodiscard]] Result<int> mount_id_of(int fd);
 
 /// The same for the mount that a directory lies on; nothing where it cannot be opened.

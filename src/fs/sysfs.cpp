@@ -1,20 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fs/sysfs.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
 #include <charconv>
 #include <string_view>
-#include <utility>
+#include <system_error>
 
 #include "base/text.hpp"
-#include "dlm_freeze/base/files.hpp"
+#include "dlm_freeze/base/unique_fd.hpp"
 
 namespace dlm_freeze {
 
 std::optional<std::string> sysfs_attribute(const std::filesystem::path& path) {
-  auto content = read_file(path);
-  if (!content) return std::nullopt;
-  if (content->ends_with('\n')) content->pop_back();
-  return std::move(*content);
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  std::array<char, 4096> text{};  // A page is the most that an attribute has.
+  const ssize_t length = fd ? ::read(fd.get(), text.data(), text.size()) : -1;
+  if (length < 0) return std::nullopt;
+  std::string_view value(text.data(), static_cast<std::size_t>(length));
+  if (value.ends_with('\n')) value.remove_suffix(1);
+  return std::string(value);
+}
+
+std::string disk_of(const std::filesystem::path& partition) {
+  std::error_code error;
+  return std::filesystem::weakly_canonical(partition, error).parent_path().filename();
 }
 
 std::uint64_t number_of(std::string_view word) noexcept {

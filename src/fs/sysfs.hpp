@@ -12,6 +12,9 @@ namespace dlm_freeze {
 /// The content of an attribute of sysfs without its final newline; nothing when it is absent.
 [[nodiscard]] std::optional<std::string> sysfs_attribute(const std::filesystem::path& path);
 
+/// The kernel's name of the disk that has the partition whose directory in sysfs, a symbolic link, is `partition`.
+[[nodiscard]] std::string disk_of(const std::filesystem::path& partition);
+
 /// The whole number with which `word` begins; 0 where it begins with none.
 [[nodiscard]] std::uint64_t number_of(std::string_view word) noexcept;
 

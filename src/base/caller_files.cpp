@@ -4,23 +4,22 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <string>
 #include <utility>
 
+#include "base/directory.hpp"
 #include "base/process.hpp"
 #include "base/wait.hpp"
 
 namespace dlm_freeze {
 namespace {
 
-/// Higher ones no caller hands on by accident.
-constexpr int kMostDescriptors = 1024;
 constexpr std::array kOutputs = {STDOUT_FILENO, STDERR_FILENO};
 constexpr char kPause = 'p';
 constexpr char kGoOn = 'g';
@@ -34,12 +33,10 @@ bool is_file(int fd) noexcept {
 }
 
 std::vector<int> open_files() {
-  rlimit limit{};
-  const bool is_limited = ::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < kMostDescriptors;
-  const int most = is_limited ? static_cast<int>(limit.rlim_cur) : kMostDescriptors;
   std::vector<int> files;
-  for (int fd = 0; fd < most; ++fd) {
-    if (::fcntl(fd, F_GETFD) >= 0 && is_file(fd)) files.push_back(fd);
+  for (const std::string& name : names_in("/proc/self/fd")) {
+    const int fd = std::stoi(name);
+    if (is_file(fd)) files.push_back(fd);
   }
   return files;
 }

@@ -2,16 +2,17 @@
 #include "base/directory.hpp"
 
 #include <algorithm>
-#include <filesystem>
-#include <system_error>
+#include <string_view>
 
 namespace dlm_freeze {
 
 std::vector<std::string> names_in(const std::string& directory) {
   std::vector<std::string> names;
-  std::error_code error;
-  for (std::filesystem::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
-    names.push_back(it->path().filename());
+  const DirectoryStream stream(::opendir(directory.c_str()));
+  if (!stream) return names;
+  while (const dirent* entry = ::readdir(stream.get())) {  // NOLINT(concurrency-mt-unsafe): a stream of its own.
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
   }
   std::sort(names.begin(), names.end());
   return names;

@@ -274,21 +274,21 @@ class PreScript {
     leave_callers_cgroup(client);
     clock_.finish_stage();
     const Deadline stage_deadline(context_.started + settings_.stage_budget());
-    if (auto prepared = client.prepare(stage_deadline); !prepared) return prepared;
-    log_notes(client);
     MountWatch mounts(plan, session.filesystems);
-    {
+    const auto look_for_changes = [&] {
       // It may take as long as a plan, and look into what hangs: then the watchdog rolls back.
       const PlanningGuard guard(stage_deadline);
       mounts.look(context_.log);
-    }
+    };
+    if (auto prepared = client.prepare(stage_deadline, look_for_changes); !prepared) return prepared;
+    log_notes(client);
     clock_.finish_stage();
     if (!session.quiescers.empty()) context_.log.info("quiescing " + count_of(session.quiescers.size(), "database"));
     if (auto quiesced = client.quiesce(stage_deadline); !quiesced) return quiesced;
     clock_.finish_stage();
     log_notes(client);
 
-    if (!session.quiescers.empty()) mounts.look_before_freeze(context_.log);
+    mounts.look_before_freeze(context_.log);
     context_.log.syslog().hold();
     context_.caller_files->flush();
     if (session.caller_files) context_.caller_files->pause();

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fs/unseen.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -14,7 +13,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iterator>
-#include <memory>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -34,10 +32,6 @@ namespace stdfs = std::filesystem;
 /// How many tables are kept open, so that they can be read when the process has ended. The limit on descriptors may be
 /// 1,024.
 constexpr std::size_t kMostOpenTables = 256;
-
-struct DirectoryCloser {
-  void operator()(DIR* directory) const { ::closedir(directory); }
-};
 
 /// "259:1" as a number; 0 for anything else.
 dev_t device_from(std::string_view text) {
@@ -106,7 +100,7 @@ class UnseenSearch::Look {
   }
 
   void look_into_processes(Deadline deadline) {
-    const std::unique_ptr<DIR, DirectoryCloser> proc(::opendir(roots_.proc.c_str()));
+    const DirectoryStream proc(::opendir(roots_.proc.c_str()));
     if (!proc) return;
     note_namespace(namespace_of(::dirfd(proc.get()), "self"));
     for (const dirent* entry = ::readdir(proc.get()); entry != nullptr; entry = ::readdir(proc.get())) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "record/state_directory.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -13,8 +12,9 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <memory>
 #include <utility>
+
+#include "base/directory.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -25,10 +25,6 @@ constexpr const char* kSocket = "socket";
 const char* lock_file(StateDirectory::Lock lock) {
   return lock == StateDirectory::Lock::session ? "lock" : "freezer-lock";
 }
-
-struct DirectoryCloser {
-  void operator()(DIR* directory) const { ::closedir(directory); }
-};
 
 struct flock whole_file(short type) {
   struct flock range {};
@@ -190,7 +186,7 @@ Result<AtomicFile> StateDirectory::new_record_file(std::string_view slot, std::s
 void StateDirectory::remove_stale_files() const noexcept {
   const std::string prefix = std::string(".") + kRecordFile + ".";
   const int copy = ::openat(fd_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const std::unique_ptr<DIR, DirectoryCloser> directory(copy < 0 ? nullptr : ::fdopendir(copy));
+  const DirectoryStream directory(copy < 0 ? nullptr : ::fdopendir(copy));
   if (!directory) return;
   while (const dirent* entry = ::readdir(directory.get())) {  // NOLINT(concurrency-mt-unsafe): a stream of its own.
     if (std::string_view(entry->d_name).starts_with(prefix)) ::unlinkat(fd_.get(), entry->d_name, 0);

@@ -146,8 +146,9 @@ Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline)
   return tl::unexpected(ready.error());
 }
 
-Result<void> SessionClient::prepare(Deadline deadline) {
+Result<void> SessionClient::prepare(Deadline deadline, const std::function<void()>& meanwhile) {
   if (auto told = tell(watchdog_, {.verb = Verb::prepare, .deadline = deadline}); !told) return told;
+  meanwhile();
   const Deadline patience = with_patience(deadline);
   if (auto prepared = await(true, true, patience, kPreparing); !prepared) {
     if (!patience.expired()) return prepared;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,8 +39,10 @@ class SessionClient {
   /// Watchdog and sentinel, as they were when they were ready.
   [[nodiscard]] SessionProcesses processes() const noexcept { return processes_; }
 
-  /// Waits until all filesystems are written back, and lets every database do what is slow and blocks nobody.
-  [[nodiscard]] Result<void> prepare(Deadline deadline);
+  /// Waits until all filesystems are written back, and lets every database do what is slow and blocks nobody. What this
+  /// process has to do in that time is `meanwhile`.
+  [[nodiscard]] Result<void> prepare(
+      Deadline deadline, const std::function<void()>& meanwhile = [] {});
 
   /// Locks every database.
   [[nodiscard]] Result<void> quiesce(Deadline deadline);

@@ -7,6 +7,8 @@
 #include <link.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/random.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -45,6 +47,14 @@ int pthread_mutex_clocklock(pthread_mutex_t* mutex, clockid_t clock, const times
 /// machine.
 ssize_t pwritev2(int fd, const iovec* parts, int count, off_t offset, int flags) {
   return ::syscall(SYS_pwritev2, fd, parts, count, offset, 0L, flags);
+}
+
+/// glibc 2.25; the kernel has had it since 3.17.
+ssize_t getrandom(void* bytes, size_t count, unsigned flags) { return ::syscall(SYS_getrandom, bytes, count, flags); }
+
+/// glibc 2.28; the kernel has had it since 4.11.
+int statx(int fd, const char* path, int flags, unsigned wanted, struct statx* found) noexcept {
+  return static_cast<int>(::syscall(SYS_statx, fd, path, flags, wanted, found));
 }
 
 // These are older, in a form that does for us: glob(3) finds dangling links since 2.27, fmemopen(3) is binary

@@ -52,6 +52,7 @@ ClientOptionNumbers numbers_of(bool is_connector_c, bool is_mariadb, unsigned lo
 bool find_functions(void* library, ClientLibrary& client) {
   find(library, "mysql_options4", client.options4);
   find(library, "mysql_get_socket", client.get_socket);
+  find(library, "ma_pvio_register_callback", client.register_callback);
   return find(library, "mysql_server_init", client.server_init) &&
          find(library, "mysql_thread_init", client.thread_init) &&
          find(library, "mysql_thread_end", client.thread_end) &&
@@ -85,6 +86,8 @@ Result<ClientLibrary> load() {
     if (find_functions(library, client)) {
       const bool is_connector_c = ::dlsym(library, "mysql_optionsv") != nullptr;
       client.numbers = numbers_of(is_connector_c, client.get_socket != nullptr, client.get_client_version());
+      // Told to encrypt, it does not insist: see GreetingGuard.
+      if (is_connector_c && client.register_callback == nullptr) client.numbers.tls_enforce = -1;
       client.server_init(0, nullptr, nullptr);
       return client;
     }

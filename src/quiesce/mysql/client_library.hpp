@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "dlm_freeze/base/error.hpp"
@@ -74,6 +75,9 @@ struct ClientLibrary {
   [[nodiscard]] bool can_encrypt() const { return numbers.tls_mode >= 0 || numbers.tls_enforce >= 0; }
 
   int (*get_socket)(ClientHandle*);  ///< See socket_of. Null with Oracle's.
+
+  /// "ma_pvio_register_callback": 1 and what to call after each transfer, see GreetingGuard. Null with Oracle's.
+  int (*register_callback)(char, void (*)(int mode, ClientHandle*, const unsigned char* bytes, std::size_t count));
 };
 
 /// The first of those that are known that this host has; loaded by the first call, which has to come before there are

@@ -18,6 +18,7 @@
 #include "dlm_freeze/base/thread.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
 #include "quiesce/mysql/client_library.hpp"
+#include "quiesce/mysql/greeting.hpp"
 
 namespace dlm_freeze::mysql {
 namespace {
@@ -86,6 +87,8 @@ bool is_as_configured(ClientHandle* handle, const ServerAddress& address) {
   return known && (own.ss_family == AF_UNIX) == !address.socket.empty();
 }
 
+bool needs_tls(const ServerAddress& address) { return address.socket.empty() && address.tls != "off"; }
+
 SqlError error_of(ClientHandle* handle) { return {library().error_number(handle), library().error(handle)}; }
 
 }  // namespace
@@ -144,7 +147,7 @@ struct Connection::Attempt {
     auto handle = std::make_unique<Handle>();
     ClientHandle* const raw = handle->raw;
     if (raw == nullptr) return tl::unexpected(SqlError{kServerLost, "out of memory"});
-    if (address.socket.empty() && address.tls != "off" && !library().can_encrypt()) {
+    if (needs_tls(address) && !library().can_encrypt()) {
       return tl::unexpected(SqlError{kTlsError, library().name + " is too old to be told to encrypt: set tls to off, "
                                                                  "or give the server's socket"});
     }
@@ -166,18 +169,18 @@ struct Connection::Attempt {
     // A host is always given: one in an option file would win over the socket otherwise. So is a database, in which
     // nobody can define a function that a name could be taken for.
     const char* const host = address.socket.empty() ? address.host.c_str() : "localhost";
+    std::optional<GreetingGuard> guard;
+    if (needs_tls(address)) guard.emplace();
     if (library().real_connect(raw, host, text_or_null(address.user), text_or_null(address.password),
                                "information_schema", address.port, text_or_null(address.socket), 0) == nullptr) {
-      return tl::unexpected(error_of(raw));
+      return tl::unexpected(guard ? guard->explained(error_of(raw)) : error_of(raw));
     }
+    guard.reset();
     if (!is_as_configured(raw, address)) {
       return tl::unexpected(
           SqlError{kConnectionError, "an option file asks for another protocol than the configuration"});
     }
-    // MariaDB's library goes on in the clear with a server that has no TLS, whatever is enforced.
-    if (address.socket.empty() && address.tls != "off" && library().get_ssl_cipher(raw) == nullptr) {
-      return tl::unexpected(SqlError{kTlsError, "the server does not offer TLS: set it up there, or set tls to off"});
-    }
+    if (needs_tls(address) && library().get_ssl_cipher(raw) == nullptr) return tl::unexpected(no_tls_error());
     // A program that some other quiescer starts must not inherit, and so keep alive, what this
     // session holds.
     ::fcntl(library().socket_of(raw), F_SETFD, FD_CLOEXEC);
@@ -186,8 +189,8 @@ struct Connection::Attempt {
 };
 
 SqlResult<Connection> Connection::open(const ServerAddress& address, const Patience& patience) {
-  if (const auto& found = client_library(); !found)
-    return tl::unexpected(SqlError{kConnectionError, found.error().message});
+  if (const auto prepared = prepare_library(); !prepared)
+    return tl::unexpected(SqlError{kConnectionError, prepared.error().message});
   const auto attempt = std::make_shared<Attempt>();
   attempt->address = address;
   run_detached([attempt] { attempt->run(); });
@@ -244,6 +247,8 @@ std::uint32_t Connection::id() const { return static_cast<std::uint32_t>(library
 Result<void> prepare_library() {
   const auto& found = client_library();
   if (!found) return tl::unexpected(found.error());
+  static std::once_flag watched;
+  std::call_once(watched, [&found] { watch_greetings(*found); });
   return {};
 }
 

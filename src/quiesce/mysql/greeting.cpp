@@ -13,12 +13,16 @@ namespace {
 
 constexpr std::size_t kHeader = 4;  ///< Length and number of a packet.
 
-thread_local GreetingGuard* guard_of_thread = nullptr;
+GreetingGuard*& guard_of_thread() {
+  thread_local GreetingGuard* guard = nullptr;
+  return guard;
+}
 
 /// By the library, after each of its reads (mode 0) and writes; the count is negative if that failed.
 void on_transfer(int mode, ClientHandle* handle, const unsigned char* bytes, std::size_t count) {
-  if (guard_of_thread == nullptr || mode != 0 || static_cast<ssize_t>(count) <= 0) return;
-  guard_of_thread->received(handle, {reinterpret_cast<const char*>(bytes), count});
+  GreetingGuard* const guard = guard_of_thread();
+  if (guard == nullptr || mode != 0 || static_cast<ssize_t>(count) <= 0) return;
+  guard->received(handle, {reinterpret_cast<const char*>(bytes), count});
 }
 
 }  // namespace
@@ -42,8 +46,8 @@ void watch_greetings(const ClientLibrary& library) {
   if (library.register_callback != nullptr) library.register_callback(1, on_transfer);
 }
 
-GreetingGuard::GreetingGuard() { guard_of_thread = this; }
-GreetingGuard::~GreetingGuard() { guard_of_thread = nullptr; }
+GreetingGuard::GreetingGuard() { guard_of_thread() = this; }
+GreetingGuard::~GreetingGuard() { guard_of_thread() = nullptr; }
 
 void GreetingGuard::received(ClientHandle* handle, std::string_view bytes) {
   if (verdict_ != Greeting::incomplete) return;

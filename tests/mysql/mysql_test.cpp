@@ -38,6 +38,7 @@ void MysqlTest::TearDown() {
 
 Server& MysqlTest::start_server(const ServerSpec& spec) {
   Server& server = *servers_.emplace_back(std::make_unique<Server>(spec));
+  restart_safety_limit();  // The first one on a new version has made the data directory that all others copy.
   server.start();
   return server;
 }

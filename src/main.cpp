@@ -62,7 +62,7 @@ Result<void> run(const CommandLine& line, CommandContext& context) {
     case Command::history:
       return history(*settings, context);
     case Command::verify:
-      return verify(*settings, context);
+      return settings->snapshots ? verify_cut(*settings, context) : verify(*settings, context);
   }
   return {};
 }

@@ -13,7 +13,7 @@ _dlm_freeze() {
 
   COMPREPLY=()
   case $previous in
-    --config | --metrics-file)
+    --config | --metrics-file | --snapshots)
       mapfile -t COMPREPLY < <(compgen -f -- "$word")
       return
       ;;
@@ -33,20 +33,20 @@ _dlm_freeze() {
       mapfile -t COMPREPLY < <(compgen -A directory -- "$word")
       return
       ;;
-    --auto-thaw | --timeout | --last | --write-speed) return ;;
+    --auto-thaw | --timeout | --hold-at | --group | --last | --write-speed) return ;;
   esac
 
   local words="--config --log-level --state-dir --help"
   case $command in
-    pre-script) words+=" --execution-id --auto-thaw --timeout --metrics-file" ;;
+    pre-script) words+=" --execution-id --auto-thaw --timeout --hold-at --group --metrics-file" ;;
     post-script) words+=" --execution-id --timeout" ;;
     dry-run) words+=" --execution-id --probe --all --inventory --write-speed --json" ;;
     status) words+=" --json --watch" ;;
     history) words+=" --json --last" ;;
     verify)
-      words+=" --json"
+      words+=" --cut --snapshots --group --json"
       if [[ $word == [./]* ]]; then
-        mapfile -t COMPREPLY < <(compgen -d -- "$word")
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
       fi
       ;;

@@ -20,6 +20,8 @@ complete -c dlm-freeze -n $none -a verify -d "Show whether mounted copies are al
 
 complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script post-script dry-run" -l execution-id -x -a None -d "Identifier of the execution"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script" -l auto-thaw -x -d "Seconds until everything is undone"
+complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script" -l hold-at -x -d "Lock and freeze at this time, UTC"
+complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script verify" -l group -x -d "Id of the sessions on several hosts"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script" -l metrics-file -r -F -d "File for Prometheus"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script post-script" -l timeout -x -d "Time budget in seconds"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run" -l probe -d "Also log in to the databases, look for hazards"
@@ -29,4 +31,6 @@ complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run" -l write-speed -
 complete -c dlm-freeze -n "__fish_seen_subcommand_from dry-run status history verify" -l json -d "Print one JSON document"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from status" -l watch -d "Count down until the session ends"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from history" -l last -x -d "How many sessions"
+complete -c dlm-freeze -n "__fish_seen_subcommand_from verify" -l cut -d "Were these hosts all held at once?"
+complete -c dlm-freeze -n "__fish_seen_subcommand_from verify" -l snapshots -r -F -d "What describe-snapshots prints"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from verify" -x -a "(__fish_complete_directories)" -d "Directory of a copy"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Completion of dlm-freeze(8) for zsh.
 
-local -a everywhere commands execution timeout held json
+local -a everywhere commands execution timeout group held json
 everywhere=(
   '--config[configuration file]:file:_files'
   '--log-level[minimum log level]:level:(debug info warn error)'
@@ -19,7 +19,9 @@ commands=(
 )
 execution=('--execution-id[identifier of the execution]:UUID or None:(None)')
 timeout=('--timeout[time budget in seconds]:seconds:')
+group=('--group[id of the sessions on several hosts]:id:')
 held=(
+  '--hold-at[lock and freeze at this time, UTC]:time:'
   '--auto-thaw[seconds until everything is undone]:seconds:'
   '--metrics-file[file for Prometheus]:file:_files'
 )
@@ -32,7 +34,7 @@ case $state in
   command) _describe -t commands command commands ;;
   options)
     case $line[1] in
-      pre-script) _arguments $everywhere $execution $timeout $held ;;
+      pre-script) _arguments $everywhere $execution $timeout $group $held ;;
       post-script) _arguments $everywhere $execution $timeout ;;
       dry-run)
         _arguments $everywhere $execution $json '--probe[also log in to the databases, look for hazards]' \
@@ -40,7 +42,10 @@ case $state in
           '--write-speed[write speed of the devices]:MiB a second:'
         ;;
       history) _arguments $everywhere $json '--last[how many sessions]:number:' ;;
-      verify) _arguments $everywhere $json '*:directory of a copy:_files -/' ;;
+      verify)
+        _arguments $everywhere $group $json '--cut[were these hosts all held at once?]' \
+          '--snapshots[what describe-snapshots prints]:file:_files' '*:directory of a copy:_files -/'
+        ;;
       status) _arguments $everywhere $json '--watch[count down until the session ends]' ;;
     esac
     ;;

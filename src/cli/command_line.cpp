@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "base/utc.hpp"
 #include "cli/config_file.hpp"
 #include "cli/version.hpp"
 
@@ -28,6 +29,19 @@ std::string check_execution_id(const std::string& text) {
   };
   const bool is_uuid = text.size() == kPattern.size() && std::equal(text.begin(), text.end(), kPattern.begin(), fits);
   return is_uuid || text == "None" ? "" : "'" + text + "' is neither None nor a UUID";
+}
+
+/// The caller's own: short, and fit for tags, file names and log lines.
+std::string check_group_id(const std::string& text) {
+  constexpr std::size_t kLongest = 64;
+  const bool begins_well = !text.empty() && std::isalnum(static_cast<unsigned char>(text.front())) != 0;
+  const bool fits =
+      begins_well && text.size() <= kLongest && std::all_of(text.begin(), text.end(), [](char byte) {
+        return std::isalnum(static_cast<unsigned char>(byte)) != 0 || byte == '-' || byte == '_' || byte == '.';
+      });
+  return fits ? ""
+              : "'" + text +
+                    "' is not 1 to 64 letters, digits, dots, dashes and underscores, the first a letter or digit";
 }
 
 std::string check_file(const std::string& path) {
@@ -80,6 +94,11 @@ class Parser {
     add_number(pre, "--auto-thaw", line_.auto_thaw, kLongestAutoThaw, "SECONDS",
                "Deadline: seconds until all is undone [60]");
     add_timeout(pre, "Time budget in seconds [8]");
+    pre->add_option_function<std::string>(
+           "--hold-at", [this](const std::string& text) { read_hold_at(text); },
+           "Lock and freeze at this time, UTC [at once]")
+        ->type_name("TIME");
+    add_group(pre, "Id of the sessions on several hosts [none]");
     pre->add_option("--metrics-file", line_.metrics_file, "Prometheus file, written after the session [none]")
         ->check(CLI::Validator(check_file, ""))
         ->type_name("FILE");
@@ -111,6 +130,9 @@ class Parser {
 
     CLI::App* verify = add(Command::verify, "Show whether mounted copies are all of one session");
     verify->add_option("PATH", line_.paths, "Directories where the copies are mounted")->required()->type_name("");
+    verify->add_flag("--cut", line_.cut, "Each PATH is a host's history: were all held at once?");
+    verify->add_option("--snapshots", line_.snapshots, "What describe-snapshots prints, for --cut")->type_name("FILE");
+    add_group(verify, "The sessions that --cut is about [the latest]");
     add_json(verify);
   }
 
@@ -132,6 +154,14 @@ class Parser {
       line_.config = std::move(*path);
     }
     if (line_.inventory) line_.probe = true;
+    if (line_.cut != line_.snapshots.has_value() ||
+        (subcommands_[Command::verify]->parsed() && line_.group_id && !line_.cut))
+      return failure("--cut and --snapshots belong together; see dlm-freeze --help", ErrorKind::usage);
+    if (line_.snapshots) {
+      auto path = absolute("--snapshots", *line_.snapshots);
+      if (!path) return tl::unexpected(path.error());
+      line_.snapshots = std::move(*path);
+    }
     for (std::string& path : line_.paths) {
       auto full = absolute("PATH", path);
       if (!full) return tl::unexpected(full.error());
@@ -158,6 +188,14 @@ class Parser {
     app->add_option("--execution-id", line_.execution_id, "Id of the execution: a UUID, or None [None]")
         ->check(CLI::Validator(check_execution_id, ""))
         ->type_name("ID");
+  }
+  void add_group(CLI::App* app, const std::string& description) {
+    app->add_option("--group", line_.group_id, description)->check(CLI::Validator(check_group_id, ""))->type_name("ID");
+  }
+  void read_hold_at(const std::string& text) {
+    line_.hold_at = parse_utc(text);
+    if (!line_.hold_at)
+      throw CLI::ValidationError("--hold-at", "'" + text + "' is not a time such as 2026-11-30T02:15:00Z");
   }
   void add_timeout(CLI::App* app, const std::string& description) {
     add_number(app, "--timeout", line_.timeout, kLongestTimeout, "SECONDS", description);

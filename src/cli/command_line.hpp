@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/exit_code.hpp"
+#include "dlm_freeze/base/deadline.hpp"
 #include "dlm_freeze/base/error.hpp"
 #include "dlm_freeze/base/log.hpp"
 
@@ -19,6 +20,8 @@ struct CommandLine {
   LogLevel log_level = LogLevel::info;
   std::optional<std::string> state_directory;
   std::optional<std::string> execution_id;
+  std::optional<std::string> group_id;
+  std::optional<WallTime> hold_at;
   std::optional<int> auto_thaw;
   std::optional<int> timeout;
   bool probe = false;
@@ -30,6 +33,8 @@ struct CommandLine {
   std::optional<std::string> metrics_file;
   std::optional<int> last;
   std::vector<std::string> paths;  ///< Of verify.
+  bool cut = false;                ///< Of verify: `paths` are the histories of several hosts.
+  std::optional<std::string> snapshots;
 
   /// Set for --help and --version: print this and be done.
   std::optional<std::string> text;

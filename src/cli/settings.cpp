@@ -36,6 +36,9 @@ Result<Settings> resolve_settings(const CommandLine& line, QuiescerRegistry& reg
   settings.watch = line.watch;
   settings.inventory = line.inventory;
   if (line.execution_id) settings.execution_id = *line.execution_id;
+  settings.group_id = line.group_id.value_or("");
+  settings.hold_at = line.hold_at;
+  settings.snapshots = line.snapshots;
   if (line.state_directory) {
     settings.state_directory = *line.state_directory;
     settings.history_file = settings.state_directory + "/history.jsonl";

@@ -37,6 +37,8 @@ struct Settings {
       max_stall;  ///< From the first lock until all is frozen; nothing: as long as it takes.
   DirtyLimitMode dirty_limit = DirtyLimitMode::devices;
   std::string execution_id = "None";
+  std::string group_id;             ///< As in SessionRecord.
+  std::optional<WallTime> hold_at;  ///< When pre-script is to lock and freeze; nothing: at once.
   std::string state_directory = StateDirectory::kDefaultPath;
   std::string history_file = kDefaultHistoryFile;
   std::string metrics_file;  ///< Empty: none.
@@ -55,7 +57,8 @@ struct Settings {
   bool json = false;
   bool watch = false;
   std::vector<std::string> verify_paths;
-  std::size_t last = 20;  ///< How many sessions `history` prints.
+  std::optional<std::string> snapshots;  ///< Of verify --cut, where `verify_paths` are histories.
+  std::size_t last = 20;                 ///< How many sessions `history` prints.
 
   /// What the stages of pre-script have of `timeout`; the rest is for a late one to say why.
   [[nodiscard]] BootClock::duration stage_budget() const {
@@ -104,6 +107,10 @@ void log_start(std::string_view command, const std::string& execution_id, Log& l
 /// Prints whether mounted directories are the filesystems of one session. An error of kind `not_ready`: not all of that
 /// could be told.
 [[nodiscard]] Result<void> verify(const Settings& settings, CommandContext& context);
+
+/// Prints whether the hosts of a group were all held at once, by their histories and the snapshots. An error of kind
+/// `not_ready`: that is not proven, but may be.
+[[nodiscard]] Result<void> verify_cut(const Settings& settings, CommandContext& context);
 
 /// Prints the sessions that have ended.
 [[nodiscard]] Result<void> history(const Settings& settings, CommandContext& context);

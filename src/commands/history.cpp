@@ -7,6 +7,7 @@
 
 #include "commands/command_context.hpp"
 #include "commands/report.hpp"
+#include "record/inventory.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -49,10 +50,18 @@ std::string to_text(const std::vector<SessionRecord>& records) {
   return table.text();
 }
 
-Json to_json(const std::vector<SessionRecord>& records) {
-  Json::Array sessions;
-  for (const SessionRecord& record : records) sessions.push_back(record.to_json());
-  return Json::Object{{"sessions", sessions}};
+/// A line for each: what the session's own files, and the databases' options, say is nobody else's business.
+std::string to_json_lines(const std::vector<SessionRecord>& records) {
+  std::string lines;
+  for (SessionRecord record : records) {
+    for (QuiescerRecord& quiescer : record.quiescers) quiescer.config.options = Json::Object{};
+    const Json whole =
+        record.to_json().without({"earlier", "to_put_back", "history_file", "metrics_file", "inventory"});
+    Json::Object members = *whole.as_object();
+    members.emplace_back("good", was_good(record));
+    lines += Json(std::move(members)).dump_line();
+  }
+  return lines;
 }
 
 }  // namespace
@@ -62,7 +71,7 @@ Result<void> history(const Settings& settings, CommandContext& context) {
   if (!records) return tl::unexpected(records.error());
   const auto surplus = static_cast<std::ptrdiff_t>(records->size() - std::min(records->size(), settings.last));
   records->erase(records->begin(), records->begin() + surplus);
-  context.out << (settings.json ? to_json(*records).dump() : to_text(*records)) << std::flush;
+  context.out << (settings.json ? to_json_lines(*records) : to_text(*records)) << std::flush;
   return {};
 }
 

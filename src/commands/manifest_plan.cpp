@@ -18,12 +18,6 @@
 namespace dlm_freeze {
 namespace {
 
-std::string host_name() {
-  constexpr std::size_t kLongest = 256;
-  std::array<char, kLongest> name{};
-  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
-}
-
 std::set<std::string> data_directories(const HostPlan& plan) {
   std::set<std::string> directories;
   for (const FoundQuiescer& found : plan.quiescers) {
@@ -86,6 +80,7 @@ ManifestPlan plan_manifests(const HostPlan& plan, const FrozenFilesystems& files
   manifest.program = "dlm-freeze " + context.version;
   manifest.session_id = session_id;
   manifest.execution_id = settings.execution_id;
+  manifest.group_id = settings.group_id;
   manifest.host = host_name();
   manifest.boot_id = current_boot_id();
   manifest.started_at = std::chrono::system_clock::now();
@@ -102,11 +97,30 @@ ManifestPlan plan_manifests(const HostPlan& plan, const FrozenFilesystems& files
   return manifests;
 }
 
-HoldWitness plan_witness(const HostPlan& plan, const FrozenFilesystems& filesystems) {
+HoldWitness plan_witness(const HostPlan& plan, const FrozenFilesystems& filesystems, const AttachedDisks& disks) {
   std::set<dev_t> frozen;
   for (std::size_t i = 0; i < filesystems.size(); ++i) frozen.insert(filesystems[i].device);
   if (frozen.empty()) return {};
-  return HoldWitness(choose_witnesses(plan.table, plan.freeze, plan.stacks, frozen, AttachedDisks::read()));
+  return HoldWitness(choose_witnesses(plan.table, plan.freeze, plan.stacks, frozen, disks));
+}
+
+std::vector<std::vector<std::string>> volumes_below(const HostPlan& plan, const FrozenFilesystems& filesystems,
+                                                    const AttachedDisks& disks) {
+  std::vector<std::vector<std::string>> all;
+  for (std::size_t i = 0; i < filesystems.size(); ++i) {
+    const std::vector<std::string>& devices = planned_of(plan, filesystems[i].device).stack.all_devices;
+    std::vector<std::string>& volumes = all.emplace_back();
+    for (const Disk& disk : disks.disks()) {
+      if (std::find(devices.begin(), devices.end(), disk.name) != devices.end()) volumes.push_back(disk.label());
+    }
+  }
+  return all;
+}
+
+std::string host_name() {
+  constexpr std::size_t kLongest = 256;
+  std::array<char, kLongest> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
 }
 
 /// A UUID of version 4 (RFC 9562). Not /proc's: that may show processes only.

@@ -5,11 +5,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <utility>
 
 #include "base/process.hpp"
 #include "commands/command_context.hpp"
+#include "commands/hold_time.hpp"
 #include "commands/host_plan.hpp"
 #include "commands/manifest_plan.hpp"
 #include "commands/mount_watch.hpp"
@@ -39,6 +41,8 @@ class StageClock {
     seconds_.at(finished_++) = std::chrono::duration<double>(now - last_).count();
     last_ = now;
   }
+  /// What went by since is of no stage.
+  void skip() { last_ = BootClock::now(); }
   [[nodiscard]] const StageSeconds& seconds() const { return seconds_; }
 
   [[nodiscard]] std::string summary() const {
@@ -162,10 +166,13 @@ Result<std::vector<PlannedQuiescer>> choose_quiescers(HostPlan& plan, CommandCon
 class PreScript {
  public:
   PreScript(const Settings& settings, CommandContext& context)
-      : settings_(settings), context_(context), budget_(context.started + settings.timeout), clock_(context.started) {}
+      : settings_(settings), context_(context), budget_(context.started + settings.timeout), clock_(context.started) {
+    if (settings.hold_at) hold_time_.emplace(*settings.hold_at);
+  }
 
   Result<void> run() {
     if (auto allowed = check_privilege(); !allowed) return allowed;
+    if (auto in_time = hold_time_ ? hold_time_->check(stage_deadline()) : Result<void>(); !in_time) return in_time;
     // Each look-up has the budget as its own limit, and can say what hangs.
     const Deadline latest(budget_.at() + limits::kBudgetReserve);
     auto guard = std::make_optional<PlanningGuard>(latest);
@@ -197,10 +204,12 @@ class PreScript {
     if (!session_id) return tl::unexpected(session_id.error());
     std::optional<ManifestPlan> manifests;
     if (settings_.manifest) manifests = plan_manifests(*plan, *filesystems, *session_id, settings_, context_);
-    HoldWitness witness = plan_witness(*plan, *filesystems);
+    const AttachedDisks disks = filesystems->size() > 0 ? AttachedDisks::read() : AttachedDisks();
+    HoldWitness witness = plan_witness(*plan, *filesystems, disks);
     clock_.finish_stage();
 
     LimitedDevices limited = open_dirty_limit(*plan, settings_.dirty_limit);
+    auto volumes = volumes_below(*plan, *filesystems, disks);
     SessionPlan session{.state = &*state,
                         .lock = std::move(*lock),
                         .freezer_lock = std::move(*freezer_lock),
@@ -213,6 +222,10 @@ class PreScript {
                         .witness = std::move(witness),
                         .session_id = *session_id,
                         .execution_id = settings_.execution_id,
+                        .group_id = settings_.group_id,
+                        .host = host_name(),
+                        .hold_wanted_at = settings_.hold_at.value_or(WallTime()),
+                        .volumes = std::move(volumes),
                         .auto_thaw = auto_thaw,
                         .max_stall = settings_.max_stall,
                         .host_dirty = settings_.max_stall ? DirtyMemory::open({std::string(kHost)}) : DirtyMemory(),
@@ -238,6 +251,7 @@ class PreScript {
 
  private:
   Result<void> run_session(SessionPlan& session, const HostPlan& plan, bool output_will_freeze) {
+    if (hold_time_) session.until_hold = std::max(hold_time_->remaining(), BootClock::duration::zero());
     auto client = SessionClient::start(session, budget_);
     if (!client) return tl::unexpected(client.error());
     auto held = hold(*client, session, plan, output_will_freeze);
@@ -273,16 +287,20 @@ class PreScript {
   Result<void> hold(SessionClient& client, const SessionPlan& session, const HostPlan& plan, bool output_will_freeze) {
     leave_callers_cgroup(client);
     clock_.finish_stage();
-    const Deadline stage_deadline(context_.started + settings_.stage_budget());
+    const Deadline stage_deadline = this->stage_deadline();
     MountWatch mounts(plan, session.filesystems);
     const auto look_for_changes = [&] {
       // It may take as long as a plan, and look into what hangs: then the watchdog rolls back.
       const PlanningGuard guard(stage_deadline);
       mounts.look(context_.log);
     };
-    if (auto prepared = client.prepare(stage_deadline, look_for_changes); !prepared) return prepared;
+    if (auto prepared = prepare(client, stage_deadline, look_for_changes); !prepared) return prepared;
     log_notes(client);
     clock_.finish_stage();
+    if (hold_time_) {
+      if (auto waited = hold_time_->await(client, mounts, stage_deadline, context_.log); !waited) return waited;
+      clock_.skip();
+    }
     if (!session.quiescers.empty()) context_.log.info("quiescing " + count_of(session.quiescers.size(), "database"));
     if (auto quiesced = client.quiesce(stage_deadline); !quiesced) return quiesced;
     clock_.finish_stage();
@@ -311,6 +329,16 @@ class PreScript {
     return client.commit(budget_, clock_.seconds(), context_.log.syslog().take_held());
   }
 
+  [[nodiscard]] Deadline stage_deadline() const { return Deadline(context_.started + settings_.stage_budget()); }
+
+  /// Until the hold is to begin, where that is known.
+  Result<void> prepare(SessionClient& client, Deadline stage_deadline, const std::function<void()>& meanwhile) {
+    if (!hold_time_) return client.prepare(stage_deadline, meanwhile);
+    auto prepared = client.prepare(hold_time_->deadline().or_earlier(stage_deadline), meanwhile);
+    if (!prepared) return tl::unexpected(hold_time_->judge(prepared.error()));
+    return prepared;
+  }
+
   /// While the freezer writes back. The session is worth no less without it, as long as the caller is not stopped.
   void leave_callers_cgroup(const SessionClient& client) {
     if (!host_runs_systemd()) return;
@@ -327,6 +355,7 @@ class PreScript {
   CommandContext& context_;
   Deadline budget_;
   StageClock clock_;
+  std::optional<HoldTime> hold_time_;
 };
 
 }  // namespace

@@ -96,6 +96,7 @@ std::string to_text(const View& view) {
   for (std::size_t i = 0; i < named; ++i) text += text_line("  problem: " + record.problems[i]);
   if (named < record.problems.size())
     text += "  and " + std::to_string(record.problems.size() - named) + " more (--json)\n";
+  if (!record.group_id.empty()) text += text_line("  of the group " + record.group_id);
   text += witness_text(record);
   if (record.stall_seconds > 0)
     text +=

@@ -32,11 +32,6 @@ bool is_instance_id(std::string_view name) {
   return digits.size() >= 8 && digits.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-/// What happened is over, and the snapshots that were taken inside it are consistent.
-bool was_good(const SessionRecord& record) {
-  return record.end == SessionEnd::completed && record.problems.empty() && !record.has_leftovers();
-}
-
 Result<UniqueFd> open_directory(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return system_failure("cannot open the inventory's directory " + path, errno);
@@ -44,6 +39,10 @@ Result<UniqueFd> open_directory(const std::string& path) {
 }
 
 }  // namespace
+
+bool was_good(const SessionRecord& record) {
+  return record.end == SessionEnd::completed && record.problems.empty() && !record.has_leftovers();
+}
 
 Result<InventoryItem> InventoryItem::parse(std::string_view text) {
   const auto json = Json::parse(text);

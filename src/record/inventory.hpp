@@ -11,6 +11,9 @@
 
 namespace dlm_freeze {
 
+/// What happened is over, and the snapshots that were taken inside it are consistent.
+[[nodiscard]] bool was_good(const SessionRecord& record);
+
 /// What AWS Systems Manager's inventory shows of this host: one item of the custom type "Custom:DlmFreeze", in a file
 /// that the SSM agent uploads (packaging/inventory.schema.json).
 ///

@@ -94,6 +94,7 @@ std::string Manifest::common_text() const {
       {"program", program},
       {"session_id", session_id},
       {"execution_id", execution_id},
+      {"group_id", group_id},
       {"host", host},
       {"boot_id", boot_id},
       {"started_at", format_utc(started_at)},
@@ -128,6 +129,7 @@ Result<FoundManifest> parse_manifest(const std::string& text) {
   manifest.program = reader.text("program");
   manifest.session_id = reader.text("session_id");
   manifest.execution_id = reader.text("execution_id");
+  manifest.group_id = reader.text_if_there("group_id");
   manifest.host = reader.text("host");
   manifest.boot_id = reader.text("boot_id");
   manifest.started_at = from_count(reader.integer("started_at_ms"));

@@ -48,6 +48,7 @@ struct Manifest {
   std::string program;  ///< "dlm-freeze 0.1.0"
   std::string session_id;
   std::string execution_id;
+  std::string group_id;  ///< As in SessionRecord.
   std::string host;
   std::string boot_id;
   WallTime started_at;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "dlm_freeze/base/json.hpp"
 
@@ -62,6 +63,14 @@ class MemberReader {
     const Json* member = object_.find(key);
     const Json::Array* value = member != nullptr ? member->as_array() : nullptr;
     return value != nullptr ? *value : kNone;
+  }
+  /// The same, of texts.
+  std::vector<std::string> texts_if_there(std::string_view key) const {
+    std::vector<std::string> texts;
+    for (const Json& element : array_if_there(key)) {
+      if (element.as_string() != nullptr) texts.push_back(*element.as_string());
+    }
+    return texts;
   }
   const Json::Object& object(std::string_view key) {
     static const Json::Object kNone;

@@ -36,7 +36,8 @@ Json to_json(const FilesystemRecord& filesystem) {
                       {"state", filesystem.state},
                       {"frozen_seconds", filesystem.frozen_seconds},
                       {"freeze_seconds", filesystem.freeze_seconds},
-                      {"may_be_frozen", filesystem.may_be_frozen}};
+                      {"may_be_frozen", filesystem.may_be_frozen},
+                      {"volumes", filesystem.volumes}};
 }
 
 Json to_json(const QuiescerRecord& quiescer) {
@@ -158,11 +159,15 @@ Json SessionRecord::to_json() const {
                       {"phase", to_string(phase)},
                       {"session_id", session_id},
                       {"execution_id", execution_id},
+                      {"group_id", group_id},
+                      {"host", host},
                       {"boot_id", boot_id},
                       {"time_namespace", time_namespace},
                       {"started_at", optional_time(started_at)},
                       {"started_at_ms", to_count(started_at)},
                       {"started_boot_ns", to_count(started_boot)},
+                      {"hold_wanted_at", optional_time(hold_wanted_at)},
+                      {"hold_wanted_at_ms", to_count(hold_wanted_at)},
                       {"held_at", optional_time(held_at)},
                       {"held_at_ms", to_count(held_at)},
                       {"held_boot_ns", to_count(held_boot)},
@@ -208,8 +213,11 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
   record.end = *end;
   record.session_id = reader.text_if_there("session_id");
   record.execution_id = reader.text("execution_id");
+  record.group_id = reader.text_if_there("group_id");
+  record.host = reader.text_if_there("host");
   record.boot_id = reader.text("boot_id");
   record.started_at = from_count(reader.integer("started_at_ms"));
+  record.hold_wanted_at = from_count(reader.integer_if_there("hold_wanted_at_ms"));
   record.held_at = from_count(reader.integer("held_at_ms"));
   record.hold_ended_at = from_count(reader.integer_if_there("hold_ended_at_ms"));
   record.held_clock_error = clock_error_from(json, "held_clock_error_us");
@@ -248,7 +256,7 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
     MemberReader member(element);
     record.filesystems.push_back({member.text("mount_point"), member.text("device"), member.text("state"),
                                   std::max(member.number("frozen_seconds"), 0.0), member.boolean("may_be_frozen"),
-                                  member.number_if_there("freeze_seconds")});
+                                  member.number_if_there("freeze_seconds"), member.texts_if_there("volumes")});
     if (missing.empty()) missing = member.first_missing();
   }
   for (const Json& element : reader.array("quiescers")) {

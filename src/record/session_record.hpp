@@ -44,6 +44,8 @@ struct FilesystemRecord {
   double frozen_seconds = 0;
   bool may_be_frozen = false;  ///< It still has to be thawed.
   double freeze_seconds = 0;   ///< How long FIFREEZE took; 0 where it was not frozen, or an earlier version's.
+  /// The disks that it lies on: ids of EBS volumes, else the kernel's names. Empty: not known, or an earlier version's.
+  std::vector<std::string> volumes;
 };
 
 struct QuiescerRecord {
@@ -76,6 +78,8 @@ struct SessionRecord {
   Phase phase = Phase::preparing;
   std::string session_id;  ///< Of this session alone; empty: an earlier version's.
   std::string execution_id;
+  std::string group_id;        ///< Of the sessions on several hosts that this one belongs to, the caller's; or empty.
+  std::string host;            ///< Its name; empty: an earlier version's.
   std::string boot_id;         ///< Of the running kernel; a record of another boot is history.
   std::string time_namespace;  ///< Whose boot clock it is; see current_time_namespace. Empty: an earlier version's.
   /// Moments come twice: on the wall clock, for people and other hosts, and on the boot clock, which nobody sets, for
@@ -83,7 +87,8 @@ struct SessionRecord {
   /// namespace wrote the record.
   WallTime started_at;
   BootClock::time_point started_boot;
-  WallTime held_at;  ///< When pre-script succeeded.
+  WallTime hold_wanted_at;  ///< When the locks were to be taken; the epoch: at once.
+  WallTime held_at;         ///< When pre-script succeeded.
   BootClock::time_point held_boot;
   WallTime hold_ended_at;  ///< Right before the first thaw or release. The epoch: nobody was left who could say.
   BootClock::time_point hold_ended_boot;

@@ -160,11 +160,24 @@ Result<void> SessionClient::prepare(Deadline deadline, const std::function<void(
   }
   // Where a limit was needed, much was dirtied again since the first round: what the second leaves is what FIFREEZE
   // writes.
-  if (plan_->dirty_limit.is_set()) {
-    if (auto sent = send_message(freezer_.get(), {.verb = Verb::sync}); !sent) return sent;
-    if (auto written = await(false, true, patience, kPreparing); !written) return written;
-  }
+  return plan_->dirty_limit.is_set() ? write_back(patience) : check_written();
+}
+
+Result<void> SessionClient::write_back(Deadline deadline) {
+  if (auto sent = tell(freezer_, {.verb = Verb::sync}); !sent) return sent;
+  if (auto written = await(false, true, deadline, kPreparing); !written) return written;
   return check_written();
+}
+
+Result<void> SessionClient::wait_until(Deadline moment) {
+  while (!moment.expired()) {
+    std::array<pollfd, 2> events = {pollfd{watchdog_.get(), POLLIN, 0}, pollfd{freezer_.get(), POLLIN, 0}};
+    if (::poll(events.data(), events.size(), moment.poll_timeout()) <= 0) continue;
+    // Nothing was asked: they end, and say why.
+    if (auto answer = await(events[0].revents != 0, events[1].revents != 0, moment, "waiting for the hold"); !answer)
+      return answer;
+  }
+  return {};
 }
 
 Result<void> SessionClient::quiesce(Deadline deadline) {

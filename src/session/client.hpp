@@ -44,6 +44,12 @@ class SessionClient {
   [[nodiscard]] Result<void> prepare(
       Deadline deadline, const std::function<void()>& meanwhile = [] {});
 
+  /// Writes back once more what was dirtied since.
+  [[nodiscard]] Result<void> write_back(Deadline deadline);
+
+  /// Waits, with everything prepared. Fails at once when the session ends meanwhile.
+  [[nodiscard]] Result<void> wait_until(Deadline moment);
+
   /// Locks every database.
   [[nodiscard]] Result<void> quiesce(Deadline deadline);
 

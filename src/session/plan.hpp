@@ -59,6 +59,11 @@ struct SessionPlan {
   HoldWitness witness{};
   std::string session_id{};
   std::string execution_id;
+  std::string group_id{};                           ///< As in SessionRecord.
+  std::string host{};                               ///< As in SessionRecord.
+  WallTime hold_wanted_at{};                        ///< As in SessionRecord.
+  BootClock::duration until_hold{};                 ///< From the start until then; the deadline counts from then.
+  std::vector<std::vector<std::string>> volumes{};  ///< As in FilesystemRecord, by filesystem; or empty.
   std::chrono::seconds auto_thaw{60};
   std::optional<BootClock::duration> max_stall{};  ///< As in Settings.
   DirtyMemory host_dirty{};                        ///< Of the whole host, to say what took so long.

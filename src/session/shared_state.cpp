@@ -16,6 +16,9 @@ Result<SessionState> SessionState::create(const SessionPlan& plan) {
   SessionState state(std::move(*quiesced), std::move(*hold_end));
   state.record.session_id = plan.session_id;
   state.record.execution_id = plan.execution_id;
+  state.record.group_id = plan.group_id;
+  state.record.host = plan.host;
+  state.record.hold_wanted_at = plan.hold_wanted_at;
   state.record.boot_id = current_boot_id();
   state.record.time_namespace = current_time_namespace();
   state.record.started_at = plan.started_at;
@@ -24,13 +27,15 @@ Result<SessionState> SessionState::create(const SessionPlan& plan) {
   state.record.history_file = plan.history_file;
   state.record.metrics_file = plan.metrics_file;
   state.record.inventory = plan.inventory;
-  state.record.deadline_at = std::chrono::system_clock::now() + plan.auto_thaw;
-  state.record.deadline_boot = BootClock::now() + plan.auto_thaw;
+  const auto until_deadline = plan.until_hold + plan.auto_thaw;
+  state.record.deadline_at = std::chrono::system_clock::now() + until_deadline;
+  state.record.deadline_boot = BootClock::now() + until_deadline;
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) {
     const auto& filesystem = plan.filesystems[i];
     FilesystemRecord& record = state.record.filesystems.emplace_back();
     record.mount_point = filesystem.mount_point;
     record.device = device_number(filesystem.device);
+    if (i < plan.volumes.size()) record.volumes = plan.volumes[i];
   }
   for (const PlannedQuiescer& quiescer : plan.quiescers) state.record.quiescers.push_back({quiescer.config, false, {}});
   return state;

@@ -57,7 +57,7 @@ class Watchdog {
         session_(session),
         channel_(std::move(channel)),
         life_lines_(life_lines),
-        deadline_(Deadline::in(plan.auto_thaw)),
+        deadline_(Deadline::in(plan.until_hold + plan.auto_thaw)),
         drain_(plan.dirty_limit, plan.dirty_memory, [this] { return record_limit(); }),
         prepared_(plan.quiescers.size()),
         watched_(plan.quiescers.size(), -1) {

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""check-output.py SCHEMA FILE: whether FILE, the output of `status --json`, `history --json` or `dry-run --json`, is what
-the schema of it says, and says nothing that stands not there."""
+"""check-output.py SCHEMA FILE: whether FILE, the output of `status --json`, `history --json` (a document a line) or
+`dry-run --json`, is what the schema of it says, and says nothing that stands not there."""
 
 import json
 import sys
@@ -25,13 +25,11 @@ def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         schema = json.load(file)
     with open(sys.argv[2], encoding="utf-8") as file:
-        document = json.load(file)
+        text = file.read()
+    documents = [json.loads(line) for line in text.splitlines()] if "history" in sys.argv[1] else [json.loads(text)]
     jsonschema.Draft7Validator.check_schema(schema)
     schema = closed(schema)
-    if "sessions" in document:
-        sessions = {"definitions": schema["definitions"], "type": "array", "items": {"$ref": "#/definitions/session"}}
-        jsonschema.Draft7Validator(sessions).validate(document["sessions"])
-    else:
+    for document in documents:
         jsonschema.Draft7Validator(schema).validate(document)
 
 

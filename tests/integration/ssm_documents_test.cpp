@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "dlm_freeze/base/deadline.hpp"
 #include "harness/host_test.hpp"
 
 namespace dlm_freeze::integration {
@@ -24,6 +25,7 @@ using testing::StartsWith;
 
 constexpr const char* kExecution = "014bd37f-dac5-497f-8521-78803ce6c76f";
 constexpr const char* kGeneral = "dlm-freeze.yaml";
+constexpr const char* kGroup = "dlm-freeze-group.yaml";
 constexpr const char* kOperator = "dlm-freeze-operator.yaml";
 
 /// The text block of runCommand.
@@ -119,6 +121,30 @@ TEST_P(SsmDocuments, PassTheExitCodesOn) {
   EXPECT_THAT(expect_general(204, "pre-script").err, EndsWith("Return Error Code: 204\n"));
   EXPECT_TRUE(frozen(data));
   expect_general(0, "post-script");
+}
+
+TEST_P(SsmDocuments, HoldAGroupAndReleaseNobodyElsesSession) {
+  const auto& data = add("ext4", "/srv/data");
+  const auto expect_group = [&](int expected, const std::string& command, const std::string& group) {
+    const auto at = std::chrono::system_clock::now() + std::chrono::seconds(3);
+    return expect_document(
+        expected, kGroup,
+        {{"command", command}, {"group", group}, {"holdAt", format_utc(at)}, {"timeout", "30"}, {"autoThaw", "20"}});
+  };
+  const std::string other = "00000000-0000-0000-0000-000000000000";
+  EXPECT_THAT(expect_group(205, "post-script", kExecution).err, EndsWith("Return Error Code: 205\n"));
+  expect_general(0, "pre-script");
+  EXPECT_THAT(expect_group(205, "post-script", kExecution).err, HasSubstr("nothing was ended"));
+  EXPECT_TRUE(frozen(data));
+  expect_general(0, "post-script");
+
+  expect_group(0, "pre-script", kExecution);
+  expect_group(205, "post-script", other);
+  EXPECT_TRUE(frozen(data));
+  EXPECT_THAT(expect_group(0, "status", kExecution).out, HasSubstr(kExecution));
+  expect_group(0, "post-script", kExecution);
+  EXPECT_TRUE(writable(data));
+  expect_group(0, "post-script", kExecution);  // The runbook sends it twice.
 }
 
 TEST_P(SsmDocuments, SayThatTheProgramIsMissing) {

@@ -28,6 +28,12 @@ PROPERTIES = json.loads((pathlib.Path(__file__).parent / "cloudformation-propert
 TERRAFORM = {
     "aws_ssm_document": "name! document_type! content! document_format target_type tags version_name permissions",
     "aws_iam_role": "assume_role_policy! name name_prefix description tags path max_session_duration",
+    "aws_iam_role_policy": "name name_prefix role! policy!",
+    "aws_ssm_association": "name! association_name parameters schedule_expression max_concurrency max_errors apply_only_at_cron_interval "
+    "compliance_severity targets dynamic",
+    "aws_cloudwatch_dashboard": "dashboard_name! dashboard_body!",
+    "dynamic": "for_each! content!",
+    "content": "key! values!",
     "aws_iam_role_policy_attachment": "role! policy_arn!",
     "aws_dlm_lifecycle_policy": "description! execution_role_arn! policy_details! state tags",
     "aws_sns_topic": "name name_prefix display_name tags policy kms_master_key_id",
@@ -63,7 +69,8 @@ META = {"count", "for_each", "depends_on", "lifecycle", "provider"}
 TEMPLATE_FILE = PACKAGING / "aws/cloudformation.yaml"
 TEMPLATE = cloudformation.load(TEMPLATE_FILE)
 RESOURCES = TEMPLATE["Resources"]
-DOCUMENTS = {"Document": "dlm-freeze.yaml", "OperatorDocument": "dlm-freeze-operator.yaml"}
+DOCUMENTS = {"Document": "dlm-freeze.yaml", "OperatorDocument": "dlm-freeze-operator.yaml",
+             "GroupDocument": "dlm-freeze-group.yaml", "Runbook": "dlm-freeze-cut.yaml"}  # fmt: skip
 
 
 def of_type(kind):
@@ -142,7 +149,8 @@ class CloudFormation(unittest.TestCase):
 
     def test_lets_data_lifecycle_manager_call_one_document_only(self):
         self.assertEqual(RESOURCES["Document"]["Properties"]["Tags"], [{"Key": "DLMScriptsAccess", "Value": "true"}])
-        self.assertNotIn("Tags", RESOURCES["OperatorDocument"]["Properties"])
+        for name in set(DOCUMENTS) - {"Document"}:
+            self.assertNotIn("Tags", RESOURCES[name]["Properties"])
 
     def test_runs_both_scripts_around_the_snapshots_of_whole_instances(self):
         ((_, policy),) = of_type("AWS::DLM::LifecyclePolicy").items()
@@ -173,6 +181,93 @@ class CloudFormation(unittest.TestCase):
             self.assertEqual(alarm["Namespace"], "AWS/EBS")
             self.assertEqual(alarm["Dimensions"], [{"Name": "DLMPolicyId", "Value": {"Ref": "Policy"}}])
             self.assertEqual(alarm["TreatMissingData"], "notBreaching")
+
+
+    def test_probes_what_is_snapshotted_and_uploads_what_that_says(self):
+        associations = of_type("AWS::SSM::Association")
+        self.assertEqual(associations["ProbeAssociation"]["Parameters"], {"command": ["inventory"]})
+        commands = RESOURCES["OperatorDocument"]["Properties"]["Content"]["parameters"]["command"]["allowedValues"]
+        self.assertIn("inventory", commands)
+        for association in associations.values():
+            ((target,),) = [association["Targets"]]
+            self.assertEqual(target, {"Key": {"Sub": "tag:${TargetTagKey}"}, "Values": [{"Ref": "TargetTagValue"}]})
+
+    def test_has_a_dashboard_that_is_json(self):
+        body = RESOURCES["FailureDashboard"]["Properties"]["DashboardBody"]["Sub"]
+        metrics, alarms = json.loads(body)["widgets"]
+        self.assertEqual([metric[1] for metric in metrics["properties"]["metrics"]], ["PreScriptFailed", "PostScriptFailed"])
+        self.assertEqual(alarms["properties"]["alarms"], ["${PreScriptFailed.Arn}", "${PostScriptFailed.Arn}"])
+
+    def test_lets_the_runbook_do_what_it_does_and_no_more(self):
+        (policy,) = RESOURCES["RunbookRole"]["Properties"]["Policies"]
+        allowed = {action for one in policy["PolicyDocument"]["Statement"] for action in as_list(one["Action"])}
+        script = (PACKAGING / "ssm" / DOCUMENTS["Runbook"]).read_text()
+        calls = {f"{client}:{''.join(word.title() for word in call.split('_'))}"
+                 for client, call in re.findall(r'(ssm|ec2)(?:"\))?[.]((?:send|list|create|delete)_\w+)', script)}  # fmt: skip
+        # Describing is by a paginator; the rest is what the action aws:runCommand does by itself.
+        self.assertEqual(allowed, calls | {"ec2:DescribeSnapshots", "ssm:ListCommands", "ssm:DescribeInstanceInformation"})
+        for one in policy["PolicyDocument"]["Statement"]:
+            if one["Action"] in ("ec2:CreateTags", "ec2:DeleteSnapshot"):
+                self.assertIn("Condition", one)
+            if one["Resource"] == "*":
+                self.assertTrue(all(re.search(":(List|Describe)", action) for action in one["Action"]))
+
+
+class Waves(unittest.TestCase):
+    """A wave is a policy like that of the whole, but for its tag and where document and role come from."""
+
+    def setUp(self):
+        self.template = cloudformation.load(PACKAGING / "aws/wave.yaml")
+        self.module = hcl.parse((PACKAGING / "aws/terraform/wave/main.tf").read_text())
+
+    def test_have_the_policy_of_the_template(self):
+        ((name, resource),) = self.template["Resources"].items()
+        whole = RESOURCES["Policy"]["Properties"]
+        said = json.loads(json.dumps(resource["Properties"]))
+        self.assertEqual(said["PolicyDetails"].pop("TargetTags"), [{"Key": "dlm-freeze-wave", "Value": {"Ref": "Wave"}}])
+        expected = json.loads(json.dumps(whole))
+        del expected["PolicyDetails"]["TargetTags"]
+        expected["ExecutionRoleArn"] = {"Ref": "RoleArn"}
+        expected["PolicyDetails"]["Schedules"][0]["CreateRule"]["Scripts"][0]["ExecutionHandler"] = {"Ref": "DocumentName"}
+        self.assertEqual((name, resource["Type"], said), ("Policy", "AWS::DLM::LifecyclePolicy", expected))
+        for name, parameter in self.template["Parameters"].items():
+            if name not in ("Wave", "DocumentName", "RoleArn"):
+                self.assertEqual(parameter, TEMPLATE["Parameters"][name])
+        self.assertLessEqual({"DocumentName", "RoleArn"}, set(TEMPLATE["Outputs"]))
+
+    def test_have_the_policy_of_the_module(self):
+        (policy,) = self.module.blocks["resource"]
+        whole = hcl.parse((PACKAGING / "aws/terraform/main.tf").read_text())
+        (expected,) = [block for block in whole.blocks["resource"] if block.labels[0] == "aws_dlm_lifecycle_policy"]
+        self.assertEqual(self.settings(policy), self.settings(expected))
+
+    def settings(self, policy):
+        replaced = {"execution_role_arn", "tags", "target_tags", "times", "execution_handler", "depends_on", "for_each"}
+
+        def flat(block):
+            yield from ((name, value) for name, value in block.attributes.items() if name not in replaced)
+            for inner in block.blocks.values():
+                for one in inner:
+                    yield from flat(one)
+
+        return sorted(flat(policy))
+
+    def test_have_the_defaults_of_the_module(self):
+        whole = hcl.parse((PACKAGING / "aws/terraform/variables.tf").read_text())
+        defaults = {block.labels: block.attributes.get("default") for block in whole.blocks["variable"]}
+        for block in self.module.blocks["variable"]:
+            if "default" in block.attributes:
+                self.assertEqual(block.attributes["default"], defaults[block.labels])
+
+    @unittest.skipUnless(shutil.which("terraform"), "terraform is not installed")
+    def test_are_formatted(self):
+        words = ["terraform", "fmt", "-check", "-diff", "-no-color", str(PACKAGING / "aws/terraform/wave")]
+        ran = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertEqual(ran.returncode, 0, ran.stdout)
+
+
+def as_list(value):
+    return value if isinstance(value, list) else [value]
 
 
 class Terraform(unittest.TestCase):
@@ -253,6 +348,34 @@ class Terraform(unittest.TestCase):
             set(re.findall(r"(\w+) *=", main.attributes["alarms"])),
             {alarm["MetricName"] for alarm in of_type("AWS::CloudWatch::Alarm").values()},
         )
+
+    def test_lets_the_runbook_do_the_same_as_the_template(self):
+        (policy,) = RESOURCES["RunbookRole"]["Properties"]["Policies"]
+        (document,) = [block for block in self.blocks("data") if block.labels == ("aws_iam_policy_document", "cut")]
+        said = {}
+        for one in document.blocks["statement"]:
+            conditions = {(c.attributes["test"], c.attributes["variable"], c.attributes["values"]) for c in one.blocks.get("condition", [])}
+            said[json.loads(one.attributes["sid"])] = (json.loads(one.attributes["actions"]), conditions, self.kinds(one.attributes["resources"]))
+        for one in policy["PolicyDocument"]["Statement"]:
+            conditions = {(json.dumps(test), json.dumps(key), json.dumps(as_list(value)))
+                          for test, keys in one.get("Condition", {}).items() for key, value in keys.items()}  # fmt: skip
+            resources = json.dumps([r["Sub"] if isinstance(r, Tag) else r for r in as_list(one["Resource"])])
+            self.assertEqual(said.pop(one["Sid"]), (as_list(one["Action"]), conditions, self.kinds(resources)))
+        self.assertEqual(said, {})
+
+    @staticmethod
+    def kinds(resources):
+        """Of what each is: document, instance/*, ..."""
+        return re.findall(r"(document|\w+/\*)", resources)
+
+    def test_probes_and_uploads_as_the_template(self):
+        for name, resource in (("probe", "ProbeAssociation"), ("upload", "UploadAssociation")):
+            association, properties = self.resource("aws_ssm_association", name).attributes, RESOURCES[resource]["Properties"]
+            ((parameter, values),) = properties["Parameters"].items()
+            self.assertEqual(association["parameters"], f'{{ {parameter} = "{values[0]}" }}')
+            for ours, theirs in (("max_concurrency", "MaxConcurrency"), ("max_errors", "MaxErrors")):
+                self.assertEqual(json.loads(association.get(ours, "null")), properties.get(theirs))
+        self.assertEqual(json.loads(self.resource("aws_ssm_association", "upload").attributes["schedule_expression"]), RESOURCES["UploadAssociation"]["Properties"]["ScheduleExpression"])
 
     def test_has_the_same_defaults_as_the_template(self):
         defaults = {block.labels[0]: json.loads(block.attributes["default"]) for block in self.blocks("variable")

@@ -10,6 +10,7 @@ locals {
   account = data.aws_caller_identity.current.account_id
   region  = data.aws_region.current.region
   service = "arn:${data.aws_partition.current.partition}:iam::aws:policy/service-role"
+  ec2     = "arn:${data.aws_partition.current.partition}:ec2:${local.region}"
 
   exit_codes = {
     "201" = "pre-script failed and undid everything; nothing is frozen."

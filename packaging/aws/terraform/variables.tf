@@ -96,6 +96,30 @@ variable "notification_email" {
   default     = ""
 }
 
+variable "probe_schedule" {
+  description = "When State Manager probes all instances with the tags, such as cron(0 1 * * ? *), UTC; docs/fleet.md. Empty, it does not"
+  type        = string
+  default     = ""
+}
+
+variable "inventory_upload" {
+  description = "Whether to make the association that uploads inventory; an instance may have one only"
+  type        = bool
+  default     = false
+}
+
+variable "dashboard" {
+  description = "Whether to make a CloudWatch dashboard"
+  type        = bool
+  default     = false
+}
+
+variable "one_point_in_time" {
+  description = "Whether to make the runbook for one point in time over several instances, and its role; docs/fleet.md"
+  type        = bool
+  default     = false
+}
+
 variable "tags" {
   description = "Tags of everything that is made"
   type        = map(string)

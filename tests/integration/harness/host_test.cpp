@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "dlm_freeze/base/json.hpp"
 #include "loop_device.hpp"
 
 namespace dlm_freeze::integration {
@@ -81,7 +82,12 @@ RunResult HostTest::expect(int expected, const std::vector<std::string>& argumen
 }
 
 RunResult HostTest::expect_refused(int code, const std::string& why, const std::vector<std::string>& options) const {
-  EXPECT_THAT(expect(code, {"dry-run", "--probe"}).err, testing::HasSubstr(why));
+  EXPECT_THAT(expect(code, {"dry-run", "--inventory", "/srv/etc/custom"}).err, testing::HasSubstr(why));
+  const auto item = Json::parse(read_text("/srv/etc/custom/dlm-freeze.json"));
+  const Json* content = item ? item->find("Content") : nullptr;
+  if (content == nullptr || content->find("ExitCode") == nullptr) throw std::runtime_error("there is no item");
+  EXPECT_EQ(*content->find("ExitCode")->as_string(), std::to_string(code));
+  EXPECT_EQ(*content->find("Ready")->as_string(), "no");
   std::vector<std::string> pre_script = {"pre-script"};
   pre_script.insert(pre_script.end(), options.begin(), options.end());
   RunResult result = expect(code, pre_script);

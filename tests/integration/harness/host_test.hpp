@@ -53,8 +53,8 @@ class HostTest : public testing::Test {
   /// The same, for the commands that every test needs: the exit code has to be `expected`.
   RunResult expect(int expected, const std::vector<std::string>& arguments, const RunOptions& options = {}) const;
 
-  /// `dry-run --probe` and then pre-script, with these options, have to end with that code, and both to say why. Gives
-  /// the latter.
+  /// A probe and then pre-script, with these options, have to end with that code, and both to say why; the probe's item
+  /// for the inventory has to have the code. Gives the latter.
   RunResult expect_refused(int code, const std::string& why, const std::vector<std::string>& options = {}) const;
 
   [[nodiscard]] bool frozen(const Filesystem& filesystem) { return probe_.is_frozen(filesystem); }

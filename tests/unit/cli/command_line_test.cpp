@@ -114,6 +114,30 @@ TEST(CommandLines, HaveDirectoriesForVerify) {
   EXPECT_THAT(complaint({"verify", ""}), HasSubstr("PATH"));
 }
 
+TEST(CommandLines, HaveATimeAndAGroupForPreScript) {
+  const CommandLine line = parsed({"pre-script", "--hold-at", "1970-01-01T00:00:01.5Z", "--group", "shards_1.a-b"});
+  EXPECT_EQ(line.hold_at, WallTime(std::chrono::milliseconds(1500)));
+  EXPECT_EQ(line.group_id, "shards_1.a-b");
+  EXPECT_THAT(complaint({"pre-script", "--hold-at", "02:15"}), HasSubstr("2026-11-30T02:15:00Z"));
+  for (const char* wrong : {"", "..", "-a", "a b", "a/b", "a\nb", "\xc3\xbc"})
+    EXPECT_THAT(complaint({"pre-script", "--group", wrong}), HasSubstr("letters")) << wrong;
+  EXPECT_EQ(parsed({"pre-script", "--group", std::string(64, 'x')}).group_id->size(), 64U);
+  EXPECT_NE(complaint({"pre-script", "--group", std::string(65, 'x')}), "nothing");
+  EXPECT_NE(complaint({"post-script", "--group", "x"}), "nothing");
+}
+
+TEST(CommandLines, HaveHistoriesForACut) {
+  const CommandLine line = parsed({"verify", "--cut", "a.jsonl", "/b.jsonl", "--snapshots", "s.json", "--group", "g"});
+  const std::string here = std::filesystem::current_path().string();
+  EXPECT_TRUE(line.cut);
+  EXPECT_EQ(line.paths, (Words{here + "/a.jsonl", "/b.jsonl"}));
+  EXPECT_EQ(line.snapshots, here + "/s.json");
+  EXPECT_EQ(line.group_id, "g");
+  EXPECT_THAT(complaint({"verify", "--cut", "a.jsonl"}), HasSubstr("belong together"));
+  EXPECT_THAT(complaint({"verify", "a", "--snapshots", "s.json"}), HasSubstr("belong together"));
+  EXPECT_NE(complaint({"verify", "a", "--group", "g"}), "nothing");
+}
+
 TEST(CommandLines, KnowEveryLogLevel) {
   EXPECT_EQ(parsed({"--log-level", "debug", "status"}).log_level, LogLevel::debug);
   EXPECT_EQ(parsed({"--log-level", "info", "status"}).log_level, LogLevel::info);

@@ -26,7 +26,8 @@ class History : public testing::Test {
     record.started_at = std::chrono::system_clock::from_time_t(1'795'452'002);
     record.ended_at = record.started_at + std::chrono::milliseconds(1500);
     record.stage_seconds = {{"plan", 0.001}, {"freeze", 0.25}};
-    record.filesystems = {{"/data", "259:1", "thawed", 1.25, false}, {"/a \"b\\", "259:2", "thawed", 2, false}};
+    record.filesystems = {{"/data", "259:1", "thawed", 1.25, false, 0, {}},
+                          {"/a \"b\\", "259:2", "thawed", 2, false, 0, {}}};
     record.history_file = file_;
     return record;
   }
@@ -98,7 +99,7 @@ TEST(Metrics, SayHowTheSessionEnded) {
   record.ended_at = std::chrono::system_clock::from_time_t(1'795'452'002);
   record.problems = {"one"};
   record.stall_seconds = 0.125;
-  record.filesystems = {{"/data", "", "", 1.25, false, 0.0625}, {"/a \"b\\\n\xff", "", "", 2, false}};
+  record.filesystems = {{"/data", "", "", 1.25, false, 0.0625, {}}, {"/a \"b\\\n\xff", "", "", 2, false, 0, {}}};
   record.stage_seconds = {{"freeze", 0.25}};
   const std::string text = metrics_of(record);
   for (const char* line :

@@ -16,6 +16,7 @@ Manifest full_manifest() {
   manifest.program = "dlm-freeze 9.8.7";
   manifest.session_id = "294521c7-0ee9-4f2a-8fe0-9d45253b259b";
   manifest.execution_id = "None";
+  manifest.group_id = "shards-1";
   manifest.host = "db1";
   manifest.boot_id = "boot";
   manifest.started_at = WallTime(std::chrono::milliseconds(1'795'986'090'355));

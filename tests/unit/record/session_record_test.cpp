@@ -23,6 +23,9 @@ SessionRecord full_record() {
   record.phase = Phase::ended;
   record.session_id = "294521c7-0ee9-4f2a-8fe0-9d45253b259b";
   record.execution_id = "11111111-2222-3333-4444-555555555555";
+  record.group_id = "shards-1";
+  record.host = "db1";
+  record.hold_wanted_at = kMoment + milliseconds(5);
   record.boot_id = "boot";
   record.started_at = kMoment;
   record.started_boot = kBoot;
@@ -36,8 +39,8 @@ SessionRecord full_record() {
   record.stage_seconds = {{"plan", 0.001}, {"freeze", 2}};
   record.stall_seconds = 0.25;
   record.to_put_back = {{"/sys/class/bdi/7:0/strict_limit", "0"}};
-  record.filesystems = {{"/data", "259:1", "thawed", 1.5, false, 0.125},
-                        {"/M\xc3\xbcller x", "259:2", "thaw_failed", 0, true}};
+  record.filesystems = {{"/data", "259:1", "thawed", 1.5, false, 0.125, {"vol-1", "nvme2n1"}},
+                        {"/M\xc3\xbcller x", "259:2", "thaw_failed", 0, true, 0, {}}};
   record.quiescers = {
       {{"command", "db", false, Json::Object{{"freeze", Json::Array{"/bin/true"}}}}, true, {{"position", "154"}}}};
   record.witness = {{"vol-1", "written", "", 8}, {"vol-2", "not_provable", "swap is on it", 0}};
@@ -67,6 +70,9 @@ TEST(SessionRecord, IsReadBackAsItWasWritten) {
   EXPECT_EQ(again.phase, record.phase);
   EXPECT_EQ(again.execution_id, record.execution_id);
   EXPECT_EQ(again.session_id, record.session_id);
+  EXPECT_EQ(again.group_id, record.group_id);
+  EXPECT_EQ(again.host, record.host);
+  EXPECT_EQ(again.hold_wanted_at, record.hold_wanted_at);
   EXPECT_EQ(again.held_clock_error, record.held_clock_error);
   EXPECT_EQ(again.hold_ended_at, record.hold_ended_at);
   EXPECT_EQ(again.hold_ended_boot, record.hold_ended_boot);
@@ -91,6 +97,7 @@ TEST(SessionRecord, IsReadBackAsItWasWritten) {
   EXPECT_EQ(again.filesystems[0].state, "thawed");
   EXPECT_EQ(again.filesystems[0].frozen_seconds, 1.5);
   EXPECT_EQ(again.filesystems[0].freeze_seconds, 0.125);
+  EXPECT_EQ(again.filesystems[0].volumes, record.filesystems[0].volumes);
   EXPECT_EQ(again.stall_seconds, 0.25);
   ASSERT_EQ(again.to_put_back.size(), 1U);
   EXPECT_EQ(again.to_put_back[0].path, "/sys/class/bdi/7:0/strict_limit");
@@ -178,13 +185,13 @@ TEST(SessionRecord, KnowsNoNegativeSpans) {
   record.deadline_boot = BootClock::now() - std::chrono::hours(1);
   EXPECT_EQ(record.since_held(), std::chrono::seconds(0));
   EXPECT_EQ(record.left_until_deadline(), std::chrono::seconds(0));
-  record.filesystems = {{"/data", "259:1", "thawed", -1.5, false}};
+  record.filesystems = {{"/data", "259:1", "thawed", -1.5, false, 0, {}}};
   EXPECT_EQ(read_back(record).filesystems[0].frozen_seconds, 0);
 }
 
 TEST(SessionRecord, SurvivesAMountPointThatIsNotUtf8) {
   SessionRecord record;
-  record.filesystems = {{"/latin1-\xfc", "259:1", "frozen", 0, true}};
+  record.filesystems = {{"/latin1-\xfc", "259:1", "frozen", 0, true, 0, {}}};
   EXPECT_EQ(read_back(record).filesystems[0].device, "259:1");
 }
 
@@ -201,8 +208,8 @@ Json with(const std::string& key, const Json* value) {
 
 /// What an earlier version did not write.
 bool came_later(const std::string& key) {
-  return key == "time_namespace" || key == "session_id" || key.starts_with("hold_ended") ||
-         key.ends_with("_error_us") || key.ends_with("_boot_ns");
+  return key == "time_namespace" || key == "session_id" || key == "group_id" || key == "host" ||
+         key.starts_with("hold_") || key.ends_with("_error_us") || key.ends_with("_boot_ns");
 }
 
 TEST(SessionRecord, IsDamagedWithoutAnyOfItsMembers) {

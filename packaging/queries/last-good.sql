@@ -1,0 +1,8 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- How old is the last good set of each host that has had none for 26 hours? The oldest first, those that never had one before
+-- all. A crash-consistent snapshot does not count: what it was taken instead of did not move LastGoodAt.
+SELECT accountid, region, resourceid, lastgoodat,
+  current_timestamp - try(from_iso8601_timestamp(lastgoodat)) AS age, lastoutcome
+FROM dlm_freeze
+WHERE coalesce(try(from_iso8601_timestamp(lastgoodat)) < current_timestamp - interval '26' hour, true)
+ORDER BY try(from_iso8601_timestamp(lastgoodat)) NULLS FIRST, accountid, region, resourceid

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <filesystem>
+#include <system_error>
 
 #include "mysql_test.hpp"
 
@@ -70,15 +72,23 @@ class MysqlConnection : public MysqlTest {
     configure(nlohmann::json{{"auto_thaw_seconds", 30}, {"quiescers", {one}}}.dump());
   }
 
+  /// What a file holds; nothing when it has gone, as those in /proc do with their process.
+  static std::string text_unless_gone(const std::string& path) try {
+    return read_text(path);
+  } catch (const std::system_error& error) {
+    if (error.code().value() == ESRCH || error.code().value() == ENOENT) return "";
+    throw;
+  }
+
   /// What anybody can see of the agent: command lines, environments, the files of the session.
   [[nodiscard]] std::string all_that_shows() const {
     std::string text;
     for (const AgentProcess& process : processes()) {
       const std::string directory = "/proc/" + std::to_string(process.pid());
-      text += read_text(directory + "/cmdline") + read_text(directory + "/environ");
+      text += text_unless_gone(directory + "/cmdline") + text_unless_gone(directory + "/environ");
     }
     for (const auto& entry : fs::recursive_directory_iterator("/run/dlm-freeze")) {
-      if (entry.is_regular_file()) text += read_text(entry.path());
+      if (entry.is_regular_file()) text += text_unless_gone(entry.path());
     }
     return text;
   }

@@ -15,6 +15,7 @@
 namespace dlm_freeze::integration {
 namespace {
 
+using testing::ContainsRegex;  // Asking takes a while: what is left of 20 seconds may be less.
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
@@ -66,8 +67,8 @@ TEST_F(Patroni, WarnsOfALeaderWhoseTtlIsShorterThanTheSession) {
   for (const char* role : {"primary", "master", "standby_leader"}) {
     play(patroni, role, 10);
     for (const std::string& out : outputs())
-      EXPECT_THAT(out, HasSubstr(std::string("WARN: postgresql: Patroni's ") + role + " " + kFailedOver +
-                                 ": the session can last 20 s, and Patroni's ttl is 10 s"));
+      EXPECT_THAT(out, ContainsRegex(std::string("WARN: postgresql: Patroni's ") + role + " " + kFailedOver +
+                                     ": the session can last (1.|20) s, and Patroni's ttl is 10 s"));
   }
   play(patroni, "primary", 20);
   for (const std::string& out : outputs()) EXPECT_THAT(out, HasSubstr("INFO: postgresql: Patroni's primary, ttl 20 s"));

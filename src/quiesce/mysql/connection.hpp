@@ -41,6 +41,7 @@ inline constexpr unsigned kHostError = 2003;
 inline constexpr unsigned kServerGone = 2006;
 inline constexpr unsigned kServerLost = 2013;
 inline constexpr unsigned kTlsError = 2026;
+inline constexpr unsigned kClientPluginMissing = 2059;
 
 /// Why a server gave no result.
 struct SqlError {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quiesce/mysql/diagnosis.hpp"
 
+#include "quiesce/mysql/client_library.hpp"
+
 namespace dlm_freeze::mysql {
 
 std::string Diagnosis::advice(unsigned code, std::string_view privilege) const {
@@ -36,6 +38,9 @@ std::string Diagnosis::advice(unsigned code, std::string_view privilege) const {
     case kConnectionError:
     case kHostError:
       return "; start it, or correct the address in the configuration";
+    case kClientPluginMissing:
+      return "; " + client_library()->name +
+             " lacks that plugin: install it (Debian: mysql-client-core), or MariaDB's library (libmariadb3)";
     default:
       return "";
   }

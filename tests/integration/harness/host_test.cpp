@@ -97,7 +97,7 @@ RunResult HostTest::expect_refused(int code, const std::string& why, const std::
 
 AgentProcess HostTest::process(const std::string& name) const {
   std::optional<AgentProcess> found;
-  if (!eventually([&] { return (found = agent_process(binary_, name)).has_value(); }, std::chrono::seconds(1))) {
+  if (!eventually([&] { return (found = agent_process(binary_, name)).has_value(); }, std::chrono::seconds(8))) {
     throw std::runtime_error("no process " + name);
   }
   return std::move(*found);

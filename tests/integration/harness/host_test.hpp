@@ -66,7 +66,7 @@ class HostTest : public testing::Test {
   /// For a test of many rounds: the safety limit counts from here.
   void restart_safety_limit() { safety_->restart(); }
 
-  /// The process of that name; throws when there is none within a second.
+  /// The process of that name; throws when there is none within eight seconds, the budget of a pre-script.
   [[nodiscard]] AgentProcess process(const std::string& name) const;
   [[nodiscard]] std::vector<AgentProcess> processes() const { return agent_processes(binary_); }
 

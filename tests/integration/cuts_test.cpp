@@ -266,7 +266,7 @@ class Cuts : public HostTest {
 /// DLM_FREEZE_TEST_ROUNDS for many more hosts and cuts.
 TEST_F(Cuts, AreProvenOnlyWhereNothingIsWithoutItsCause) {
   const char* const text = std::getenv("DLM_FREEZE_TEST_ROUNDS");
-  const int rounds = text != nullptr ? std::max(5 * std::stoi(text) / 7, 1) : 1;
+  const int rounds = text != nullptr ? std::max(3 * std::stoi(text) / 4, 1) : 1;
   make_hosts(text != nullptr ? 32 : 3);
   Milliseconds widest{0};
   for (int round = 0; round < rounds; ++round) {

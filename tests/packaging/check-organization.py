@@ -3,6 +3,7 @@
 """check-organization.py PACKAGING: the stacks of an organization, central.yaml and member.yaml, and the modules of the same names
 are well-formed, refer to what there is, say the same, and have the tables and queries of packaging/queries."""
 
+import functools
 import json
 import pathlib
 import re
@@ -62,6 +63,9 @@ TYPES = {
 }  # fmt: skip
 
 
+loaded = functools.lru_cache(cloudformation.load)
+
+
 def walk(value):
     yield value
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else []:
@@ -99,7 +103,7 @@ class Stacks(unittest.TestCase):
         for name in STACKS:
             with self.subTest(name):
                 directory = PACKAGING / "aws/terraform" / name
-                yield cloudformation.load(PACKAGING / f"aws/{name}.yaml"), directory / "main.tf", PACKAGING / f"aws/{name}.yaml"
+                yield loaded(PACKAGING / f"aws/{name}.yaml"), directory / "main.tf", PACKAGING / f"aws/{name}.yaml"
 
     def test_have_properties_that_there_are(self):
         for template, _, file in self.each():
@@ -176,7 +180,7 @@ class Stacks(unittest.TestCase):
 
 class Central(unittest.TestCase):
     def setUp(self):
-        self.template = cloudformation.load(PACKAGING / "aws/central.yaml")
+        self.template = loaded(PACKAGING / "aws/central.yaml")
         self.module = (PACKAGING / "aws/terraform/central/main.tf").read_text()
 
     def test_has_the_queries(self):

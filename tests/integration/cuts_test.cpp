@@ -114,6 +114,11 @@ class Cuts : public HostTest {
     std::string copy;
   };
 
+  void TearDown() override {
+    correspondents_.clear();
+    HostTest::TearDown();
+  }
+
   void make_hosts(std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
       Host& host = hosts_.emplace_back();
@@ -222,15 +227,21 @@ class Cuts : public HostTest {
     Host* const first = others.front();
     const bool is_apart = sabotage == Sabotage::late || sabotage == Sabotage::expired;
     if (is_apart) others.erase(others.begin());
-    const auto now = system_clock::now();
-    const std::vector<std::string> pre = {
-        "pre-script",  "--group", group, "--hold-at", format_utc_milliseconds(now + Milliseconds(800)),
-        "--auto-thaw", "20"};
-    if (sabotage == Sabotage::expired)
+    if (sabotage == Sabotage::expired) {
       EXPECT_THAT(run_on({first}, {"pre-script", "--group", group, "--auto-thaw", "1"}), testing::Each(0));
+    }
+    std::vector<std::string> pre = {"pre-script", "--group", group, "--auto-thaw", "20", "--timeout", "30"};
+    if (sabotage == Sabotage::none) {
+      const auto together = system_clock::now() + std::chrono::seconds(3);
+      pre.insert(pre.end(), {"--hold-at", format_utc_milliseconds(together)});
+    }
     EXPECT_THAT(run_on(others, pre), testing::Each(0));
-    if (sabotage == Sabotage::expired) EXPECT_TRUE(writable(*first->data, std::chrono::seconds(3)));
-    if (sabotage == Sabotage::thawed_by_others) EXPECT_TRUE(first->data->thaw());
+    if (sabotage == Sabotage::expired) {
+      EXPECT_TRUE(writable(*first->data, std::chrono::seconds(3)));
+    }
+    if (sabotage == Sabotage::thawed_by_others) {
+      EXPECT_TRUE(first->data->thaw());
+    }
     sleep_for(Milliseconds(150));  // So that no snapshot is too near to an end for the clock that AWS has.
     for (Host& host : hosts_) {
       if (&host != first || sabotage != Sabotage::late) take_snapshot(host, group);
@@ -238,7 +249,9 @@ class Cuts : public HostTest {
     sleep_for(Milliseconds(150));
     if (sabotage == Sabotage::killed) process("dlm-watchdog").signal(SIGKILL);
     static_cast<void>(run_on(others, {"post-script"}));
-    if (sabotage == Sabotage::expired) EXPECT_THAT(run_on({first}, {"post-script"}), testing::Each(203));
+    if (sabotage == Sabotage::expired) {
+      EXPECT_THAT(run_on({first}, {"post-script"}), testing::Each(203));
+    }
     if (sabotage == Sabotage::late) {
       EXPECT_THAT(run_on({first}, {"pre-script", "--group", group}), testing::Each(0));
       sleep_for(Milliseconds(150));

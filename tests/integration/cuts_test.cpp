@@ -302,6 +302,9 @@ TEST_F(Cuts, AreProvenOnlyWhereNothingIsWithoutItsCause) {
       SCOPED_TRACE("sabotage " + std::to_string(static_cast<int>(ways[i])));
       const json bad = cut("bad-" + std::to_string(round) + "-" + std::to_string(i), ways[i]);
       EXPECT_NE(bad["verdict"], "proven") << bad.dump();
+      if (ways[i] == Sabotage::late) {
+        EXPECT_GT(effects_without_cause(), 0U) << "that is what a cut which is none looks like";
+      }
     }
   }
   RecordProperty("widest_spread_ms", static_cast<int>(widest.count()));

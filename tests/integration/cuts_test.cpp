@@ -233,7 +233,7 @@ class Cuts : public HostTest {
     }
     std::vector<std::string> pre = {"pre-script", "--group", group, "--auto-thaw", "20", "--timeout", "30"};
     if (sabotage == Sabotage::none) {
-      const auto together = system_clock::now() + std::chrono::seconds(3);
+      const auto together = system_clock::now() + std::chrono::seconds(hosts_.size() > 3 ? 12 : 3);
       pre.insert(pre.end(), {"--hold-at", format_utc_milliseconds(together)});
     }
     EXPECT_THAT(run_on(others, pre), testing::Each(0));

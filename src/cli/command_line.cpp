@@ -130,7 +130,7 @@ class Parser {
 
     CLI::App* verify = add(Command::verify, "Show whether mounted copies are all of one session");
     verify->add_option("PATH", line_.paths, "Directories where the copies are mounted")->required()->type_name("");
-    verify->add_flag("--cut", line_.cut, "Each PATH is a host's history: were all held at once?");
+    verify->add_flag("--cut", line_.cut, "Were the hosts of these histories held at once?");
     verify->add_option("--snapshots", line_.snapshots, "What describe-snapshots prints, for --cut")->type_name("FILE");
     add_group(verify, "The sessions that --cut is about [the latest]");
     add_json(verify);

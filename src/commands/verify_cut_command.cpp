@@ -15,15 +15,16 @@ namespace {
 constexpr std::string_view kNotChecked =
     "Not checked: that these are all hosts of the group, and that no history was altered.";
 
-Error unreadable(const Error& error, const std::string& path) {
-  return {ErrorKind::not_ready, path + ": " + error.message, error.errno_value};
+/// What cannot be read proves nothing.
+Error unreadable(const Error& error, const std::string& what = "") {
+  return {ErrorKind::not_ready, what.empty() ? error.message : what + ": " + error.message, error.errno_value};
 }
 
 Result<std::vector<HostHistory>> read_histories(const std::vector<std::string>& paths) {
   std::vector<HostHistory> histories;
   for (const std::string& path : paths) {
     const auto text = read_file(path);
-    if (!text) return tl::unexpected(unreadable(text.error(), path));
+    if (!text) return tl::unexpected(unreadable(text.error()));
     histories.push_back({path, parse_history(*text)});
   }
   return histories;
@@ -31,7 +32,7 @@ Result<std::vector<HostHistory>> read_histories(const std::vector<std::string>& 
 
 Result<std::vector<Snapshot>> read_snapshots(const std::string& path) {
   const auto text = read_file(path);
-  if (!text) return tl::unexpected(unreadable(text.error(), path));
+  if (!text) return tl::unexpected(unreadable(text.error()));
   const auto json = Json::parse(*text);
   if (!json) return tl::unexpected(unreadable(json.error(), path));
   auto snapshots = parse_snapshots(*json);
@@ -60,7 +61,7 @@ std::string headline(const Cut& cut) {
   const std::string text =
       "Group " + cut.group_id + ", " + count_of(cut.hosts.size(), "host") + ": " + std::string(to_string(cut.proof));
   if (cut.proof != CutProof::proven) return text + ": " + cut.decided_by + ": " + cut.why + ".";
-  return text + " with a margin of " + margin_text(cut.margin) + ", by " + cut.decided_by + ".";
+  return text + ", with a margin of " + margin_text(cut.margin) + " at " + cut.decided_by + ".";
 }
 
 std::string to_text(const Cut& cut) {

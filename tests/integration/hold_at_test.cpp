@@ -61,7 +61,7 @@ TEST_F(HoldAt, FreezesThenAndNotBeforeAndCountsTheDeadlineFromThen) {
   const auto wanted_ms = std::chrono::duration_cast<Milliseconds>(wanted.time_since_epoch()).count();
   EXPECT_EQ(held["hold_wanted_at_ms"], wanted_ms);
   EXPECT_GE(held["held_at_ms"], wanted_ms);
-  EXPECT_NEAR(held["deadline_at_ms"].get<double>(), static_cast<double>(wanted_ms + 30'000), 20);
+  EXPECT_NEAR(held["deadline_at_ms"].get<double>(), static_cast<double>(wanted_ms + 30'000), 500);
   EXPECT_LT(held["stage_seconds"]["prepare"], 3) << "the wait is no part of it";
   EXPECT_THAT(expect(0, {"status"}).out, HasSubstr(kGroup));
   expect(0, {"post-script"});

@@ -140,7 +140,7 @@ TEST_F(Witness, RecordsTheEndOfTheHoldBeforeAnyWriteReturns) {
   const std::vector<std::pair<std::string, int>> ways = {
       {"expires", 203}, {"killed", 202}, {"told", 203}, {"ended", 0}};
   const char* const text = std::getenv("DLM_FREEZE_TEST_ROUNDS");
-  const int rounds = text != nullptr ? 12 * std::stoi(text) : 1;
+  const int rounds = text != nullptr ? 13 * std::stoi(text) : 1;
   for (int round = 0; round < rounds; ++round) {
     for (const auto& [way, code] : ways) {
       SCOPED_TRACE("round " + std::to_string(round) + ", " + way);

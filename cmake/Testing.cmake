@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # How a test gets into CTest: with labels and a time-out, always.
 #
-# Labels: unit, process, cli, root, mysql, postgresql, servers, structure, packaging, model. Whatever needs root carries
+# Labels: unit, process, cli, root, faults, mysql, postgresql, servers, structure, packaging, model. Whatever needs root carries
 # "root" among others, and skips itself (GTEST_SKIP, exit code 77) where it cannot run; scripts/test fails if such a test
 # is skipped although the machine allows it. LOCK: no two with the same lock run at the same time; since
 # they take the longest together, they are begun first. A test that measures milliseconds, or races with the clock, also

@@ -82,6 +82,10 @@ class PostScript {
                      "fsfreeze --unfreeze");
     }
     if (!*record || !(*record)->is_of_boot(current_boot_id())) return no_session();
+    if (asked.lost && (*record)->reported) {
+      return failure("the session has ended, but what its watchdog said of it could not be read: " +
+                     asked.lost->message + "; see dlm-freeze status");
+    }
     return judge(*state, **record, true, false);
   }
 

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <utility>
 
@@ -26,6 +27,8 @@ constexpr std::size_t kOutputLimit = std::size_t{16} * 1024;
 constexpr std::size_t kFrontKept = kOutputLimit / 4;
 /// Reads after its end: twice what a pipe holds (pipe(7)), in the pieces of read_output.
 constexpr std::size_t kMostLastReads = 32;
+/// How long nothing may be heard of a program before its keeper is told to go on, should it have been stopped.
+constexpr auto kSilence = std::chrono::milliseconds(300);
 /// How long a killed program may take to be gone. One that waits in the kernel is not waited for.
 constexpr auto kKillPatience = std::chrono::seconds(1);
 
@@ -127,8 +130,13 @@ RunningProgram::Event RunningProgram::wait(const Patience& patience) {
   for (;;) {
     std::array<pollfd, 3> events = {pollfd{life_.get(), POLLIN, 0}, pollfd{patience.cancel_fd, POLLIN, 0},
                                     pollfd{output_.get(), POLLIN, 0}};
-    const int count = ::poll(events.data(), events.size(), patience.deadline.poll_timeout());
+    const Deadline look = patience.deadline.or_earlier(Deadline::in(kSilence));
+    const int count = ::poll(events.data(), events.size(), look.poll_timeout());
     if (count < 0 && errno == EINTR) continue;
+    if (count == 0 && !patience.deadline.expired()) {
+      signal_child(keeper_, SIGCONT);  // One that was stopped would not say that the program has ended.
+      continue;
+    }
     if (events[0].revents != 0) return Event::ended;
     // What prints all the time would else have all the time.
     if (count <= 0 || events[1].revents != 0 || patience.deadline.expired()) return Event::given_up;

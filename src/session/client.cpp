@@ -355,13 +355,14 @@ std::string session_on_record(const StateDirectory& state) {
 EndAnswer ask_once(const StateDirectory& state, const std::string& execution_id, Deadline deadline) {
   const auto connection = state.connect(deadline);
   if (!connection) return {};
-  EndAnswer answer{EndRequest::heard, {}};
+  EndAnswer answer{.request = EndRequest::heard};
   if (!send_packet(connection->get(), std::string(kEndRequest) + execution_id)) return answer;
   while (wait_readable(connection->get(), deadline)) {
     const auto said = receive_packet(connection->get());
+    if (!said) answer.lost = said.error();
     if (!said || !*said) break;
-    if (**said == kStuckAnswer) return {EndRequest::stuck, {}};
-    if (**said == kNotHisAnswer) return {EndRequest::not_his, {}};
+    if (**said == kStuckAnswer) return {.request = EndRequest::stuck};
+    if (**said == kNotHisAnswer) return {.request = EndRequest::not_his};
     const bool is_done = (*said)->starts_with(kDoneAnswer);
     if (!is_done && !(*said)->starts_with(kOverAnswer)) break;
     answer.by_another = !is_done;
@@ -382,7 +383,7 @@ EndAnswer ask_to_end(const StateDirectory& state, const std::string& execution_i
     EndAnswer answer = ask_once(state, execution_id, deadline);
     // The watchdog drops a caller that is too slow to say what it wants: it asks again, as long as that is the session
     // that it came for.
-    const bool is_settled = answer.record || answer.request != EndRequest::heard;
+    const bool is_settled = answer.record || answer.lost || answer.request != EndRequest::heard;
     if (is_settled || deadline.expired() || !state.is_listening(deadline) || session_on_record(state) != session)
       return answer;
   }

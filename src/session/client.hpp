@@ -112,8 +112,9 @@ enum class EndRequest {
 
 struct EndAnswer {
   EndRequest request = EndRequest::not_heard;
-  std::optional<SessionRecord> record;  ///< Of the ended session, where the watchdog could still say it.
-  bool by_another = false;              ///< Another post-script, or the deadline, had ended it.
+  std::optional<SessionRecord> record = {};  ///< Of the ended session, where the watchdog could still say it.
+  bool by_another = false;                   ///< Another post-script, or the deadline, had ended it.
+  std::optional<Error> lost = {};            ///< Why what the watchdog said could not be read.
 };
 
 /// Asks the watchdog to end the session and waits until it has, or until `deadline`. The outcome is in the

@@ -89,6 +89,7 @@ class Sentinel {
     if (is_thawing && !is_late_) {
       // A call of the watchdog's may hang, or it was stopped right before the call: made twice it does no harm.
       static_cast<void>(thawer_.run(Deadline::in(limits::kSuccessorThaw)));
+      watchdog_.send(SIGCONT);  // The databases are still locked if it was stopped before it released them.
       set_alarm(limits::kReleaseGrace);
     } else {
       // One that is stopped or stuck has to be dead before its work is done for it: it could still answer that all is

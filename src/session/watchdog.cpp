@@ -48,6 +48,20 @@ std::vector<WitnessRecord> witness_records(const HoldWitness& witness) {
   return records;
 }
 
+/// What is said last. Where there is no memory for it now, some tries more: whoever asked would take the session for
+/// somebody else's.
+void answer_caller(int connection, const std::string& text) {
+  constexpr int kTries = 5;
+  constexpr auto kPause = std::chrono::milliseconds(20);
+  if (connection < 0) return;
+  for (int tries = 1;; ++tries) {
+    const auto sent = send_packet(connection, text);
+    const bool is_gone = !sent && (sent.error().errno_value == EPIPE || sent.error().errno_value == ECONNRESET);
+    if (sent || is_gone || tries == kTries) return;
+    static_cast<void>(wait_readable(-1, Deadline::in(kPause)));
+  }
+}
+
 class Watchdog {
  public:
   /// `missing` is what this process has to do without, for pre-script to say.
@@ -629,7 +643,8 @@ void Watchdog::release_all(Outcome outcome) {
   if (!run || !run->wait(Deadline::in(limits::kRelease + limits::kCancel))) end_process(1);  // As above.
   for (StageRun::Finding& finding : run->take()) {
     for (LogLine& note : finding.notes) lines_.push_back(std::move(note));
-    session_.set_quiesced(finding.index, false);  // Also if it failed: it was tried, and the problem is reported.
+    // One that failed was tried, and the problem is reported. What cannot be released now is left to the next command.
+    session_.set_quiesced(finding.index, !finding.result && finding.result.error().kind == ErrorKind::not_ready);
     if (!finding.result) session_.record.problems.push_back(finding.result.error().message);
   }
 }
@@ -672,7 +687,7 @@ void Watchdog::finish(SessionEnd how) {
   // With the record: the next session may have replaced it by the time that post-script looks.
   for (const Caller& caller : callers_) {
     const std::string_view answer = &caller == ender_ ? kDoneAnswer : kOverAnswer;
-    static_cast<void>(send_packet(caller.connection.get(), std::string(answer) + text));
+    answer_caller(caller.connection.get(), std::string(answer) + text);
   }
   // Nobody waits any longer for what is still to be written, wherever it goes.
   Log log(nullptr, plan_.syslog ? plan_.syslog() : nullptr);

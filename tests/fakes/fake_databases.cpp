@@ -117,6 +117,9 @@ class FakeQuiescer final : public Quiescer {
       case Behaviour::dies:
         ::kill(::getpid(), SIGKILL);
         for (;;) ::pause();
+      case Behaviour::stops:
+        ::kill(::getpid(), SIGSTOP);
+        return {};
     }
     return {};
   }

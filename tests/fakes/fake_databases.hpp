@@ -31,6 +31,7 @@ class FakeDatabases {
     patient,   ///< Waits until the deadline, or until it is cancelled; then fails.
     deaf,      ///< Waits until `let_go`, whatever happens; then does well. `quiesce` has the lock meanwhile.
     dies,      ///< Takes its process with it.
+    stops,     ///< Stops its process, which then does well.
     half_way,  ///< Takes the lock and then fails.
   };
 

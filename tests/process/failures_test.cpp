@@ -302,6 +302,30 @@ TEST_F(FailingReleases, ThatFindTheLockLostAreProblemsButNeedNoSecondTry) {
   EXPECT_FALSE(record().has_leftovers());
 }
 
+TEST_F(FailingReleases, ThatMayBeRepeatedAreLeftToTheNextCommand) {
+  const auto database = add_database({{"outlives", true}});
+  databases_.set(database, Stage::release, Behaviour::not_ready);
+  go(Step::held);
+  leave();
+  post_script();
+  EXPECT_EQ(record().end, SessionEnd::completed);
+  EXPECT_THAT(record().problems, ElementsAre("db0: is not ready"));
+  EXPECT_TRUE(record().quiescers[0].quiesced);
+  EXPECT_TRUE(record().has_leftovers());
+}
+
+TEST_F(FailingReleases, OfAWatchdogThatWasStoppedGoOnAfterTheDeadline) {
+  const auto filesystem = add_filesystem();
+  const auto database = add_database();
+  databases_.set(database, Stage::release, Behaviour::stops);
+  go(Step::held, seconds(1));
+  leave();
+  EXPECT_TRUE(is_over(seconds(10))) << "it waits for somebody to continue it";
+  EXPECT_FALSE(kernel_.is_frozen(filesystem));
+  EXPECT_EQ(databases_.calls(database, Stage::release), 1);
+  EXPECT_EQ(record().end, SessionEnd::auto_thawed);
+}
+
 TEST_F(FailingReleases, ThatTakeTheWatchdogWithThemAreLeftToTheSentinel) {
   const auto filesystem = add_filesystem();
   const auto database = add_database({{"outlives", true}});

@@ -104,8 +104,8 @@ class Quiescer {
   /// A descriptor that becomes readable or hangs up when the hold is lost; -1 when there is none to watch. Only polled.
   [[nodiscard]] virtual int watch_fd() const { return -1; }
 
-  /// Ends the hold. Called whenever `quiesce` was called, even if that failed. For Outcome::completed an error of kind
-  /// `protection_lost` says that the hold had ended earlier.
+  /// Ends the hold. Called whenever `quiesce` was called, even if that failed. An error of kind `protection_lost`: for
+  /// Outcome::completed, it had ended earlier. Of kind `not_ready`: it may last, and the next command calls `recover`.
   [[nodiscard]] virtual Result<void> release(StageContext& context, Outcome outcome) = 0;
 
   /// Undoes what outlives a process that died after `quiesce` was called, or just before. Called on another object,

@@ -2,15 +2,23 @@
 #include "quiesce/command/command_quiescer.hpp"
 
 #include <chrono>
+#include <csignal>
 #include <optional>
 #include <utility>
 
+#include "base/wait.hpp"
 #include "dlm_freeze/base/files.hpp"
 #include "dlm_freeze/quiesce/account.hpp"
 #include "dlm_freeze/quiesce/program.hpp"
 
 namespace dlm_freeze::command {
 namespace {
+
+/// How often a thaw is begun that could not be started or was killed, and what lies between.
+constexpr int kThawTries = 6;
+constexpr auto kThawPause = std::chrono::milliseconds(100);
+constexpr int kKilled = 128 + SIGKILL;
+constexpr int kNotStarted = 127;  // As of a shell; our keeper's too.
 
 struct CommandOptions {
   std::vector<std::string> freeze;
@@ -42,18 +50,18 @@ class CommandQuiescer final : public Quiescer {
   explicit CommandQuiescer(CommandOptions options) : options_(std::move(options)) {}
 
   Result<void> probe(StageContext& context) override {
-    auto ran = run("probe", options_.probe, context, "");
+    auto ran = run("probe", options_.probe, context);
     if (!ran) ran.error().kind = ErrorKind::not_ready;
     return ran;
   }
 
   Result<std::vector<Fact>> prepare(StageContext& context) override {
-    if (auto ran = run("prepare", options_.prepare, context, ""); !ran) return tl::unexpected(ran.error());
+    if (auto ran = run("prepare", options_.prepare, context); !ran) return tl::unexpected(ran.error());
     return std::vector<Fact>();
   }
 
   Result<std::vector<Fact>> quiesce(StageContext& context) override {
-    const auto held = options_.session.empty() ? run("freeze", options_.freeze, context, "") : start_session(context);
+    const auto held = options_.session.empty() ? run("freeze", options_.freeze, context) : start_session(context);
     if (!held) return tl::unexpected(held.error());
     return std::vector<Fact>();
   }
@@ -61,13 +69,12 @@ class CommandQuiescer final : public Quiescer {
   int watch_fd() const override { return running_ ? running_->end_fd() : -1; }
 
   Result<void> release(StageContext& context, Outcome outcome) override {
-    return options_.session.empty() ? run("thaw", options_.thaw, context, to_string(outcome))
-                                    : end_session(context, outcome);
+    return options_.session.empty() ? thaw(context, outcome) : end_session(context, outcome);
   }
 
   /// A session needs nothing: its input is at an end, and its keeper sees to the rest.
   Result<void> recover(StageContext& context, const std::vector<Fact>& /*facts*/) override {
-    return run("thaw", options_.thaw, context, to_string(Outcome::rolled_back));
+    return thaw(context, Outcome::rolled_back);
   }
 
  private:
@@ -87,16 +94,33 @@ class CommandQuiescer final : public Quiescer {
     return {context.deadline.or_earlier(Deadline::in(options_.timeout)), context.cancel_fd};
   }
 
-  Result<void> run(std::string_view stage, const std::vector<std::string>& argv, const StageContext& context,
-                   std::string_view outcome) const {
+  Result<void> run(std::string_view stage, const std::vector<std::string>& argv, const StageContext& context) const {
     if (argv.empty()) return {};
-    Program to_run = program(stage, argv, context);
-    if (!outcome.empty()) to_run.environment.push_back("DLM_FREEZE_OUTCOME=" + std::string(outcome));
     const std::string what = std::string(stage) + " command";
-    const auto result = run_program(to_run, patience(context));
+    return judge(what, argv, run_program(program(stage, argv, context), patience(context)));
+  }
+
+  static Result<void> judge(const std::string& what, const std::vector<std::string>& argv,
+                            const Result<ProgramResult>& result) {
     if (!result) return tl::unexpected(result.error().with_context(what));
     if (result->exit_status == 0) return {};
     return failure(what + " " + argv[0] + " " + exited(result->exit_status, result->output));
+  }
+
+  /// A thaw that could not be started or was killed is begun again: the lock would outlast the session.
+  Result<void> thaw(const StageContext& context, Outcome outcome) const {
+    if (options_.thaw.empty()) return {};
+    Program to_run = program("thaw", options_.thaw, context);
+    to_run.environment.push_back("DLM_FREEZE_OUTCOME=" + std::string(to_string(outcome)));
+    const Patience by = patience(context);
+    for (int tries = 1;; ++tries) {
+      const auto result = run_program(to_run, by);
+      auto judged = judge("thaw command", options_.thaw, result);
+      if (result && result->exit_status != kKilled && result->exit_status != kNotStarted) return judged;
+      if (tries < kThawTries && pause_for(kThawPause, by)) continue;
+      judged.error().kind = ErrorKind::not_ready;
+      return judged;
+    }
   }
 
   /// "session command /usr/local/sbin/hold".

@@ -134,8 +134,9 @@ Result<void> InstanceHold::resume(const Patience& patience) const {
   const auto suspended = is_suspended(patience.share(2));
   if ((suspended && !*suspended) || (!suspended && is_down(patience))) return {};
   return failure("may still be suspended: ExternalThaw " + ending_of(ran) +
-                 (has_limit_ ? "; it resumes by itself some seconds after the deadline of the session"
-                             : "; resume it: " + how_to_resume(instance_.name)));
+                     (has_limit_ ? "; it resumes by itself some seconds after the deadline of the session"
+                                 : "; resume it: " + how_to_resume(instance_.name)),
+                 ErrorKind::not_ready);
 }
 
 /// After a freeze whose end was not seen: it may come to that yet.

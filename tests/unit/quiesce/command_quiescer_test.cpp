@@ -87,6 +87,27 @@ TEST_F(CommandQuiescer, TellsThawHowItEnded) {
   EXPECT_EQ(content_of(log()), "thaw auto_thawed\nthaw rolled_back\nthaw rolled_back\n");
 }
 
+TEST_F(CommandQuiescer, RunsAThawAgainThatWasKilled) {
+  Json::Object o;
+  o.emplace_back("freeze", argv("freeze", "exit 0"));
+  o.emplace_back("thaw",
+                 argv("thaw", "echo thaw >>" + log() + "; [ \"$(wc -l <" + log() + ")\" -gt 2 ] || kill -9 $$"));
+  StageContext stage = context();
+  EXPECT_TRUE(made(std::move(o))->release(stage, Outcome::completed));
+  EXPECT_EQ(content_of(log()), "thaw\nthaw\nthaw\n");
+}
+
+TEST_F(CommandQuiescer, LeavesAThawThatIsAlwaysKilledToTheNextCommand) {
+  Json::Object o;
+  o.emplace_back("freeze", argv("freeze", "exit 0"));
+  o.emplace_back("thaw", argv("thaw", "kill -9 $$"));
+  StageContext stage = context();
+  const auto released = made(std::move(o))->release(stage, Outcome::completed);
+  ASSERT_FALSE(released);
+  EXPECT_EQ(released.error().kind, ErrorKind::not_ready);
+  EXPECT_THAT(released.error().message, HasSubstr("exited with status 137"));
+}
+
 TEST_F(CommandQuiescer, GivesItsProgramsAnEnvironmentOfTheirOwn) {
   Json::Object o = options();
   o.emplace_back("probe", argv("probe", "env | sort >" + (scratch_ / "env")));

@@ -224,6 +224,17 @@ TEST_F(Programs, DieWithTheirKeeper) {
   EXPECT_TRUE(fakes::all_gone());
 }
 
+TEST_F(Programs, WhoseKeeperWasStoppedEndAllTheSame) {
+  const std::string go = scratch_ / "go";
+  const pid_t runner =
+      fakes::start_child([&] { return run("until [ -e " + go + " ]; do sleep 0.01; done")->exit_status; });
+  std::optional<pid_t> keeper;
+  EXPECT_TRUE(eventually([&] { return fakes::descendant("sleep") && (keeper = fakes::descendant("dlm-keeper")); }));
+  ::kill(*keeper, SIGSTOP);
+  std::ofstream(go).put('x');
+  EXPECT_EQ(fakes::status_of(runner), 0);
+}
+
 TEST_F(Programs, LeaveNoDescriptorsOpen) {
   static_cast<void>(run("exit 0"));
   const std::size_t before = fakes::open_descriptors();

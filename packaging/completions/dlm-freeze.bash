@@ -13,11 +13,11 @@ _dlm_freeze() {
 
   COMPREPLY=()
   case $previous in
-    --config | --metrics-file | --snapshots)
+    --config | --metrics-file | --databases | --snapshots | --junit)
       mapfile -t COMPREPLY < <(compgen -f -- "$word")
       return
       ;;
-    --state-dir)
+    --state-dir | --scratch)
       mapfile -t COMPREPLY < <(compgen -d -- "$word")
       return
       ;;
@@ -44,7 +44,7 @@ _dlm_freeze() {
     status) words+=" --json --watch" ;;
     history) words+=" --json --last" ;;
     verify)
-      words+=" --cut --snapshots --group --json"
+      words+=" --check --databases --scratch --timeout --junit --cut --snapshots --group --json"
       if [[ $word == [./]* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return

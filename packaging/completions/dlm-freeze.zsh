@@ -15,7 +15,7 @@ commands=(
   'dry-run:show whether a snapshot would be consistent, and why not'
   'status:show whether a session is active and what it holds'
   'history:show the last sessions and how each ended'
-  'verify:show whether mounted copies are all of one session'
+  'verify:show whether copies are all of one session, and good'
 )
 execution=('--execution-id[identifier of the execution]:UUID or None:(None)')
 timeout=('--timeout[time budget in seconds]:seconds:')
@@ -44,7 +44,10 @@ case $state in
       history) _arguments $everywhere $json '--last[how many sessions]:number:' ;;
       verify)
         _arguments $everywhere $group $json '--cut[were these hosts all held at once?]' \
-          '--snapshots[what describe-snapshots prints]:file:_files' '*:directory of a copy:_files -/'
+          '--snapshots[what describe-snapshots prints]:file:_files' '--check[check the filesystems, start the databases]' \
+          '--databases[what to start for the databases, and to ask them]:file:_files' \
+          '--scratch[where servers may write]:directory:_directories' '--timeout[seconds for each check]:seconds:' \
+          '--junit[write a JUnit file]:file:_files' '*:directory, device or image of a copy:_files'
         ;;
       status) _arguments $everywhere $json '--watch[count down until the session ends]' ;;
     esac

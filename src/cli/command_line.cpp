@@ -20,6 +20,7 @@ namespace {
 
 constexpr int kFastestWrite = 100'000;
 constexpr int kMostSessions = 100'000;
+constexpr int kLongestCheck = 7 * 24 * 3600;
 
 /// DLM passes "None" when it has no id, else a UUID.
 std::string check_execution_id(const std::string& text) {
@@ -64,6 +65,19 @@ Result<std::string> absolute(const std::string& option, const std::string& path)
                    ErrorKind::usage);
   }
   return full.string();
+}
+
+/// All paths that verify was given besides those of the copies.
+Result<void> make_absolute(VerifyRequest& verify) {
+  for (const auto& [option, path] :
+       {std::pair("--databases", &verify.databases_file), std::pair("--scratch", &verify.scratch),
+        std::pair("--junit", &verify.junit_file)}) {
+    if (path->empty()) continue;
+    auto full = absolute(option, *path);
+    if (!full) return tl::unexpected(full.error());
+    *path = std::move(*full);
+  }
+  return {};
 }
 
 class Parser {
@@ -128,8 +142,16 @@ class Parser {
     add_json(history);
     add_number(history, "--last", line_.last, kMostSessions, "N", "How many sessions [20]");
 
-    CLI::App* verify = add(Command::verify, "Show whether mounted copies are all of one session");
-    verify->add_option("PATH", line_.paths, "Directories where the copies are mounted")->required()->type_name("");
+    CLI::App* verify = add(Command::verify, "Show whether copies are all of one session, and good");
+    verify->add_option("PATH", line_.paths, "The copies: mounted directories, devices, images")
+        ->required()
+        ->type_name("");
+    verify->add_flag("--check", line_.verify.check, "Also check the filesystems, start the databases");
+    verify->add_option("--databases", line_.verify.databases_file, "What to start for them, and to ask them")
+        ->type_name("FILE");
+    verify->add_option("--scratch", line_.verify.scratch, "Where servers may write [in memory]")->type_name("DIR");
+    add_number(verify, "--timeout", line_.timeout, kLongestCheck, "SECONDS", "For each check [3600]");
+    verify->add_option("--junit", line_.verify.junit_file, "Also write a JUnit file")->type_name("FILE");
     verify->add_flag("--cut", line_.cut, "Were the hosts of these histories held at once?");
     verify->add_option("--snapshots", line_.snapshots, "What describe-snapshots prints, for --cut")->type_name("FILE");
     add_group(verify, "The sessions that --cut is about [the latest]");
@@ -167,6 +189,7 @@ class Parser {
       if (!full) return tl::unexpected(full.error());
       path = std::move(*full);
     }
+    if (auto made = make_absolute(line_.verify); !made) return tl::unexpected(made.error());
     for (const auto& [command, subcommand] : subcommands_) {
       if (!subcommand->parsed()) continue;
       line_.command = command;

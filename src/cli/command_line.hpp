@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/exit_code.hpp"
+#include "commands/verify/request.hpp"
 #include "dlm_freeze/base/deadline.hpp"
 #include "dlm_freeze/base/error.hpp"
 #include "dlm_freeze/base/log.hpp"
@@ -35,6 +36,7 @@ struct CommandLine {
   std::vector<std::string> paths;  ///< Of verify.
   bool cut = false;                ///< Of verify: `paths` are the histories of several hosts.
   std::optional<std::string> snapshots;
+  VerifyRequest verify;  ///< But for its paths.
 
   /// Set for --help and --version: print this and be done.
   std::optional<std::string> text;

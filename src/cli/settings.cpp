@@ -43,7 +43,9 @@ Result<Settings> resolve_settings(const CommandLine& line, QuiescerRegistry& reg
     settings.state_directory = *line.state_directory;
     settings.history_file = settings.state_directory + "/history.jsonl";
   }
-  settings.verify_paths = line.paths;
+  settings.verify = line.verify;
+  settings.verify.json = line.json;
+  if (line.timeout) settings.verify.timeout = std::chrono::seconds(*line.timeout);
   if (line.last) settings.last = static_cast<std::size_t>(*line.last);
   if (line.command == Command::pre_script || line.command == Command::dry_run) {
     auto file = read_config(line.config.value_or(kDefaultConfigFile), !line.config, registry);

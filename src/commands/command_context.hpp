@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/caller_files.hpp"
+#include "commands/verify/request.hpp"
 #include "dlm_freeze/base/deadline.hpp"
 #include "dlm_freeze/base/log.hpp"
 #include "dlm_freeze/quiesce/registry.hpp"
@@ -57,6 +58,7 @@ struct Settings {
   bool json = false;
   bool watch = false;
   std::vector<std::string> verify_paths;
+  VerifyRequest verify;                  ///< But for its paths.
   std::optional<std::string> snapshots;  ///< Of verify --cut, where `verify_paths` are histories.
   std::size_t last = 20;                 ///< How many sessions `history` prints.
 
@@ -104,8 +106,8 @@ void log_start(std::string_view command, const std::string& execution_id, Log& l
 /// Prints the active or the last session.
 [[nodiscard]] Result<void> status(const Settings& settings, CommandContext& context);
 
-/// Prints whether mounted directories are the filesystems of one session. An error of kind `not_ready`: not all of that
-/// could be told.
+/// Prints whether copies are the filesystems of one session and, if that is asked, good ones. An error of kind
+/// `not_ready`: not all of that could be told.
 [[nodiscard]] Result<void> verify(const Settings& settings, CommandContext& context);
 
 /// Prints whether the hosts of a group were all held at once, by their histories and the snapshots. An error of kind

@@ -17,7 +17,7 @@ mkdir "$scratch/rpm"
 for rpm in "$packages"/*.aarch64.rpm; do
   rpm2cpio "$rpm" | (cd "$scratch/rpm" && cpio --extract --make-directories --quiet)
 done
-for file in bin/dlm-freeze lib/dlm-freeze/systemd-scope.so lib/dlm-freeze/quiesce-mysql.so lib/dlm-freeze/quiesce-postgresql.so; do
+for file in bin/dlm-freeze lib/dlm-freeze/systemd-scope.so lib/dlm-freeze/verify.so lib/dlm-freeze/quiesce-mysql.so lib/dlm-freeze/quiesce-postgresql.so; do
   cmp "$scratch/deb/usr/$file" "$scratch/rpm/usr/$file"
   file --brief "$scratch/deb/usr/$file" | grep -q 'ARM aarch64.*, stripped'
 done

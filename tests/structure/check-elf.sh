@@ -32,7 +32,7 @@ for file in "$directory"/bin/dlm-freeze "$directory"/lib/dlm-freeze/*.so; do
   # The last two are parts of libc since 2.34, and there still.
   allowed="libc.so.6 libm.so.6 ld-linux-x86-64.so.2 ld-linux-aarch64.so.1 libpthread.so.0 libdl.so.2"
   case $file in
-    */dlm-freeze) allowed="$allowed libmount.so.1" ;;
+    */dlm-freeze | */verify.so) allowed="$allowed libmount.so.1" ;;
     */systemd-scope.so) allowed="$allowed libsystemd.so.0" ;;
     */quiesce-postgresql.so) allowed="$allowed libpq.so.5" ;;
   esac

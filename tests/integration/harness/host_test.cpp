@@ -23,6 +23,12 @@ std::string binary_under_test() {
   return path != nullptr ? path : DLM_FREEZE_BINARY;
 }
 
+/// In the build tree or in an installed one.
+std::filesystem::path module_beside(const std::filesystem::path& binary, const std::string& name) {
+  const auto in_build_tree = binary.parent_path() / "lib/dlm-freeze" / name;
+  return std::filesystem::exists(in_build_tree) ? in_build_tree : binary.parent_path() / "../lib/dlm-freeze" / name;
+}
+
 }  // namespace
 
 void HostTest::SetUp() {
@@ -30,11 +36,14 @@ void HostTest::SetUp() {
   if (!loop_devices_available()) GTEST_SKIP() << "this host has no loop devices";
   namespace fs = std::filesystem;
   const fs::path original = fs::canonical(binary_under_test());
+  const fs::path verify_module = module_beside(original, "verify.so");
   host_mounts_ = enter_mount_namespace();
   for (const char* directory : {"/srv/bin", "/srv/etc", "/srv/images"}) fs::create_directories(directory);
   // A copy: what the original lies on may have been unmounted here, and its path says whose
   // processes are ours.
   fs::copy_file(original, binary_);
+  fs::create_directories("/srv/lib/dlm-freeze");
+  fs::copy_file(verify_module, "/srv/lib/dlm-freeze/verify.so");
   configure(kDefaultConfig);
   safety_.emplace(kSafetyLimit);
 }

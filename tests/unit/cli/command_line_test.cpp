@@ -112,6 +112,8 @@ TEST(CommandLines, HaveDirectoriesForVerify) {
   EXPECT_TRUE(line.json);
   EXPECT_THAT(complaint({"verify"}), HasSubstr("PATH"));
   EXPECT_THAT(complaint({"verify", ""}), HasSubstr("PATH"));
+  EXPECT_TRUE(
+      std::filesystem::path(parsed({"verify", "/a", "--check", "--scratch", "b"}).verify.scratch).is_absolute());
 }
 
 TEST(CommandLines, HaveATimeAndAGroupForPreScript) {

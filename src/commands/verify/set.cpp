@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "commands/verify_set.hpp"
+#include "commands/verify/set.hpp"
 
 #include <algorithm>
 #include <cerrno>

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <fstream>
+#include <utility>
+
+#include "base/text.hpp"
+#include "commands/verify/database_copy.hpp"
+#include "commands/verify/mysql_output.hpp"
+#include "commands/verify/private_root.hpp"
+#include "commands/verify/tools.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+const std::string kSocket = std::string(kRunDirectory) + "/mysql.sock";
+const std::string kStatements = std::string(kRunDirectory) + "/check.sql";
+
+/// Facts of directories, and the option that tells the server.
+struct DirectoryOption {
+  const char* what;
+  const char* option;
+};
+constexpr DirectoryOption kDirectoryOptions[] = {{"InnoDB data", "--innodb-data-home-dir="},
+                                                 {"redo log", "--innodb-log-group-home-dir="},
+                                                 {"undo log", "--innodb-undo-directory="},
+                                                 {"Aria log", "--aria-log-dir-path="},
+                                                 {"doublewrite", "--innodb-doublewrite-dir="}};
+
+/// Tables of these engines have no data on disk that could be checked.
+constexpr const char* kListTables =
+    "SELECT CONCAT('CHECK TABLE `', REPLACE(TABLE_SCHEMA, '`', '``'), '`.`', REPLACE(TABLE_NAME, '`', '``'), '`;')"
+    " FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE'"
+    " AND TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema') AND TABLE_SCHEMA NOT LIKE '#mysql50#%'"
+    " AND (ENGINE IS NULL OR ENGINE NOT IN ('MEMORY', 'BLACKHOLE', 'PERFORMANCE_SCHEMA', 'FEDERATED'))";
+
+/// What a copy can do without; see ServerInfo::find_locations.
+bool is_temporary(std::string_view fact) {
+  return fact == "directory of temporary files" || fact == "directory of open files";
+}
+
+class MysqlCheck {
+ public:
+  explicit MysqlCheck(const DatabaseCopy& copy) : copy_(copy), checks_(copy.checks) {}
+
+  void run() {
+    data_ = copy_.fact("directory of data");
+    is_mariadb_ = copy_.fact("version").find("MariaDB") != std::string::npos;
+    if (checks_.run(copy_.name(), "server", [&] { return find(); }) != Proof::good) return;
+    check_log_file();
+    if (checks_.run(copy_.name(), "start", [&] { return start(); }) == Proof::good) {
+      checks_.run(copy_.name(), "identity and GTIDs", [&] { return compare(); });
+      checks_.run(copy_.name(), "CHECK TABLE", [&] { return check_tables(); });
+      ask_canaries(copy_, [&](const Canary& canary) { return ask(canary.statement, canary.database); });
+    }
+  }
+
+ private:
+  Finding find() {
+    if (data_.empty()) return unchecked("its session did not say where its data lies");
+    for (const Fact& fact : copy_.session.facts) {
+      if (!fact.key.starts_with("directory of ") || is_temporary(fact.key)) continue;
+      if (Finding placed = copy_.is_in_copy(fact.value); placed.proof != Proof::good) return placed;
+    }
+    server_ = copy_.extra.server;
+    if (server_.empty()) server_ = find_program({is_mariadb_ ? "mariadbd" : "mysqld", "mysqld"});
+    if (server_.empty()) return missing_program(is_mariadb_ ? "mariadbd" : "mysqld");
+    client_ = find_program({is_mariadb_ ? "mariadb" : "mysql", "mysql", "mariadb"});
+    if (client_.empty()) return missing_program(is_mariadb_ ? "mariadb" : "mysql");
+    const auto told = run_program(tool({server_, "--no-defaults", "--version"}), checks_.patience());
+    if (!told) return unchecked(told.error().message);
+    const std::string here = version_told(told->output);
+    if (is_other_series(copy_.fact("version"), here)) {
+      return unchecked("its server was " + copy_.fact("version") + ", and " + server_ + " is " + here +
+                       ": name another one in the file of --databases");
+    }
+    auto account = prepare_account(data_);
+    if (!account) return unchecked(account.error().message);
+    account_ = std::move(*account);
+    return copy_.has_space_for({data_});
+  }
+
+  [[nodiscard]] std::string binary_log() const {
+    const std::string file = copy_.fact("binary_log_file");
+    if (file.empty()) return "";
+    const std::string directory = copy_.fact("directory of binary log");
+    return (directory.empty() ? data_ : directory) + "/" + file;
+  }
+
+  /// Before the server starts, which may cut it off or begin another one.
+  void check_log_file() {
+    const std::string path = binary_log();
+    if (path.empty()) return;
+    checks_.run(copy_.name(), "end of binary log", [&]() -> Finding {
+      struct stat info {};
+      if (::stat(path.c_str(), &info) != 0) return bad(path + " is missing");
+      const auto position = parse_decimal(copy_.fact("binary_log_position"), 0, INT64_MAX);
+      if (!position) return unchecked("its session did not say where it ended");
+      const bool may_be_longer = copy_.fact("lock") == "none";
+      if (info.st_size == *position || (may_be_longer && info.st_size > *position)) return {};
+      return bad(path + " ends at " + std::to_string(info.st_size) + ", not at " + std::to_string(*position));
+    });
+    checks_.run(copy_.name(), "events of binary log", [&]() -> Finding {
+      const std::string reader =
+          find_program({is_mariadb_ ? "mariadb-binlog" : "mysqlbinlog", "mysqlbinlog", "mariadb-binlog"});
+      if (reader.empty()) return missing_program(is_mariadb_ ? "mariadb-binlog" : "mysqlbinlog");
+      std::string error;
+      const auto ended = run_by_line(tool({reader, "--no-defaults", "--verify-binlog-checksum", path}),
+                                     checks_.patience(), [&](std::string_view line) {
+                                       if (line.starts_with("ERROR")) error = line;
+                                     });
+      if (!ended) return unchecked(ended.error().message);
+      if (*ended != 0 || !error.empty()) return bad(path + ": " + (error.empty() ? exited(*ended, "") : error));
+      return {};
+    });
+  }
+
+  [[nodiscard]] std::vector<std::string> command() const {
+    // What this host's configuration says is for its own server.
+    std::vector<std::string> argv = {server_};
+    const auto& options = copy_.extra.options;
+    const bool has_defaults = std::any_of(options.begin(), options.end(), [](const std::string& option) {
+      return option.starts_with("--defaults-file=");
+    });
+    if (!has_defaults) argv.emplace_back("--no-defaults");
+    argv.insert(argv.end(), options.begin(), options.end());
+    argv.insert(argv.end(), {"--datadir=" + data_, "--socket=" + kSocket,
+                             "--pid-file=" + std::string(kRunDirectory) + "/mysql.pid", "--tmpdir=/tmp",
+                             "--skip-networking", "--skip-grant-tables", "--skip-name-resolve", "--event-scheduler=OFF",
+                             // Overlays and tmpfs have no direct or asynchronous I/O on all kernels.
+                             "--innodb-flush-method=fsync", "--innodb-use-native-aio=0", "--performance-schema=OFF"});
+    argv.emplace_back(is_mariadb_ ? "--skip-slave-start" : "--loose-skip-replica-start");
+    if (!is_mariadb_) argv.insert(argv.end(), {"--loose-skip-slave-start", "--loose-mysqlx=OFF"});
+    for (const auto& [what, option] : kDirectoryOptions) {
+      const std::string directory = copy_.fact(std::string("directory of ") + what);
+      if (!directory.empty()) argv.push_back(option + directory);
+    }
+    // Recovery asks it which prepared transactions to commit.
+    std::string log = binary_log();
+    if (log.empty()) {
+      argv.emplace_back("--skip-log-bin");
+    } else {
+      argv.push_back("--log-bin=" + log.substr(0, log.rfind('.')));
+      argv.emplace_back("--server-id=" + (copy_.fact("server_id").empty() ? "1" : copy_.fact("server_id")));
+    }
+    return argv;
+  }
+
+  Finding start() {
+    auto server = CopyServer::start(command(), account_, std::string(kRunDirectory) + "/mysql.log");
+    if (!server) return unchecked(server.error().message);
+    const Patience patience = checks_.patience();
+    const auto seconds = server->await(
+        [&] {
+          const auto told = ask("SELECT 1", "");
+          return told && told->exit_status == 0;
+        },
+        patience);
+    if (!seconds)
+      return patience.deadline.expired() ? unchecked(seconds.error().message) : bad(seconds.error().message);
+    server_running_.emplace(std::move(*server));
+    return {Proof::good, "first query after " + format_seconds(*seconds) + " s"};
+  }
+
+  [[nodiscard]] Program client(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), {client_, "--no-defaults", "--user=root", "--protocol=socket",
+                                         "--socket=" + kSocket, "--batch", "--skip-column-names", "--raw"});
+    return tool(std::move(arguments), account_);
+  }
+
+  [[nodiscard]] Result<ProgramResult> ask(const std::string& statement, const std::string& database) const {
+    return run_program(client({"--execute=" + statement, "--database=" + database}), checks_.patience());
+  }
+
+  Finding compare() {
+    for (const char* name : {"server_uuid", "gtid_executed", "gtid_binlog_pos"}) {
+      const std::string before = copy_.fact(name);
+      if (before.empty() || (is_mariadb_ && name == std::string_view("server_uuid"))) continue;
+      const auto told = ask(std::string("SELECT @@GLOBAL.") + name, "");
+      if (!told || told->exit_status != 0) return unchecked("cannot ask for " + std::string(name));
+      std::string now(trimmed(told->output));
+      std::erase(now, '\n');
+      const bool may_be_more = copy_.fact("lock") == "none" && name != std::string_view("server_uuid");
+      if (now != before && !may_be_more)
+        return bad(std::string(name) + " is " + without_middle(now, 120) + ", not " + without_middle(before, 120));
+    }
+    return {};
+  }
+
+  Finding check_tables() {
+    std::size_t tables = 0;
+    {
+      std::ofstream statements(kStatements);
+      const auto listed = run_by_line(client({std::string("--execute=") + kListTables}), checks_.patience(),
+                                      [&](std::string_view line) {
+                                        if (!line.starts_with("CHECK TABLE")) return;
+                                        statements << line << '\n';
+                                        ++tables;
+                                      });
+      if (!listed || *listed != 0) return bad("its tables cannot be listed: " + server_running_->last_words());
+      if (!statements.flush() || ::chmod(kStatements.c_str(), 0644) != 0)
+        return unchecked("there is no space for the list of its tables");
+    }
+    TableAnswers answers;
+    const auto ended = run_by_line(client({"--force", "--execute=source " + kStatements}), checks_.patience(),
+                                   [&](std::string_view line) { answers.take(line); });
+    if (!ended) return unchecked(ended.error().message);
+    return answers.finding(tables);
+  }
+
+  const DatabaseCopy& copy_;
+  CheckList& checks_;
+  std::string data_;
+  bool is_mariadb_ = false;
+  std::string server_;
+  std::string client_;
+  std::string account_;
+  std::optional<CopyServer> server_running_;
+};
+
+}  // namespace
+
+void check_mysql(const DatabaseCopy& copy) { MysqlCheck(copy).run(); }
+
+}  // namespace dlm_freeze

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "base/directory.hpp"
+#include "base/text.hpp"
+#include "commands/verify/database_copy.hpp"
+#include "commands/verify/postgresql_output.hpp"
+#include "commands/verify/private_root.hpp"
+#include "commands/verify/tools.hpp"
+#include "dlm_freeze/base/files.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+namespace stdfs = std::filesystem;
+
+/// Settings that a standby's have to reach (hot_standby in the documentation), as the control file names them.
+struct StandbySetting {
+  const char* label;
+  const char* name;
+};
+constexpr StandbySetting kStandbySettings[] = {{"max_connections setting", "max_connections"},
+                                               {"max_worker_processes setting", "max_worker_processes"},
+                                               {"max_wal_senders setting", "max_wal_senders"},
+                                               {"max_prepared_xacts setting", "max_prepared_transactions"},
+                                               {"max_locks_per_xact setting", "max_locks_per_transaction"}};
+
+Result<void> write_file(const std::string& path, std::string_view text) {
+  const auto file = open_regular(-1, path, O_WRONLY | O_CREAT | O_TRUNC);
+  if (!file) return tl::unexpected(file.error());
+  if (::write(file->get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
+      ::fchmod(file->get(), 0644) != 0)
+    return system_failure("cannot write " + path, errno);
+  return {};
+}
+
+class PostgresqlCheck {
+ public:
+  explicit PostgresqlCheck(const DatabaseCopy& copy) : copy_(copy), checks_(copy.checks) {}
+
+  void run() {
+    data_ = copy_.fact("data_directory");
+    if (checks_.run(copy_.name(), "server", [&] { return find(); }) != Proof::good) return;
+    if (checks_.run(copy_.name(), "control file", [&] { return compare_control(); }) == Proof::bad) return;
+    checks_.run(copy_.name(), "WAL", [&] { return check_wal(); });
+    if (checks_.run(copy_.name(), "start", [&] { return start(); }) != Proof::good) return;
+    checks_.run(copy_.name(), "pg_amcheck", [&] { return check_relations(); });
+    ask_canaries(copy_, [&](const Canary& canary) { return ask(canary.statement, canary.database); });
+    if (copy_.fact("checksums") == "on") checks_.run(copy_.name(), "pg_checksums", [&] { return check_sums(); });
+  }
+
+ private:
+  Finding find() {
+    if (data_.empty()) return unchecked("its session did not say where its data lies");
+    if (Finding placed = copy_.is_in_copy(data_); placed.proof != Proof::good) return placed;
+    if (!copy_.fact("backup_files").empty()) {
+      return unchecked("it was held in mode backup: without the files of " + copy_.fact("backup_files") +
+                       " its server recovers from the wrong place");
+    }
+    const auto text = read_file(data_ + "/PG_VERSION");
+    if (!text) return bad(text.error().message);
+    const std::string version(trimmed(*text));
+    if (version != major_version(copy_.fact("version")))
+      return bad("its data directory is of version " + version + ", and its server was " + copy_.fact("version"));
+    if (Finding linked = follow_links(); linked.proof != Proof::good) return linked;
+
+    std::vector<std::string> directories = {"/usr/lib/postgresql/" + version + "/bin",
+                                            "/usr/pgsql-" + version + "/bin"};
+    if (!copy_.extra.server.empty()) directories = {copy_.extra.server};
+    const std::string server = find_program({"postgres"}, directories);
+    if (server.empty()) return missing_program("postgres");
+    programs_ = server.substr(0, server.rfind('/'));
+    const auto told = run_program(tool({server, "--version"}), checks_.patience());
+    if (!told) return unchecked(told.error().message);
+    const std::size_t digits = told->output.find_first_of("0123456789");
+    const std::string here = digits == std::string::npos ? "" : told->output.substr(digits);
+    if (major_version(here) != version) {
+      return unchecked("its server was " + copy_.fact("version") + ", and " + server + " is " +
+                       std::string(trimmed(here)) + ": name the directory of another one in the file of --databases");
+    }
+    auto account = prepare_account(data_);
+    if (!account) return unchecked(account.error().message);
+    account_ = std::move(*account);
+    return copy_.has_space_for(directories_);
+  }
+
+  /// The WAL and the tablespaces may lie elsewhere.
+  Finding follow_links() {
+    directories_ = {data_};
+    std::vector<std::string> links = {data_ + "/pg_wal"};
+    for (const std::string& name : names_in(data_ + "/pg_tblspc")) links.push_back(data_ + "/pg_tblspc/" + name);
+    for (const std::string& link : links) {
+      std::error_code error;
+      if (!stdfs::is_symlink(link, error)) continue;
+      const std::string target = stdfs::read_symlink(link, error);
+      if (Finding placed = copy_.is_in_copy(link); placed.proof != Proof::good)
+        return unchecked(target + ", to which " + link +
+                         " leads, does not lie on a filesystem of the session whose copy is good");
+      directories_.push_back(link + "/");
+    }
+    return {};
+  }
+
+  [[nodiscard]] std::string program(const std::string& name) const { return find_program({name}, {programs_}); }
+
+  /// Before the server writes a control file of its own.
+  Finding compare_control() {
+    const std::string reader = program("pg_controldata");
+    if (reader.empty()) return missing_program("pg_controldata");
+    const auto told = run_program(tool({reader, data_}, account_), checks_.patience());
+    if (!told) return unchecked(told.error().message);
+    if (told->exit_status != 0) return bad(exited(told->exit_status, told->output));
+    control_ = read_control_data(told->output);
+    if (told->output.find("WARNING") != std::string::npos) return bad("the control file is damaged");
+    const auto differs = [&](const char* fact, const char* label) {
+      const std::string before = copy_.fact(fact);
+      return !before.empty() && control_[label] != before;
+    };
+    if (differs("system_identifier", "Database system identifier")) {
+      return bad("it is another cluster: its system identifier is " + control_["Database system identifier"] +
+                 ", not " + copy_.fact("system_identifier"));
+    }
+    if (differs("timeline", "Latest checkpoint's TimeLineID"))
+      return bad("its timeline is " + control_["Latest checkpoint's TimeLineID"] + ", not " + copy_.fact("timeline"));
+    // A checkpoint may have ended between what the server said and the freeze.
+    const auto before = lsn_number(copy_.fact("redo_lsn"));
+    const auto now = lsn_number(control_["Latest checkpoint's REDO location"]);
+    if (!now) return bad("the control file names no checkpoint");
+    if (before && *now < *before) {
+      return bad("its last checkpoint begins at " + control_["Latest checkpoint's REDO location"] + ", before " +
+                 copy_.fact("redo_lsn"));
+    }
+    return {};
+  }
+
+  /// Whether its WAL can be read from the checkpoint to where it ended when it was held.
+  Finding check_wal() {
+    const bool is_standby = copy_.fact("in_recovery") == "true";
+    const std::string end = copy_.fact(is_standby ? "replay_lsn" : "current_lsn");
+    const std::string begin = control_["Latest checkpoint's REDO location"];
+    const auto from = lsn_number(begin);
+    const auto to = lsn_number(end);
+    if (!from || !to) return unchecked("its session did not say where its WAL ended");
+    if (*to <= *from) return {};
+    const std::string reader = program("pg_waldump");
+    if (reader.empty()) return missing_program("pg_waldump");
+    std::string error;
+    const auto ended = run_by_line(tool({reader, "--quiet", "--path=" + data_ + "/pg_wal", "--start=" + begin,
+                                         "--end=" + end, "--timeline=" + control_["Latest checkpoint's TimeLineID"]},
+                                        account_),
+                                   checks_.patience(), [&](std::string_view line) {
+                                     if (line.find("error:") != line.npos || line.find("FATAL:") != line.npos)
+                                       error = line;
+                                   });
+    if (!ended) return unchecked(ended.error().message);
+    if (*ended != 0 || !error.empty())
+      return bad("its WAL cannot be read from " + begin + " to " + end + ": " +
+                 (error.empty() ? exited(*ended, "") : error));
+    return {};
+  }
+
+  [[nodiscard]] std::vector<std::string> command() const {
+    const std::string run = kRunDirectory;
+    std::vector<std::string> argv = {program("postgres"), "-D", data_};
+    const auto set = [&argv](const std::string& name, const std::string& value) {
+      argv.insert(argv.end(), {"-c", name + "=" + value});
+    };
+    // What this host's configuration says is for its own server; what ALTER SYSTEM has set comes after this file.
+    set("config_file", run + "/postgresql.conf");
+    set("hba_file", run + "/hba.conf");
+    set("ident_file", run + "/ident.conf");
+    set("unix_socket_directories", run);
+    set("port", "5432");
+    for (const char* name : {"listen_addresses", "archive_command", "primary_conninfo", "restore_command",
+                             "shared_preload_libraries", "session_preload_libraries", "external_pid_file"})
+      set(name, "");
+    for (const char* name : {"archive_mode", "autovacuum", "ssl", "logging_collector"}) set(name, "off");
+    set("hot_standby", "on");
+    set("max_logical_replication_workers", "0");
+    // Slots are read at the start, whatever their number and kind.
+    set("max_replication_slots", "1000");
+    set("wal_level", "logical");
+    set("log_destination", "stderr");
+    set("lc_messages", "C");
+    for (const auto& [label, name] : kStandbySettings) {
+      const auto value = control_.find(label);
+      if (value != control_.end()) set(name, value->second);
+    }
+    argv.insert(argv.end(), copy_.extra.options.begin(), copy_.extra.options.end());
+    return argv;
+  }
+
+  Finding start() {
+    const std::string run = kRunDirectory;
+    for (const auto& [name, text] : {std::pair("postgresql.conf", ""), std::pair("hba.conf", "local all all trust\n"),
+                                     std::pair("ident.conf", "")}) {
+      if (auto written = write_file(run + "/" + name, text); !written) return unchecked(written.error().message);
+    }
+    // It names a process of another host.
+    ::unlink((data_ + "/postmaster.pid").c_str());
+    if (program("psql").empty()) return missing_program("psql");
+    auto server = CopyServer::start(command(), account_, run + "/postgresql.log");
+    if (!server) return unchecked(server.error().message);
+    const Patience patience = checks_.patience();
+    std::string said;
+    const auto seconds = server->await(
+        [&] {
+          const auto told = ask("SELECT 1", "");
+          said = told ? told->output : "";
+          return told && (told->exit_status == 0 || said.find(" does not exist") != std::string::npos);
+        },
+        patience);
+    if (!seconds)
+      return patience.deadline.expired() ? unchecked(seconds.error().message) : bad(seconds.error().message);
+    if (said.find(" does not exist") != std::string::npos)
+      return unchecked(last_line(said) + ": name a superuser in the file of --databases");
+    server_running_.emplace(std::move(*server));
+    return {Proof::good, "first query after " + format_seconds(*seconds) + " s"};
+  }
+
+  [[nodiscard]] std::string user() const { return copy_.extra.user.empty() ? "postgres" : copy_.extra.user; }
+
+  [[nodiscard]] Result<ProgramResult> ask(const std::string& statement, const std::string& database) const {
+    return run_program(
+        tool({program("psql"), "--no-psqlrc", "--no-align", "--tuples-only", "--quiet", "--no-password",
+              "--set=ON_ERROR_STOP=1", "--host=" + std::string(kRunDirectory), "--port=5432", "--username=" + user(),
+              "--dbname=" + (database.empty() ? "template1" : database), "--command=" + statement},
+             account_),
+        checks_.patience());
+  }
+
+  Finding check_relations() {
+    const std::string checker = program("pg_amcheck");
+    if (checker.empty()) return missing_program("pg_amcheck");
+    std::vector<std::string> argv = {checker,
+                                     "--all",
+                                     "--host=" + std::string(kRunDirectory),
+                                     "--port=5432",
+                                     "--username=" + user(),
+                                     "--no-password",
+                                     "--maintenance-db=template1"};
+    if (copy_.fact("in_recovery") != "true") argv.emplace_back("--install-missing");
+    std::string first;
+    const auto ended = run_by_line(tool(std::move(argv), account_), checks_.patience(), [&](std::string_view line) {
+      if (first.empty() && !line.empty()) first = line;
+    });
+    if (!ended) return unchecked(ended.error().message);
+    if (*ended == 0 && first.empty()) return {};
+    for (const char* sign : {"is not available", "could not open extension control file", "is not installed"}) {
+      if (first.find(sign) != std::string::npos) return unchecked("pg_amcheck: " + first);
+    }
+    return bad("pg_amcheck: " + (first.empty() ? exited(*ended, "") : first));
+  }
+
+  /// Of a server that was stopped.
+  Finding check_sums() {
+    const std::string checker = program("pg_checksums");
+    const std::string control = program("pg_ctl");
+    if (checker.empty()) return missing_program("pg_checksums");
+    if (control.empty()) return missing_program("pg_ctl");
+    const auto stopped = run_program(tool({control, "stop", "-D", data_, "-m", "fast", "-w", "-t", "3600"}, account_),
+                                     checks_.patience());
+    if (!stopped) return unchecked(stopped.error().message);
+    if (stopped->exit_status != 0) return bad("it does not stop: " + server_running_->last_words());
+    return finding_of(run_program(tool({checker, "--check", "-D", data_}, account_), checks_.patience()));
+  }
+
+  const DatabaseCopy& copy_;
+  CheckList& checks_;
+  std::string data_;
+  std::vector<std::string> directories_;
+  std::string programs_;  ///< Where its server's programs lie.
+  std::string account_;
+  ControlData control_;
+  std::optional<CopyServer> server_running_;
+};
+
+}  // namespace
+
+void check_postgresql(const DatabaseCopy& copy) { PostgresqlCheck(copy).run(); }
+
+}  // namespace dlm_freeze

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "copies.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <stdexcept>
+
+#include "system.hpp"
+
+namespace dlm_freeze::integration {
+
+std::string copy_image(const Filesystem& filesystem, const std::string& name) {
+  std::string copy = "/srv/images/" + name + ".copy";
+  run_tool({"cp", "--sparse=always", filesystem.image(), copy});
+  return copy;
+}
+
+std::string changed_copy(const std::string& copy, const std::string& name,
+                         const std::function<void(const std::string& directory)>& change) {
+  std::string changed = "/srv/images/" + name + ".changed";
+  const std::string directory = "/srv/change";
+  run_tool({"cp", "--sparse=always", copy, changed});
+  std::filesystem::create_directories(directory);
+  run_tool({"mount", "-o",
+            run_tool({"blkid", "-p", "-o", "value", "-s", "TYPE", copy}) == "xfs\n" ? "loop,nouuid" : "loop", changed,
+            directory});
+  change(directory);
+  run_tool({"umount", directory});
+  return changed;
+}
+
+void spoil(const std::string& path, std::size_t offset, std::size_t size, char with) {
+  const UniqueFd file(check(::open(path.c_str(), O_WRONLY | O_CLOEXEC), path));
+  const std::string bytes(size, with);
+  if (::pwrite(file.get(), bytes.data(), size, static_cast<off_t>(offset)) != static_cast<ssize_t>(size))
+    throw std::runtime_error("cannot write " + path);
+}
+
+void edit_manifest(const std::string& directory, const std::string& from, const std::string& to) {
+  const std::string path = directory + "/.dlm-freeze/manifest.json";
+  std::string text = read_text(path);
+  const std::size_t at = text.find(from);
+  if (at == std::string::npos) throw std::runtime_error("the manifest does not have " + from);
+  write_text(path, text.replace(at, from.size(), to));
+}
+
+bool is_thorough() {
+  const char* rounds = std::getenv("DLM_FREEZE_TEST_ROUNDS");
+  return rounds != nullptr && std::atoi(rounds) > 3;
+}
+
+}  // namespace dlm_freeze::integration

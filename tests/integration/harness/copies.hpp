@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "filesystem.hpp"
+
+namespace dlm_freeze::integration {
+
+/// Copies the image of a filesystem as it is now, as a snapshot would. Gives the copy's path.
+std::string copy_image(const Filesystem& filesystem, const std::string& name);
+
+/// A copy of `copy`, changed by `change`, which is given the directory where it is mounted. Unmounted properly, so that
+/// only what `change` did is wrong with it.
+std::string changed_copy(const std::string& copy, const std::string& name,
+                         const std::function<void(const std::string& directory)>& change);
+
+/// Overwrites `size` bytes of a file from `offset` on.
+void spoil(const std::string& path, std::size_t offset, std::size_t size, char with = '\x5A');
+
+/// Replaces `from` in the manifest below `directory`.
+void edit_manifest(const std::string& directory, const std::string& from, const std::string& to);
+
+/// Whether more rounds than a change needs are asked for (DLM_FREEZE_TEST_ROUNDS).
+[[nodiscard]] bool is_thorough();
+
+}  // namespace dlm_freeze::integration

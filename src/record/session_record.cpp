@@ -36,7 +36,8 @@ Json to_json(const FilesystemRecord& filesystem) {
                       {"state", filesystem.state},
                       {"frozen_seconds", filesystem.frozen_seconds},
                       {"freeze_seconds", filesystem.freeze_seconds},
-                      {"may_be_frozen", filesystem.may_be_frozen}};
+                      {"may_be_frozen", filesystem.may_be_frozen},
+                      {"where", filesystem.where}};
 }
 
 Json to_json(const QuiescerRecord& quiescer) {
@@ -248,7 +249,7 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
     MemberReader member(element);
     record.filesystems.push_back({member.text("mount_point"), member.text("device"), member.text("state"),
                                   std::max(member.number("frozen_seconds"), 0.0), member.boolean("may_be_frozen"),
-                                  member.number_if_there("freeze_seconds")});
+                                  member.number_if_there("freeze_seconds"), member.text_if_there("where")});
     if (missing.empty()) missing = member.first_missing();
   }
   for (const Json& element : reader.array("quiescers")) {

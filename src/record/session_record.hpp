@@ -44,6 +44,7 @@ struct FilesystemRecord {
   double frozen_seconds = 0;
   bool may_be_frozen = false;  ///< It still has to be thawed.
   double freeze_seconds = 0;   ///< How long FIFREEZE took; 0 where it was not frozen, or an earlier version's.
+  std::string where{};  ///< The process or container that has it mounted; empty: the host, or an earlier version's.
 };
 
 struct QuiescerRecord {

@@ -31,6 +31,7 @@ Result<SessionState> SessionState::create(const SessionPlan& plan) {
     FilesystemRecord& record = state.record.filesystems.emplace_back();
     record.mount_point = filesystem.mount_point;
     record.device = device_number(filesystem.device);
+    record.where = filesystem.where;
   }
   for (const PlannedQuiescer& quiescer : plan.quiescers) state.record.quiescers.push_back({quiescer.config, false, {}});
   return state;

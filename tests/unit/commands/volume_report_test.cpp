@@ -184,7 +184,7 @@ TEST(VolumeReport, HasWhatIsMountedElsewhereOnly) {
   host.facts.out_of_reach = "TEST";
   host.replan(kRoot);
   EXPECT_THAT(rows_of(host.report()),
-              testing::Contains("vol-00cc NOT covered [/pod/data] mounted only in another mount "
+              testing::Contains("vol-00cc NOT covered [/pod/data (process 12, pod)] mounted only in another mount "
                                 "namespace: that of process 12 (pod); TEST"));
 }
 
@@ -201,7 +201,7 @@ TEST(VolumeReport, HasWhatIsMountedHereFirst) {
   const auto rows = rows_of(host.report());
   ASSERT_GE(rows.size(), 2U);
   EXPECT_THAT(rows[0], testing::StartsWith("vol-00cc NOT covered [/nowhere/usb]"));
-  EXPECT_THAT(rows[1], testing::StartsWith("vol-00bb NOT covered [/pod/data]"));
+  EXPECT_THAT(rows[1], testing::StartsWith("vol-00bb NOT covered [/pod/data (process 12, pod)]"));
 }
 
 TEST(VolumeReport, KnowsThatInstanceStoreIsInNoSnapshot) {

@@ -69,6 +69,8 @@ class Way {
     if (table_.root() == nullptr || may_wait(table_.root()->type)) return is_another();
     // The kernel goes there at once.
     at_ = UniqueFd(::openat(directory_.get(), "root", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!at_ && errno != ENOENT && errno != ESRCH)
+      return system_failure("cannot look into the root directory of that process", errno);
     if (!at_) return gone();
     if (auto arrived = arrive(); !arrived) return tl::unexpected(arrived.error());
     for (const std::string_view name : split(wanted.mount.mount_point, '/')) {
@@ -178,7 +180,8 @@ std::string obstacle_to(const MountTable& table, const Mount& mount) {
 std::string obstacle_to_namespace_of(int proc, int process) {
   const std::string name = std::to_string(process) + "/ns/mnt";
   const UniqueFd name_space(::openat(proc, name.c_str(), O_RDONLY | O_CLOEXEC));
-  const UniqueFd owner(name_space ? ::ioctl(name_space.get(), NS_GET_USERNS) : -1);
+  if (!name_space) return "that namespace cannot be examined";
+  const UniqueFd owner(::ioctl(name_space.get(), NS_GET_USERNS));
   struct stat theirs {};
   struct stat ours {};
   const bool is_known = owner && ::fstat(owner.get(), &theirs) == 0 && ::stat("/proc/self/ns/user", &ours) == 0;

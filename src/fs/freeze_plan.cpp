@@ -358,9 +358,12 @@ class Planner {
     return {Reason::data, text, {}};
   }
 
-  /// In the mount namespace of the host's init, which need not be this one, the paths of `protect` mean the same.
+  /// In the mount namespace of the host's init, which need not be this one, the paths of `protect` mean the same. The
+  /// host's /boot may be mounted by and by, and be left in a namespace that a unit has of its own.
   [[nodiscard]] std::optional<Judgement> judge_protection(const UnseenFilesystem& unseen) const {
     for (const MountElsewhere& one : unseen.mounts) {
+      if (lies_within(one.mount.mount_point, "/boot"))
+        return Judgement{Reason::root_or_boot, "the filesystem of " + one.mount.mount_point, {}};
       if (!one.is_of_first) continue;
       for (const std::string& path : selection_.protect) {
         if (lies_within(path, one.mount.mount_point)) return Judgement{Reason::protected_path, "holds " + path, path};
@@ -377,6 +380,8 @@ class Planner {
                                        [](const MountElsewhere& way) { return !way.obstacle.empty(); });
     if (is_closed) return unseen.mounts.front().obstacle;
     const dev_t device = unseen.mount().device;
+    const auto stack = stacks_.find(device);
+    if (stack != stacks_.end() && stack->second.devices.empty()) return "its device cannot be determined";
     if (const auto untold = ground_.untold(device)) return "it lies on " + untold->cause;
     for (const dev_t below : ground_.all_below(device)) {
       const std::string& type = ground_.at(below).first().type;

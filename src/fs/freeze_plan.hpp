@@ -33,7 +33,7 @@ struct Selection {
 
 /// A filesystem that is not mounted where this program sees it.
 struct UnseenFilesystem {
-  std::vector<MountElsewhere> mounts;  ///< Never empty; the first ones that were found, if there are many.
+  std::vector<MountElsewhere> mounts;  ///< Never empty. If there are very many, not all at the same mount point.
   bool is_only_taken = false;          ///< All that is known is that somebody has its device to himself.
 
   [[nodiscard]] const Mount& mount() const { return mounts.front().mount; }

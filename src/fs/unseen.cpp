@@ -35,7 +35,7 @@ namespace stdfs = std::filesystem;
 /// How many tables are kept open, so that they can be read when the process has ended. The limit on descriptors may be
 /// 1,024.
 constexpr std::size_t kMostOpenTables = 256;
-/// How many mounts of one filesystem are kept.
+/// How many mounts of one filesystem are kept to open it by; of more, only those at mount points of their own.
 constexpr std::size_t kMostMounts = 16;
 
 /// "259:1" as a number; 0 for anything else.
@@ -146,7 +146,10 @@ class UnseenSearch::Look {
       const auto [found, is_new] = positions_.emplace(mount.device, unseen_.filesystems.size());
       if (is_new) unseen_.filesystems.emplace_back();
       std::vector<MountElsewhere>& all = unseen_.filesystems[found->second].mounts;
-      if (all.size() == kMostMounts) continue;
+      const bool is_known = std::any_of(all.begin(), all.end(), [&](const MountElsewhere& other) {
+        return other.mount.mount_point == mount.mount_point;
+      });
+      if (is_known && all.size() >= kMostMounts) continue;
       all.push_back(seen);
       all.back().mount = mount;
       const Mount* in_table = whole ? whole->find(mount.id) : nullptr;

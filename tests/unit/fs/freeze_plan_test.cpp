@@ -1117,6 +1117,18 @@ TEST(Elsewhere, IsNotFrozenOnAnImageThatLiesOnFuseOrAnywhere) {
   EXPECT_THAT(at(untold, "/inner").why, testing::HasSubstr("it lies on an image whose location cannot be determined"));
 }
 
+TEST(Elsewhere, IsNotFrozenWhereItIsBoot) {
+  const FreezePlan p = plan(kRoot, {}, {}, unseen("9 1 8:9 / /boot rw - ext4 /dev/sdz rw\n"));
+  EXPECT_EQ(fate(p, "/boot"), "root_or_boot");
+  EXPECT_THAT(warnings(p), IsEmpty());
+}
+
+TEST(Elsewhere, IsNotFrozenOnADeviceThatNobodyKnows) {
+  const HostFacts facts = unseen("9 1 0:9 / /pool rw - btrfs /tmp/node rw\n");
+  const FreezePlan p = plan_freeze(fakes::table_from(kRoot), {{makedev(0, 9), BlockStack()}}, {}, facts);
+  EXPECT_THAT(at(p, "/pool").why, testing::HasSubstr("; its device cannot be determined"));
+}
+
 TEST(Elsewhere, IsNotFrozenWhereItsTypeCannotBe) {
   EXPECT_EQ(fate(plan(kRoot, {}, {}, unseen("9 1 8:9 / /efi rw - vfat /dev/sdz rw\n")), "/efi"), "cannot_freeze");
 }

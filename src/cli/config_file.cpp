@@ -66,14 +66,26 @@ Result<BootClock::duration> stall_from(const Json& json, const std::string& wher
   return std::chrono::duration_cast<BootClock::duration>(std::chrono::duration<double>(value));
 }
 
-Result<DirtyLimitMode> mode_from(const Json& json, const std::string& where) {
-  constexpr std::array kModes = {std::pair("devices", DirtyLimitMode::devices), std::pair("host", DirtyLimitMode::host),
-                                 std::pair("none", DirtyLimitMode::none)};
-  for (const auto& [name, mode] : kModes) {
+/// One of three words.
+template <typename Mode>
+Result<Mode> mode_from(const Json& json, const std::string& where,
+                       const std::array<std::pair<std::string_view, Mode>, 3>& modes) {
+  for (const auto& [name, mode] : modes) {
     if (json.as_string() != nullptr && *json.as_string() == name) return mode;
   }
-  return bad(json, where + " must be devices, host or none");
+  return bad(json, where + " must be " + std::string(modes[0].first) + ", " + std::string(modes[1].first) + " or " +
+                       std::string(modes[2].first));
 }
+
+using NamedLimit = std::pair<std::string_view, DirtyLimitMode>;
+constexpr std::array kDirtyLimits = {NamedLimit("devices", DirtyLimitMode::devices),
+                                     NamedLimit("host", DirtyLimitMode::host),
+                                     NamedLimit("none", DirtyLimitMode::none)};
+
+using NamedOthers = std::pair<std::string_view, OtherNamespaces>;
+constexpr std::array kOtherNamespaces = {NamedOthers("freeze", OtherNamespaces::freeze),
+                                         NamedOthers("warn", OtherNamespaces::warn),
+                                         NamedOthers("ignore", OtherNamespaces::ignore)};
 
 Result<std::vector<std::string>> paths_from(const Json& json, const std::string& where) {
   const Json::Array* array = json.as_array();
@@ -110,6 +122,10 @@ constexpr std::array kSelectionKeys = {
                                Selection& to) { return assign(paths_from(json, where), to.exclude); }},
     SelectionKey{"protect", [](const Json& json, const std::string& where,
                                Selection& to) { return assign(paths_from(json, where), to.protect); }},
+    SelectionKey{"other_namespaces",
+                 [](const Json& json, const std::string& where, Selection& to) {
+                   return assign(mode_from(json, where, kOtherNamespaces), to.other_namespaces);
+                 }},
 };
 
 Result<QuiescerConfig> quiescer_from(const Json& json, const std::string& where, QuiescerRegistry& registry) {
@@ -169,8 +185,10 @@ constexpr std::array kConfigKeys = {
               }},
     ConfigKey{"max_stall_seconds", [](const Json& json, const std::string& where,
                                       Reading& to) { return assign(stall_from(json, where), to.settings.max_stall); }},
-    ConfigKey{"dirty_limit", [](const Json& json, const std::string& where,
-                                Reading& to) { return assign(mode_from(json, where), to.settings.dirty_limit); }},
+    ConfigKey{"dirty_limit",
+              [](const Json& json, const std::string& where, Reading& to) {
+                return assign(mode_from(json, where, kDirtyLimits), to.settings.dirty_limit);
+              }},
     ConfigKey{"metrics_file",
               [](const Json& json, const std::string& where, Reading& to) -> Result<void> {
                 const std::string* path = json.as_string();

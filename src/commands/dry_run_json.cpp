@@ -20,6 +20,11 @@ Json::Array mounts_json(const HostPlan& plan) {
       object.emplace_back("volumes", Json(filesystem->stack.volume_ids));
       object.emplace_back("size_bytes", Json(static_cast<std::int64_t>(filesystem->stack.size_bytes)));
     }
+    if (planned.elsewhere) {
+      object.emplace_back("elsewhere", Json::Object{{"process", static_cast<std::int64_t>(planned.elsewhere->process)},
+                                                    {"command", planned.elsewhere->command},
+                                                    {"container", planned.elsewhere->container}});
+    }
     mounts.emplace_back(std::move(object));
   }
   return mounts;

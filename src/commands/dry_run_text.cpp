@@ -163,8 +163,9 @@ std::string mount_table(const HostPlan& plan) {
   for (const PlannedMount& planned : plan.freeze.mounts) {
     const PlannedFilesystem* filesystem = plan.filesystem(planned.mount.device);
     const BlockStack stack = filesystem == nullptr ? BlockStack() : filesystem->stack;
-    table.add({planned.level < 0 ? "-" : std::to_string(planned.level + 1), planned.mount.mount_point,
-               planned.mount.source, stack.volume_ids.empty() ? "-" : join(stack.volume_ids, ","), planned.mount.type,
+    table.add({planned.level < 0 ? "-" : std::to_string(planned.level + 1),
+               planned.elsewhere ? planned.name() : planned.mount.mount_point, planned.mount.source,
+               stack.volume_ids.empty() ? "-" : join(stack.volume_ids, ","), planned.mount.type,
                stack.size_bytes == 0 ? "-" : format_size(stack.size_bytes), std::string(to_string(planned.verdict)),
                planned.why});
   }

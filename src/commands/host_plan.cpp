@@ -131,7 +131,12 @@ Result<void> check_root(const HostRoot& root, const Selection& selection) {
       "pre-script), or list what to freeze in filesystems.include");
 }
 
-std::string name_of(const Mount& mount) { return mount.mount_point.empty() ? mount.source : mount.mount_point; }
+/// Why filesystems of other mount namespaces must not be frozen; empty: nothing keeps them from it.
+std::string out_of_reach(const HostRoot& root, const Selection& selection) {
+  if (!root.difference.empty()) return "which of them hold the host's root cannot be determined";
+  if (root.is_in_namespace_of_init || selection.other_namespaces) return {};
+  return "dlm-freeze has a mount namespace of its own (filesystems.other_namespaces)";
+}
 
 }  // namespace
 
@@ -141,7 +146,7 @@ Coverage HostPlan::coverage(const std::string& path) const {
   const Mount* taker = taker_of_writes(table, facts.layers, mount);
   const auto verdict_on = [&](const Mount* wanted) {
     return std::find_if(freeze.mounts.begin(), freeze.mounts.end(), [&](const PlannedMount& planned) {
-      return wanted != nullptr && planned.mount.id == wanted->id;
+      return wanted != nullptr && !planned.elsewhere && planned.mount.id == wanted->id;
     });
   };
   auto planned = verdict_on(taker);
@@ -215,13 +220,12 @@ void log_gaps(const HostPlan& plan, Log& log) {
   // What is mounted here comes first.
   std::vector<Gap> gaps = plan.freeze.gaps;
   std::stable_partition(gaps.begin(), gaps.end(),
-                        [&](const Gap& gap) { return plan.freeze.mounts[gap.mount].reason != Reason::unseen; });
+                        [&](const Gap& gap) { return !plan.freeze.mounts[gap.mount].is_elsewhere(); });
   for (const Gap& gap : gaps) {
     const PlannedMount& planned = plan.freeze.mounts[gap.mount];
     if (gap.expected) {
       const bool is_root = planned.reason == Reason::root_or_boot;
-      expected[is_root ? "root and /boot never are" : "the configuration leaves it out"].push_back(
-          name_of(planned.mount));
+      expected[is_root ? "root and /boot never are" : "the configuration leaves it out"].push_back(planned.name());
     } else {
       unexpected.push_back({places_of(plan.freeze, gap), planned.why});
     }
@@ -304,7 +308,9 @@ Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {
   const HostRoot root = find_host_root(*table);
   Unseen unseen;
   if (selection.freeze) unseen = UnseenSearch().look(*table, stacks, root.superblocks, kUnseenPatience);
-  HostFacts facts = {find_file_mounts(*table), root.superblocks, std::move(unseen.filesystems), find_layers(*table)};
+  stacks.merge(unseen.stacks);
+  HostFacts facts = {find_file_mounts(*table), root.superblocks, std::move(unseen.filesystems), find_layers(*table),
+                     out_of_reach(root, selection)};
   FreezePlan freeze = plan_freeze(*table, stacks, selection, facts);
   explain(freeze, quiescers);
   Result<void> on_host = check_root(root, selection);

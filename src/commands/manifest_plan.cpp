@@ -32,7 +32,7 @@ const PlannedFilesystem& planned_of(const HostPlan& plan, dev_t device) {
 }
 
 ManifestMember member_of(const PlannedFilesystem& planned, int fd, const ManifestPlace& place) {
-  return {planned.mount_point(),
+  return {planned.name(),
           planned.mounts.front().type,
           filesystem_uuid(fd, planned.stack.devices),
           device_number(planned.device),
@@ -47,28 +47,28 @@ std::vector<ManifestGap> gaps_of(const FreezePlan& plan) {
   std::vector<ManifestGap> gaps;
   for (const Gap& gap : plan.gaps) {
     const PlannedMount& planned = plan.mounts[gap.mount];
-    const Mount& mount = planned.mount;
-    gaps.push_back(
-        {mount.mount_point.empty() ? mount.source : mount.mount_point, mount.type, planned.why, gap.expected});
+    gaps.push_back({planned.name(), planned.mount.type, planned.why, gap.expected});
   }
   return gaps;
 }
 
 void say_which_have_none(const std::vector<ManifestPlace>& places, Log& log) {
   constexpr std::size_t kLongestName = 60;
-  std::vector<std::string> by_rule;
+  std::vector<std::string> owned;
+  std::vector<std::string> elsewhere;
   WithoutManifest others;
   for (const ManifestPlace& place : places) {
     if (place.directory) continue;
     if (place.is_meant) {
-      by_rule.push_back(without_middle(place.mount_point, kLongestName));
+      (place.is_elsewhere ? elsewhere : owned).push_back(without_middle(place.mount_point, kLongestName));
     } else {
       others.add(place.mount_point, place.why_not);
     }
   }
   for (const LogLine& line : others.lines()) log.write(line.level, line.text);
-  if (by_rule.empty()) return;
-  log.info("no manifest in root directories that databases or other accounts own: " + list_of(by_rule));
+  if (!owned.empty())
+    log.info("no manifest in root directories that databases or other accounts own: " + list_of(owned));
+  if (!elsewhere.empty()) log.info("no manifest in other mount namespaces: " + list_of(elsewhere));
 }
 
 }  // namespace

@@ -38,8 +38,11 @@ std::vector<std::pair<std::string, std::vector<const PlannedMount*>>> worth_a_wa
     }
     return mounts;
   };
-  for (const PlannedFilesystem& filesystem : plan.filesystems)
-    found.emplace_back(filesystem.mount_point(), mounts_of(filesystem.device));
+  for (const PlannedFilesystem& filesystem : plan.filesystems) {
+    const bool is_elsewhere = !filesystem.elsewhere.empty();
+    found.emplace_back(filesystem.mount_point() + (is_elsewhere ? " (" + filesystem.mounts.front().source + ")" : ""),
+                       mounts_of(filesystem.device));
+  }
   for (const Gap& gap : plan.gaps) {
     if (!gap.expected) found.emplace_back(places_of(plan, gap), mounts_of(plan.mounts[gap.mount].mount.device));
   }
@@ -107,7 +110,7 @@ void MountWatch::look_while_frozen(Log& log) {
 
 void MountWatch::compare(Unseen unseen, Log& log) {
   if (std::exchange(all_seen_, all_seen_ && unseen.complete) && !unseen.complete) warn_not_all_seen(log);
-  std::erase_if(unseen.filesystems, [&](const auto& one) { return session_.contains(one.mount.device); });
+  std::erase_if(unseen.filesystems, [&](const auto& one) { return session_.contains(one.mount().device); });
   if (!std::exchange(is_new_, false) && unseen.filesystems.empty()) return;  // All there is was named before.
   facts_.unseen = std::move(unseen.filesystems);
   const FreezePlan now = plan_freeze(table_, stacks_, plan_.selection, facts_);
@@ -117,9 +120,8 @@ void MountWatch::compare(Unseen unseen, Log& log) {
       return session_.contains(planned->mount.device) || named_.contains(name_of(planned->mount));
     });
     if (is_known) continue;
-    const bool is_unseen = mounts.front()->reason == Reason::unseen;
-    changed.push_back({name, is_unseen ? mounts.front()->why + "; it came while pre-script ran"
-                                       : "mounted, or made writable, while pre-script ran"});
+    changed.push_back({name, mounts.front()->is_elsewhere() ? mounts.front()->why + "; it came while pre-script ran"
+                                                            : "mounted, or made writable, while pre-script ran"});
   }
   note_named(now);
   warn_not_frozen(changed, log);

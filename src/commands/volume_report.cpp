@@ -17,9 +17,7 @@ struct Filesystem {
   VolumeState state = VolumeState::read_only;
   std::string why;
 
-  [[nodiscard]] const std::string& name() const {
-    return planned->mount.mount_point.empty() ? planned->mount.source : planned->mount.mount_point;
-  }
+  [[nodiscard]] std::string name() const { return planned->name(); }
 };
 
 /// What an operator can do for a filesystem that is not frozen.
@@ -47,6 +45,8 @@ std::string advice_for(Reason reason) {
       return "mount it at a path that does not lead through the network or FUSE";
     case Reason::unseen:
       return "mount it in the host's mount namespace too, or add its mount point to filesystems.exclude";
+    case Reason::ignored:
+      return "if it belongs in the snapshot, set filesystems.other_namespaces to freeze";
     case Reason::unknown_type:
       return "keep data on a filesystem that can be frozen";
     default:
@@ -174,7 +174,7 @@ class Reporter {
     VolumeRow row{disk.label(), disk.name, disk.size_bytes, filesystems.front().state, {}, {}, false, {}};
     for (const Filesystem& filesystem : filesystems) row.filesystems.push_back(filesystem.name());
     row.why = why_of(filesystems);
-    row.is_elsewhere = filesystems.front().planned->reason == Reason::unseen;
+    row.is_elsewhere = filesystems.front().planned->is_elsewhere();
     row.cause = filesystems.front().name() + " is not frozen: " + filesystems.front().why;
     if (row.state == VolumeState::frozen || row.state == VolumeState::read_only) add_rest(disk, row);
     if (disk.is_instance_store && row.state != VolumeState::read_only) {

@@ -52,7 +52,9 @@ class StackReader {
         classes_(stdfs::path(roots.sys) / "class" / "block"),
         sysfs_has_devices_(!names_in(stdfs::path(roots.sys) / "dev" / "block").empty()),
         journals_(names_in(stdfs::path(roots.proc) / "fs" / "jbd2")) {
-    for (const Mount& mount : table.mounts()) superblocks_.insert(mount.device);
+    for (const MountTable* known : {&table_, &here_}) {
+      for (const Mount& mount : known->mounts()) superblocks_.insert(mount.device);
+    }
   }
 
   BlockStack stack_of(const Mount& mount) {
@@ -257,7 +259,7 @@ class StackReader {
   stdfs::path classes_;
   bool sysfs_has_devices_;
   std::vector<std::string> journals_;  ///< Names in /proc/fs/jbd2.
-  std::set<dev_t> superblocks_;
+  std::set<dev_t> superblocks_;        ///< That some mount has.
   std::set<std::string> seen_;
 };
 

@@ -50,8 +50,8 @@ struct DeviceRoots {
 /// whole disk of a partition, what is below a loop device, the devices of a btrfs, logs and journals on devices of
 /// their own, the serial number of an NVMe disk (which for EBS is the volume's id without its dash, see "Identify NVMe
 /// EBS devices" in the EC2 user guide). A btrfs is asked which it is, and a loop device what it lies on, since the
-/// paths they show are not true for ever; nothing is touched that may hang. Where `table` is of another mount
-/// namespace, `here` is that of this process: of its paths only those of devices in /dev mean anything.
+/// paths they show are not true for ever; nothing is touched that may hang. Where `table` is of other mount namespaces,
+/// `here` is that of this process: of its paths only those of devices in /dev mean anything.
 [[nodiscard]] BlockStacks read_block_stacks(const MountTable& table, const DeviceRoots& roots = {},
                                             const MountTable* here = nullptr);
 

@@ -10,6 +10,7 @@
 #include <tuple>
 #include <utility>
 
+#include "fs/elsewhere.hpp"
 #include "fs/filesystem_type.hpp"
 #include "fs/ground.hpp"
 #include "fs/path_trail.hpp"
@@ -24,6 +25,17 @@ bool matches(const std::string& mount_point, const std::vector<std::string>& pat
   });
 }
 
+/// Those of other mount namespaces.
+std::vector<const Mount*> mounts_elsewhere(const HostFacts& facts) {
+  std::vector<const Mount*> mounts;
+  for (const UnseenFilesystem& unseen : facts.unseen) {
+    for (const MountElsewhere& elsewhere : unseen.mounts) {
+      if (elsewhere.process != 0) mounts.push_back(&elsewhere.mount);
+    }
+  }
+  return mounts;
+}
+
 /// Most often after an error; ext4 keeps a record of those, others do not.
 constexpr const char* kMadeReadOnly = "broken: the filesystem is read-only, although ";
 
@@ -36,7 +48,11 @@ struct Judgement {
 class Planner {
  public:
   Planner(const MountTable& table, const BlockStacks& stacks, const Selection& selection, const HostFacts& facts)
-      : table_(table), stacks_(stacks), selection_(selection), facts_(facts), ground_(table, stacks, facts.layers) {}
+      : table_(table),
+        stacks_(stacks),
+        selection_(selection),
+        facts_(facts),
+        ground_(table, stacks, facts.layers, mounts_elsewhere(facts)) {}
 
   FreezePlan plan() {
     keep_off_root();
@@ -45,19 +61,21 @@ class Planner {
     ground_.order();
     FreezePlan plan;
     plan.mounts.reserve(table_.mounts().size() + facts_.unseen.size());
-    for (const auto& [device, superblock] : ground_.superblocks()) add(device, superblock, plan);
+    std::set<dev_t> elsewhere;
+    for (const Mount* mount : mounts_elsewhere(facts_)) elsewhere.insert(mount->device);
+    for (const auto& [device, superblock] : ground_.superblocks()) {
+      if (!elsewhere.contains(device)) add(device, superblock, plan);
+    }
+    for (const UnseenFilesystem& unseen : facts_.unseen) add(unseen, plan);
     note_flushes(plan);
     number_levels(plan);
     sort(plan);
-    for (const UnseenFilesystem& unseen : facts_.unseen) add(unseen, plan);
     note_gaps(plan);
     note_writable(plan);
     if (!plan.filesystems.empty()) plan.problem = problem();
     for (const auto* patterns : {&selection_.include, &selection_.exclude}) {
       for (const std::string& pattern : *patterns) {
-        const bool used = std::any_of(table_.mounts().begin(), table_.mounts().end(),
-                                      [&](const Mount& mount) { return matches(mount.mount_point, {pattern}); });
-        if (!used) plan.unmatched.push_back(pattern);
+        if (!matches_any_mount(pattern)) plan.unmatched.push_back(pattern);
       }
     }
     return plan;
@@ -88,6 +106,15 @@ class Planner {
         return path + ", which must not be frozen, lies on " + found->cause + std::string(kSoThat) + found->remedy;
     }
     return {};
+  }
+
+  [[nodiscard]] bool matches_any_mount(const std::string& pattern) const {
+    const auto& mounts = table_.mounts();
+    const std::vector<const Mount*> elsewhere = mounts_elsewhere(facts_);
+    return std::any_of(mounts.begin(), mounts.end(),
+                       [&](const Mount& mount) { return matches(mount.mount_point, {pattern}); }) ||
+           std::any_of(elsewhere.begin(), elsewhere.end(),
+                       [&](const Mount* mount) { return matches(mount->mount_point, {pattern}); });
   }
 
   // What is never frozen.
@@ -276,25 +303,91 @@ class Planner {
         {device, ground_.rank(superblock), std::move(ways), stack == stacks_.end() ? BlockStack() : stack->second});
   }
 
+  // What only other mount namespaces have.
+
   void add(const UnseenFilesystem& unseen, FreezePlan& plan) const {
-    Judgement judgement = judge_by_configuration({&unseen.mount});
-    if (judgement.reason == Reason::data && was_made_read_only(unseen.mount)) {
-      judgement = {Reason::broken,
-                   std::string(kMadeReadOnly) + "process " + std::to_string(unseen.process) + " (" + unseen.command +
-                       ") has it mounted for writing",
-                   {}};
-    } else if (judgement.reason == Reason::data && unseen.is_only_taken) {
-      judgement = {Reason::unseen,
-                   "in use by what this host does not show, such as a filesystem that was unmounted while in use",
-                   {}};
-    } else if (judgement.reason == Reason::data) {
-      judgement = {Reason::unseen,
-                   unseen.process == 0 ? "mounted, but in no mount namespace whose processes can be examined"
-                                       : "mounted only in another mount namespace: that of process " +
-                                             std::to_string(unseen.process) + " (" + unseen.command + ")",
-                   {}};
+    const Judgement judgement = judge(unseen);
+    const bool is_frozen = judgement.reason == Reason::data;
+    std::vector<MountElsewhere> ways;
+    for (const MountElsewhere& way : unseen.mounts) {
+      if (is_frozen && way.obstacle.empty()) ways.push_back(way);
     }
-    plan.mounts.push_back({unseen.mount, Verdict::pass_over, judgement.reason, judgement.why, {}});
+    const MountElsewhere& first = is_frozen ? ways.front() : unseen.mounts.front();
+    const dev_t device = first.mount.device;
+    PlannedMount planned{first.mount, Verdict::pass_over, judgement.reason, judgement.why, judgement.holds};
+    if (first.process != 0) planned.elsewhere = first;
+    if (is_frozen) {
+      planned.verdict = Verdict::freeze;
+      planned.level = ground_.rank(ground_.at(device));
+      const auto stack = stacks_.find(device);
+      plan.filesystems.push_back(
+          {device, planned.level, {first.mount}, stack == stacks_.end() ? BlockStack() : stack->second, {}, ways});
+    }
+    plan.mounts.push_back(std::move(planned));
+  }
+
+  /// The configuration's rules come first, since what it leaves out need not be named.
+  [[nodiscard]] Judgement judge(const UnseenFilesystem& unseen) const {
+    const MountElsewhere& first = unseen.mounts.front();
+    std::vector<const Mount*> mounts;
+    for (const MountElsewhere& one : unseen.mounts) mounts.push_back(&one.mount);
+    const Judgement configured = judge_by_configuration(mounts);
+    if (configured.reason != Reason::data) return configured;
+    if (unseen.is_only_taken) {
+      return {Reason::unseen,
+              "in use by what this host does not show, such as a filesystem that was unmounted while in use",
+              {}};
+    }
+    if (first.process == 0)
+      return {Reason::unseen, "mounted, but in no mount namespace whose processes can be examined", {}};
+    if (selection_.other_namespaces == OtherNamespaces::ignore)
+      return {Reason::ignored, "the configuration ignores other mount namespaces", {}};
+    const auto writer = std::find_if(unseen.mounts.begin(), unseen.mounts.end(),
+                                     [](const MountElsewhere& one) { return was_made_read_only(one.mount); });
+    if (writer != unseen.mounts.end())
+      return {Reason::broken, kMadeReadOnly + writer->where() + " has it mounted for writing", {}};
+    const dev_t device = first.mount.device;
+    if (auto broken = judge_health(device, ground_.at(device))) return *broken;
+    if (cannot_freeze(first.mount.type)) return {Reason::cannot_freeze, first.mount.type + " cannot be frozen", {}};
+    if (const Judgement* kept = kept_off(device)) return *kept;
+    if (auto kept = judge_protection(unseen)) return *kept;
+    const std::string obstacle = obstacle_to(unseen);
+    const std::string text = "mounted only in another mount namespace: that of " + first.where();
+    if (selection_.other_namespaces == OtherNamespaces::warn || !obstacle.empty())
+      return {Reason::unseen, text + (obstacle.empty() ? "" : "; " + obstacle), {}};
+    return {Reason::data, text, {}};
+  }
+
+  /// In the mount namespace of the host's init, which need not be this one, the paths of `protect` mean the same. The
+  /// host's /boot may be mounted by and by, and be left in a namespace that a unit has of its own.
+  [[nodiscard]] std::optional<Judgement> judge_protection(const UnseenFilesystem& unseen) const {
+    for (const MountElsewhere& one : unseen.mounts) {
+      if (lies_within(one.mount.mount_point, "/boot"))
+        return Judgement{Reason::root_or_boot, "the filesystem of " + one.mount.mount_point, {}};
+      if (!one.is_of_first) continue;
+      for (const std::string& path : selection_.protect) {
+        if (lies_within(path, one.mount.mount_point)) return Judgement{Reason::protected_path, "holds " + path, path};
+        if (path != "/" && lies_within(one.mount.mount_point, path))
+          return Judgement{Reason::protected_path, "is mounted below " + path, path};
+      }
+    }
+    return std::nullopt;
+  }
+
+  /// Why it cannot be frozen, or who freezes it might wait for somebody whom nobody on the host has asked to serve.
+  [[nodiscard]] std::string obstacle_to(const UnseenFilesystem& unseen) const {
+    const bool is_closed = std::all_of(unseen.mounts.begin(), unseen.mounts.end(),
+                                       [](const MountElsewhere& way) { return !way.obstacle.empty(); });
+    if (is_closed) return unseen.mounts.front().obstacle;
+    const dev_t device = unseen.mount().device;
+    const auto stack = stacks_.find(device);
+    if (stack != stacks_.end() && stack->second.devices.empty()) return "its device cannot be determined";
+    if (const auto untold = ground_.untold(device)) return "it lies on " + untold->cause;
+    for (const dev_t below : ground_.all_below(device)) {
+      const std::string& type = ground_.at(below).first().type;
+      if (may_hang(type)) return "it lies on " + type + ", which may not answer";
+    }
+    return facts_.out_of_reach;
   }
 
   /// Filesystems on which something may be written that the snapshot has in no particular state.
@@ -349,7 +442,7 @@ class Planner {
   }
 
   bool is_expected(const PlannedMount& planned) const {
-    if (planned.reason == Reason::root_or_boot) return true;
+    if (planned.reason == Reason::root_or_boot || planned.reason == Reason::ignored) return true;
     const auto superblock = ground_.superblocks().find(planned.mount.device);
     const Reason by_configuration = superblock == ground_.superblocks().end()
                                         ? planned.reason
@@ -418,15 +511,20 @@ class Planner {
 
   void sort(FreezePlan& plan) const {
     std::map<int, std::size_t> position;  // By mount id, in the table.
-    for (std::size_t i = 0; i < table_.mounts().size(); ++i) position[table_.mounts()[i].id] = i;
-    const auto rank = [&](const PlannedMount& planned) {
-      const bool frozen = planned.level >= 0;
-      return std::tuple(!frozen, planned.level, position[planned.mount.id]);
+    for (const Mount& mount : table_.mounts()) position.emplace(mount.id, position.size());
+    const auto place = [&](int level, const Mount& mount, bool is_elsewhere) {
+      return std::tuple(level < 0, level, is_elsewhere, is_elsewhere ? 0 : position[mount.id]);
     };
-    std::sort(plan.mounts.begin(), plan.mounts.end(), [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
-    std::sort(plan.filesystems.begin(), plan.filesystems.end(), [&](const auto& a, const auto& b) {
-      return std::tuple(a.level, position[a.mounts.front().id]) < std::tuple(b.level, position[b.mounts.front().id]);
-    });
+    const auto of_mount = [&](const PlannedMount& planned) {
+      return place(planned.level, planned.mount, planned.is_elsewhere());
+    };
+    const auto of_filesystem = [&](const PlannedFilesystem& planned) {
+      return place(planned.level, planned.mounts.front(), !planned.elsewhere.empty());
+    };
+    std::stable_sort(plan.mounts.begin(), plan.mounts.end(),
+                     [&](const auto& a, const auto& b) { return of_mount(a) < of_mount(b); });
+    std::stable_sort(plan.filesystems.begin(), plan.filesystems.end(),
+                     [&](const auto& a, const auto& b) { return of_filesystem(a) < of_filesystem(b); });
   }
 
   const MountTable& table_;

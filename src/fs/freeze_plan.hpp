@@ -2,15 +2,24 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "fs/block_stack.hpp"
+#include "fs/elsewhere.hpp"
 #include "fs/mount_table.hpp"
 
 namespace dlm_freeze {
+
+/// What becomes of filesystems that only other mount namespaces have.
+enum class OtherNamespaces {
+  freeze,
+  warn,    ///< They are passed over with a warning.
+  ignore,  ///< They are passed over.
+};
 
 /// What the operator wants frozen.
 struct Selection {
@@ -18,14 +27,16 @@ struct Selection {
   std::vector<std::string> include;  ///< Mount points or globs (fnmatch(3)); if any, nothing else is frozen.
   std::vector<std::string> exclude;  ///< The same; wins over `include`.
   std::vector<std::string> protect;  ///< Absolute paths, symbolic links resolved, whose filesystems are never frozen.
+  std::optional<OtherNamespaces> other_namespaces{};  ///< Nothing: `freeze`, if this
+                                                      ///< is the mount namespace of the host's init; else `warn`.
 };
 
 /// A filesystem that is not mounted where this program sees it.
 struct UnseenFilesystem {
-  Mount mount;                 ///< As the other mount namespace shows it; without a mount point where no process does.
-  int process = 0;             ///< One that sees it; 0 for none.
-  std::string command;         ///< Its name.
-  bool is_only_taken = false;  ///< All that is known is that somebody has its device to himself.
+  std::vector<MountElsewhere> mounts;  ///< Never empty. If there are very many, not all at the same mount point.
+  bool is_only_taken = false;          ///< All that is known is that somebody has its device to himself.
+
+  [[nodiscard]] const Mount& mount() const { return mounts.front().mount; }
 };
 
 /// What is known of the host besides its mount table and its devices.
@@ -34,6 +45,7 @@ struct HostFacts {
   std::set<dev_t> roots_of_others;  ///< Superblocks that the root or /boot of the host's init, or this root, lie on.
   std::vector<UnseenFilesystem> unseen;
   std::map<dev_t, Layers> layers{};  ///< By superblock. Of one that is not in it, the table's text is all there is.
+  std::string out_of_reach{};        ///< Why nothing of `unseen` may be frozen, as a clause; empty: it may.
 };
 
 enum class Verdict {
@@ -55,7 +67,8 @@ enum class Reason {
   cannot_freeze,   ///< A type whose driver has no freeze.
   protected_path,  ///< Holds a path of `Selection::protect` or is mounted below it, or has the image of such a
                    ///< filesystem.
-  unseen,          ///< Mounted in other mount namespaces only.
+  unseen,          ///< Mounted in other mount namespaces only, and not to be frozen there.
+  ignored,         ///< The same, and the configuration does not want them named.
   excluded,
   not_included,
   freezing_disabled,  ///< `Selection::freeze` is false.
@@ -67,9 +80,15 @@ struct PlannedMount {
   Mount mount;
   Verdict verdict = Verdict::pass_over;
   Reason reason = Reason::data;
-  std::string why;    ///< For a person: "holds /var/lib/amazon/ssm".
-  std::string holds;  ///< The path of `Selection::protect` that keeps it from being frozen.
-  int level = -1;     ///< Of its filesystem, when that is frozen.
+  std::string why;                            ///< For a person: "holds /var/lib/amazon/ssm".
+  std::string holds;                          ///< The path of `Selection::protect` that keeps it from being frozen.
+  int level = -1;                             ///< Of its filesystem, when that is frozen.
+  std::optional<MountElsewhere> elsewhere{};  ///< Of one that this process does not have.
+
+  /// For a person: "/data", "/data (process 77, mariadbd)", "/dev/sdb".
+  [[nodiscard]] std::string name() const;
+  /// Whether this process does not have it mounted.
+  [[nodiscard]] bool is_elsewhere() const { return elsewhere || mount.mount_point.empty(); }
 };
 
 /// A filesystem that is to be frozen.
@@ -81,8 +100,12 @@ struct PlannedFilesystem {
   /// Nodes of the devices that have to be flushed after it was written back, in this order: its own if it does not do
   /// that itself, and those of what it lies on that does not either and is not frozen.
   std::vector<std::string> to_flush{};
+  /// Of one that this process does not have mounted: where to open it instead.
+  std::vector<MountElsewhere> elsewhere{};
 
   [[nodiscard]] const std::string& mount_point() const { return mounts.front().mount_point; }
+  /// As PlannedMount::name.
+  [[nodiscard]] std::string name() const { return elsewhere.empty() ? mount_point() : elsewhere.front().name(); }
 };
 
 /// A filesystem that has a volume and can be written, and is not frozen: what happens on it is not in the snapshot's

@@ -39,6 +39,8 @@ std::string_view to_string(Reason reason) {
       return "protected_path";
     case Reason::unseen:
       return "unseen";
+    case Reason::ignored:
+      return "ignored";
     case Reason::excluded:
       return "excluded";
     case Reason::not_included:
@@ -51,6 +53,11 @@ std::string_view to_string(Reason reason) {
       return "behind_network";
   }
   return "";
+}
+
+std::string PlannedMount::name() const {
+  if (mount.mount_point.empty()) return mount.source;
+  return elsewhere ? elsewhere->name() : mount.mount_point;
 }
 
 }  // namespace dlm_freeze

@@ -30,16 +30,33 @@ bool is_of_one_filesystem(const Error& error) {
   return is_among(kAbsent) || is_among(kClosed) || is_among(kBroken);
 }
 
-/// The first of the mounts of `planned` that can be opened.
-Result<UniqueFd> open_filesystem(const PlannedFilesystem& planned) {
+/// The same of what was to be opened in another mount namespace, whoever has a say there: unless it is this process
+/// that cannot open anything.
+bool is_of_one_elsewhere(const Error& error) {
+  return error.errno_value != EMFILE && error.errno_value != ENFILE && error.errno_value != ENOMEM;
+}
+
+/// The first of `mounts` that can be opened.
+template <typename Place, typename Open>
+Result<UniqueFd> open_first(const std::vector<Place>& mounts, Open open, bool (*is_of_one)(const Error&)) {
   Error last;
-  for (const Mount& mount : planned.mounts) {
-    auto attempt = open_mount(mount);
+  for (const Place& mount : mounts) {
+    auto attempt = open(mount);
     if (attempt) return attempt;
     // What is wrong with this process as well is the worse news.
-    if (last.message.empty() || is_of_one_filesystem(last)) last = attempt.error();
+    if (last.message.empty() || is_of_one(last)) last = attempt.error();
   }
   return tl::unexpected(last);
+}
+
+/// An error whose `errno_value` is ENOENT is about that filesystem alone.
+Result<UniqueFd> open_filesystem(const PlannedFilesystem& planned) {
+  const bool is_elsewhere = !planned.elsewhere.empty();
+  const auto is_of_one = is_elsewhere ? is_of_one_elsewhere : is_of_one_filesystem;
+  auto fd = is_elsewhere ? open_first(planned.elsewhere, open_elsewhere, is_of_one)
+                         : open_first(planned.mounts, open_mount, is_of_one);
+  if (!fd && is_of_one(fd.error())) fd.error().errno_value = ENOENT;
+  return fd;
 }
 
 /// The devices that have to be flushed. For reading, since udev looks anew at what was opened for writing.
@@ -111,8 +128,8 @@ Result<FrozenFilesystems::Opening> FrozenFilesystems::open(const FreezePlan& pla
   std::vector<UniqueFd> descriptors;
   for (const PlannedFilesystem& planned : plan.filesystems) {
     auto fd = open_filesystem(planned);
-    if (!fd && !is_of_one_filesystem(fd.error())) return tl::unexpected(fd.error());
-    if (!fd) left_out.push_back({planned.device, planned.mount_point(), fd.error().message});
+    if (!fd && fd.error().errno_value != ENOENT) return tl::unexpected(fd.error());
+    if (!fd) left_out.push_back({planned.device, planned.name(), fd.error().message});
     descriptors.push_back(fd ? std::move(*fd) : UniqueFd());
   }
   const auto now = MountTable::read();
@@ -122,13 +139,14 @@ Result<FrozenFilesystems::Opening> FrozenFilesystems::open(const FreezePlan& pla
     const PlannedFilesystem& planned = plan.filesystems[i];
     if (!descriptors[i]) continue;
     auto devices = open_devices(planned.to_flush);
-    if (!is_still(planned, descriptors[i].get(), *now)) {
-      left_out.push_back({planned.device, planned.mount_point(), "another filesystem is mounted there by now"});
+    // What is elsewhere was compared with the table of that namespace when it was opened.
+    if (planned.elsewhere.empty() && !is_still(planned, descriptors[i].get(), *now)) {
+      left_out.push_back({planned.device, planned.name(), "another filesystem is mounted there by now"});
     } else if (!devices) {
-      left_out.push_back({planned.device, planned.mount_point(), devices.error().message});
+      left_out.push_back({planned.device, planned.name(), devices.error().message});
     } else {
-      opened.push_back(
-          {planned.mount_point(), planned.device, planned.level, std::move(descriptors[i]), std::move(*devices)});
+      opened.push_back({planned.name(), planned.device, planned.level, std::move(descriptors[i]), std::move(*devices),
+                        planned.elsewhere.empty() ? "" : planned.elsewhere.front().where()});
     }
   }
   auto filesystems = adopt(std::move(opened), control);

@@ -48,11 +48,12 @@ enum class FreezeState : std::uint32_t {
 class FrozenFilesystems {
  public:
   struct Filesystem {
-    std::string mount_point;
+    std::string mount_point;  ///< For a person where it is mounted elsewhere: as MountElsewhere::name.
     dev_t device = 0;
     int level = 0;
     UniqueFd fd;
     std::vector<UniqueFd> to_flush{};  ///< As in PlannedFilesystem. Only who writes back needs them.
+    std::string where{};               ///< As MountElsewhere::where; empty: this process has it mounted.
   };
 
   /// One that the plan has, and that cannot be opened.
@@ -65,10 +66,9 @@ class FrozenFilesystems {
   struct Opening;
 
   /// Opens the filesystems of `plan`, each through the first of its mounts whose opened directory is the mount that
-  /// the plan was made from, of the same filesystem (so nothing that was mounted there in between is taken for it). One
-  /// of which no mount can be found or entered any more is left out; what goes wrong for reasons that
-  /// are not its own is an error.
-  /// `control` must outlive the object.
+  /// the plan was made from, of the same filesystem (so nothing that was mounted there in between is taken for it), in
+  /// whatever mount namespace that is. One of which no mount can be found or entered any more is left out; what goes
+  /// wrong for reasons that are not its own is an error. `control` must outlive the object.
   [[nodiscard]] static Result<Opening> open(const FreezePlan& plan, FreezeControl& control);
 
   /// The same for descriptors that were opened elsewhere, of filesystems that are in the state `initial`.

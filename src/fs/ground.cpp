@@ -11,9 +11,11 @@
 
 namespace dlm_freeze {
 
-Ground::Ground(const MountTable& table, const BlockStacks& stacks, const std::map<dev_t, Layers>& layers)
+Ground::Ground(const MountTable& table, const BlockStacks& stacks, const std::map<dev_t, Layers>& layers,
+               const std::vector<const Mount*>& elsewhere)
     : table_(table), stacks_(stacks), layers_(layers) {
   for (const Mount& mount : table_.mounts()) superblocks_[mount.device].mounts.push_back(&mount);
+  for (const Mount* mount : elsewhere) superblocks_[mount->device].mounts.push_back(mount);
   connect();
   for (const auto& [device, superblock] : superblocks_) {
     if (has_unknown_ground(device, superblock)) spread_unknown_ground(device);

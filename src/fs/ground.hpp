@@ -14,7 +14,7 @@ namespace dlm_freeze {
 
 /// One superblock and its neighbours.
 struct Superblock {
-  std::vector<const Mount*> mounts;  ///< In the order of the table.
+  std::vector<const Mount*> mounts;  ///< In the order of the table, or of the search.
   std::set<dev_t> lies_on;           ///< Superblocks that hold a file this one's device is made of, or its layers.
   std::set<dev_t> carries;           ///< Those that lie on it.
   bool ground_unknown = false;       ///< It may lie on others as well. Then so may all that it carries.
@@ -24,11 +24,13 @@ struct Superblock {
   [[nodiscard]] const Mount& first() const { return *mounts.front(); }
 };
 
-/// What lies on what: the superblocks of a mount table, from the images and layers of each down to the disks.
+/// What lies on what: the superblocks of a mount table and of other namespaces, from the images and layers of each down
+/// to the disks.
 class Ground {
  public:
-  /// `layers` as in HostFacts. All three are referred to.
-  Ground(const MountTable& table, const BlockStacks& stacks, const std::map<dev_t, Layers>& layers);
+  /// `layers` as in HostFacts; `elsewhere` are mounts of filesystems that `table` does not have. All are referred to.
+  Ground(const MountTable& table, const BlockStacks& stacks, const std::map<dev_t, Layers>& layers,
+         const std::vector<const Mount*>& elsewhere);
 
   [[nodiscard]] const std::map<dev_t, Superblock>& superblocks() const { return superblocks_; }
   [[nodiscard]] const Superblock& at(dev_t device) const { return superblocks_.at(device); }

@@ -53,12 +53,13 @@ class Chooser {
   Chooser(const MountTable& table, const FreezePlan& plan, const BlockStacks& stacks, const std::set<dev_t>& frozen,
           const AttachedDisks& disks, const DeviceRoots& roots)
       : table_(table),
+        plan_(plan),
         stacks_(stacks),
         frozen_(frozen),
         disks_(disks),
         classes_(stdfs::path(roots.sys) / "class" / "block"),
         swap_(swap_devices(roots)) {
-    for (const PlannedMount& planned : plan.mounts) mounts_.emplace(planned.mount.device, &planned.mount);
+    for (const PlannedMount& planned : plan.mounts) mounts_.emplace(planned.mount.device, &planned);
     for (const auto& [device, stack] : stacks) note(device, stack);
     for (const std::string& file : swap_files(roots)) note_swap_file(file);
   }
@@ -96,14 +97,14 @@ class Chooser {
     constexpr std::array<std::string_view, 4> kMeasured = {"ext3", "ext4", "xfs", "btrfs"};
     const auto mount = mounts_.find(device);
     if (mount == mounts_.end()) return "";
-    const std::string& type = mount->second->type;
+    const std::string& type = mount->second->mount.type;
     return std::find(kMeasured.begin(), kMeasured.end(), type) == kMeasured.end() ? type : "";
   }
 
   [[nodiscard]] bool is_read_only(dev_t device) const {
-    const auto& mounts = table_.mounts();
-    return std::all_of(mounts.begin(), mounts.end(),
-                       [&](const Mount& mount) { return mount.device != device || mount.is_read_only(); });
+    return std::all_of(plan_.mounts.begin(), plan_.mounts.end(), [&](const PlannedMount& planned) {
+      return planned.mount.device != device || planned.mount.is_read_only();
+    });
   }
 
   void note_swap_file(const std::string& file) {
@@ -206,16 +207,17 @@ class Chooser {
 
   std::string name_of(dev_t device) const {
     const auto mount = mounts_.find(device);
-    return mount == mounts_.end() ? device_number(device) : mount->second->mount_point;
+    return mount == mounts_.end() ? device_number(device) : mount->second->name();
   }
 
   const MountTable& table_;
+  const FreezePlan& plan_;
   const BlockStacks& stacks_;
   const std::set<dev_t>& frozen_;
   const AttachedDisks& disks_;
   stdfs::path classes_;
   std::vector<std::string> swap_;
-  std::map<dev_t, const Mount*> mounts_;            ///< One of each superblock.
+  std::map<dev_t, const PlannedMount*> mounts_;     ///< One of each superblock.
   std::map<std::string, std::set<dev_t>> on_;       ///< Which frozen superblocks are on a device.
   std::map<std::string, std::string> own_reasons_;  ///< Why a device proves nothing, whatever lies on it.
   std::set<std::string> silent_;                    ///< Devices of filesystems that nobody can write to.

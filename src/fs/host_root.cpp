@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <filesystem>
 #include <string_view>
 #include <system_error>
 
@@ -79,6 +80,9 @@ HostRoot find_host_root(const MountTable& table, const DeviceRoots& roots) {
     found.difference = "the mounts of process 1 cannot be read (" + init.error().message + ")";
     return found;
   }
+  std::error_code error;
+  const auto theirs = std::filesystem::read_symlink(roots.proc + "/1/ns/mnt", error);
+  found.is_in_namespace_of_init = !error && theirs == own_namespace("mnt");
   if (own == nullptr) {  // A chroot in a namespace of process 1 lies on one of its mounts.
     const UniqueFd root(::open("/", O_PATH | O_CLOEXEC));
     const auto id = mount_id_of(root.get());

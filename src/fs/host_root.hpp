@@ -20,6 +20,7 @@ struct HostRoot {
   /// This root is a directory of an overlay, or of another filesystem without a number of its own, that the table does
   /// not show: what it lies on may be anything.
   bool ground_unknown = false;
+  bool is_in_namespace_of_init = false;  ///< The mount namespace is that of the host's init.
 };
 
 /// In a container or a chroot, what looks like data is often a part of the host's root filesystem, and nothing in the

@@ -64,12 +64,14 @@ bool is_data_directory(const PlannedFilesystem& planned, const Mount& mount, con
 }
 
 ManifestPlace no_place(const std::string& mount_point, std::string why, bool is_meant) {
-  return {{}, mount_point, {}, std::move(why), is_meant};
+  return {{}, mount_point, {}, std::move(why), is_meant, false};
 }
 
 }  // namespace
 
 ManifestPlace find_manifest_place(const PlannedFilesystem& planned, const std::set<std::string>& data_directories) {
+  if (!planned.elsewhere.empty())
+    return {{}, planned.name(), {}, "it is mounted only in another mount namespace", true, true};
   ManifestPlace none = no_place(planned.mount_point(), "each of its mounts is read-only", false);
   for (const Mount* mount : writable_mounts(planned)) {
     if (is_data_directory(planned, *mount, data_directories))
@@ -87,7 +89,7 @@ ManifestPlace find_manifest_place(const PlannedFilesystem& planned, const std::s
     }
     if (info.st_uid != ::geteuid())
       return no_place(mount->mount_point, "its root directory belongs to uid " + std::to_string(info.st_uid), true);
-    return {std::move(*directory), mount->mount_point, mount->root, {}, false};
+    return {std::move(*directory), mount->mount_point, mount->root, {}, false, false};
   }
   return none;
 }

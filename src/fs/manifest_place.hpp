@@ -19,15 +19,17 @@ inline constexpr const char* kManifestFile = "manifest.json";
 struct ManifestPlace {
   UniqueFd directory;  ///< The root directory of a mount of it; empty where there is no place.
   std::string mount_point;
-  std::string root;       ///< What of the filesystem that mount shows: "/", "/@data".
-  std::string why_not;    ///< Where there is none, for a person.
-  bool is_meant = false;  ///< There is none by rule, and nothing is wrong.
+  std::string root;           ///< What of the filesystem that mount shows: "/", "/@data".
+  std::string why_not;        ///< Where there is none, for a person.
+  bool is_meant = false;      ///< There is none by rule, and nothing is wrong.
+  bool is_elsewhere = false;  ///< The rule is that nothing is written in other mount namespaces.
 };
 
 /// Chooses the place in the filesystem of `planned`: of the mounts that can be written through, the one that is nearest
 /// to the filesystem's own root. Its root directory has to be root's own, and none of `data_directories`: a directory
 /// that a database (or any account but root) calls its own gets nothing put into it. MariaDB takes a directory there
 /// for a database, and mariadb-dump and mariadb-check then fail; pg_basebackup fails on one that it cannot read.
+/// Where it is mounted only in another mount namespace, there is none: nobody on the host would look for it there.
 /// `data_directories` are absolute, with symbolic links resolved.
 [[nodiscard]] ManifestPlace find_manifest_place(const PlannedFilesystem& planned,
                                                 const std::set<std::string>& data_directories);

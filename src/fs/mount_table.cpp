@@ -320,7 +320,10 @@ Result<int> mount_id_of(int fd) {
   struct statx file {};
   const bool is_told = ::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &file) == 0 &&
                        (file.stx_mask & STATX_MNT_ID) != 0;
-  if (is_told) return static_cast<int>(file.stx_mnt_id);
+  return is_told ? static_cast<int>(file.stx_mnt_id) : mount_id_without_asking(fd);
+}
+
+Result<int> mount_id_without_asking(int fd) {
   const std::string path = "/proc/self/fdinfo/" + std::to_string(fd);
   const auto info = read_file(path);
   if (!info) return tl::unexpected(info.error());

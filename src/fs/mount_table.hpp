@@ -102,6 +102,9 @@ class MountTable {
 /// Linux 5.8 the `mnt_id` of /proc/self/fdinfo (proc(5)).
 [[nodiscard]] Result<int> mount_id_of(int fd);
 
+/// The same by /proc alone: the filesystem, which may not answer, has no part in it.
+[[nodiscard]] Result<int> mount_id_without_asking(int fd);
+
 /// The same for the mount that a directory lies on; nothing where it cannot be opened.
 [[nodiscard]] std::optional<int> mount_id_of(const std::string& directory);
 

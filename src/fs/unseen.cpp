@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iterator>
+#include <map>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -21,6 +22,8 @@
 #include "base/text.hpp"
 #include "dlm_freeze/base/files.hpp"
 #include "fs/attached_disks.hpp"
+#include "fs/container_name.hpp"
+#include "fs/elsewhere.hpp"
 #include "fs/filesystem_type.hpp"
 #include "fs/sysfs.hpp"
 
@@ -32,6 +35,8 @@ namespace stdfs = std::filesystem;
 /// How many tables are kept open, so that they can be read when the process has ended. The limit on descriptors may be
 /// 1,024.
 constexpr std::size_t kMostOpenTables = 256;
+/// How many mounts of one filesystem are kept to open it by; of more, only those at mount points of their own.
+constexpr std::size_t kMostMounts = 16;
 
 /// "259:1" as a number; 0 for anything else.
 dev_t device_from(std::string_view text) {
@@ -85,7 +90,7 @@ bool is_taken(const std::string& node) {
 /// One search.
 class UnseenSearch::Look {
  public:
-  /// A thorough one also asks what devices lie below.
+  /// A thorough one also asks how to reach what it finds.
   Look(UnseenSearch& search, const MountTable& table, std::set<dev_t> known, bool is_thorough)
       : search_(search), roots_(search.roots_), here_(table), known_(std::move(known)), is_thorough_(is_thorough) {
     known_.merge(devices_in(table));
@@ -103,12 +108,22 @@ class UnseenSearch::Look {
     const DirectoryStream proc(::opendir(roots_.proc.c_str()));
     if (!proc) return;
     note_namespace(namespace_of(::dirfd(proc.get()), "self"));
+    first_namespace_ = namespace_of(::dirfd(proc.get()), "1");
     for (const dirent* entry = ::readdir(proc.get()); entry != nullptr; entry = ::readdir(proc.get())) {
       const std::string process = entry->d_name;
       if (std::isdigit(static_cast<unsigned char>(process.front())) == 0) continue;
       if (deadline.expired()) return note_incomplete();
       if (search_.processes_.insert(process).second) look_into(::dirfd(proc.get()), process);
     }
+  }
+
+  /// What all that was found lies on: the file of an image may be in one namespace, and what is in it in another.
+  void look_below() {
+    std::vector<Mount> found;
+    for (const UnseenFilesystem& one : unseen_.filesystems) found.push_back(one.mount());
+    if (found.empty()) return;
+    unseen_.stacks = read_block_stacks(MountTable(std::move(found)), roots_, &here_);
+    note_devices(unseen_.stacks);
   }
 
   /// What is left: mounted in a namespace that is held by a file alone, or unmounted while in use.
@@ -122,17 +137,37 @@ class UnseenSearch::Look {
     look_at_devices();
   }
 
-  void report_mounts(const std::vector<Mount>& mounts, int process, const std::string& command) {
+  /// `seen` has all that is the same for each of the mounts. `text` is the whole table, if it matters what else is in
+  /// it.
+  void report_mounts(const std::vector<Mount>& mounts, const MountElsewhere& seen, const std::string& text) {
+    const auto whole = text.empty() ? Result<MountTable>(MountTable({})) : MountTable::parse(text);
     for (const Mount& mount : mounts) {
-      if (!known_.insert(mount.device).second || !has_volume(mount)) continue;
-      if (mount.is_read_only() && !was_made_read_only(mount)) continue;
-      unseen_.filesystems.push_back({mount, process, command, false});
+      if (!has_volume(mount)) continue;
+      const auto [found, is_new] = positions_.emplace(mount.device, unseen_.filesystems.size());
+      if (is_new) unseen_.filesystems.emplace_back();
+      std::vector<MountElsewhere>& all = unseen_.filesystems[found->second].mounts;
+      const bool is_known = std::any_of(all.begin(), all.end(), [&](const MountElsewhere& other) {
+        return other.mount.mount_point == mount.mount_point;
+      });
+      if (is_known && all.size() >= kMostMounts) continue;
+      all.push_back(seen);
+      all.back().mount = mount;
+      const Mount* in_table = whole ? whole->find(mount.id) : nullptr;
+      if (in_table != nullptr && seen.obstacle.empty()) all.back().obstacle = obstacle_to(*whole, *in_table);
     }
   }
 
   void note_incomplete() { unseen_.complete = false; }
 
-  Unseen take() { return std::move(unseen_); }
+  Unseen take() {
+    // Who looks at it later would take a read-only one for new.
+    std::erase_if(unseen_.filesystems, [](const UnseenFilesystem& one) {
+      return std::all_of(one.mounts.begin(), one.mounts.end(), [](const MountElsewhere& elsewhere) {
+        return elsewhere.mount.is_read_only() && !was_made_read_only(elsewhere.mount);
+      });
+    });
+    return std::move(unseen_);
+  }
 
  private:
   void look_into(int proc, const std::string& process) {
@@ -147,11 +182,21 @@ class UnseenSearch::Look {
     const std::string command = words ? std::string(trimmed(*words)) : std::string("?");
     const int number = std::atoi(process.c_str());
     const std::vector<Mount> found = mounts_besides(known_, *text);
-    report_mounts(found, number, command);
-    if (is_thorough_ && std::any_of(found.begin(), found.end(), has_volume))
-      note_devices(read_block_stacks(MountTable(found), roots_, &here_));
+    if (std::any_of(found.begin(), found.end(), has_volume)) {
+      MountElsewhere seen{.mount = {}, .process = number, .command = command, .name_space = name};
+      if (is_thorough_) describe(proc, seen);
+      report_mounts(found, seen, is_thorough_ ? *text : std::string());
+    }
     if (search_.tables_.size() >= kMostOpenTables) file.reset();
     search_.tables_.push_back({std::move(file), *text, number, command});
+  }
+
+  /// What it takes to reach the mounts of a process.
+  void describe(int proc, MountElsewhere& seen) const {
+    const auto cgroups = read_file_at(proc, std::to_string(seen.process) + "/cgroup");
+    if (cgroups) seen.container = container_of(*cgroups);
+    seen.is_of_first = !first_namespace_.empty() && seen.name_space == first_namespace_;
+    seen.obstacle = obstacle_to_namespace_of(proc, seen.process);
   }
 
   void note_namespace(const std::string& name) {
@@ -165,13 +210,13 @@ class UnseenSearch::Look {
     for (const std::string& name : devices) {
       const auto number = sysfs_attribute(class_of(name) / "dev");
       if (!number) continue;  // A directory for something else.
-      if (!known_.insert(device_from(*number)).second) return;
+      if (positions_.contains(device_from(*number)) || !known_.insert(device_from(*number)).second) return;
       Mount mount;
       mount.device = device_from(*number);
       mount.type = type;
       mount.source = "/dev/" + name;
       mount.super_options = "rw";
-      unseen_.filesystems.push_back({std::move(mount), 0, {}, is_only_taken});
+      unseen_.filesystems.push_back({{MountElsewhere{.mount = std::move(mount)}}, is_only_taken});
       return;
     }
   }
@@ -194,7 +239,8 @@ class UnseenSearch::Look {
   [[nodiscard]] bool may_be_taken(const std::string& name) const {
     const stdfs::path directory = class_of(name);
     const auto number = sysfs_attribute(directory / "dev");
-    if (is_no_volume(name) || !number || known_.contains(device_from(*number))) return false;
+    const dev_t device = number ? device_from(*number) : 0;
+    if (is_no_volume(name) || !number || known_.contains(device) || positions_.contains(device)) return false;
     if (size_of_device(directory) == 0 || sysfs_attribute(directory / "ro") == "1") return false;
     const std::vector<std::string> inside = names_in(directory);
     return names_in(directory / "holders").empty() &&
@@ -209,7 +255,9 @@ class UnseenSearch::Look {
   const DeviceRoots& roots_;
   const MountTable& here_;
   std::set<dev_t> known_;
-  std::set<std::string> devices_;  ///< Kernel names of those that known filesystems are on.
+  std::map<dev_t, std::size_t> positions_;  ///< In `unseen_`, of what processes have mounted.
+  std::string first_namespace_;             ///< That of process 1.
+  std::set<std::string> devices_;           ///< Kernel names of those that known filesystems are on.
   bool is_thorough_;
   bool all_devices_known_ = true;
   Unseen unseen_;
@@ -223,8 +271,15 @@ Unseen UnseenSearch::look(const MountTable& table, const BlockStacks& stacks, co
   Look look(*this, table, known, true);
   look.note_devices(stacks);
   look.look_into_processes(Deadline::in(patience));
+  look.look_below();
   look.look_into_sysfs();
   return look.take();
+}
+
+std::vector<UnseenFilesystem> UnseenSearch::look_at_processes(const MountTable& table, Deadline deadline) {
+  Look look(*this, table, {}, true);
+  look.look_into_processes(deadline);
+  return look.take().filesystems;
 }
 
 Unseen UnseenSearch::look_again(const MountTable& table, Deadline deadline) {
@@ -240,7 +295,8 @@ Unseen UnseenSearch::look_again(const MountTable& table, Deadline deadline) {
     if (!text) look.note_incomplete();
     if (!text || *text == other.text) continue;
     other.text = std::move(*text);
-    look.report_mounts(mounts_besides(known, other.text), other.process, other.command);
+    const MountElsewhere seen{.mount = {}, .process = other.process, .command = other.command};
+    look.report_mounts(mounts_besides(known, other.text), seen, {});
   }
   return look.take();
 }

@@ -16,6 +16,7 @@ namespace dlm_freeze {
 /// What is mounted, and not in the mount table of this process.
 struct Unseen {
   std::vector<UnseenFilesystem> filesystems;  ///< With a volume, and not read-only as far as can be told. Each once.
+  BlockStacks stacks{};                       ///< Of those that a process has mounted; of a first look.
   bool complete = true;                       ///< False: not all mount namespaces were looked at.
 };
 
@@ -28,8 +29,12 @@ class UnseenSearch {
   /// through the filesystems that sysfs lists (ext4, xfs, btrfs, f2fs), and the disks that somebody has to himself.
   /// The processes for at most `patience`. `table` is that of this process; `known` are superblocks that need not be
   /// reported. For the last of these a device is opened exclusively for a moment, in which nobody else can.
+  /// Only this and `look_at_processes` find out the obstacles of mounts.
   [[nodiscard]] Unseen look(const MountTable& table, const BlockStacks& stacks, const std::set<dev_t>& known,
                             BootClock::duration patience);
+
+  /// Only the mount namespaces of all processes. Opens nothing but files in /proc.
+  [[nodiscard]] std::vector<UnseenFilesystem> look_at_processes(const MountTable& table, Deadline deadline);
 
   /// Looks at what `look` found once more: the tables that have changed, as a whole. Opens nothing, so it may be called
   /// while filesystems are frozen; a namespace that was made since is not looked into.

@@ -37,7 +37,8 @@ Json to_json(const FilesystemRecord& filesystem) {
                       {"frozen_seconds", filesystem.frozen_seconds},
                       {"freeze_seconds", filesystem.freeze_seconds},
                       {"may_be_frozen", filesystem.may_be_frozen},
-                      {"volumes", filesystem.volumes}};
+                      {"volumes", filesystem.volumes},
+                      {"where", filesystem.where}};
 }
 
 Json to_json(const QuiescerRecord& quiescer) {
@@ -256,7 +257,8 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
     MemberReader member(element);
     record.filesystems.push_back({member.text("mount_point"), member.text("device"), member.text("state"),
                                   std::max(member.number("frozen_seconds"), 0.0), member.boolean("may_be_frozen"),
-                                  member.number_if_there("freeze_seconds"), member.texts_if_there("volumes")});
+                                  member.number_if_there("freeze_seconds"), member.texts_if_there("volumes"),
+                                  member.text_if_there("where")});
     if (missing.empty()) missing = member.first_missing();
   }
   for (const Json& element : reader.array("quiescers")) {

@@ -45,7 +45,8 @@ struct FilesystemRecord {
   bool may_be_frozen = false;  ///< It still has to be thawed.
   double freeze_seconds = 0;   ///< How long FIFREEZE took; 0 where it was not frozen, or an earlier version's.
   /// The disks that it lies on: ids of EBS volumes, else the kernel's names. Empty: not known, or an earlier version's.
-  std::vector<std::string> volumes;
+  std::vector<std::string> volumes{};
+  std::string where{};  ///< The process or container that has it mounted; empty: the host, or an earlier version's.
 };
 
 struct QuiescerRecord {

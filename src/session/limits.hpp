@@ -60,6 +60,9 @@ inline constexpr auto kSuccessorThaw = std::chrono::milliseconds(300);
 /// For a freezer whose session has lost all other processes to undo its work.
 inline constexpr auto kOrphanedFreezer = std::chrono::milliseconds(300);
 
+/// For the mount namespaces of all processes to be examined, where a filesystem of one has lost who held it.
+inline constexpr auto kSearch = std::chrono::milliseconds(300);
+
 /// Without limit.
 inline constexpr auto kForever = std::chrono::hours(24 * 365);
 

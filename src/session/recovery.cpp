@@ -14,6 +14,7 @@
 #include "dlm_freeze/base/thread.hpp"
 #include "fs/freeze_plan.hpp"
 #include "fs/mount_table.hpp"
+#include "fs/unseen.hpp"
 #include "session/limits.hpp"
 #include "session/thaw_process.hpp"
 
@@ -21,8 +22,9 @@ namespace dlm_freeze {
 namespace {
 
 /// Opens the filesystem by any mount of its device that a look-up reaches.
-Result<FrozenFilesystems::Filesystem> reopen(const FilesystemRecord& record, const MountTable& table) {
+Result<FrozenFilesystems::Filesystem> reopen_here(const FilesystemRecord& record, const MountTable& table) {
   Error last{ErrorKind::failed, "it is mounted nowhere any more", 0};
+  if (!record.where.empty()) last.message += "; mount its device again, anywhere, and repeat post-script";
   for (const Mount& mount : table.mounts()) {
     if (device_number(mount.device) != record.device) continue;
     if (!table.is_visible(mount)) {
@@ -34,6 +36,20 @@ Result<FrozenFilesystems::Filesystem> reopen(const FilesystemRecord& record, con
     last = system_failure("cannot open " + mount.mount_point, errno).value();
   }
   return tl::unexpected(last);
+}
+
+/// The same; of one that was found in another mount namespace also there.
+Result<FrozenFilesystems::Filesystem> reopen(const FilesystemRecord& record, const MountTable& table) {
+  auto opened = reopen_here(record, table);
+  if (opened || record.where.empty()) return opened;
+  for (const UnseenFilesystem& unseen : UnseenSearch().look_at_processes(table, Deadline::in(limits::kSearch))) {
+    if (device_number(unseen.mount().device) != record.device) continue;
+    for (const MountElsewhere& mount : unseen.mounts) {
+      auto fd = mount.obstacle.empty() && mount.process != 0 ? open_elsewhere(mount) : failure(mount.obstacle);
+      if (fd) return FrozenFilesystems::Filesystem{record.mount_point, mount.mount.device, 0, std::move(*fd)};
+    }
+  }
+  return opened;
 }
 
 void thaw(SessionRecord& record, bool freezer_gone, FreezeControl& control, Deadline deadline) {
@@ -117,7 +133,7 @@ void note_problems(SessionRecord& record, const FrozenFilesystems& filesystems) 
       record.problems.push_back(name + " was thawed by another program while it was held");
     } else if (state == FreezeState::thaw_failed) {
       record.problems.push_back(name + " could not be thawed: " + errno_text(filesystems.error(i)) +
-                                "; try fsfreeze --unfreeze " + name);
+                                (filesystems[i].where.empty() ? "; try fsfreeze --unfreeze " + name : ""));
     } else if (may_be_frozen(state)) {
       record.problems.push_back(
           name + " is not thawed yet: a call to the kernel has not returned; the device below it may hang");

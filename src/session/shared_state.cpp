@@ -35,6 +35,7 @@ Result<SessionState> SessionState::create(const SessionPlan& plan) {
     FilesystemRecord& record = state.record.filesystems.emplace_back();
     record.mount_point = filesystem.mount_point;
     record.device = device_number(filesystem.device);
+    record.where = filesystem.where;
     if (i < plan.volumes.size()) record.volumes = plan.volumes[i];
   }
   for (const PlannedQuiescer& quiescer : plan.quiescers) state.record.quiescers.push_back({quiescer.config, false, {}});

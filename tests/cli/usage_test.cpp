@@ -94,7 +94,8 @@ class DryRun : public CliTest {
  protected:
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "the configuration has to belong to root";
-    configure(R"({"quiescers": []})");  // As it would really freeze.
+    // As it would really freeze, but for what the tests beside this one have in namespaces of their own.
+    configure(R"({"quiescers": [], "filesystems": {"other_namespaces": "warn"}})");
   }
 };
 
@@ -168,8 +169,9 @@ TEST_F(DryRun, SaysWhyNothingIsFrozenWhereThatIsSwitchedOff) {
 
 TEST_F(DryRun, ShowsTheDatabasesOfTheConfiguration) {
   const std::string program = scratch_.script("program", "touch " + (scratch_ / "was-run"));
-  configure(R"({"quiescers": [{"type": "command", "name": "orders", "freeze": [")" + program + R"("], "thaw": [")" +
-            program + R"("], "probe": [")" + program + R"("]}]})");
+  configure(R"({"filesystems": {"other_namespaces": "warn"},
+                "quiescers": [{"type": "command", "name": "orders", "freeze": [")" +
+            program + R"("], "thaw": [")" + program + R"("], "probe": [")" + program + R"("]}]})");
   const RunOfProgram text = expect(0, {"dry-run"});
   EXPECT_THAT(text.out, AllOf(HasSubstr("DATABASE"), HasSubstr("orders"), HasSubstr("1 database quiesced")));
   const Json json = parsed(expect(0, {"dry-run", "--json"}).out);

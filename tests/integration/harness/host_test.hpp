@@ -38,7 +38,11 @@ class HostTest : public testing::Test {
     return add(FilesystemSpec{.type = type, .mount_point = mount_point});
   }
 
-  /// Replaces the configuration that runs get. Without it: no databases, auto-thaw after 20 s.
+  /// A directory that no other test on this machine has, in whatever mount namespace.
+  [[nodiscard]] static std::string own_place();
+
+  /// Replaces the configuration that runs get. Without it: no databases, auto-thaw after 20 s. Refuses one that would
+  /// have the agent freeze what other mount namespaces have, unless `include` is limited to what lies in `own_place`.
   void configure(const std::string& json) const;
 
   /// What `start` and `run` execute: the binary with `--config` and `arguments`.

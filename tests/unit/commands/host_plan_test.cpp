@@ -191,8 +191,15 @@ class HostPlans : public testing::Test {
   QuiescerRegistry registry_{{&fakes::FakeDatabases::type()}, {}, "/nowhere"};
   fakes::FakeKernel kernel_;
   fakes::FakeDatabases databases_;
+  /// What the tests beside this one have in namespaces of their own is not opened.
+  static Settings without_others() {
+    Settings settings;
+    settings.filesystems.other_namespaces = OtherNamespaces::warn;
+    return settings;
+  }
+
   CommandContext context_{log_, out_, false, registry_, kernel_, nullptr, BootClock::now(), "/nowhere", "0"};
-  Settings settings_;
+  Settings settings_ = without_others();
 };
 
 TEST_F(HostPlans, HaveEveryMountOfTheHost) {

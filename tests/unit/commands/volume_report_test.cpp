@@ -180,11 +180,12 @@ TEST(VolumeReport, HasWhatIsMountedElsewhereOnly) {
   mount.type = "ext4";
   mount.source = "/dev/nvme2n1";
   mount.super_options = "rw";
-  host.facts.unseen = {{mount, 12, "pod"}};
+  host.facts.unseen = {{{{mount, 12, "pod"}}}};
+  host.facts.out_of_reach = "TEST";
   host.replan(kRoot);
   EXPECT_THAT(rows_of(host.report()),
-              testing::Contains("vol-00cc NOT covered [/pod/data] mounted only in another mount "
-                                "namespace: that of process 12 (pod)"));
+              testing::Contains("vol-00cc NOT covered [/pod/data (process 12, pod)] mounted only in another mount "
+                                "namespace: that of process 12 (pod); TEST"));
 }
 
 TEST(VolumeReport, HasWhatIsMountedHereFirst) {
@@ -194,12 +195,13 @@ TEST(VolumeReport, HasWhatIsMountedHereFirst) {
   mount.mount_point = "/pod/data";
   mount.type = "ext4";
   mount.source = "/dev/nvme1n1";
-  host.facts.unseen = {{mount, 12, "pod"}};
+  host.facts.unseen = {{{{mount, 12, "pod"}}}};
+  host.facts.out_of_reach = "TEST";
   host.replan(std::string(kRoot) + "2 1 259:3 / /nowhere/usb rw - vfat /dev/nvme2n1 rw\n");
   const auto rows = rows_of(host.report());
   ASSERT_GE(rows.size(), 2U);
   EXPECT_THAT(rows[0], testing::StartsWith("vol-00cc NOT covered [/nowhere/usb]"));
-  EXPECT_THAT(rows[1], testing::StartsWith("vol-00bb NOT covered [/pod/data]"));
+  EXPECT_THAT(rows[1], testing::StartsWith("vol-00bb NOT covered [/pod/data (process 12, pod)]"));
 }
 
 TEST(VolumeReport, KnowsThatInstanceStoreIsInNoSnapshot) {

@@ -999,11 +999,17 @@ TEST(Gaps, AreExpectedWhereTheConfigurationLeavesThemOutWhateverElseThereIsAgain
   EXPECT_THAT(warnings(plan(table, nothing())), IsEmpty());
 }
 
-/// One that process 77 alone has mounted.
-HostFacts unseen(const std::string& line) { return {{}, {}, {{fakes::table_from(line).mounts()[0], 77, "mariadbd"}}}; }
+/// What process 77 alone has mounted, each line a filesystem.
+HostFacts unseen(const std::string& lines) {
+  HostFacts facts;
+  const MountTable table = fakes::table_from(lines);
+  for (const Mount& mount : table.mounts()) facts.unseen.push_back({{{mount, 77, "mariadbd"}}});
+  return facts;
+}
 
 TEST(Gaps, AreFilesystemsThatOtherMountNamespacesHave) {
-  const HostFacts facts = unseen("9 1 8:9 / /pod/data rw - ext4 /dev/sdz rw\n");
+  HostFacts facts = unseen("9 1 8:9 / /pod/data rw - ext4 /dev/sdz rw\n");
+  facts.out_of_reach = "no reason";
   const FreezePlan p = plan(kRoot, {}, {}, facts);
   EXPECT_EQ(fate(p, "/pod/data"), "unseen");
   EXPECT_THAT(at(p, "/pod/data").why, testing::HasSubstr("process 77 (mariadbd)"));
@@ -1011,6 +1017,120 @@ TEST(Gaps, AreFilesystemsThatOtherMountNamespacesHave) {
   EXPECT_EQ(fate(plan(kRoot, excluding({"/pod/*"}), {}, facts), "/pod/data"), "excluded");
   EXPECT_THAT(warnings(plan(kRoot, excluding({"/pod/*"}), {}, facts)), IsEmpty());
   EXPECT_THAT(warnings(plan(kRoot, including({"/data"}), {}, facts)), IsEmpty());
+}
+
+// Filesystems of other mount namespaces.
+
+const std::string kPodData = "9 1 8:9 / /pod/data rw - ext4 /dev/sdz rw\n";
+
+TEST(Elsewhere, IsFrozenLikeWhatIsMountedHere) {
+  const FreezePlan p = plan(kRoot + "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n", {}, {}, unseen(kPodData));
+  EXPECT_EQ(fate(p, "/pod/data"), "freeze 0");
+  EXPECT_EQ(at(p, "/pod/data").why, "mounted only in another mount namespace: that of process 77 (mariadbd)");
+  EXPECT_EQ(at(p, "/pod/data").name(), "/pod/data (process 77, mariadbd)");
+  EXPECT_THAT(warnings(p), IsEmpty());
+  for (const PlannedFilesystem& filesystem : p.filesystems) {
+    const bool is_there = filesystem.mount_point() == "/pod/data";
+    ASSERT_EQ(filesystem.elsewhere.size(), is_there ? 1U : 0U) << filesystem.mount_point();
+    EXPECT_EQ(is_there ? filesystem.elsewhere[0].process : 77, 77);
+  }
+}
+
+TEST(Elsewhere, IsLeftOutAsTheConfigurationSays) {
+  const HostFacts facts = unseen(kPodData);
+  Selection wanted;
+  wanted.other_namespaces = OtherNamespaces::warn;
+  EXPECT_EQ(fate(plan(kRoot, wanted, {}, facts), "/pod/data"), "unseen");
+  EXPECT_THAT(warnings(plan(kRoot, wanted, {}, facts)), ElementsAre("/pod/data"));
+  wanted.other_namespaces = OtherNamespaces::ignore;
+  EXPECT_EQ(fate(plan(kRoot, wanted, {}, facts), "/pod/data"), "ignored");
+  EXPECT_THAT(warnings(plan(kRoot, wanted, {}, facts)), IsEmpty());
+  EXPECT_EQ(fate(plan(kRoot, including({"/data"}), {}, facts), "/pod/data"), "not_included");
+  EXPECT_EQ(fate(plan(kRoot, including({"/pod/*"}), {}, facts), "/pod/data"), "freeze 0");
+  EXPECT_THAT(plan(kRoot, including({"/pod/*"}), {}, facts).unmatched, IsEmpty());
+  EXPECT_EQ(fate(plan(kRoot, nothing(), {}, facts), "/pod/data"), "freezing_disabled");
+}
+
+TEST(Elsewhere, IsExcludedByAnyOfItsMountPoints) {
+  HostFacts facts = unseen(kPodData);
+  facts.unseen[0].mounts.push_back(
+      {fakes::table_from("19 11 8:9 /x /other rw - ext4 /dev/sdz rw\n").mounts()[0], 78, "x"});
+  EXPECT_EQ(fate(plan(kRoot, excluding({"/other"}), {}, facts), "/pod/data"), "excluded");
+}
+
+TEST(Elsewhere, IsNotFrozenWhereNoMountOfItMayBeOpened) {
+  HostFacts facts = unseen(kPodData);
+  facts.unseen[0].mounts[0].obstacle = "it belongs to a user namespace";
+  const FreezePlan shut = plan(kRoot, {}, {}, facts);
+  EXPECT_EQ(fate(shut, "/pod/data"), "unseen");
+  EXPECT_EQ(at(shut, "/pod/data").why,
+            "mounted only in another mount namespace: that of process 77 (mariadbd); it belongs to a user namespace");
+  facts.unseen[0].mounts.push_back(
+      {fakes::table_from("19 11 8:9 / /other rw - ext4 /dev/sdz rw\n").mounts()[0], 78, "x"});
+  const FreezePlan open = plan(kRoot, {}, {}, facts);
+  EXPECT_EQ(fate(open, "/other"), "freeze 0");
+  ASSERT_EQ(open.filesystems.size(), 1U);
+  ASSERT_EQ(open.filesystems[0].elsewhere.size(), 1U);
+  EXPECT_EQ(open.filesystems[0].elsewhere[0].process, 78);
+}
+
+TEST(Elsewhere, IsNotFrozenWhereTheHostsRootOrAProtectedPathLiesOnIt) {
+  HostFacts facts = unseen("9 1 8:9 / /var rw - ext4 /dev/sdz rw\n");
+  EXPECT_EQ(fate(plan(kRoot, protecting({"/var/lib/ssm"}), {}, facts), "/var"), "freeze 0")
+      << "that of a container is not the host's";
+  facts.unseen[0].mounts[0].is_of_first = true;
+  EXPECT_EQ(fate(plan(kRoot, protecting({"/var/lib/ssm"}), {}, facts), "/var"), "protected_path");
+  EXPECT_EQ(fate(plan(kRoot, protecting({"/"}), {}, facts), "/var"), "freeze 0");
+  EXPECT_EQ(fate(plan(kRoot, {}, {}, facts), "/var"), "freeze 0");
+  facts.roots_of_others = {makedev(8, 9)};
+  EXPECT_EQ(fate(plan(kRoot, {}, {}, facts), "/var"), "holds_root");
+}
+
+TEST(Elsewhere, IsFrozenBeforeWhatItLiesOn) {
+  BlockStack image;
+  image.devices = image.all_devices = {"loop0"};
+  image.backing_devices = {makedev(8, 9)};
+  BlockStack disk;
+  disk.devices = disk.all_devices = {"sdz"};
+  const MountTable table = fakes::table_from(kRoot);
+  const HostFacts facts = unseen(kPodData + "10 1 7:0 / /inner rw - ext4 /dev/loop0 rw\n");
+  const BlockStacks stacks = {{makedev(7, 0), image}, {makedev(8, 9), disk}};
+  const FreezePlan p = plan_freeze(table, stacks, {}, facts);
+  EXPECT_EQ(fate(p, "/inner"), "freeze 0");
+  EXPECT_EQ(fate(p, "/pod/data"), "freeze 1");
+}
+
+TEST(Elsewhere, IsNotFrozenOnAnImageThatLiesOnFuseOrAnywhere) {
+  BlockStack image;
+  image.devices = image.all_devices = {"loop0"};
+  image.backing_devices = {makedev(0, 40)};
+  const HostFacts facts = unseen("10 1 7:0 / /inner rw - ext4 /dev/loop0 rw\n");
+  for (const std::string type : {"fuse.sshfs", "nfs4"}) {
+    const MountTable table = fakes::table_from(kRoot + "2 1 0:40 / /remote rw - " + type + " x rw\n");
+    const FreezePlan p = plan_freeze(table, {{makedev(7, 0), image}}, {}, facts);
+    EXPECT_EQ(fate(p, "/inner"), "unseen") << type;
+    EXPECT_THAT(at(p, "/inner").why, testing::HasSubstr("; it lies on ")) << type;
+  }
+  image.backing_devices.clear();
+  image.ground_unknown = image.writes_untold = true;
+  const FreezePlan untold = plan_freeze(fakes::table_from(kRoot), {{makedev(7, 0), image}}, {}, facts);
+  EXPECT_THAT(at(untold, "/inner").why, testing::HasSubstr("it lies on an image whose location cannot be determined"));
+}
+
+TEST(Elsewhere, IsNotFrozenWhereItIsBoot) {
+  const FreezePlan p = plan(kRoot, {}, {}, unseen("9 1 8:9 / /boot rw - ext4 /dev/sdz rw\n"));
+  EXPECT_EQ(fate(p, "/boot"), "root_or_boot");
+  EXPECT_THAT(warnings(p), IsEmpty());
+}
+
+TEST(Elsewhere, IsNotFrozenOnADeviceThatNobodyKnows) {
+  const HostFacts facts = unseen("9 1 0:9 / /pool rw - btrfs /tmp/node rw\n");
+  const FreezePlan p = plan_freeze(fakes::table_from(kRoot), {{makedev(0, 9), BlockStack()}}, {}, facts);
+  EXPECT_THAT(at(p, "/pool").why, testing::HasSubstr("; its device cannot be determined"));
+}
+
+TEST(Elsewhere, IsNotFrozenWhereItsTypeCannotBe) {
+  EXPECT_EQ(fate(plan(kRoot, {}, {}, unseen("9 1 8:9 / /efi rw - vfat /dev/sdz rw\n")), "/efi"), "cannot_freeze");
 }
 
 TEST(Gaps, AreFilesystemsThatTheKernelMadeReadOnly) {

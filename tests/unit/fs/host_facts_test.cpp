@@ -125,7 +125,8 @@ class UnseenFilesystems : public testing::Test {
   static std::vector<std::string> described(const Unseen& unseen) {
     std::vector<std::string> all;
     for (const auto& one : unseen.filesystems) {
-      all.push_back(one.mount.mount_point + " of " + (one.process == 0 ? one.mount.source : one.command));
+      const MountElsewhere& first = one.mounts.front();
+      all.push_back(first.mount.mount_point + " of " + (first.process == 0 ? first.mount.source : first.command));
     }
     return all;
   }
@@ -149,8 +150,28 @@ TEST_F(UnseenFilesystems, AreWritableOnesOfOtherNamespacesEachOnce) {
   const Unseen unseen = find();
   EXPECT_TRUE(unseen.complete);
   ASSERT_EQ(unseen.filesystems.size(), 1U);
-  EXPECT_EQ(unseen.filesystems[0].mount.mount_point, "/pod data");
-  EXPECT_EQ(unseen.filesystems[0].mount.device, makedev(8, 16));
+  EXPECT_EQ(unseen.filesystems[0].mount().mount_point, "/pod data");
+  EXPECT_EQ(unseen.filesystems[0].mount().device, makedev(8, 16));
+  EXPECT_EQ(unseen.filesystems[0].mounts.size(), 4U) << "two in each namespace";
+  EXPECT_EQ(unseen.stacks.at(makedev(8, 16)).devices, std::vector<std::string>{"sdb"});
+}
+
+TEST_F(UnseenFilesystems, AreToldByTheContainerThatHasThem) {
+  add_process("77", "mnt:[2]", kPod);
+  proc_.write("77/cgroup", "0::/system.slice/docker-" + std::string(64, 'a') + ".scope\n");
+  const Unseen unseen = find();
+  ASSERT_EQ(unseen.filesystems.size(), 1U);
+  EXPECT_EQ(unseen.filesystems[0].mounts[0].where(), "docker container aaaaaaaaaaaa (process 77, command-77)");
+  EXPECT_EQ(unseen.filesystems[0].mounts[0].name(), "/pod data (docker container aaaaaaaaaaaa)");
+  EXPECT_FALSE(unseen.filesystems[0].mounts[0].is_of_first);
+}
+
+TEST_F(UnseenFilesystems, KnowWhichAreThoseOfTheHostsInit) {
+  std::filesystem::remove(proc_ / "1/ns/mnt");
+  add_process("1", "mnt:[5]", kPod);
+  const Unseen unseen = find();
+  ASSERT_EQ(unseen.filesystems.size(), 1U);
+  EXPECT_TRUE(unseen.filesystems[0].mounts[0].is_of_first);
 }
 
 TEST_F(UnseenFilesystems, AreThoseThatTheKernelMadeReadOnly) {
@@ -234,7 +255,7 @@ TEST(UnseenFilesystemsOfThisHost, CanBeLookedForInAMoment) {
   ASSERT_TRUE(table);
   const Unseen unseen = UnseenSearch().look(*table, read_block_stacks(*table), {}, std::chrono::seconds(10));
   EXPECT_TRUE(unseen.complete);
-  for (const auto& one : unseen.filesystems) EXPECT_NE(one.mount.device, table->root()->device);
+  for (const auto& one : unseen.filesystems) EXPECT_NE(one.mount().device, table->root()->device);
 }
 
 }  // namespace

@@ -66,14 +66,21 @@ Result<BootClock::duration> stall_from(const Json& json, const std::string& wher
   return std::chrono::duration_cast<BootClock::duration>(std::chrono::duration<double>(value));
 }
 
-Result<DirtyLimitMode> mode_from(const Json& json, const std::string& where) {
-  constexpr std::array kModes = {std::pair("devices", DirtyLimitMode::devices), std::pair("host", DirtyLimitMode::host),
-                                 std::pair("none", DirtyLimitMode::none)};
-  for (const auto& [name, mode] : kModes) {
-    if (json.as_string() != nullptr && *json.as_string() == name) return mode;
+template <typename Value>
+using Words = std::array<std::pair<const char*, Value>, 3>;
+
+template <typename Value>
+Result<Value> word_from(const Json& json, const std::string& where, const Words<Value>& words) {
+  for (const auto& [name, value] : words) {
+    if (json.as_string() != nullptr && *json.as_string() == name) return value;
   }
-  return bad(json, where + " must be devices, host or none");
+  return bad(json, where + " must be " + words[0].first + ", " + words[1].first + " or " + words[2].first);
 }
+
+constexpr Words<DirtyLimitMode> kDirtyLimits = {
+    {{"devices", DirtyLimitMode::devices}, {"host", DirtyLimitMode::host}, {"none", DirtyLimitMode::none}}};
+constexpr Words<Undiscovered> kUndiscovered = {
+    {{"ignore", Undiscovered::ignore}, {"warn", Undiscovered::warn}, {"fail", Undiscovered::fail}}};
 
 Result<std::vector<std::string>> paths_from(const Json& json, const std::string& where) {
   const Json::Array* array = json.as_array();
@@ -169,8 +176,14 @@ constexpr std::array kConfigKeys = {
               }},
     ConfigKey{"max_stall_seconds", [](const Json& json, const std::string& where,
                                       Reading& to) { return assign(stall_from(json, where), to.settings.max_stall); }},
-    ConfigKey{"dirty_limit", [](const Json& json, const std::string& where,
-                                Reading& to) { return assign(mode_from(json, where), to.settings.dirty_limit); }},
+    ConfigKey{"dirty_limit",
+              [](const Json& json, const std::string& where, Reading& to) {
+                return assign(word_from(json, where, kDirtyLimits), to.settings.dirty_limit);
+              }},
+    ConfigKey{"undiscovered",
+              [](const Json& json, const std::string& where, Reading& to) {
+                return assign(word_from(json, where, kUndiscovered), to.settings.undiscovered);
+              }},
     ConfigKey{"metrics_file",
               [](const Json& json, const std::string& where, Reading& to) -> Result<void> {
                 const std::string* path = json.as_string();

@@ -38,6 +38,9 @@ class HostTest : public testing::Test {
     return add(FilesystemSpec{.type = type, .mount_point = mount_point});
   }
 
+  /// Servers are detected, but not those in other mount namespaces: these may be the servers of other tests.
+  static constexpr const char* kDetection = R"({"auto_thaw_seconds": 20, "undiscovered": "ignore"})";
+
   /// Replaces the configuration that runs get. Without it: no databases, auto-thaw after 20 s.
   void configure(const std::string& json) const;
 

@@ -146,6 +146,11 @@ void use_capabilities(std::initializer_list<int> used) noexcept {
   change_sets(used, [](__user_cap_data_struct& half, std::uint32_t mask) { half.effective &= mask; });
 }
 
+void use_capability_again(int capability) noexcept {
+  change_sets({capability},
+              [](__user_cap_data_struct& half, std::uint32_t mask) { half.effective |= half.permitted & mask; });
+}
+
 void keep_capabilities_for_good(std::initializer_list<int> keep) noexcept {
   for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability) >= 0; ++capability) {
     if (std::find(keep.begin(), keep.end(), capability) == keep.end()) ::prctl(PR_CAPBSET_DROP, capability);

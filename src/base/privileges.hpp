@@ -13,6 +13,9 @@ namespace dlm_freeze {
 /// which the kernel clears for one that gains some. Where that fails, it goes on with what it has.
 void use_capabilities(std::initializer_list<int> used) noexcept;
 
+/// Puts one that is out of effect back into effect, for the calling thread alone.
+void use_capability_again(int capability) noexcept;
+
 /// Gives up all but `keep`, for a process that executes nothing: a program would have none either, nor gain any by a
 /// set-user-ID bit (PR_SET_NO_NEW_PRIVS in prctl(2)).
 void keep_capabilities_for_good(std::initializer_list<int> keep) noexcept;

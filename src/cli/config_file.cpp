@@ -87,6 +87,11 @@ constexpr std::array kOtherNamespaces = {NamedOthers("freeze", OtherNamespaces::
                                          NamedOthers("warn", OtherNamespaces::warn),
                                          NamedOthers("ignore", OtherNamespaces::ignore)};
 
+using NamedUndiscovered = std::pair<std::string_view, Undiscovered>;
+constexpr std::array kUndiscovered = {NamedUndiscovered("ignore", Undiscovered::ignore),
+                                      NamedUndiscovered("warn", Undiscovered::warn),
+                                      NamedUndiscovered("fail", Undiscovered::fail)};
+
 Result<std::vector<std::string>> paths_from(const Json& json, const std::string& where) {
   const Json::Array* array = json.as_array();
   if (array == nullptr) return bad(json, where + " must be a list of absolute paths");
@@ -188,6 +193,10 @@ constexpr std::array kConfigKeys = {
     ConfigKey{"dirty_limit",
               [](const Json& json, const std::string& where, Reading& to) {
                 return assign(mode_from(json, where, kDirtyLimits), to.settings.dirty_limit);
+              }},
+    ConfigKey{"undiscovered",
+              [](const Json& json, const std::string& where, Reading& to) {
+                return assign(mode_from(json, where, kUndiscovered), to.settings.undiscovered);
               }},
     ConfigKey{"metrics_file",
               [](const Json& json, const std::string& where, Reading& to) -> Result<void> {

@@ -29,6 +29,7 @@ struct FileSettings {
   std::string metrics_file;
   std::string hash;  ///< Of the text: 16 hexadecimal digits.
   bool manifest = true;
+  Undiscovered undiscovered = Undiscovered::warn;
 };
 
 /// Reads a configuration. Unknown keys, wrong types and values out of range are errors that name the key and the line.

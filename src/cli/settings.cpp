@@ -57,6 +57,7 @@ Result<Settings> resolve_settings(const CommandLine& line, QuiescerRegistry& reg
     settings.manifest = file->manifest;
     settings.max_stall = file->max_stall;
     settings.dirty_limit = file->dirty_limit;
+    settings.undiscovered = file->undiscovered;
     if (file->timeout) settings.timeout = *file->timeout;
     if (file->auto_thaw) {
       settings.auto_thaw = *file->auto_thaw;

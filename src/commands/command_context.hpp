@@ -30,6 +30,13 @@ enum class DirtyLimitMode {
   none,
 };
 
+/// What becomes of a server that was found in a container, that nobody has configured, and that cannot be quiesced.
+enum class Undiscovered {
+  ignore,  ///< Nobody looks for such servers.
+  warn,    ///< A WARN says why.
+  fail,    ///< pre-script fails.
+};
+
 /// What the command line, the configuration and the environment together say.
 struct Settings {
   std::chrono::seconds auto_thaw{60};
@@ -50,6 +57,7 @@ struct Settings {
       .exclude = {},
       .protect = {"/var/lib/amazon/ssm", "/var/log/amazon/ssm", "/var/log/audit", "/var/lib/fapolicyd"}};
   std::optional<std::vector<QuiescerConfig>> quiescers;  ///< Nothing: detect them.
+  Undiscovered undiscovered = Undiscovered::warn;
   bool probe = false;
   bool all = false;                      ///< dry-run prints everything.
   std::optional<std::string> inventory;  ///< Of dry-run: where its item goes; empty for the SSM agent's directory.

@@ -35,7 +35,7 @@ const LogLine* first_gap(const std::vector<LogLine>& notes) {
 void judge_database(const HostPlan& plan, const Readiness& readiness, const VolumeReport& volumes,
                     const FoundQuiescer& found, Consistency& judged) {
   if (!found.presence.running) return;
-  ++judged.databases;
+  if (!found.is_left_out()) ++judged.databases;
   const std::string& name = found.planned.config.name;
   const Finding* probe = readiness.probe_of(name);
   for (const auto* notes : {&found.notes, probe != nullptr ? &probe->notes : nullptr}) {

@@ -41,9 +41,13 @@ Json quiescer_json(const HostPlan& plan, const FoundQuiescer& found) {
                                      {"mount_point", coverage.mount_point},
                                      {"why", coverage.why}});
   }
-  return Json::Object{{"type", found.planned.config.type},         {"name", found.planned.config.name},
-                      {"required", found.planned.config.required}, {"running", found.presence.running},
-                      {"detail", found.presence.detail},           {"locations", locations}};
+  return Json::Object{{"type", found.planned.config.type},
+                      {"name", found.planned.config.name},
+                      {"required", found.planned.config.required},
+                      {"running", found.presence.running},
+                      {"left_out", found.is_left_out()},
+                      {"detail", found.presence.detail},
+                      {"locations", locations}};
 }
 
 Json::Array probes_json(const DryRunReport& report) {

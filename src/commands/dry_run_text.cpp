@@ -84,6 +84,7 @@ std::string volume_table(const DryRunReport& report, const Detail& detail) {
 
 std::string state_of(const DryRunReport& report, const FoundQuiescer& found) {
   if (!found.presence.running) return found.planned.config.required ? "absent, required" : "absent, skipped";
+  if (found.is_left_out()) return "NOT quiesced";
   const Finding* probe = report.readiness.probe_of(found.planned.config.name);
   if (probe == nullptr) return "found";
   return probe->result ? "ready" : "NOT ready";
@@ -99,6 +100,7 @@ std::string protection_of(const HostPlan& plan, const FoundQuiescer& found) {
     ++parts;
     if (plan.coverage(location.path).frozen) ++frozen;
   }
+  if (found.is_left_out()) return frozen == 0 ? "nothing" : "freeze ALONE";
   if (parts == 0) return "quiescing";
   if (frozen == parts) return "quiescing, freeze";
   if (frozen == 0) return "quiescing ALONE";

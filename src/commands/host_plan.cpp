@@ -19,6 +19,7 @@
 #include "base/process.hpp"
 #include "base/text.hpp"
 #include "fs/block_stack.hpp"
+#include "fs/foreign_path.hpp"
 #include "fs/host_facts.hpp"
 #include "fs/host_root.hpp"
 #include "fs/path_trail.hpp"
@@ -55,15 +56,32 @@ const FoundQuiescer* strictest_of(const HostPlan& plan) {
   return strictest;
 }
 
-Result<void> find_quiescers(const Settings& settings, CommandContext& context, std::vector<FoundQuiescer>& found) {
-  std::vector<QuiescerConfig> configs;
-  if (settings.quiescers) {
-    configs = *settings.quiescers;
-  } else {
-    auto detected = context.registry.detect();
-    if (!detected) return tl::unexpected(detected.error());
-    configs = std::move(*detected);
+/// Adds what runs in containers. What keeps it from being quiesced is a WARN, or an error, as `undiscovered` says.
+Result<void> detect_foreign(const Settings& settings, CommandContext& context, std::vector<QuiescerConfig>& configs) {
+  if (settings.undiscovered == Undiscovered::ignore) return {};
+  const bool may_fail = settings.undiscovered == Undiscovered::fail;
+  ForeignDatabases foreign = context.registry.detect_foreign();
+  if (may_fail && !foreign.problems.empty()) return failure(list_of(foreign.problems, "; "), ErrorKind::not_ready);
+  for (const std::string& problem : foreign.problems) context.log.warn(problem);
+  for (QuiescerConfig& config : foreign.configs) {
+    config.may_be_left_out = !may_fail;
+    configs.push_back(std::move(config));
   }
+  return {};
+}
+
+Result<std::vector<QuiescerConfig>> wanted_quiescers(const Settings& settings, CommandContext& context) {
+  if (settings.quiescers) return *settings.quiescers;
+  auto configs = context.registry.detect();
+  if (!configs) return configs;
+  if (auto added = detect_foreign(settings, context, *configs); !added) return tl::unexpected(added.error());
+  return configs;
+}
+
+Result<void> find_quiescers(const Settings& settings, CommandContext& context, std::vector<FoundQuiescer>& found) {
+  auto wanted = wanted_quiescers(settings, context);
+  if (!wanted) return tl::unexpected(wanted.error());
+  std::vector<QuiescerConfig>& configs = *wanted;
   for (QuiescerConfig& config : configs) {
     const auto type = context.registry.find(config.type);
     if (!type) return tl::unexpected(type.error());
@@ -140,13 +158,24 @@ std::string out_of_reach(const HostRoot& root, const Selection& selection) {
 
 }  // namespace
 
+const Mount* HostPlan::mount_of(const std::string& path) const {
+  const auto foreign = mount_in_foreign_root(path);
+  if (!foreign) return table.resolve(follow(table, path).path);
+  const auto is_same = [&](const Mount& mount) { return mount.device == foreign->device; };
+  const auto here = std::find_if(table.mounts().begin(), table.mounts().end(), is_same);
+  if (here != table.mounts().end()) return &*here;
+  const auto elsewhere = std::find_if(freeze.mounts.begin(), freeze.mounts.end(),
+                                      [&](const PlannedMount& planned) { return is_same(planned.mount); });
+  return elsewhere != freeze.mounts.end() ? &elsewhere->mount : nullptr;
+}
+
 Coverage HostPlan::coverage(const std::string& path) const {
-  const Mount* mount = table.resolve(follow(table, path).path);
+  const Mount* mount = mount_of(path);
   if (mount == nullptr) return {false, "", "it lies on no mount"};
   const Mount* taker = taker_of_writes(table, facts.layers, mount);
   const auto verdict_on = [&](const Mount* wanted) {
     return std::find_if(freeze.mounts.begin(), freeze.mounts.end(), [&](const PlannedMount& planned) {
-      return wanted != nullptr && !planned.elsewhere && planned.mount.id == wanted->id;
+      return wanted != nullptr && planned.mount.id == wanted->id && planned.mount.device == wanted->device;
     });
   };
   auto planned = verdict_on(taker);
@@ -161,7 +190,7 @@ Coverage HostPlan::coverage(const std::string& path) const {
 }
 
 const Mount* HostPlan::taker_of(const std::string& path) const {
-  return taker_of_writes(table, facts.layers, table.resolve(follow(table, path).path));
+  return taker_of_writes(table, facts.layers, mount_of(path));
 }
 
 const PlannedFilesystem* HostPlan::filesystem(dev_t device) const {

@@ -16,6 +16,8 @@ struct FoundQuiescer {
   PlannedQuiescer planned;
   Presence presence;
   std::vector<LogLine> notes{};  ///< What it had to say when it was looked for; also in the log.
+
+  [[nodiscard]] bool is_left_out() const { return planned.quiescer && planned.quiescer->is_left_out(); }
 };
 
 /// Everything pre-script is going to do, before it does any of it.
@@ -34,6 +36,10 @@ struct HostPlan {
   /// Whether the filesystem that holds `path` is going to be frozen; of an overlay, the one that takes what is written.
   /// Symbolic links in `path` are followed.
   [[nodiscard]] Coverage coverage(const std::string& path) const;
+
+  /// The mount that `path` lies on; of a path through the root directory of a process in another mount namespace
+  /// ("/proc/1234/root/data"), one of the same filesystem. Null where it is not known.
+  [[nodiscard]] const Mount* mount_of(const std::string& path) const;
 
   /// The mount that takes what is written to `path`: of an overlay, that of its upper layer. Null where it is not
   /// known.

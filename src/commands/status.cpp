@@ -9,6 +9,7 @@
 
 #include "commands/command_context.hpp"
 #include "commands/report.hpp"
+#include "quiesce/forgiving_quiescer.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -118,9 +119,12 @@ std::string to_text(const View& view) {
     TextTable table({"DATABASE", "TYPE", "STATE", "FACTS"});
     for (const QuiescerRecord& quiescer : record.quiescers) {
       std::vector<std::string> facts;
-      for (const Fact& fact : quiescer.facts) facts.push_back(fact.key + "=" + fact.value);
-      table.add(
-          {quiescer.config.name, quiescer.config.type, quiescer.quiesced ? "quiesced" : "not held", join(facts, " ")});
+      std::string state = quiescer.quiesced ? "quiesced" : "not held";
+      for (const Fact& fact : quiescer.facts) {
+        if (fact.key == kNotQuiesced) state = "NOT quiesced";
+        facts.push_back(fact.key + "=" + fact.value);
+      }
+      table.add({quiescer.config.name, quiescer.config.type, state, join(facts, " ")});
     }
     text += "\n" + table.text();
   }

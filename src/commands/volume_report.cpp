@@ -79,7 +79,7 @@ class Reporter {
   /// Which databases that run have data on which superblock.
   void note_data() {
     for (const FoundQuiescer& found : plan_.quiescers) {
-      if (!found.presence.running) continue;
+      if (!found.presence.running || found.is_left_out()) continue;
       for (const DataLocation& location : found.presence.locations) {
         if (location.role != DataRole::data) continue;
         const Mount* mount = plan_.taker_of(location.path);

@@ -4,6 +4,7 @@
 #include "quiesce/hana/hana_quiescer.hpp"
 #include "quiesce/iris/iris_quiescer.hpp"
 #include "quiesce/mysql/sockets.hpp"
+#include "quiesce/postgresql/programs.hpp"
 
 namespace dlm_freeze {
 
@@ -13,8 +14,14 @@ std::vector<const QuiescerType*> builtin_quiescer_types() {
 
 std::vector<ModuleType> module_quiescer_types() {
   return {
-      {.name = "mysql", .signs = {mysql::kSockets.begin(), mysql::kSockets.end()}, .accounts = {"mysql", "mariadb"}},
-      {.name = "postgresql", .signs = {"/run/postgresql/.s.PGSQL.*", "/tmp/.s.PGSQL.*"}, .accounts = {"postgres"}},
+      {.name = "mysql",
+       .signs = {mysql::kSockets.begin(), mysql::kSockets.end()},
+       .accounts = {"mysql", "mariadb"},
+       .programs = {mysql::kPrograms.begin(), mysql::kPrograms.end()}},
+      {.name = "postgresql",
+       .signs = {"/run/postgresql/.s.PGSQL.*", "/tmp/.s.PGSQL.*"},
+       .accounts = {"postgres"},
+       .programs = {postgresql::kPrograms.begin(), postgresql::kPrograms.end()}},
   };
 }
 

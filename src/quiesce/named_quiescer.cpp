@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "dlm_freeze/quiesce/registry.hpp"
+#include "quiesce/forgiving_quiescer.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -28,6 +29,7 @@ class NamedQuiescer final : public Quiescer {
     return run(context, [&] { return quiescer_->quiesce(context); });
   }
   int watch_fd() const override { return quiescer_->watch_fd(); }
+  bool is_left_out() const override { return quiescer_->is_left_out(); }
   Result<void> release(StageContext& context, Outcome outcome) override {
     return run(context, [&] { return quiescer_->release(context, outcome); });
   }
@@ -54,6 +56,7 @@ class NamedQuiescer final : public Quiescer {
 Result<std::unique_ptr<Quiescer>> make_quiescer(const QuiescerType& type, const QuiescerConfig& config) {
   auto made = type.create(config);
   if (!made) return tl::unexpected(made.error().with_context(config.name));
+  if (config.may_be_left_out) *made = forgive(std::move(*made));
   return std::make_unique<NamedQuiescer>(config.name, std::move(*made));
 }
 

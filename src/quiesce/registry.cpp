@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "dlm_freeze/base/files.hpp"
+#include "quiesce/foreign_server.hpp"
 #include "quiesce/server_socket.hpp"
 
 namespace dlm_freeze {
@@ -40,9 +41,9 @@ Sign first_sign(const ModuleType& module) {
   return sign;
 }
 
-std::string joined(const std::vector<std::string_view>& words) {
+std::string joined(const std::vector<std::string_view>& words, const std::string& separator = ", ") {
   std::string text;
-  for (const std::string_view word : words) text += (text.empty() ? "" : ", ") + std::string(word);
+  for (const std::string_view word : words) text += (text.empty() ? "" : separator) + std::string(word);
   return text;
 }
 
@@ -118,6 +119,22 @@ Result<std::vector<QuiescerConfig>> QuiescerRegistry::detect() {
     std::move(found.begin(), found.end(), std::back_inserter(all));
   }
   return all;
+}
+
+ForeignDatabases QuiescerRegistry::detect_foreign() {
+  ForeignDatabases found;
+  for (const ModuleType& module : modules_) {
+    if (module.programs.empty() || !has_foreign_servers(module.programs)) continue;
+    const auto type = find(module.name);
+    if (!type) {
+      found.problems.push_back("a process " + joined(module.programs, " or ") +
+                               " runs in a container and is NOT quiesced: " + type.error().message);
+    } else if ((*type)->detect_foreign != nullptr) {
+      auto configs = (*type)->detect_foreign(found.problems);
+      std::move(configs.begin(), configs.end(), std::back_inserter(found.configs));
+    }
+  }
+  return found;
 }
 
 }  // namespace dlm_freeze

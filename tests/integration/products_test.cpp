@@ -136,7 +136,7 @@ class DetectedProducts : public Products {
   void SetUp() override {
     Products::SetUp();
     if (IsSkipped()) return;
-    configure(json{{"auto_thaw_seconds", 20}}.dump());
+    configure(kDetection);
   }
   void TearDown() override {
     if (server_ > 0) {
@@ -245,7 +245,10 @@ TEST_F(DetectedProducts, OfHanaMayHaveVolumesThatAreFilesystemsOfTheirOwn) {
   put_hana_into_place();
   fs::create_directories("/srv/database/HDB/mnt00001");
   add("ext4", "/srv/database/HDB/mnt00001");
-  configure(json{{"auto_thaw_seconds", 20}, {"filesystems", {{"exclude", {"/srv/database/HDB/mnt00001"}}}}}.dump());
+  configure(json{{"auto_thaw_seconds", 20},
+                 {"undiscovered", "ignore"},
+                 {"filesystems", {{"exclude", {"/srv/database/HDB/mnt00001"}}}}}
+                .dump());
   fs::create_directories("/srv/log/HDB/mnt00001");
   const Filesystem& volume = add("ext4", "/srv/log/HDB/mnt00001");
   start_hana_process();

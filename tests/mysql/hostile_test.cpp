@@ -95,7 +95,7 @@ TEST_F(MysqlHostile, SocketsThatAnybodyCouldHaveMadeAreNotSpokenTo) {
   check(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), "bind");
   check(::listen(fd.get(), 5), "listen");
   check(::lchown("/tmp/mysql.sock", kNobody, kNobody), "chown");
-  configure(R"({"auto_thaw_seconds": 20})");
+  configure(kDetection);
   const auto pre = expect(0, {"pre-script"});
   EXPECT_THAT(pre.out, HasSubstr("mysql is skipped: /tmp/mysql.sock belongs to uid 65534"));
   expect(0, {"post-script"});

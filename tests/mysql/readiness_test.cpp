@@ -28,7 +28,7 @@ TEST_F(MysqlReadiness, FindsAServerByItsStandardSocketAndShowsWhereItsDataIs) {
   add({.type = "ext4", .mount_point = "/srv/mysql", .size = std::uint64_t{300} << 20});
   Server& server =
       start_server({.data = "/srv/mysql/data", .binary_log = "/srv/binlog", .socket = "/run/mysqld/mysqld.sock"});
-  configure(R"({"auto_thaw_seconds": 20})");
+  configure(kDetection);
   const auto plan = expect(0, {"dry-run"});
   EXPECT_THAT(plan.out, HasSubstr("/srv/mysql/data"));
   EXPECT_THAT(plan.out, HasSubstr("/srv/binlog"));
@@ -110,7 +110,7 @@ TEST_F(MysqlReadiness, SkipsAServerThatIsStoppedUnlessItIsRequired) {
 
   server.kill();  // Leaves its socket behind.
   ASSERT_TRUE(std::filesystem::exists("/run/mysqld/mysqld.sock"));
-  configure(R"({"auto_thaw_seconds": 20})");
+  configure(kDetection);
   expect_skipped("mysql at /run/mysqld/mysqld.sock", nobody);
   configure_mysql();
   expect_required(nobody);
@@ -121,14 +121,14 @@ TEST_F(MysqlReadiness, SkipsAServerThatIsStoppedUnlessItIsRequired) {
   server.start();
   server.stop();  // Takes it along.
   ASSERT_FALSE(std::filesystem::exists("/run/mysqld/mysqld.sock"));
-  configure(R"({"auto_thaw_seconds": 20})");
+  configure(kDetection);
   EXPECT_THAT(expect(0, {"pre-script"}).out, HasSubstr("quiescing 1 database"));
   expect(0, {"post-script"});
   configure_mysql();
   expect_required(no_socket);
 
   other.kill();
-  configure(R"({"auto_thaw_seconds": 20})");
+  configure(kDetection);
   EXPECT_THAT(expect(0, {"pre-script"}).out, HasSubstr("INFO: mysql is skipped: nobody listens on"));
   expect(0, {"post-script"});
 }

@@ -10,10 +10,13 @@
 
 #include <array>
 #include <filesystem>
+#include <functional>
 #include <stdexcept>
 
 #include "base/process.hpp"
+#include "dlm_freeze/base/unique_fd.hpp"
 #include "harness/system.hpp"
+#include "quiesce/acting_as.hpp"
 
 namespace dlm_freeze::integration {
 namespace {
@@ -28,8 +31,18 @@ const passwd& server_user() {
   return *user;
 }
 
-void give_to_server(const std::string& path) {
-  check(::chown(path.c_str(), server_user().pw_uid, server_user().pw_gid), "chown " + path);
+/// What the server becomes, from the test's process or from the container's root.
+[[noreturn]] void become(const passwd& user, const std::function<void()>& die_with, char* const* argv) {
+  // Not by --user: a change of user after it would undo what die_with does.
+  if (::setgroups(0, nullptr) != 0 || ::setgid(user.pw_gid) != 0 || ::setuid(user.pw_uid) != 0) ::_exit(127);
+  die_with();
+  ::setsid();
+  const int null = ::open("/dev/null", O_RDWR);
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null, fd);
+  close_from(STDERR_FILENO + 1);
+  static_cast<void>(!::chdir("/"));
+  ::execv(argv[0], argv);
+  ::_exit(127);
 }
 
 }  // namespace
@@ -41,7 +54,7 @@ ServerKind installed_server() {
 
 Server::Server(ServerSpec spec) : spec_(std::move(spec)) {
   namespace fs = std::filesystem;
-  const std::string sockets = fs::path(socket()).parent_path();
+  const std::string sockets = fs::path(own_socket()).parent_path();
   for (const std::string& directory :
        {std::string("/srv/run"), temporary_directory(), sockets, spec_.data, spec_.binary_log}) {
     if (directory.empty()) continue;
@@ -49,7 +62,17 @@ Server::Server(ServerSpec spec) : spec_(std::move(spec)) {
     give_to_server(directory);
   }
   fs::remove_all(spec_.data + "/lost+found");
-  if (fs::is_empty(spec_.data)) run_tool({"cp", "--archive", "--sparse=always", data_template() + "/.", spec_.data});
+  if (fs::is_empty(spec_.data)) {
+    run_tool({"cp", "--archive", "--sparse=always", data_template() + "/.", spec_.data});
+    for (const auto& entry : fs::recursive_directory_iterator(spec_.data)) give_to_server(entry.path());
+    give_to_server(spec_.data);
+  }
+}
+
+void Server::give_to_server(const std::string& path) const {
+  const ContainerSpec place = spec_.container.value_or(ContainerSpec{});
+  check(::chown(path.c_str(), place.id_on_host(server_user().pw_uid), place.id_on_host(server_user().pw_gid)),
+        "chown " + path);
 }
 
 Server::~Server() {
@@ -64,7 +87,7 @@ std::string Server::data_template() const {
   // Renamed when it is whole. Made where the server's user may go.
   const std::string fresh = "/srv/run/template";
   fs::create_directories(fresh);
-  give_to_server(fresh);
+  check(::chown(fresh.c_str(), server_user().pw_uid, server_user().pw_gid), "chown " + fresh);
   make_data_directory(fresh);
   fs::remove(fresh + "/auto.cnf");  // Each server makes an identity of its own.
   const std::string copy = path + "." + std::to_string(::getpid());
@@ -92,7 +115,7 @@ std::vector<std::string> Server::command() const {
   std::vector<std::string> words = {is_mariadb() ? kMariadb : kMysql,
                                     "--no-defaults",
                                     "--datadir=" + spec_.data,
-                                    "--socket=" + socket(),
+                                    "--socket=" + own_socket(),
                                     "--tmpdir=" + temporary_directory(),
                                     "--pid-file=/srv/run/" + spec_.name + ".pid",
                                     "--log-error=" + error_log(),
@@ -117,18 +140,13 @@ void Server::start() {
   auto argv = c_strings(words);
   const pid_t parent = ::getpid();
   const passwd user = server_user();
-  process_ = check(::fork(), "fork");
-  if (process_ == 0) {
-    // Not by --user: a change of user after it would undo what die_with_parent does.
-    if (::setgroups(0, nullptr) != 0 || ::setgid(user.pw_gid) != 0 || ::setuid(user.pw_uid) != 0) ::_exit(127);
-    die_with_parent(parent);
-    ::setsid();
-    const int null = ::open("/dev/null", O_RDWR);
-    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null, fd);
-    close_from(STDERR_FILENO + 1);
-    static_cast<void>(!::chdir("/"));
-    ::execv(argv[0], argv.data());
-    ::_exit(127);
+  if (spec_.container) {
+    process_ = fork_into(*spec_.container, [&] { become(user, die_with_test, argv.data()); });
+  } else {
+    process_ = check(::fork(), "fork");
+    if (process_ == 0)
+      become(
+          user, [parent] { die_with_parent(parent); }, argv.data());
   }
   const auto answers = [this] {
     try {
@@ -139,6 +157,15 @@ void Server::start() {
     }
   };
   if (!eventually(answers, kPatience)) throw std::runtime_error("the server does not start: " + read_text(error_log()));
+}
+
+Client Server::connect(const std::string& user, const std::string& password) const {
+  if (!spec_.container || !spec_.container->user_namespace) return Client(socket(), user, password);
+  // Only root of this host may look through its root directory.
+  const UniqueFd place(check(::open(socket().c_str(), O_PATH | O_CLOEXEC), "open " + socket()));
+  const auto acting =
+      ActingAs::begin(Account{"root", spec_.container->id_on_host(0), spec_.container->id_on_host(0), "", ""});
+  return Client("/proc/self/fd/" + std::to_string(place.get()), user, password);
 }
 
 void Server::signal(int number) const { check(::kill(process_, number), "kill"); }
@@ -155,7 +182,14 @@ void Server::kill() {
   process_ = -1;
 }
 
-std::string Server::socket() const { return spec_.socket.empty() ? "/srv/run/" + spec_.name + ".sock" : spec_.socket; }
+std::string Server::own_socket() const {
+  if (!spec_.socket.empty()) return spec_.socket;
+  return (spec_.container ? spec_.container->own_directory : "/srv/run") + "/" + spec_.name + ".sock";
+}
+
+std::string Server::socket() const {
+  return (spec_.container ? "/proc/" + std::to_string(process_) + "/root" : "") + own_socket();
+}
 
 std::vector<std::string> Server::sessions() const {
   Client client = connect();

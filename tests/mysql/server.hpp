@@ -3,10 +3,12 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "client.hpp"
+#include "harness/container.hpp"
 
 namespace dlm_freeze::integration {
 
@@ -16,10 +18,11 @@ enum class ServerKind { none, mariadb, mysql };
 
 struct ServerSpec {
   std::string name = "main";
-  std::string data = "/srv/mysql";        ///< The data directory, made and filled if it is not there.
-  std::string binary_log = {};            ///< A directory for it; empty: in the data directory.
-  std::string socket = {};                ///< Empty: /srv/run/<name>.sock
-  std::vector<std::string> options = {};  ///< Further ones.
+  std::string data = "/srv/mysql";              ///< The data directory, made and filled if it is not there.
+  std::string binary_log = {};                  ///< A directory for it; empty: in the data directory.
+  std::string socket = {};                      ///< Empty: /srv/run/<name>.sock
+  std::vector<std::string> options = {};        ///< Further ones.
+  std::optional<ContainerSpec> container = {};  ///< Where it runs; its socket is then in the container's own directory.
 };
 
 /// A server of the test's own, in a session of its own. It dies with the test.
@@ -36,10 +39,10 @@ class Server {
   void kill();  ///< SIGKILL, and waits for its end.
   void signal(int number) const;
 
-  [[nodiscard]] Client connect(const std::string& user = "root", const std::string& password = "") const {
-    return Client(socket(), user, password);
-  }
+  /// Root is the container's, if it runs in one.
+  [[nodiscard]] Client connect(const std::string& user = "root", const std::string& password = "") const;
   [[nodiscard]] std::string socket() const;
+  [[nodiscard]] pid_t pid() const { return process_; }
   [[nodiscard]] std::string error_log() const { return "/srv/run/" + spec_.name + ".err"; }
   [[nodiscard]] bool is_mariadb() const { return installed_server() == ServerKind::mariadb; }
 
@@ -56,6 +59,8 @@ class Server {
   /// server's.
   [[nodiscard]] std::string data_template() const;
   void make_data_directory(const std::string& path) const;
+  void give_to_server(const std::string& path) const;
+  [[nodiscard]] std::string own_socket() const;  ///< As it names it.
   [[nodiscard]] std::vector<std::string> command() const;
 
   ServerSpec spec_;

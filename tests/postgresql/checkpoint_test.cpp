@@ -273,7 +273,7 @@ TEST_F(Clusters, AreFoundByTheirSockets) {
   const sockaddr_un address{.sun_family = AF_UNIX, .sun_path = "/run/postgresql/.s.PGSQL.6432"};
   check(::bind(pooler.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), "bind");
 
-  configure(R"({"auto_thaw_seconds": 20})");
+  configure(kDetection);
   expect(0, {"dry-run"});
   const auto probe = expect(0, {"dry-run", "--all", "--probe"});
   EXPECT_THAT(probe.out, HasSubstr("absent, skipped"));

@@ -178,7 +178,7 @@ TEST_F(Hostile, ProcessesOfOthersAtTheServersSocketGetNoLogin) {
 }
 
 TEST_F(Hostile, SocketsThatAnybodyCouldHaveMadeAreSkippedAndSaid) {
-  configure(R"({"auto_thaw_seconds": 20})");
+  configure(kDetection);
   const Impostor impostor("/tmp/.s.PGSQL.5999");
   const Impostor other("/tmp/.s.PGSQL.5998");
   check(::mkfifo("/tmp/.s.PGSQL.5999.lock", 0666), "mkfifo");

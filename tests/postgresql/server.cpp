@@ -2,6 +2,7 @@
 #include "postgresql/server.hpp"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <pwd.h>
 #include <signal.h>
@@ -88,6 +89,7 @@ Server::Server(Installation installation, ClusterSpec spec)
     installation_.user = *spec_.user;
     installation_.group = kNoGroup;
   }
+  if (spec_.container) spec_.sockets = spec_.container->own_directory;
   if (spec_.log.empty()) spec_.log = "/srv/log/" + std::to_string(spec_.port) + ".log";
   fs::create_directories(spec_.sockets);
   check(::chmod(spec_.sockets.c_str(), 01777), "chmod " + spec_.sockets);
@@ -115,7 +117,12 @@ std::vector<std::string> Server::command(const std::string& name, const std::vec
   // What unpacked programs lack is the host's.
   std::string program = installation_.programs + "/" + name;
   if (installation_.root == "/" && !fs::exists(program)) program = std::string(kHostPrograms) + "/" + name;
-  std::vector<std::string> words = {
+  std::vector<std::string> words;
+  if (spec_.container && pid_ > 0) {
+    words = {"nsenter", "--target", std::to_string(pid_), "--mount", "--net"};
+    if (spec_.container->user_namespace) words.emplace_back("--user");
+  }
+  const std::vector<std::string> as_user = {
       "chroot",
       "--userspec=" + std::to_string(installation_.user) + ":" + std::to_string(installation_.group),
       "--groups=" + std::to_string(installation_.group),
@@ -128,6 +135,7 @@ std::vector<std::string> Server::command(const std::string& name, const std::vec
       "PGPORT=" + std::to_string(spec_.port),
       "PGDATABASE=postgres",
       program};
+  words.insert(words.end(), as_user.begin(), as_user.end());
   words.insert(words.end(), arguments.begin(), arguments.end());
   return words;
 }
@@ -151,6 +159,33 @@ void Server::create() {
              "local all all peer\n"
              "local replication all peer\n"
              "host all all 127.0.0.1/32 scram-sha-256\n");
+  if (!spec_.container) return;
+  const std::string owner = std::to_string(spec_.container->id_on_host(installation_.user)) + ":" +
+                            std::to_string(spec_.container->id_on_host(installation_.group));
+  run_tool({"chown", "-R", owner, spec_.data});
+}
+
+std::string Server::sockets() const {
+  return (spec_.container ? "/proc/" + std::to_string(pid_) + "/root" : "") + spec_.sockets;
+}
+
+void Server::start_in_container(const std::vector<std::string>& arguments) {
+  std::vector<std::string> words = {"/usr/bin/env", "-i", "PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8",
+                                    installation_.programs + "/postgres"};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  const auto argv = c_strings(words);
+  pid_ = fork_into(*spec_.container, [&] {
+    const int null = ::open("/dev/null", O_RDONLY);
+    const int log = ::open(spec_.log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0666);
+    ::dup2(null, STDIN_FILENO);
+    ::dup2(log, STDOUT_FILENO);
+    ::dup2(log, STDERR_FILENO);
+    close_from(STDERR_FILENO + 1);
+    if (::setgroups(0, nullptr) != 0 || ::setgid(installation_.group) != 0 || ::setuid(installation_.user) != 0) return;
+    die_with_test();
+    ::setsid();
+    ::execv(argv[0], argv.data());
+  });
 }
 
 std::string Server::log() const { return read_text(spec_.log); }
@@ -166,7 +201,13 @@ void Server::start(bool wait) {
   const auto words = command("postgres", arguments);
   const auto argv = c_strings(words);
   const pid_t parent = ::getpid();
-  pid_ = check(::fork(), "fork");
+  if (spec_.container) {
+    write_text(spec_.log, "");
+    check(::chmod(spec_.log.c_str(), 0666), "chmod");
+    start_in_container(arguments);
+  } else {
+    pid_ = check(::fork(), "fork");
+  }
   if (pid_ == 0) {
     // chroot(1) would keep it, but not what it becomes: a change of the user ids clears it.
     die_with_parent(parent);
@@ -180,7 +221,7 @@ void Server::start(bool wait) {
     ::execvp(argv[0], argv.data());
     ::_exit(127);
   }
-  const std::string socket = spec_.sockets + "/.s.PGSQL." + std::to_string(spec_.port);
+  const std::string socket = sockets() + "/.s.PGSQL." + std::to_string(spec_.port);
   const auto ready = [&] {
     int status = 0;
     if (::waitpid(pid_, &status, WNOHANG) == pid_) {

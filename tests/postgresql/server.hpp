@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "integration/harness/container.hpp"
 #include "integration/harness/system.hpp"
 
 namespace dlm_freeze::integration {
@@ -34,6 +35,8 @@ struct ClusterSpec {
   std::vector<std::string> settings = {};  ///< "name=value"
   std::string log = {};                    ///< Empty: /srv/log/<port>.log
   std::optional<uid_t> user = {};          ///< Instead of postgres; the group is then nogroup.
+  std::optional<ContainerSpec> container =
+      {};  ///< Where it runs; its sockets are then in the container's own directory.
 };
 
 /// A PostgreSQL server of the test's own. Logins of the operating system's owner are by peer authentication, as on
@@ -60,6 +63,9 @@ class Server {
 
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] const ClusterSpec& spec() const { return spec_; }
+
+  /// The directory of its socket, as root of this host names it.
+  [[nodiscard]] std::string sockets() const;
   [[nodiscard]] std::string log() const;
 
   /// What psql prints for a statement of the superuser; throws when it fails.
@@ -86,6 +92,7 @@ class Server {
  private:
   [[nodiscard]] bool accepts() const;
   void own(const std::string& directory) const;
+  void start_in_container(const std::vector<std::string>& arguments);
   void show_to_chroot() const;
 
   Installation installation_;

@@ -26,7 +26,7 @@ void Workload::prepare(const Server& server, const std::string& tablespace) {
 }
 
 Workload::Workload(const Server& server)
-    : conninfo_("host=" + server.spec().sockets + " port=" + std::to_string(server.spec().port) +
+    : conninfo_("host=" + server.sockets() + " port=" + std::to_string(server.spec().port) +
                 " user=app dbname=postgres") {
   const auto words = server.command("pgbench", {"-n", "-c", "4", "-T", "600"});
   const auto argv = c_strings(words);

@@ -104,6 +104,9 @@ class Quiescer {
   /// A descriptor that becomes readable or hangs up when the hold is lost; -1 when there is none to watch. Only polled.
   [[nodiscard]] virtual int watch_fd() const { return -1; }
 
+  /// Whether it takes no part any more, and has said why in a WARN: its stages do nothing.
+  [[nodiscard]] virtual bool is_left_out() const { return false; }
+
   /// Ends the hold. Called whenever `quiesce` was called, even if that failed. An error of kind `protection_lost`: for
   /// Outcome::completed, it had ended earlier. Of kind `not_ready`: it may last, and the next command calls `recover`.
   [[nodiscard]] virtual Result<void> release(StageContext& context, Outcome outcome) = 0;

@@ -21,6 +21,7 @@ struct QuiescerConfig {
   std::string name;      ///< For people; the type when the configuration gives none.
   bool required = true;  ///< An absent one is an error. False for detected ones.
   Json options = Json::Object();
+  bool may_be_left_out = false;  ///< One that cannot be quiesced is a WARN, no error: see `undiscovered`.
 };
 
 /// A kind of database. All members are constants of the program or module that defines it.
@@ -35,6 +36,16 @@ struct QuiescerType {
 
   /// The databases of this kind that are on the host, by their standard sockets and commands. Null: never detected.
   std::vector<QuiescerConfig> (*detect)();
+
+  /// Those that run in mount namespaces of their own, as in containers; what cannot be told of them is put into
+  /// `problems`. Null: never looked for.
+  std::vector<QuiescerConfig> (*detect_foreign)(std::vector<std::string>& problems) = nullptr;
+};
+
+/// What was found in mount namespaces of their own.
+struct ForeignDatabases {
+  std::vector<QuiescerConfig> configs;
+  std::vector<std::string> problems;  ///< Why there may be more that nobody quiesces.
 };
 
 /// The quiescer of an entry, for all who run its stages. Its errors and notes begin with its name.
@@ -49,6 +60,7 @@ struct ModuleType {
   std::vector<std::string_view> signs;  ///< Globs, at least one of which matches where such a database runs.
   /// In a directory that everybody may write to, a sign counts only if it belongs to root or one of these accounts.
   std::vector<std::string> accounts{};
+  std::vector<std::string_view> programs{};  ///< The names of its servers' executables.
 };
 
 /// All types of quiescers.
@@ -65,6 +77,9 @@ class QuiescerRegistry {
 
   /// All databases found on this host. Errors: a sign of a database is there, but its module is not.
   [[nodiscard]] Result<std::vector<QuiescerConfig>> detect();
+
+  /// The same for servers in mount namespaces of their own. No error: whoever runs a container decides what is in it.
+  [[nodiscard]] ForeignDatabases detect_foreign();
 
   /// Names of all types, installed or not.
   [[nodiscard]] std::vector<std::string_view> names() const;
@@ -84,7 +99,7 @@ struct QuiescerModule {
   std::string_view interface;
   const QuiescerType* type;
 };
-inline constexpr std::string_view kQuiescerInterface = "dlm-freeze-quiescer-3";
+inline constexpr std::string_view kQuiescerInterface = "dlm-freeze-quiescer-4";
 inline constexpr const char* kQuiescerModuleSymbol = "dlm_freeze_quiescer_module";
 using QuiescerModuleFunction = const QuiescerModule* (*)();
 

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +18,7 @@
 #include "base/wait.hpp"
 #include "dlm_freeze/base/thread.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
+#include "quiesce/acting_as.hpp"
 #include "quiesce/mysql/client_library.hpp"
 #include "quiesce/mysql/greeting.hpp"
 
@@ -89,6 +91,15 @@ bool is_as_configured(ClientHandle* handle, const ServerAddress& address) {
 
 bool needs_tls(const ServerAddress& address) { return address.socket.empty() && address.tls != "off"; }
 
+/// Opens the server's socket. Before a password is sent there it is known who listens; without one that can wait until
+/// the login, and the server has no connection without a login to warn of in its log.
+Result<std::shared_ptr<const UniqueFd>> open_listener(const ServerAddress& address, const Patience& patience) {
+  auto place = open_place(*address.server, address.socket, S_IFSOCK, patience);
+  if (!place || (address.password.empty() && address.defaults_file.empty())) return place;
+  if (auto checked = check_listener_is(*address.server, **place); !checked) return tl::unexpected(checked.error());
+  return place;
+}
+
 SqlError error_of(ClientHandle* handle) { return {library().error_number(handle), library().error(handle)}; }
 
 }  // namespace
@@ -102,7 +113,7 @@ std::string Table::cell(std::size_t row, std::initializer_list<std::string_view>
 }
 
 std::string ServerAddress::text() const {
-  if (!socket.empty()) return socket;
+  if (!socket.empty()) return socket + (server ? " of " + server->where : "");
   return host + (port != 0 ? ":" + std::to_string(port) : "");
 }
 
@@ -123,6 +134,7 @@ Connection::~Connection() = default;
 /// A log-in under way, shared by the thread that does it and the one that waits.
 struct Connection::Attempt {
   ServerAddress address;
+  std::shared_ptr<const UniqueFd> place;  ///< The socket of a server in another mount namespace.
   UniqueFd done{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   std::mutex mutex;
   bool given_up = false;
@@ -130,12 +142,25 @@ struct Connection::Attempt {
 
   void run() {
     const LibraryThread thread;
-    SqlResult<std::unique_ptr<Handle>> opened = connect();
+    SqlResult<std::unique_ptr<Handle>> opened = place ? connect_as_its_root() : connect();
     const std::lock_guard lock(mutex);
     if (given_up) return;  // Hangs up.
     result.emplace(std::move(opened));
     const std::uint64_t one = 1;
     static_cast<void>(!::write(done.get(), &one, sizeof one));
+  }
+
+  /// In a user namespace of its own, root is somebody else.
+  [[nodiscard]] SqlResult<std::unique_ptr<Handle>> connect_as_its_root() const {
+    const auto root = root_account_of(*address.server);
+    if (!root) return tl::unexpected(SqlError{kConnectionError, root.error().message});
+    const auto acting = ActingAs::begin(*root);
+    if (!acting) return tl::unexpected(SqlError{kConnectionError, acting.error().message});
+    auto handle = connect();
+    if (!handle) return handle;
+    const auto checked = check_peer_is(*address.server, library().socket_of((*handle)->raw));
+    if (!checked) return tl::unexpected(SqlError{kConnectionError, checked.error().message});
+    return handle;
   }
 
   [[nodiscard]] SqlResult<std::unique_ptr<Handle>> connect() const {
@@ -156,7 +181,9 @@ struct Connection::Attempt {
       set_number(raw, option, kLibraryTimeout);
     }
     set_text(raw, static_cast<int>(ClientOption::default_file), address.defaults_file);
-    set_text(raw, static_cast<int>(ClientOption::default_group), "dlm-freeze");
+    // No container is sent what the standard option files of this host have.
+    if (!place || !address.defaults_file.empty())
+      set_text(raw, static_cast<int>(ClientOption::default_group), "dlm-freeze");
     set_number(raw, ClientOption::local_infile, 0);  // Or the server could ask for any file of root's.
     if (library().options4 != nullptr && library().numbers.connect_attribute >= 0)
       library().options4(raw, library().numbers.connect_attribute, "program_name", "dlm-freeze");
@@ -169,10 +196,11 @@ struct Connection::Attempt {
     // A host is always given: one in an option file would win over the socket otherwise. So is a database, in which
     // nobody can define a function that a name could be taken for.
     const char* const host = address.socket.empty() ? address.host.c_str() : "localhost";
+    const std::string socket = place ? path_of_descriptor(*place) : address.socket;
     std::optional<GreetingGuard> guard;
     if (needs_tls(address)) guard.emplace();
     if (library().real_connect(raw, host, text_or_null(address.user), text_or_null(address.password),
-                               "information_schema", address.port, text_or_null(address.socket), 0) == nullptr) {
+                               "information_schema", address.port, text_or_null(socket), 0) == nullptr) {
       return tl::unexpected(guard ? guard->explained(error_of(raw)) : error_of(raw));
     }
     guard.reset();
@@ -193,6 +221,11 @@ SqlResult<Connection> Connection::open(const ServerAddress& address, const Patie
     return tl::unexpected(SqlError{kConnectionError, prepared.error().message});
   const auto attempt = std::make_shared<Attempt>();
   attempt->address = address;
+  if (address.server) {
+    auto place = open_listener(address, patience);
+    if (!place) return tl::unexpected(SqlError{kConnectionError, place.error().message});
+    attempt->place = std::move(*place);
+  }
   run_detached([attempt] { attempt->run(); });
   const bool done = wait_readable(attempt->done.get(), patience);
   const std::lock_guard lock(attempt->mutex);

@@ -11,6 +11,7 @@
 
 #include "dlm_freeze/base/deadline.hpp"
 #include "dlm_freeze/base/error.hpp"
+#include "quiesce/foreign_server.hpp"
 
 namespace dlm_freeze::mysql {
 
@@ -72,6 +73,7 @@ struct ServerAddress {
   std::string defaults_file;     ///< Read instead of the standard option files.
   std::string tls = "required";  ///< For TCP: off, required or verify.
   std::string tls_ca;
+  std::optional<ForeignServer> server{};  ///< In a mount namespace of its own: `socket` is as it names it.
 
   /// For people: the socket, or host and port.
   [[nodiscard]] std::string text() const;

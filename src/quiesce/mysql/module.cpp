@@ -11,7 +11,9 @@
 
 #include "dlm_freeze/base/files.hpp"
 #include "dlm_freeze/quiesce/registry.hpp"
+#include "quiesce/foreign_detection.hpp"
 #include "quiesce/mysql/mysql_quiescer.hpp"
+#include "quiesce/mysql/server_process.hpp"
 #include "quiesce/mysql/sockets.hpp"
 
 namespace dlm_freeze::mysql {
@@ -23,6 +25,9 @@ const OptionTable<MysqlSettings>& option_table() {
   };
   static const OptionTable<MysqlSettings> kTable = {
       {"socket", of_address(&ServerAddress::socket), "The server's Unix socket.", kAbsolutePath},
+      {"container", &MysqlSettings::container,
+       "The container that it runs in: name, id (12 digits or more), UID of the pod, or pid:N; socket is as the server "
+       "names it there, and its only one when absent."},
       {"host", of_address(&ServerAddress::host), "Instead of a socket: by TCP."},
       {"port", of_address(&ServerAddress::port), "For host.", Range{1, 65535}},
       {"tls", of_address(&ServerAddress::tls),
@@ -62,7 +67,11 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
   MysqlSettings settings = option_table().read(config.options);
   settings.required = config.required;
   ServerAddress& address = settings.address;
-  if (address.socket.empty() == address.host.empty()) return failure("give either socket or host");
+  if (!settings.container.empty() && !address.host.empty()) {
+    return failure("give either container or host: a port that the container publishes is reached by host alone");
+  }
+  if (settings.container.empty() && address.socket.empty() == address.host.empty())
+    return failure("give either socket or host");
   for (const auto& [key, path] :
        {std::pair("defaults_file", &address.defaults_file), std::pair("password_file", &settings.password_file)}) {
     if (path->empty()) continue;
@@ -73,7 +82,8 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
   return std::make_unique<MysqlQuiescer>(std::move(settings));
 }
 
-std::vector<QuiescerConfig> detect() {
+/// The sockets of this host that are where packages put them.
+std::vector<std::string> standard_sockets() {
   std::vector<std::string> sockets;
   for (const std::string_view pattern : kSockets) {
     glob_t found{};
@@ -82,6 +92,11 @@ std::vector<QuiescerConfig> detect() {
     }
     ::globfree(&found);
   }
+  return sockets;
+}
+
+std::vector<QuiescerConfig> detect() {
+  const std::vector<std::string> sockets = standard_sockets();
   std::vector<QuiescerConfig> configs;
   for (const std::string& socket : sockets) {
     QuiescerConfig& config = configs.emplace_back();
@@ -93,6 +108,15 @@ std::vector<QuiescerConfig> detect() {
   return configs;
 }
 
+std::vector<QuiescerConfig> detect_foreign(std::vector<std::string>& problems) {
+  return foreign_configs(
+      "mysql", {kPrograms.begin(), kPrograms.end()}, standard_sockets(),
+      [](const ForeignServer& server) {
+        return Json::Object{{"socket", socket_of(server)}};
+      },
+      problems);
+}
+
 const QuiescerType& quiescer_type() {
   static const QuiescerType kType = {
       .name = "mysql",
@@ -100,6 +124,7 @@ const QuiescerType& quiescer_type() {
       .options = option_table().specs(),
       .create = create,
       .detect = detect,
+      .detect_foreign = detect_foreign,
   };
   return kType;
 }

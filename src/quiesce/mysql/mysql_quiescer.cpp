@@ -6,8 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -23,6 +21,7 @@
 #include "dlm_freeze/base/unique_fd.hpp"
 #include "quiesce/coverage.hpp"
 #include "quiesce/mysql/server_process.hpp"
+#include "quiesce/mysql/sockets.hpp"
 #include "quiesce/server_socket.hpp"
 
 namespace dlm_freeze::mysql {
@@ -49,35 +48,55 @@ Result<std::string> read_password(const std::string& path) {
   return text->substr(0, text->find_first_of("\r\n"));
 }
 
-/// Makes what was written to these directories' filesystems durable. Calls that do not return in
-/// time are left alone.
-Result<void> sync_directories(const std::vector<std::string>& directories, const Patience& patience) {
+/// Opens a directory and makes what was written to its filesystem durable. An errno, or 0.
+Result<int> sync_directory(const std::string& directory) {
+  const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return system_failure("cannot open " + directory, errno);
+  return ::syncfs(fd.get()) == 0 ? 0 : errno;
+}
+
+/// The same, left alone when it does not return in time.
+Result<int> sync_directory_here(const std::string& directory, const Patience& patience) {
+  struct Sync {
+    UniqueFd ended;
+    Result<int> error{0};
+  };
+  auto ended = new_event();
+  if (!ended) return tl::unexpected(ended.error());
+  const auto sync = std::make_shared<Sync>(Sync{std::move(*ended)});
+  run_detached([sync, directory] {
+    sync->error = sync_directory(directory);
+    raise_event(sync->ended.get());
+  });
+  if (!wait_readable(sync->ended.get(), patience)) {
+    return failure("writing back the filesystem of " + directory + " takes too long", ErrorKind::not_ready);
+  }
+  return sync->error;
+}
+
+/// Makes what was written to these directories' filesystems durable. Calls that do not return in time are left alone.
+Result<void> sync_directories(const std::vector<std::string>& directories, const std::optional<ForeignServer>& server,
+                              const Patience& patience) {
   for (const std::string& directory : directories) {
-    auto fd = std::make_shared<UniqueFd>(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!*fd) return system_failure("cannot open " + directory, errno);
-    std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0) return system_failure("cannot create a pipe", errno);
-    const UniqueFd done(ends[0]);
-    auto finished = std::make_shared<UniqueFd>(ends[1]);
-    auto failed = std::make_shared<std::atomic<int>>(0);
-    run_detached([fd, finished, failed] {
-      if (::syncfs(fd->get()) != 0) failed->store(errno);
-      finished->reset();
-    });
-    finished.reset();
-    if (!wait_readable(done.get(), patience)) {
-      return failure("writing back the filesystem of " + directory + " takes too long", ErrorKind::not_ready);
+    auto error = Result<int>(0);
+    if (server && directory.starts_with(server->root() + "/")) {
+      const std::string path = directory.substr(server->root().size());
+      const auto looked = look_in_root_of(
+          *server, [path] { return sync_directory(path); }, patience);
+      error = looked ? *looked : tl::unexpected(looked.error());
+    } else {
+      error = sync_directory_here(directory, patience);
     }
-    if (const int error = failed->load(); error != 0) {
-      return system_failure("what was written to the filesystem of " + directory + " is lost", error);
-    }
+    if (!error) return tl::unexpected(error.error());
+    if (*error != 0) return system_failure("what was written to the filesystem of " + directory + " is lost", *error);
   }
   return {};
 }
 
 }  // namespace
 
-Result<Presence> MysqlQuiescer::locate(StageContext& /*context*/) {
+Result<Presence> MysqlQuiescer::locate(StageContext& context) {
+  if (!settings_.container.empty()) return locate_in_container(context);
   Presence presence;
   if (settings_.address.socket.empty()) {
     presence.detail = "at " + settings_.address.text() + "; where its data lies is known after the login";
@@ -107,6 +126,59 @@ Result<Presence> MysqlQuiescer::locate(StageContext& /*context*/) {
   return presence;
 }
 
+/// Whether it runs there. Then it is known from now on, and stays the same process.
+Result<bool> MysqlQuiescer::find_in_container() {
+  auto found = find_server_in(settings_.container, settings_.address.socket, {kPrograms.begin(), kPrograms.end()});
+  if (!found) return tl::unexpected(found.error());
+  settings_.address.server = std::move(*found);
+  if (!settings_.address.server) return false;
+  const ForeignServer& server = *settings_.address.server;
+  // The libraries would take the name of the account that connects, and in a user namespace of its own that has none.
+  if (settings_.address.user.empty() && settings_.address.defaults_file.empty()) settings_.address.user = "root";
+  if (settings_.address.socket.empty()) settings_.address.socket = socket_of(server);
+  if (!settings_.address.socket.empty()) return true;
+  return failure(server.text() + " listens on no Unix socket" +
+                     (server.ports.empty() ? ": it is starting, or shutting down"
+                                           : ", only on port " + std::to_string(server.ports.front()) +
+                                                 ": configure host and port, and an account"),
+                 ErrorKind::not_ready);
+}
+
+Result<Presence> MysqlQuiescer::locate_in_container(const StageContext& context) {
+  const auto found = find_in_container();
+  if (!found) return tl::unexpected(found.error());
+  Presence presence;
+  presence.running = *found;
+  presence.detail = nothing_in(settings_.container, {kPrograms.begin(), kPrograms.end()});
+  if (!presence.running) return presence;
+  if (auto prepared = prepare_library(); !prepared) return tl::unexpected(prepared.error());
+  const ForeignServer& server = *settings_.address.server;
+  presence.detail = "listens on " + settings_.address.text();
+  auto locations = locations_of(server, context.patience().share(2));
+  if (!locations) return tl::unexpected(locations.error());
+  presence.locations = std::move(*locations);
+  return presence;
+}
+
+/// What to do where the login is refused there.
+std::string MysqlQuiescer::advice_for_container() const {
+  if (!settings_.address.server || !settings_.password_file.empty() || !settings_.address.defaults_file.empty())
+    return "";
+  return R"(; or configure {"type": "mysql", "container": ")" + settings_.container +
+         R"(", "password_file": "FILE"} (docs/containers.md))";
+}
+
+/// Whether nobody listens any more where it was.
+Result<bool> MysqlQuiescer::has_gone() {
+  if (settings_.container.empty()) {
+    const std::string& socket = settings_.address.socket;
+    return !socket.empty() && !find_listener(socket).listening;
+  }
+  const auto found = find_in_container();
+  if (!found) return tl::unexpected(found.error());
+  return !*found;
+}
+
 Result<Connection> MysqlQuiescer::connect(const StageContext& context) const {
   ServerAddress address = settings_.address;
   if (!settings_.password_file.empty()) {
@@ -117,7 +189,10 @@ Result<Connection> MysqlQuiescer::connect(const StageContext& context) const {
   if (auto trusted = check_socket(); !trusted) return tl::unexpected(trusted.error());
   auto connection = Connection::open(address, context.patience());
   const std::string login = (address.user.empty() ? "" : " as " + address.user) + " at " + address.text();
-  if (!connection) return diagnosis_.from("cannot log in" + login, connection.error());
+  if (!connection) {
+    Failure failed = diagnosis_.from("cannot log in" + login, connection.error());
+    return failure(failed.value().message + advice_for_container(), failed.value().kind);
+  }
   if (auto prepared = prepare_session(*connection, context); !prepared) return tl::unexpected(prepared.error());
   return std::move(*connection);
 }
@@ -144,7 +219,7 @@ Result<void> MysqlQuiescer::prepare_session(Connection& connection, const StageC
 
 /// That the socket belongs to the server: whoever owns it is sent a password.
 Result<void> MysqlQuiescer::check_socket() const {
-  if (settings_.address.socket.empty()) return {};
+  if (settings_.address.socket.empty() || settings_.address.server) return {};
   return check_server_socket(settings_.address.socket, uids_of({"mysql", "mariadb"}));
 }
 
@@ -247,7 +322,7 @@ Result<void> MysqlQuiescer::probe(StageContext& context) {
   auto monitor = connect(context);
   if (!monitor) return tl::unexpected(monitor.error());
   monitor_.emplace(std::move(*monitor));
-  auto server = ServerInfo::read(*monitor_, context.patience());
+  auto server = ServerInfo::read(*monitor_, settings_.address.server, context.patience());
   if (!server) return diagnosis_.from("cannot read its settings", server.error());
   if (const std::string problem = server->cluster().problem(); !problem.empty())
     return diagnosis_.cluster_not_ready(problem);
@@ -276,7 +351,7 @@ Result<std::vector<Fact>> MysqlQuiescer::prepare(StageContext& context) {
       return tl::unexpected(found.error());
     }
   }
-  if (auto synced = sync_directories(unfrozen_, context.patience()); !synced) {
+  if (auto synced = sync_directories(unfrozen_, server_->process(), context.patience()); !synced) {
     return tl::unexpected(synced.error());
   }
   std::vector<Fact> to_undo = appliers_.to_stop();
@@ -315,7 +390,7 @@ Result<std::vector<Fact>> MysqlQuiescer::quiesce(StageContext& context) {
     if (told.insert(location.what).second) facts->push_back({"directory of " + location.what, location.path});
   }
   // A freeze would write back what lies on other filesystems.
-  if (auto synced = sync_directories(unfrozen_, context.patience()); !synced) {
+  if (auto synced = sync_directories(unfrozen_, server_->process(), context.patience()); !synced) {
     return tl::unexpected(synced.error());
   }
 
@@ -342,8 +417,7 @@ Result<void> MysqlQuiescer::put_back_cluster(const StageContext& context) {
   if (!appliers_.any_stopped() && !desync_.is_begun()) return {};
   if (!monitor_->busy() && !monitor_->lost()) return put_back_cluster(*monitor_, server_->version(), context);
   // A server that has gone is not desynced when it comes back.
-  const std::string& socket = settings_.address.socket;
-  if (!appliers_.any_stopped() && !socket.empty() && !find_listener(socket).listening) return {};
+  if (!appliers_.any_stopped() && has_gone().value_or(false)) return {};
   auto connection = connect(context);
   if (!connection) return tl::unexpected(connection.error().with_context(what_is_left()));
   return put_back_cluster(*connection, server_->version(), context);
@@ -365,7 +439,9 @@ std::string MysqlQuiescer::what_is_left() const {
 
 Result<void> MysqlQuiescer::recover(StageContext& context, const std::vector<Fact>& facts) {
   const LibraryThread thread;
-  if (!settings_.address.socket.empty() && !find_listener(settings_.address.socket).listening) return {};
+  const auto gone = has_gone();
+  if (!gone) return tl::unexpected(gone.error());
+  if (*gone) return {};
   appliers_.recall(facts);
   desync_.recall(facts);
   auto connection = connect(context);

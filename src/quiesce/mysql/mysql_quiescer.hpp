@@ -35,6 +35,10 @@ class MysqlQuiescer final : public Quiescer {
   Result<void> recover(StageContext& context, const std::vector<Fact>& facts) override;
 
  private:
+  [[nodiscard]] Result<Presence> locate_in_container(const StageContext& context);
+  [[nodiscard]] Result<bool> find_in_container();
+  [[nodiscard]] Result<bool> has_gone();
+  [[nodiscard]] std::string advice_for_container() const;
   Result<Connection> connect(const StageContext& context) const;
   Result<void> prepare_session(Connection& connection, const StageContext& context) const;
   [[nodiscard]] Result<void> check_socket() const;

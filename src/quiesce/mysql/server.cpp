@@ -34,8 +34,10 @@ SqlResult<ClusterState::Values> read_values(Connection& connection, const std::s
 
 }  // namespace
 
-SqlResult<ServerInfo> ServerInfo::read(Connection& connection, const Patience& patience) {
+SqlResult<ServerInfo> ServerInfo::read(Connection& connection, std::optional<ForeignServer> server,
+                                       const Patience& patience) {
   ServerInfo info;
+  info.server_ = std::move(server);
   // First: a node that is cut off answers hardly anything else.
   auto cluster = read_cluster_state(connection, patience);
   if (!cluster) return tl::unexpected(cluster.error());
@@ -90,34 +92,81 @@ std::string ServerInfo::absolute(const std::string& path) const {
   return whole.is_absolute() ? path : (std::filesystem::path(variable("datadir")) / whole).string();
 }
 
-std::string ServerInfo::resolve(const std::string& path) const { return resolved_path(root_ + absolute(path)); }
+std::string ServerInfo::resolve(const std::string& path) const {
+  // Links in another mount namespace may lead anywhere.
+  return server_ ? root_ + absolute(path) : resolved_path(root_ + absolute(path));
+}
 
-/// What a setting names, if it is the same there as here: the server may have a /tmp of its own, for one.
-void ServerInfo::add_setting(const std::string& what, const std::string& path, DataRole role) {
-  if (path.empty()) return;
-  std::string resolved = resolve(path);
-  if (is_same_file(process_, absolute(path), resolved)) add_location({what, std::move(resolved), true, role});
+/// What settings name, if it is the same there as here: the server may have a /tmp of its own, for one.
+void ServerInfo::add_settings(const std::vector<DataLocation>& settings) {
+  for (const DataLocation& setting : settings) {
+    std::string resolved = resolve(setting.path);
+    if (is_same_file(process_, absolute(setting.path), resolved))
+      add_location({setting.what, std::move(resolved), true, setting.role});
+  }
+}
+
+/// The same, in the order of find_locations, where the server is in another mount namespace.
+void ServerInfo::add_foreign(const std::vector<DataLocation>& data, const std::vector<DataLocation>& temporary,
+                             const Patience& patience) {
+  root_ = server_->root();
+  std::vector<DataLocation> all = data;
+  const std::size_t after_data = all.size();
+  all.insert(all.end(), temporary.begin(), temporary.end());
+  for (DataLocation& location : all) location.path = absolute(location.path);
+  const auto resolve_all = [all] {
+    std::vector<DataLocation> resolved = all;
+    for (DataLocation& location : resolved) location.path = existing_path(location.path).value_or("");
+    return resolved;
+  };
+  const auto resolved = look_in_root_of(*server_, resolve_all, patience);
+  const auto open = locations_of(*server_, patience);
+  locations_known_ = resolved && open;
+  if (!locations_known_) return;
+  for (std::size_t i = 0; i <= resolved->size(); ++i) {
+    if (i == after_data) {
+      for (const DataLocation& location : *open) add_location(location);
+    }
+    if (i == resolved->size()) break;
+    DataLocation location = (*resolved)[i];
+    if (location.path.empty()) continue;
+    location.path.insert(0, root_);
+    add_location(std::move(location));
+  }
 }
 
 void ServerInfo::find_locations(Connection& connection, const Patience& patience) {
   process_ = peer_process(connection.fd());
-  const ProcessFiles files = files_of(process_);
+  const ProcessFiles files = server_ ? ProcessFiles() : files_of(process_);
   locations_known_ = files.known;
-  if (!locations_known_) return;
+  if (!files.known && !server_) server_ = foreign_process(process_);
+  if (!files.known && !server_) return;
   root_ = files.root;
+  const std::vector<DataLocation> data = settings_of_data(connection, patience);
+  if (server_) return add_foreign(data, settings_of_temporary_files(), patience);
+  add_settings(data);
+  for (const DataLocation& location : locations_of(files)) add_location(location);
+  add_settings(settings_of_temporary_files());
+}
+
+std::vector<DataLocation> ServerInfo::settings_of_data(Connection& connection, const Patience& patience) const {
+  std::vector<DataLocation> settings;
+  const auto add = [&](const std::string& what, const std::string& path) {
+    if (!path.empty()) settings.push_back({what, path});
+  };
   const std::string home = variable("innodb_data_home_dir");
-  add_setting("data", variable("datadir"));
-  add_setting("InnoDB data", home);
+  add("data", variable("datadir"));
+  add("InnoDB data", home);
   for (const std::string& path : paths_of_data_files(variable("innodb_data_file_path")))
-    add_setting("InnoDB data", parent_of(path.starts_with('/') || home.empty() ? path : home + "/" + path));
-  add_setting("redo log", variable("innodb_log_group_home_dir"));
-  add_setting("undo log", variable("innodb_undo_directory"));
-  add_setting("doublewrite", variable("innodb_doublewrite_dir"));
-  add_setting("Aria log", variable("aria_log_dir_path"));
-  for (const char* name : {"rocksdb_datadir", "rocksdb_wal_dir"}) add_setting("MyRocks", variable(name));
-  for (const char* name : {"tokudb_data_dir", "tokudb_log_dir"}) add_setting("TokuDB", variable(name));
-  add_setting("binary log", parent_of(variable("log_bin_basename")));
-  add_setting("relay log", parent_of(variable("relay_log_basename")));
+    add("InnoDB data", parent_of(path.starts_with('/') || home.empty() ? path : home + "/" + path));
+  add("redo log", variable("innodb_log_group_home_dir"));
+  add("undo log", variable("innodb_undo_directory"));
+  add("doublewrite", variable("innodb_doublewrite_dir"));
+  add("Aria log", variable("aria_log_dir_path"));
+  for (const char* name : {"rocksdb_datadir", "rocksdb_wal_dir"}) add("MyRocks", variable(name));
+  for (const char* name : {"tokudb_data_dir", "tokudb_log_dir"}) add("TokuDB", variable(name));
+  add("binary log", parent_of(variable("log_bin_basename")));
+  add("relay log", parent_of(variable("relay_log_basename")));
   // MySQL 8 has its tablespaces in the dictionary; elsewhere a link or an .isl file leads to them.
   const auto elsewhere =
       version_.is_mariadb()
@@ -130,12 +179,19 @@ void ServerInfo::find_locations(Connection& connection, const Patience& patience
   if (!elsewhere) {
     for (const std::string_view path : split(variable("innodb_directories"), ';')) directories.emplace(trimmed(path));
   }
-  for (const std::string& directory : directories) add_setting("tablespaces", directory);
-  for (const DataLocation& location : locations_of(files)) add_location(location);
+  for (const std::string& directory : directories) add("tablespaces", directory);
+  return settings;
+}
+
+std::vector<DataLocation> ServerInfo::settings_of_temporary_files() const {
+  std::vector<DataLocation> settings;
   for (const char* name : {"tmpdir", "innodb_tmpdir", "slave_load_tmpdir"}) {
-    for (const std::string_view directory : split(variable(name), ':'))
-      add_setting("temporary files", std::string(directory), DataRole::temporary);
+    for (const std::string_view directory : split(variable(name), ':')) {
+      if (!directory.empty())
+        settings.push_back({"temporary files", std::string(directory), true, DataRole::temporary});
+    }
   }
+  return settings;
 }
 
 void ServerInfo::add_location(DataLocation location) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dlm_freeze/quiesce/quiescer.hpp"
+#include "quiesce/foreign_server.hpp"
 #include "quiesce/mysql/cluster_state.hpp"
 #include "quiesce/mysql/connection.hpp"
 #include "quiesce/mysql/dialect.hpp"
@@ -16,7 +17,9 @@ namespace dlm_freeze::mysql {
 /// What a server says of itself: its version, its variables, and where it keeps its files.
 class ServerInfo {
  public:
-  [[nodiscard]] static SqlResult<ServerInfo> read(Connection& connection, const Patience& patience);
+  /// `server`: where it runs, if that is known to be another mount namespace.
+  [[nodiscard]] static SqlResult<ServerInfo> read(Connection& connection, std::optional<ForeignServer> server,
+                                                  const Patience& patience);
 
   [[nodiscard]] const ServerVersion& version() const { return version_; }
   [[nodiscard]] const std::string& account() const { return account_; }  ///< "dlm-freeze@localhost"
@@ -33,8 +36,11 @@ class ServerInfo {
   [[nodiscard]] std::string variable(const std::string& name) const;
   [[nodiscard]] bool is_on(const std::string& name) const;
 
-  /// The directories it writes in and those of its tables, each with its first use. None when it runs in a container.
+  /// The directories it writes in and those of its tables, each with its first use. None when that is
+  /// not known: it runs on another host, or its files do not answer.
   [[nodiscard]] const std::vector<DataLocation>& locations() const { return locations_; }
+  /// Set where it runs in another mount namespace.
+  [[nodiscard]] const std::optional<ForeignServer>& process() const { return server_; }
   [[nodiscard]] bool locations_known() const { return locations_known_; }
 
   /// The absolute path on this host of a path that the server names.
@@ -43,8 +49,12 @@ class ServerInfo {
  private:
   [[nodiscard]] SqlResult<void> read_grants(Connection& connection, const Patience& patience);
   void find_locations(Connection& connection, const Patience& patience);
+  [[nodiscard]] std::vector<DataLocation> settings_of_data(Connection& connection, const Patience& patience) const;
+  [[nodiscard]] std::vector<DataLocation> settings_of_temporary_files() const;
   void add_location(DataLocation location);
-  void add_setting(const std::string& what, const std::string& path, DataRole role = DataRole::data);
+  void add_settings(const std::vector<DataLocation>& settings);
+  void add_foreign(const std::vector<DataLocation>& data, const std::vector<DataLocation>& temporary,
+                   const Patience& patience);
   [[nodiscard]] std::string absolute(const std::string& path) const;
 
   ServerVersion version_;
@@ -57,7 +67,8 @@ class ServerInfo {
   std::vector<DataLocation> locations_;
   bool locations_known_ = true;
   int process_ = 0;
-  std::string root_;  ///< Before each of its paths, in a chroot.
+  std::optional<ForeignServer> server_;
+  std::string root_;  ///< Before each of its paths, in a chroot or another mount namespace.
 };
 
 [[nodiscard]] SqlResult<ServerVersion> read_version(Connection& connection, const Patience& patience);

@@ -91,6 +91,13 @@ pid_t listening_process(const std::string& path) {
   return 0;
 }
 
+/// `directories`: whether one holds data.
+void add_directories(ProcessFiles& files, const std::map<std::string, bool>& directories) {
+  for (const auto& [directory, has_data] : directories) {
+    files.directories.push_back({kOpenFiles, directory, true, has_data ? DataRole::data : DataRole::temporary});
+  }
+}
+
 }  // namespace
 
 Listener find_listener(const std::string& socket) {
@@ -158,9 +165,7 @@ ProcessFiles files_of(pid_t pid) {
     if (known == directories.end() && !same(process + "/fd/" + descriptor, path)) continue;
     directories[directory] |= is_data_file(path.substr(path.rfind('/') + 1));
   }
-  for (const auto& [directory, has_data] : directories) {
-    files.directories.push_back({kOpenFiles, directory, true, has_data ? DataRole::data : DataRole::temporary});
-  }
+  add_directories(files, directories);
   return files;
 }
 
@@ -174,6 +179,40 @@ std::vector<DataLocation> locations_of(const ProcessFiles& files) {
     }
   }
   return locations;
+}
+
+ProcessFiles files_of(const ForeignServer& server) {
+  const std::vector<std::string> paths = open_paths_of(server);
+  ProcessFiles files;
+  files.known = !paths.empty();
+  if (!files.known) return files;
+  files.working_directory = paths.front();
+  std::map<std::string, bool> directories;  // Whether one holds data.
+  for (const std::string& path : paths) {
+    const std::string directory = path.substr(0, std::max<std::size_t>(path.rfind('/'), 1));
+    if ((path + "/").starts_with(files.working_directory + "/")) continue;
+    directories[directory] |= is_data_file(path.substr(path.rfind('/') + 1));
+  }
+  add_directories(files, directories);
+  return files;
+}
+
+Result<std::vector<DataLocation>> locations_of(const ForeignServer& server, const Patience& patience) {
+  const ProcessFiles files = files_of(server);
+  if (!files.known) return failure(server.text() + " has ended", ErrorKind::not_ready);
+  auto locations = look_in_root_of(
+      server, [files] { return locations_of(files); }, patience);
+  if (!locations) return locations;
+  for (DataLocation& location : *locations) location.path.insert(0, server.root());
+  return locations;
+}
+
+std::string socket_of(const ForeignServer& server) {
+  const auto found = std::find_if(server.sockets.begin(), server.sockets.end(), [](const std::string& path) {
+    constexpr std::string_view kProtocolX = "mysqlx";
+    return !path.substr(path.rfind('/') + 1).starts_with(kProtocolX);
+  });
+  return found == server.sockets.end() ? "" : *found;
 }
 
 bool is_same_file(pid_t pid, const std::string& theirs, const std::string& ours) {

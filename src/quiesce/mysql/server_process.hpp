@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dlm_freeze/quiesce/quiescer.hpp"
+#include "quiesce/foreign_server.hpp"
 
 namespace dlm_freeze::mysql {
 
@@ -43,6 +44,16 @@ struct ProcessFiles {
 /// All that can be told of where a server of MySQL keeps what without a log-in: its data directory, tables elsewhere,
 /// and whatever else it has open.
 [[nodiscard]] std::vector<DataLocation> locations_of(const ProcessFiles& files);
+
+/// The same for a server in another mount namespace, by paths through its root directory. Errors: its files do not
+/// answer in time, or it has ended.
+[[nodiscard]] Result<std::vector<DataLocation>> locations_of(const ForeignServer& server, const Patience& patience);
+
+/// What a process in another mount namespace has open: paths as it names them.
+[[nodiscard]] ProcessFiles files_of(const ForeignServer& server);
+
+/// The socket of those on which it listens that takes statements; empty: there is none.
+[[nodiscard]] std::string socket_of(const ForeignServer& server);
 
 /// Whether `theirs`, a path as the process sees it, is the file `ours` of this host. A service with a /tmp of its own
 /// shares most others.

@@ -12,6 +12,7 @@ namespace dlm_freeze::mysql {
 struct MysqlSettings {
   ServerAddress address;
   std::string password_file;
+  std::string container;               ///< Where the server runs; empty: on the host, or at `address.host`.
   std::string lock = "auto";           ///< See choose_lock.
   std::chrono::seconds long_query{2};  ///< Statements older than that are waited for; 0: none.
   std::chrono::seconds wait{3};        ///< How long.

@@ -16,4 +16,7 @@ inline constexpr std::array<std::string_view, 6> kSockets = {
     "/tmp/mysql.sock",              // Oracle's tar archives
 };
 
+/// The servers' executables.
+inline constexpr std::array<std::string_view, 2> kPrograms = {"mysqld", "mariadbd"};
+
 }  // namespace dlm_freeze::mysql

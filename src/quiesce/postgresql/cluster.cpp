@@ -11,6 +11,8 @@
 #include "dlm_freeze/base/files.hpp"
 #include "quiesce/postgresql/account.hpp"
 #include "quiesce/postgresql/backup_files.hpp"
+#include "quiesce/postgresql/patroni.hpp"
+#include "quiesce/postgresql/programs.hpp"
 #include "quiesce/postgresql/session_settings.hpp"
 #include "quiesce/server_socket.hpp"
 
@@ -21,6 +23,9 @@ using std::chrono::milliseconds;
 
 constexpr int kOldestVersion = 100000;  // pg_current_wal_lsn, pg_control_checkpoint and non-exclusive backups
 constexpr int kMajorWithLoginTriggers = 17;
+
+/// In a container nobody is sent a password that was meant for others: libpq looks for none where there is no file.
+constexpr const char* kNoPasswordFile = "/nonexistent";
 
 constexpr auto kLocateTimeout = std::chrono::seconds(1);
 /// WAL files that wait for an archiver which keeps pace.
@@ -36,12 +41,6 @@ std::optional<std::uint64_t> distance(const std::string& from, const std::string
   return *end > *begin ? *end - *begin : 0;
 }
 
-/// The version of the server whose data directory it is; 0 when that cannot be read.
-int major_version(const std::string& data_directory) {
-  const auto text = read_file(data_directory + "/PG_VERSION", 64);
-  return text ? std::atoi(text->c_str()) : 0;
-}
-
 /// A command that succeeds without storing anything.
 bool stores_nothing(std::string_view command) {
   constexpr std::array<std::string_view, 5> kNothing = {"true", "/bin/true", "/usr/bin/true", ":", "exit 0"};
@@ -51,6 +50,7 @@ bool stores_nothing(std::string_view command) {
 }  // namespace
 
 Result<Presence> Cluster::locate(const StageContext& context) {
+  if (!settings_.container.empty()) return locate_in_container(context);
   const Patience patience{context.deadline.or_earlier(Deadline::in(kLocateTimeout)), context.cancel_fd};
   const auto reached = reach(settings_.options, settings_.account, patience);
   if (!reached) return tl::unexpected(reached.error());
@@ -89,18 +89,84 @@ Result<Presence> Cluster::locate(const StageContext& context) {
   return presence;
 }
 
+/// Whether it runs there. Then it is known from now on, and stays the same process.
+Result<bool> Cluster::find_in_container() {
+  const std::string directory = settings_.options.value_of("host");
+  const std::string port = settings_.options.value_of("port");
+  const std::string wanted = directory.empty() ? "" : directory + "/.s.PGSQL." + (port.empty() ? "5432" : port);
+  auto found = find_server_in(settings_.container, wanted, {kPrograms.begin(), kPrograms.end()});
+  if (!found) return tl::unexpected(found.error());
+  server_ = std::move(*found);
+  if (!server_) return false;
+  socket_ = wanted.empty() ? socket_of(*server_, port) : wanted;
+  if (!socket_.empty()) return true;
+  return failure(server_->text() + " listens on no Unix socket" +
+                     (server_->ports.empty() ? ": it is starting, or shutting down"
+                                             : ", only on port " + std::to_string(server_->ports.front()) +
+                                                   ": configure conninfo with host and port"),
+                 ErrorKind::not_ready);
+}
+
+Result<Presence> Cluster::locate_in_container(const StageContext& context) {
+  const auto found = find_in_container();
+  if (!found) return tl::unexpected(found.error());
+  Presence presence;
+  presence.running = *found;
+  presence.detail = nothing_in(settings_.container, {kPrograms.begin(), kPrograms.end()});
+  if (!presence.running) return presence;
+  presence.detail = "listens on " + socket_ + " of " + server_->where;
+  // A password is read by root, from a file of root's.
+  if (!settings_.options.has("passfile")) {
+    auto account = account_of(*server_);
+    if (!account) return tl::unexpected(account.error());
+    settings_.account = std::move(*account);
+    settings_.options.set("passfile", kNoPasswordFile);
+  }
+  if (auto surveyed = survey(context.patience().share(2)); !surveyed) return tl::unexpected(surveyed.error());
+  presence.locations = files_->locations;
+  return presence;
+}
+
+Result<void> Cluster::survey(const Patience& patience) {
+  auto cluster = survey_cluster(*server_, patience);
+  if (!cluster) return tl::unexpected(cluster.error());
+  foreign_ = std::move(*cluster);
+  data_directory_ = foreign_->data_directory;
+  files_ = foreign_->files;
+  return {};
+}
+
+int Cluster::major_version() const {
+  if (server_) return foreign_ ? foreign_->major_version : 0;
+  return data_directory_.empty() ? 0 : major_version_of(data_directory_);
+}
+
+bool Cluster::has_patroni() const {
+  if (server_) return foreign_ && foreign_->has_patroni;
+  return files_ && postgresql::has_patroni(data_directory_);
+}
+
+Result<Connection> Cluster::open_session(const ConnectionOptions& options, const Patience& patience) {
+  if (!server_) return Connection::open(options, settings_.account, server_user_, patience);
+  auto opened = Connection::open(options, settings_.account, *server_, socket_, patience);
+  if (opened || settings_.account == std::nullopt) return opened;
+  return failure(opened.error().message + R"(; or configure {"type": "postgresql", "container": ")" +
+                     settings_.container + R"(", "conninfo": "user=ROLE passfile=FILE"} (docs/containers.md))",
+                 opened.error().kind);
+}
+
 Result<void> Cluster::connect(const Patience& patience) {
   if (connection_) return {};
   auto opened = Result<Connection>(failure(""));
-  const bool has_login_triggers = !data_directory_.empty() && major_version(data_directory_) >= kMajorWithLoginTriggers;
+  const bool has_login_triggers = major_version() >= kMajorWithLoginTriggers;
   if (has_login_triggers) {
     ConnectionOptions options = settings_.options;
     options.add_startup_settings(without_login_triggers());
-    opened = Connection::open(options, settings_.account, server_user_, patience);
+    opened = open_session(options, patience);
   }
   // A role that may not turn them off runs them with its own few rights.
   if (!has_login_triggers || (!opened && opened.error().message.find(kLoginTriggers) != std::string::npos)) {
-    opened = Connection::open(settings_.options, settings_.account, server_user_, patience);
+    opened = open_session(settings_.options, patience);
   }
   if (!opened) return tl::unexpected(opened.error());
   connection_ = std::move(*opened);
@@ -180,7 +246,21 @@ const DataLocation* Cluster::wal_location() const {
   return found == files_->locations.end() ? nullptr : &*found;
 }
 
-void Cluster::find_files(const Server& server, std::vector<LogLine>& notes) {
+void Cluster::find_files(const Server& server, StageContext& context) {
+  std::vector<LogLine>& notes = context.notes;
+  if (server_) {
+    const auto surveyed = survey(context.patience().share(2));
+    if (!surveyed || foreign_->system_identifier != server.system_identifier) {
+      files_.reset();
+      notes.push_back(
+          {LogLevel::warn, "where its data lies is not known: " +
+                               (surveyed ? data_directory_ + " is not this server's" : surveyed.error().message)});
+      return;
+    }
+    for (const std::string& problem : files_->problems)
+      notes.push_back({LogLevel::warn, "a part of it cannot be found: " + problem});
+    return;
+  }
   if (data_directory_.empty()) data_directory_ = server.data_directory;
   if (data_directory_.empty()) {
     files_.reset();

@@ -11,6 +11,7 @@
 #include "dlm_freeze/quiesce/quiescer.hpp"
 #include "quiesce/postgresql/cluster_files.hpp"
 #include "quiesce/postgresql/connection.hpp"
+#include "quiesce/postgresql/foreign_cluster.hpp"
 #include "quiesce/postgresql/settings.hpp"
 
 namespace dlm_freeze::postgresql {
@@ -78,7 +79,7 @@ class Cluster {
   Result<bool> checkpoint(StageContext& context, BootClock::duration limit, bool required);
 
   /// Looks where its parts lie; what cannot be found is noted.
-  void find_files(const Server& server, std::vector<LogLine>& notes);
+  void find_files(const Server& server, StageContext& context);
   [[nodiscard]] const std::optional<ClusterFiles>& files() const { return files_; }
   [[nodiscard]] const DataLocation* wal_location() const;
 
@@ -86,12 +87,27 @@ class Cluster {
 
   [[nodiscard]] bool in_recovery() const { return in_recovery_; }
 
+  /// Whether it runs in another mount namespace.
+  [[nodiscard]] bool is_foreign() const { return server_.has_value(); }
+
+  /// Whether Patroni has run it.
+  [[nodiscard]] bool has_patroni() const;
+
  private:
+  [[nodiscard]] Result<Presence> locate_in_container(const StageContext& context);
+  [[nodiscard]] Result<bool> find_in_container();
+  [[nodiscard]] Result<void> survey(const Patience& patience);
+  [[nodiscard]] Result<Connection> open_session(const ConnectionOptions& options, const Patience& patience);
+  [[nodiscard]] int major_version() const;
+
   PostgresqlSettings settings_;
   std::optional<Connection> connection_;
-  std::string data_directory_;        ///< As far as it is known.
-  pid_t server_pid_ = 0;              ///< 0: not known.
-  std::optional<uid_t> server_user_;  ///< Whose process has to listen at the socket.
+  std::string data_directory_;           ///< As far as it is known.
+  pid_t server_pid_ = 0;                 ///< 0: not known.
+  std::optional<uid_t> server_user_;     ///< Whose process has to listen at the socket.
+  std::optional<ForeignServer> server_;  ///< Where it runs in another mount namespace.
+  std::string socket_;                   ///< Of that, as it names it.
+  std::optional<ForeignCluster> foreign_;
   std::optional<ClusterFiles> files_;
   bool in_recovery_ = false;
 };

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
@@ -138,6 +139,11 @@ ClusterFiles find_cluster_files(const std::string& data_directory, pid_t server)
   if (error) files.problems.push_back("tablespaces (" + (data / "pg_tblspc").string() + "): " + error.message());
   if (const fs::path log = log_file(data, server); !log.empty()) add_location(files, kServerLog, log, DataRole::log);
   return files;
+}
+
+int major_version_of(const std::string& data_directory) {
+  const auto text = read_file(data_directory + "/PG_VERSION", 64);
+  return text ? std::atoi(text->c_str()) : 0;
 }
 
 std::optional<std::string> system_identifier_of(const std::string& data_directory) {

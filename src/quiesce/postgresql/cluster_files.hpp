@@ -43,6 +43,9 @@ inline constexpr const char* kServerLog = "server log";
 inline constexpr const char* kWal = "WAL";
 [[nodiscard]] ClusterFiles find_cluster_files(const std::string& data_directory, pid_t server);
 
+/// The version of the server whose data directory it is; 0 when that cannot be read.
+[[nodiscard]] int major_version_of(const std::string& data_directory);
+
 /// The system identifier in the cluster's control file; none when that cannot be read. It tells whether a path that a
 /// server names, perhaps from inside a container, is that server's also here.
 [[nodiscard]] std::optional<std::string> system_identifier_of(const std::string& data_directory);

@@ -4,11 +4,14 @@
 #include <libpq-fe.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 
 #include <cerrno>
+#include <mutex>
 #include <utility>
 
 #include "base/wait.hpp"
+#include "dlm_freeze/base/thread.hpp"
 #include "quiesce/postgresql/session_settings.hpp"
 #include "quiesce/server_socket.hpp"
 
@@ -66,8 +69,8 @@ constexpr const char* kPoolerAdvice =
     "conninfo";
 
 /// Whether the process at the other end of a socket is one of the server's user.
-Result<void> check_peer(PGconn* connection, std::optional<uid_t> server) {
-  const auto user = peer_user(::PQsocket(connection));
+Result<void> check_user_of_peer(int socket, std::optional<uid_t> server) {
+  const auto user = peer_user(socket);
   if (!user || !server || *user == 0 || *user == *server) return {};
   return failure("what listens there is a process of uid " + std::to_string(*user) + ", not of uid " +
                      std::to_string(*server) + " as before, so it is not used",
@@ -126,19 +129,15 @@ Result<Reached> reach(const ConnectionOptions& options, const std::optional<Acco
   return reached;
 }
 
-Result<Connection::Handle> Connection::log_in(const ConnectionOptions& options, const std::optional<Account>& account,
-                                              std::optional<uid_t> server, const Patience& patience) {
-  // Until the login is done: libpq may connect more than once.
-  const auto acting = ActingAs::begin(account);
-  if (!acting) return tl::unexpected(acting.error());
-  Handle handle = start(options);
+Result<Connection::Handle> Connection::log_in(Handle handle, const Patience& patience,
+                                              const std::function<Result<void>(int socket)>& check_peer) {
   if (!handle) return failure("out of memory");
   PGconn* connection = handle.get();
   // Nothing is said to the server before that status.
   const auto made = [&](auto /*next*/) { return ::PQstatus(connection) == CONNECTION_MADE; };
   auto done = connect_until(connection, patience, made);
   if (done && ::PQstatus(connection) == CONNECTION_MADE) {
-    if (auto checked = check_peer(connection, server); !checked) return tl::unexpected(checked.error());
+    if (auto checked = check_peer(::PQsocket(connection)); !checked) return tl::unexpected(checked.error());
     done = connect_until(connection, patience, [](auto next) { return next == PGRES_POLLING_OK; });
   }
   if (!done) return tl::unexpected(done.error().with_context("cannot log in"));
@@ -148,11 +147,62 @@ Result<Connection::Handle> Connection::log_in(const ConnectionOptions& options, 
   return failure(std::move(message), ErrorKind::not_ready);
 }
 
+/// Begins to connect in a thread of its own: a socket's directory in a container may be one that never answers.
+Result<Connection::Handle> Connection::start_aside(const ConnectionOptions& options,
+                                                   const std::optional<Account>& account, const Patience& patience) {
+  struct Start {
+    UniqueFd ended;
+    std::mutex mutex;
+    Handle handle;
+    Result<void> acted;
+  };
+  auto ended = new_event();
+  if (!ended) return tl::unexpected(ended.error());
+  const auto begun = std::make_shared<Start>();
+  begun->ended = std::move(*ended);
+  run_detached([begun, options, account] {
+    const auto acting = ActingAs::begin(account);
+    Handle handle = acting ? start(options) : nullptr;
+    const std::lock_guard lock(begun->mutex);
+    begun->handle = std::move(handle);
+    if (!acting) begun->acted = tl::unexpected(acting.error());
+    raise_event(begun->ended.get());
+  });
+  if (!wait_readable(begun->ended.get(), patience))
+    return failure("cannot log in: its socket does not answer", ErrorKind::not_ready);
+  const std::lock_guard lock(begun->mutex);
+  if (!begun->acted) return tl::unexpected(begun->acted.error());
+  return std::move(begun->handle);
+}
+
 Result<Connection> Connection::open(const ConnectionOptions& options, const std::optional<Account>& account,
                                     std::optional<uid_t> server, const Patience& patience) {
   ConnectionOptions with_settings = options;
   with_settings.add_startup_settings(startup_settings());
-  auto handle = log_in(with_settings, account, server, patience);
+  // Until the login is done: libpq may connect more than once.
+  const auto acting = ActingAs::begin(account);
+  if (!acting) return tl::unexpected(acting.error());
+  return begin_session(
+      log_in(start(with_settings), patience, [&](int socket) { return check_user_of_peer(socket, server); }), patience);
+}
+
+Result<Connection> Connection::open(ConnectionOptions options, const std::optional<Account>& account,
+                                    const ForeignServer& server, const std::string& socket, const Patience& patience) {
+  const std::size_t slash = socket.rfind('/');
+  const auto directory = open_place(server, socket.substr(0, slash), S_IFDIR, patience);
+  if (!directory) return tl::unexpected(directory.error());
+  options.set("host", path_of_descriptor(**directory));
+  options.set("port", socket.substr(socket.rfind('.') + 1));
+  options.add_startup_settings(startup_settings());
+  auto handle = start_aside(options, account, patience);
+  if (!handle) return tl::unexpected(handle.error());
+  const auto acting = ActingAs::begin(account);
+  if (!acting) return tl::unexpected(acting.error());
+  return begin_session(log_in(std::move(*handle), patience, [&](int peer) { return check_peer_is(server, peer); }),
+                       patience);
+}
+
+Result<Connection> Connection::begin_session(Result<Handle> handle, const Patience& patience) {
   if (!handle) return tl::unexpected(handle.error());
   Connection connection(std::move(*handle));
   ::PQsetnonblocking(connection.handle_.get(), 1);

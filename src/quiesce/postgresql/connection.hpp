@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 #include "dlm_freeze/base/deadline.hpp"
 #include "dlm_freeze/base/error.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
+#include "quiesce/foreign_server.hpp"
 #include "quiesce/postgresql/account.hpp"
 #include "quiesce/postgresql/connection_options.hpp"
 
@@ -55,6 +57,12 @@ class Connection {
   [[nodiscard]] static Result<Connection> open(const ConnectionOptions& options, const std::optional<Account>& account,
                                                std::optional<uid_t> server, const Patience& patience);
 
+  /// The same for a server in another mount namespace, at a socket as it names it: the process that listens there has
+  /// to be that server.
+  [[nodiscard]] static Result<Connection> open(ConnectionOptions options, const std::optional<Account>& account,
+                                               const ForeignServer& server, const std::string& socket,
+                                               const Patience& patience);
+
   /// Runs one statement. An error here means that no answer came (not_ready; failed when cancelled): the session is
   /// of no use any more. A statement that the server refuses is a Reply.
   [[nodiscard]] Result<Reply> run(const std::string& statement, const Patience& patience);
@@ -79,8 +87,12 @@ class Connection {
 
   explicit Connection(Handle handle) : handle_(std::move(handle)) {}
   static Handle start(const ConnectionOptions& options);
-  [[nodiscard]] static Result<Handle> log_in(const ConnectionOptions& options, const std::optional<Account>& account,
-                                             std::optional<uid_t> server, const Patience& patience);
+  [[nodiscard]] static Result<Handle> start_aside(const ConnectionOptions& options,
+                                                  const std::optional<Account>& account, const Patience& patience);
+  /// `check_peer` is asked whether it is the server that listens, before anything is said to it.
+  [[nodiscard]] static Result<Handle> log_in(Handle handle, const Patience& patience,
+                                             const std::function<Result<void>(int socket)>& check_peer);
+  [[nodiscard]] static Result<Connection> begin_session(Result<Handle> handle, const Patience& patience);
   [[nodiscard]] Result<void> set_up(const Patience& patience);
   [[nodiscard]] Result<void> send(const std::string& statement, const Patience& patience);
   [[nodiscard]] Result<void> await_result(const Patience& patience);

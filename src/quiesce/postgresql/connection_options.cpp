@@ -51,6 +51,17 @@ void ConnectionOptions::set_default(std::string keyword, std::string value) {
   if (!has(keyword)) options_.emplace_back(std::move(keyword), std::move(value));
 }
 
+void ConnectionOptions::set(std::string keyword, std::string value) {
+  std::erase_if(options_, [&](const auto& option) { return option.first == keyword; });
+  options_.emplace_back(std::move(keyword), std::move(value));
+}
+
+std::string ConnectionOptions::value_of(std::string_view keyword) const {
+  const auto found =
+      std::find_if(options_.begin(), options_.end(), [&](const auto& option) { return option.first == keyword; });
+  return found == options_.end() ? "" : found->second;
+}
+
 void ConnectionOptions::add_startup_settings(const std::string& settings) {
   const auto given =
       std::find_if(options_.begin(), options_.end(), [](const auto& option) { return option.first == "options"; });

@@ -22,6 +22,12 @@ class ConnectionOptions {
   /// Sets what the connection string leaves open.
   void set_default(std::string keyword, std::string value);
 
+  /// Sets it, whatever the connection string says.
+  void set(std::string keyword, std::string value);
+
+  /// What is set; empty where nothing is.
+  [[nodiscard]] std::string value_of(std::string_view keyword) const;
+
   /// Adds to what the server is told at the start of a session ("-c name=value"). The last word on a setting counts.
   void add_startup_settings(const std::string& settings);
 

@@ -4,10 +4,14 @@
 #include <memory>
 #include <set>
 #include <system_error>
+#include <utility>
 
 #include "dlm_freeze/quiesce/registry.hpp"
+#include "quiesce/foreign_detection.hpp"
+#include "quiesce/postgresql/foreign_cluster.hpp"
 #include "quiesce/postgresql/patroni.hpp"
 #include "quiesce/postgresql/postgresql_quiescer.hpp"
+#include "quiesce/postgresql/programs.hpp"
 #include "quiesce/server_socket.hpp"
 
 namespace dlm_freeze::postgresql {
@@ -23,6 +27,9 @@ const OptionTable<PostgresqlSettings>& option_table() {
   static const OptionTable<PostgresqlSettings> kTable = {
       {"conninfo", &PostgresqlSettings::conninfo,
        "libpq's connection string or URI, without a password; the default socket when absent."},
+      {"container", &PostgresqlSettings::container,
+       "The container that it runs in: name, id (12 digits or more), UID of the pod, or pid:N; host in conninfo is the "
+       "directory of its socket as the server names it there."},
       {"os_user", &PostgresqlSettings::os_user,
        "The account to connect as, for peer authentication; the owner of the socket when absent."},
       {"mode", &PostgresqlSettings::mode, "auto: checkpoint where all of the cluster is frozen, else backup.",
@@ -48,6 +55,13 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
   auto options = ConnectionOptions::parse(settings.conninfo);
   if (!options) return tl::unexpected(options.error());
   settings.options = std::move(*options);
+  const std::string host = settings.options.value_of("host");
+  if (!settings.container.empty() && (!settings.os_user.empty() || settings.options.has("service") ||
+                                      settings.options.has("hostaddr") || (!host.empty() && !host.starts_with('/')))) {
+    return failure(
+        "container goes with a socket and the server's own account: no os_user, and in conninfo no service, no "
+        "hostaddr and no host but a directory");
+  }
   if (!settings.options.has("service")) {
     // There is no database of every login's name, and "postgres" is there unless somebody removed it.
     settings.options.set_default("dbname", "postgres");
@@ -104,6 +118,18 @@ std::vector<QuiescerConfig> detect() {
   return found;
 }
 
+std::vector<QuiescerConfig> detect_foreign(std::vector<std::string>& problems) {
+  std::vector<std::string> standard;
+  for (const std::string directory : kSocketDirectories) {
+    for (std::string& socket : sockets_in(directory)) standard.push_back(std::move(socket));
+  }
+  const auto options = [](const ForeignServer& server) {
+    const std::string socket = socket_of(server, "");
+    return Json::Object{{"conninfo", socket.empty() ? "" : conninfo_of(socket)}};
+  };
+  return foreign_configs("postgresql", {kPrograms.begin(), kPrograms.end()}, standard, options, problems);
+}
+
 const QuiescerType& quiescer_type() {
   static const QuiescerType kType = {
       .name = "postgresql",
@@ -111,6 +137,7 @@ const QuiescerType& quiescer_type() {
       .options = option_table().specs(),
       .create = create,
       .detect = detect,
+      .detect_foreign = detect_foreign,
   };
   return kType;
 }

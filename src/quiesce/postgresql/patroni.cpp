@@ -50,7 +50,8 @@ Result<std::string> get(const HttpPlace& place, const std::string& path, const P
 std::optional<HttpPlace> place_for(const Cluster& cluster) {
   const PostgresqlSettings& settings = cluster.settings();
   if (settings.patroni) return settings.patroni;
-  if (settings.ignores_patroni || !cluster.files() || !has_patroni(cluster.data_directory())) return std::nullopt;
+  // In a container its usual place is another one.
+  if (settings.ignores_patroni || cluster.is_foreign() || !cluster.has_patroni()) return std::nullopt;
   return HttpPlace{"127.0.0.1", std::string(kPatroniPort)};
 }
 
@@ -105,6 +106,12 @@ bool has_patroni(const std::string& data_directory) {
 
 void note_patroni(const Cluster& cluster, const Server& server, StageContext& context) {
   const auto place = place_for(cluster);
+  if (!place && cluster.is_foreign() && cluster.has_patroni() && !cluster.settings().ignores_patroni) {
+    context.notes.push_back({LogLevel::warn,
+                             "whether Patroni, which runs it in its container, may fail it over is not known: set "
+                             "patroni to its address, or to none",
+                             false});
+  }
   if (!place) return;
   const Patience patience{context.deadline.or_earlier(Deadline::in(kPatience)), context.cancel_fd};
   const auto node = ask_patroni(*place, patience);

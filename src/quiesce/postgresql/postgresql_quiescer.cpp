@@ -23,7 +23,7 @@ bool PostgresqlQuiescer::check_coverage(StageContext& context) const {
 PostgresqlMode PostgresqlQuiescer::choose_mode(bool all_frozen, std::vector<LogLine>& notes) const {
   const PostgresqlMode mode = cluster_.settings().mode;
   if (mode == PostgresqlMode::automatic) {
-    if (all_frozen) return PostgresqlMode::checkpoint;
+    if (all_frozen || cluster_.is_foreign()) return PostgresqlMode::checkpoint;
     notes.push_back({LogLevel::info, "mode backup, since not all of it is known to be frozen"});
     return PostgresqlMode::backup;
   }
@@ -36,10 +36,16 @@ PostgresqlMode PostgresqlQuiescer::choose_mode(bool all_frozen, std::vector<LogL
 
 Result<void> PostgresqlQuiescer::probe(StageContext& context) {
   const Patience patience = context.patience();
+  if (cluster_.is_foreign() && cluster_.settings().mode == PostgresqlMode::backup) {
+    return failure(
+        "mode backup is not for a server in a container, whose files are not copied: freeze all filesystems that it "
+        "lies on, and set mode to auto",
+        ErrorKind::not_ready);
+  }
   if (auto connected = cluster_.connect(patience); !connected) return connected;
   const auto server = cluster_.ask_server(patience);
   if (!server) return tl::unexpected(server.error());
-  cluster_.find_files(*server, context.notes);
+  cluster_.find_files(*server, context);
   hold_ = make_hold(choose_mode(check_coverage(context), context.notes), cluster_);
   if (auto checked = hold_->check(*server, context); !checked) return checked;
   note_patroni(cluster_, *server, context);

@@ -23,6 +23,7 @@ struct PostgresqlSettings {
   std::string name;      ///< Also that of the directory of its backups.
   std::string conninfo;  ///< As configured, and so is the account: `options` and `account` are what was made of them.
   std::string os_user;
+  std::string container;  ///< Where the server runs; empty: on the host, or where `conninfo` says.
   ConnectionOptions options;
   std::optional<Account> account;  ///< None: the owner of the socket.
   PostgresqlMode mode = PostgresqlMode::automatic;

@@ -41,6 +41,9 @@ class HostTest : public testing::Test {
   /// A directory that no other test on this machine has, in whatever mount namespace.
   [[nodiscard]] static std::string own_place();
 
+  /// Servers are detected, but not those in other mount namespaces: these may be the servers of other tests.
+  static constexpr const char* kDetection = R"({"auto_thaw_seconds": 20, "undiscovered": "ignore"})";
+
   /// Replaces the configuration that runs get. Without it: no databases, auto-thaw after 20 s. Refuses one that would
   /// have the agent freeze what other mount namespaces have, unless `include` is limited to what lies in `own_place`.
   void configure(const std::string& json) const;

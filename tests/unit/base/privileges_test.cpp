@@ -67,6 +67,19 @@ TEST_F(Capabilities, AreOutOfEffectButThoseThatAreUsed) {
             0);
 }
 
+TEST_F(Capabilities, OutOfEffectAreTakenBackByOneThread) {
+  EXPECT_EQ(in_child([] {
+              use_capabilities({});
+              std::string of_thread;
+              std::thread([&] {
+                use_capability_again(CAP_SYS_ADMIN);
+                of_thread = own("CapEff");
+              }).join();
+              return of_thread == kSysAdmin && own("CapEff") != kSysAdmin ? 0 : 1;
+            }),
+            0);
+}
+
 TEST_F(Capabilities, OutOfEffectLeaveAProgramItsParentDeathSignal) {
   EXPECT_EQ(in_child([] {
               use_capabilities({CAP_KILL});

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quiesce/foreign_server.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <climits>
+#include <cstring>
+#include <set>
+#include <system_error>
+#include <thread>
+
+#include "base/container_name.hpp"
+#include "base/directory.hpp"
+#include "base/privileges.hpp"
+#include "base/process.hpp"
+#include "base/text.hpp"
+#include "base/wait.hpp"
+#include "dlm_freeze/base/files.hpp"
+
+namespace dlm_freeze {
+namespace {
+
+/// Whoever may start processes can start any number of that name.
+constexpr std::size_t kMostServers = 32;
+constexpr std::size_t kLargestTable = std::size_t{4} << 20;
+constexpr std::size_t kMostDescriptors = 65536;
+constexpr unsigned long kAcceptsConnections = 0x10000;  // __SO_ACCEPTCON, in the flags of /proc/net/unix
+constexpr std::string_view kByPid = "pid:";
+
+std::string directory_of(pid_t pid) { return "/proc/" + std::to_string(pid); }
+
+std::string target_of(const std::string& link) {
+  std::array<char, PATH_MAX> target{};
+  const ssize_t length = ::readlink(link.c_str(), target.data(), target.size());
+  return length > 0 ? std::string(target.data(), static_cast<std::size_t>(length)) : std::string();
+}
+
+template <typename Number>
+std::optional<Number> number_from(std::string_view text, int base = 10) {
+  Number number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
+  return error == std::errc() && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
+}
+
+std::string_view word(std::string_view text, std::size_t index) {
+  std::string_view found;
+  for (std::size_t i = 0; i <= index; ++i) found = next_word(text);
+  return found;
+}
+
+/// The name of the executable, also of one that was replaced since.
+std::string program_of(pid_t pid) {
+  constexpr std::string_view kDeleted = " (deleted)";
+  std::string path = target_of(directory_of(pid) + "/exe");
+  if (path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
+  return path.substr(path.rfind('/') + 1);
+}
+
+bool contains(const std::vector<std::string_view>& words, std::string_view wanted) {
+  return std::find(words.begin(), words.end(), wanted) != words.end();
+}
+
+/// A field of /proc/PID/stat by its number in proc(5), from 3 on.
+template <typename Number>
+Number stat_field(const std::string& stat, std::size_t field) {
+  constexpr std::size_t kFirst = 3;
+  return number_from<Number>(word(stat_after_name(stat), field - kFirst)).value_or(0);
+}
+
+constexpr std::size_t kParent = 4;
+constexpr std::size_t kStarted = 22;
+
+/// A process that is no child of a server; nothing for one that is.
+std::optional<ForeignServer> server_of(pid_t pid, const std::vector<std::string_view>& programs) {
+  ForeignServer server;
+  server.program = program_of(pid);
+  const auto stat = read_file(directory_of(pid) + "/stat", 4096);
+  if (!stat || contains(programs, program_of(stat_field<pid_t>(*stat, kParent)))) return std::nullopt;
+  server.pid = pid;
+  server.started = stat_field<std::uint64_t>(*stat, kStarted);
+  const auto container = container_of(pid);
+  server.container = container ? container->id : std::string(kByPid) + std::to_string(pid);
+  server.where = container ? container->text() : "process " + std::to_string(pid);
+  return server;
+}
+
+/// Calls `look` with the number of each process, until it returns false.
+template <typename Look>
+void each_process(const Look& look) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> proc(::opendir("/proc"), ::closedir);
+  if (!proc) return;
+  while (const dirent* entry = ::readdir(proc.get())) {  // NOLINT(concurrency-mt-unsafe)
+    const auto pid = number_from<pid_t>(entry->d_name);
+    if (pid && !look(*pid)) return;
+  }
+}
+
+bool is_in_other_namespace(pid_t pid) {
+  static const std::string own = target_of("/proc/self/ns/mnt");
+  const std::string theirs = target_of(directory_of(pid) + "/ns/mnt");
+  return !theirs.empty() && theirs != own;
+}
+
+/// The inodes of the sockets that it has open.
+std::set<std::string, std::less<>> open_sockets_of(pid_t pid) {
+  constexpr std::string_view kSocket = "socket:[";
+  std::set<std::string, std::less<>> inodes;
+  const std::string directory = directory_of(pid) + "/fd";
+  const std::unique_ptr<DIR, int (*)(DIR*)> open(::opendir(directory.c_str()), ::closedir);
+  std::size_t count = 0;
+  while (const dirent* entry = open ? ::readdir(open.get()) : nullptr) {  // NOLINT(concurrency-mt-unsafe)
+    if (++count > kMostDescriptors) break;
+    const std::string target = target_of(directory + "/" + entry->d_name);
+    if (target.starts_with(kSocket)) inodes.insert(target.substr(kSocket.size(), target.size() - kSocket.size() - 1));
+  }
+  return inodes;
+}
+
+void add_unix_sockets(ForeignServer& server, const std::set<std::string, std::less<>>& inodes) {
+  const auto table = read_file(directory_of(server.pid) + "/net/unix", kLargestTable);
+  if (!table) return;
+  for (std::string_view line : split(*table, '\n')) {
+    // Num RefCount Protocol Flags Type St Inode Path
+    const auto flags = number_from<unsigned long>(word(line, 3), 16);
+    if (!flags || (*flags & kAcceptsConnections) == 0 || !inodes.contains(word(line, 6))) continue;
+    for (int i = 0; i < 7; ++i) static_cast<void>(next_word(line));
+    const std::string path(trimmed(line));
+    if (path.starts_with('/')) server.sockets.push_back(path);
+  }
+}
+
+void add_ports(ForeignServer& server, const std::set<std::string, std::less<>>& inodes) {
+  for (const char* name : {"/net/tcp", "/net/tcp6"}) {
+    const auto table = read_file(directory_of(server.pid) + name, kLargestTable);
+    if (!table) continue;
+    for (const std::string_view line : split(*table, '\n')) {
+      // sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode
+      constexpr std::string_view kListens = "0A";
+      const std::string_view local = word(line, 1);
+      if (word(line, 3) != kListens || !inodes.contains(word(line, 9))) continue;
+      const auto port = number_from<unsigned>(local.substr(local.rfind(':') + 1), 16);
+      if (port && std::find(server.ports.begin(), server.ports.end(), *port) == server.ports.end())
+        server.ports.push_back(*port);
+    }
+  }
+}
+
+void add_listeners(ForeignServer& server) {
+  const auto inodes = open_sockets_of(server.pid);
+  add_unix_sockets(server, inodes);
+  add_ports(server, inodes);
+}
+
+/// The process in /proc, if it is still that one.
+Result<UniqueFd> open_process(const ForeignServer& server) {
+  UniqueFd process(::open(directory_of(server.pid).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const std::string stat = process ? read_file_at(process.get(), "stat", 4096).value_or("") : "";
+  if (stat_field<std::uint64_t>(stat, kStarted) != server.started) {
+    return failure(server.program + " (" + server.where + ") has ended", ErrorKind::not_ready);
+  }
+  return process;
+}
+
+/// For a thread that does nothing else any more.
+Result<void> enter_root_of(const ForeignServer& server) {
+  const auto process = open_process(server);
+  if (!process) return tl::unexpected(process.error());
+  use_capability_again(CAP_SYS_CHROOT);
+  const bool entered =
+      ::unshare(CLONE_FS) == 0 && ::fchdir(process->get()) == 0 && ::chroot("root") == 0 && ::chdir("/") == 0;
+  return entered ? Result<void>() : system_failure("cannot look into the root directory of " + server.where, errno);
+}
+
+/// Of a line "inside outside count" of uid_map or gid_map, in user_namespaces(7): who 0 is outside.
+std::optional<unsigned> outside_of_zero(const std::string& map) {
+  for (const std::string_view line : split(map, '\n')) {
+    if (word(line, 0) == "0") return number_from<unsigned>(word(line, 1));
+  }
+  return std::nullopt;
+}
+
+/// The effective id in a line "Uid: real effective saved filesystem" of /proc/PID/status.
+std::optional<unsigned> effective_id(const std::string& status, std::string_view key) {
+  for (const std::string_view line : split(status, '\n')) {
+    if (line.starts_with(key)) return number_from<unsigned>(word(line, 2));
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+ForeignServers find_foreign_servers(const std::vector<std::string_view>& programs) {
+  ForeignServers found;
+  each_process([&](pid_t pid) {
+    if (!contains(programs, program_of(pid)) || !is_in_other_namespace(pid)) return true;
+    auto server = server_of(pid, programs);
+    if (!server) return true;
+    if (found.servers.size() == kMostServers) {
+      ++found.left_out;
+      return true;
+    }
+    add_listeners(*server);
+    found.servers.push_back(std::move(*server));
+    return true;
+  });
+  return found;
+}
+
+bool has_foreign_servers(const std::vector<std::string_view>& programs) {
+  bool found = false;
+  each_process([&](pid_t pid) {
+    found = contains(programs, program_of(pid)) && is_in_other_namespace(pid);
+    return !found;
+  });
+  return found;
+}
+
+Result<std::optional<ForeignServer>> find_server_in(const std::string& container, const std::string& socket,
+                                                    const std::vector<std::string_view>& programs) {
+  std::vector<ForeignServer> found;
+  each_process([&](pid_t pid) {
+    if (!contains(programs, program_of(pid))) return true;
+    const auto name = container_of(pid);
+    if (container != std::string(kByPid) + std::to_string(pid) && (!name || !name->is_called(container))) return true;
+    auto server = server_of(pid, programs);
+    if (!server) return true;
+    add_listeners(*server);
+    if (socket.empty() || std::find(server->sockets.begin(), server->sockets.end(), socket) != server->sockets.end())
+      found.push_back(std::move(*server));
+    return found.size() < kMostServers;
+  });
+  if (found.empty()) return std::optional<ForeignServer>();
+  if (found.size() == 1) return std::optional(std::move(found.front()));
+  return failure(std::to_string(found.size()) + " servers run in the container " + container +
+                     ": give the socket of one, as it names it",
+                 ErrorKind::not_ready);
+}
+
+std::string nothing_in(const std::string& container, const std::vector<std::string_view>& programs) {
+  return "no " + join(std::vector<std::string>(programs.begin(), programs.end()), " or ") + " runs in the container " +
+         container;
+}
+
+std::optional<ForeignServer> foreign_process(pid_t pid) {
+  return pid > 0 && is_in_other_namespace(pid) ? server_of(pid, {}) : std::nullopt;
+}
+
+bool listens_on_any(const ForeignServer& server, const std::vector<std::string>& paths, const Patience& patience) {
+  std::set<std::pair<dev_t, ino_t>> ours;
+  struct stat info {};
+  for (const std::string& path : paths) {
+    if (::stat(path.c_str(), &info) == 0) ours.emplace(info.st_dev, info.st_ino);
+  }
+  if (ours.empty()) return false;
+  return std::any_of(server.sockets.begin(), server.sockets.end(), [&](const std::string& socket) {
+    const auto theirs = open_place(server, socket, S_IFSOCK, patience);
+    return theirs && ::fstat((*theirs)->get(), &info) == 0 && ours.contains({info.st_dev, info.st_ino});
+  });
+}
+
+Result<Account> root_account_of(const ForeignServer& server) {
+  const auto users = read_file(directory_of(server.pid) + "/uid_map", kLargestTable);
+  const auto groups = read_file(directory_of(server.pid) + "/gid_map", kLargestTable);
+  const auto uid = users ? outside_of_zero(*users) : std::nullopt;
+  const auto gid = groups ? outside_of_zero(*groups) : std::nullopt;
+  if (!uid || !gid) {
+    return failure("the user namespace of " + server.where + " has no root, who could log in by the socket",
+                   ErrorKind::not_ready);
+  }
+  return Account{"root", *uid, *gid, "", ""};
+}
+
+Result<Account> account_of(const ForeignServer& server) {
+  const auto status = read_file(directory_of(server.pid) + "/status", kLargestTable);
+  const auto uid = status ? effective_id(*status, "Uid:") : std::nullopt;
+  const auto gid = status ? effective_id(*status, "Gid:") : std::nullopt;
+  if (!uid || !gid) return failure(server.text() + " has ended", ErrorKind::not_ready);
+  return Account{"", *uid, *gid, "", ""};
+}
+
+std::vector<std::string> open_paths_of(const ForeignServer& server) {
+  const auto process = open_process(server);
+  if (!process) return {};
+  const std::string directory = directory_of(server.pid);
+  const std::string root = target_of(directory + "/root");
+  std::vector<std::string> paths;
+  const auto add = [&](const std::string& link) {
+    std::string path = target_of(link);
+    if (!path.starts_with('/') || path.starts_with("/dev/") || path.ends_with(" (deleted)")) return;
+    if (root != "/" && !path.starts_with(root + "/")) return;
+    paths.push_back(root == "/" ? std::move(path) : path.substr(root.size()));
+  };
+  add(directory + "/cwd");
+  if (paths.empty()) return {};
+  std::size_t count = 0;
+  const std::unique_ptr<DIR, int (*)(DIR*)> open(::opendir((directory + "/fd").c_str()), ::closedir);
+  while (const dirent* entry = open ? ::readdir(open.get()) : nullptr) {  // NOLINT(concurrency-mt-unsafe)
+    if (++count > kMostDescriptors) break;
+    add(directory + "/fd/" + entry->d_name);
+  }
+  return paths;
+}
+
+Result<void> run_in_root_of(const ForeignServer& server, std::function<void()> job, const Patience& patience) {
+  struct Run {
+    UniqueFd ended;
+    std::function<void()> job;
+    Result<void> entered;
+  };
+  auto ended = new_event();
+  if (!ended) return tl::unexpected(ended.error());
+  const auto run = std::make_shared<Run>(Run{std::move(*ended), std::move(job), {}});
+  try {
+    // Not run_detached: without a thread of its own it would change the root directory of this process.
+    std::thread([run, server] {
+      run->entered = enter_root_of(server);
+      if (run->entered) run->job();
+      raise_event(run->ended.get());
+    }).detach();
+  } catch (const std::system_error& error) {
+    return system_failure("cannot start a thread", error.code().value());
+  }
+  if (!wait_readable(run->ended.get(), patience)) {
+    return failure("the files of " + server.text() + " do not answer", ErrorKind::not_ready);
+  }
+  return run->entered;
+}
+
+Result<std::shared_ptr<const UniqueFd>> open_place(const ForeignServer& server, const std::string& path, mode_t type,
+                                                   const Patience& patience) {
+  struct Place {
+    std::shared_ptr<const UniqueFd> fd;
+    int error = 0;
+  };
+  const auto place = look_in_root_of(
+      server,
+      [path] {
+        auto fd = std::make_shared<const UniqueFd>(::open(path.c_str(), O_PATH | O_CLOEXEC));
+        return Place{fd, *fd ? 0 : errno};
+      },
+      patience);
+  if (!place) return tl::unexpected(place.error());
+  const std::string name = path + " of " + server.where;
+  if (place->error != 0) {
+    return failure("cannot open " + name + ": " + errno_text(place->error), ErrorKind::not_ready);
+  }
+  struct stat info {};
+  if (::fstat(place->fd->get(), &info) != 0 || (info.st_mode & S_IFMT) != type) {
+    return failure(name + (type == S_IFSOCK ? " is no socket" : " is no directory"), ErrorKind::not_ready);
+  }
+  return place->fd;
+}
+
+std::string path_of_descriptor(const UniqueFd& fd) { return "/proc/self/fd/" + std::to_string(fd.get()); }
+
+Result<void> check_peer_is(const ForeignServer& server, int fd) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  const bool known = ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
+  if (known && peer.pid == server.pid) return {};
+  return failure(
+      "what listens there is not " + server.text() + " but process " + std::to_string(peer.pid) + ", so it is not used",
+      ErrorKind::not_ready);
+}
+
+Result<void> check_listener_is(const ForeignServer& server, const UniqueFd& socket) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string path = path_of_descriptor(socket);
+  std::memcpy(address.sun_path, path.c_str(), std::min(path.size() + 1, sizeof address.sun_path));
+  const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return failure("cannot connect to " + server.text() + ": " + errno_text(errno), ErrorKind::not_ready);
+  }
+  return check_peer_is(server, fd.get());
+}
+
+}  // namespace dlm_freeze

@@ -71,7 +71,7 @@ class Correspondent {
       append(file, "S " + std::to_string(own.number) + "\n");
       const auto to = random() % inboxes.size();
       static_cast<void>(::write(inboxes[to][1].get(), &own, sizeof own));  // One that is full gets no more.
-      ::usleep(200);
+      ::usleep(static_cast<useconds_t>(200 * inboxes.size()));             // As many messages, however many hosts.
     }
   }
 
@@ -231,12 +231,13 @@ class Cuts : public HostTest {
       EXPECT_THAT(run_on({first}, {"pre-script", "--group", group}), testing::Each(0));
       process("dlm-watchdog").signal(SIGTERM);  // As its deadline would.
     }
-    std::vector<std::string> pre = {"pre-script", "--group", group, "--auto-thaw", "20", "--timeout", "30"};
+    std::vector<std::string> pre = {"pre-script", "--group", group, "--auto-thaw", "60", "--timeout", "60"};
     if (sabotage == Sabotage::none) {
-      const auto together = system_clock::now() + std::chrono::seconds(hosts_.size() > 3 ? 12 : 3);
+      const auto together = system_clock::now() + std::chrono::seconds(hosts_.size() > 3 ? 15 : 3);
       pre.insert(pre.end(), {"--hold-at", format_utc_milliseconds(together)});
     }
     EXPECT_THAT(run_on(others, pre), testing::Each(0));
+    restart_safety_limit();
     if (sabotage == Sabotage::expired) {
       EXPECT_TRUE(writable(*first->data, std::chrono::seconds(3)));
     }

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
@@ -32,7 +33,8 @@ class PostgresqlContainer : public PostgresqlTest {
     if (IsSkipped()) return;
     if (installation().root != "/") GTEST_SKIP() << "a version in a directory to chroot into runs in no container";
     fs::create_directories("/srv/own");
-    volume_ = &add_volume("/srv/data");
+    constexpr std::uint64_t kSize = std::uint64_t{400} << 20;  // Copied while it is held.
+    volume_ = &add(FilesystemSpec{.type = "ext4", .mount_point = "/srv/data", .size = kSize});
   }
 
   Server& add_contained(bool user_namespace) {

@@ -89,8 +89,11 @@ class Sentinel {
     if (is_thawing && !is_late_) {
       // A call of the watchdog's may hang, or it was stopped right before the call: made twice it does no harm.
       static_cast<void>(thawer_.run(Deadline::in(limits::kSuccessorThaw)));
+      release_by_ = Deadline::in(limits::kReleaseGrace);
+    }
+    if (is_thawing && !release_by_.expired()) {
       watchdog_.send(SIGCONT);  // The databases are still locked if it was stopped before it released them.
-      set_alarm(limits::kReleaseGrace);
+      set_alarm(limits::kThawGrace);
     } else {
       // One that is stopped or stuck has to be dead before its work is done for it: it could still answer that all is
       // well.
@@ -135,10 +138,11 @@ class Sentinel {
   ProcessHandle watchdog_;
   UniqueFd signals_;
   UniqueFd timer_;
-  Deadline alarm_;          ///< When to look again.
-  bool is_late_ = false;    ///< The deadline has passed.
-  bool is_killed_ = false;  ///< The watchdog, by this process.
-  bool is_dead_ = false;    ///< It is gone.
+  Deadline alarm_;                                ///< When to look again.
+  Deadline release_by_{BootClock::time_point()};  ///< Until when a watchdog that has thawed may release the databases.
+  bool is_late_ = false;                          ///< The deadline has passed.
+  bool is_killed_ = false;                        ///< The watchdog, by this process.
+  bool is_dead_ = false;                          ///< It is gone.
 };
 
 }  // namespace

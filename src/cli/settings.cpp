@@ -43,6 +43,7 @@ Result<Settings> resolve_settings(const CommandLine& line, QuiescerRegistry& reg
     settings.state_directory = *line.state_directory;
     settings.history_file = settings.state_directory + "/history.jsonl";
   }
+  settings.verify_paths = line.paths;
   settings.verify = line.verify;
   settings.verify.json = line.json;
   if (line.timeout) settings.verify.timeout = std::chrono::seconds(*line.timeout);

@@ -45,9 +45,7 @@ class Backup : public PostgresqlTest {
     EXPECT_TRUE(fs::exists(data + "/backup_label.old"));
     const Workload::Counts stored = Workload::stored(copy);
     for (std::size_t i = 0; i < Workload::kWriters; ++i) EXPECT_GE(stored[i], acknowledged[i]);
-    copy.tool("pg_amcheck", {"--all", "--install-missing", "--heapallindexed"});
-    copy.stop();
-    copy.tool("pg_checksums", {"--check", "-D", data});
+    copy.check_and_stop();
   }
 };
 

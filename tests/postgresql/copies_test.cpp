@@ -148,9 +148,7 @@ TEST_P(Copies, HoldEveryAcknowledgedCommitAndAreWhole) {
       }
       EXPECT_THAT(copy.log(), HasSubstr("redo starts at " + held.at("redo_lsn").get<std::string>()));
       EXPECT_THAT(copy.log(), Not(HasSubstr("PANIC")));
-      copy.tool("pg_amcheck", {"--all", "--install-missing", "--heapallindexed"});
-      copy.stop();
-      copy.tool("pg_checksums", {"--check", "-D", copy.spec().data});
+      copy.check_and_stop();
     }
     unmount_copies();
   }

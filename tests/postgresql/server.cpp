@@ -144,6 +144,21 @@ std::string Server::tool(const std::string& name, const std::vector<std::string>
   return run_tool(command(name, arguments));
 }
 
+void Server::check_and_stop() {
+  constexpr int kHasTableChecks = 14;
+  if (installation_.version >= kHasTableChecks) {
+    tool("pg_amcheck", {"--all", "--install-missing", "--heapallindexed"});
+  } else {
+    sql("CREATE EXTENSION IF NOT EXISTS amcheck");
+    sql("SELECT bt_index_check(indexrelid, true) FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
+        "JOIN pg_am ON pg_am.oid = relam WHERE amname = 'btree' AND relkind = 'i' AND relpersistence <> 't' "
+        "AND indisready AND indisvalid");
+  }
+  stop();
+  if (installation_.root != "/" || fs::exists(installation_.programs + "/pg_checksums"))
+    tool("pg_checksums", {"--check", "-D", spec_.data});
+}
+
 void Server::create() {
   show_to_chroot();
   own(spec_.data);

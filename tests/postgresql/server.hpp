@@ -79,7 +79,12 @@ class Server {
   std::string tool(const std::string& name,
                    const std::vector<std::string>& arguments) const;  // NOLINT(modernize-use-nodiscard)
 
-  /// The command line for the same.
+  /// Tables and indexes agree with each other and are whole, and so are all pages once it is stopped: else throws. Less
+  /// is looked at where unpacked programs lack the tools: the host's know neither tables before PostgreSQL 14 nor
+  /// another version's files.
+  void check_and_stop();
+
+  /// The command line of a program that `tool` runs.
   [[nodiscard]] std::vector<std::string> command(const std::string& name,
                                                  const std::vector<std::string>& arguments) const;
 

@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t kHeader = 4;  ///< Length and number of a packet.
 
 GreetingGuard*& guard_of_thread() {
-  thread_local GreetingGuard* guard = nullptr;
+  thread_local GreetingGuard* guard = nullptr;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
   return guard;
 }
 

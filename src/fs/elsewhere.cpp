@@ -39,12 +39,13 @@ Failure is_another() { return Failure(Error{ErrorKind::failed, "another mount is
 /// at all, and what leads to a mount point always is in memory; older kernels are only asked for what lies on a
 /// filesystem of this host.
 Result<UniqueFd> step(int directory, const std::string& name) {
-  constexpr int kAttempts = 8;  // A rename anywhere may send the kernel another way, on which it would have to wait.
+  constexpr long kOpenat2 = 437;  // SYS_openat2, on every architecture; older headers lack it.
+  constexpr int kAttempts = 8;    // A rename anywhere may send the kernel another way, on which it would have to wait.
   open_how how{};
   how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_CACHED;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    UniqueFd found(static_cast<int>(::syscall(SYS_openat2, directory, name.c_str(), &how, sizeof how)));
+    UniqueFd found(static_cast<int>(::syscall(kOpenat2, directory, name.c_str(), &how, sizeof how)));
     if (found) return found;
     if (errno != EAGAIN) break;
   }

@@ -201,17 +201,19 @@ std::vector<int> FrozenFilesystems::descriptors_of(std::size_t i) const {
   return all;
 }
 
-int FrozenFilesystems::write_back(std::size_t i) noexcept {
+void FrozenFilesystems::write_back(std::size_t i) noexcept {
   int error = control_->sync(filesystems_[i].fd.get());
   for (const UniqueFd& device : filesystems_[i].to_flush) {
     if (error == 0) error = control_->flush(device.get());
   }
-  return error;
+  // The kernel tells of an error once: the next round succeeds, without what was lost.
+  std::int32_t none = 0;
+  progress_[i].write_error.compare_exchange_strong(none, error);
 }
 
 void FrozenFilesystems::sync(std::size_t i) noexcept {
   progress_[i].state.store(FreezeState::syncing);
-  progress_[i].write_error.store(write_back(i));
+  write_back(i);
   static_cast<void>(claim(i, FreezeState::syncing, FreezeState::idle));
 }
 
@@ -238,7 +240,7 @@ void FrozenFilesystems::freeze(std::size_t i) noexcept {
       // FIFREEZE writes back what became dirty since `sync`, and does not say when data of a file could not be written.
       // syncfs(2) does, and has nothing else to do any more. Nor does it flush a device where the filesystem is not
       // meant to (`nobarrier`): then nobody else would.
-      progress.write_error.store(write_back(i));
+      write_back(i);
       break;
     case EBUSY:
       progress.state.store(FreezeState::busy);

@@ -116,7 +116,7 @@ class FrozenFilesystems {
   /// Moves it from the state `from` to `to`, if it is still in that: of all who try, one succeeds.
   [[nodiscard]] bool claim(std::size_t i, FreezeState from, FreezeState to) noexcept;
 
-  /// What syncfs(2) said: an errno, or 0. Data that was written before is lost.
+  /// The first error of syncfs(2) or a flush: an errno, or 0. Data that was written before is lost.
   [[nodiscard]] int write_error(std::size_t i) const noexcept { return progress_[i].write_error.load(); }
 
   /// How many levels there are.
@@ -146,8 +146,8 @@ class FrozenFilesystems {
   [[nodiscard]] bool over() const noexcept { return control_block_[0].over.load() != 0; }
 
  private:
-  /// An errno, or 0.
-  [[nodiscard]] int write_back(std::size_t i) noexcept;
+  /// An error is kept in `write_error`.
+  void write_back(std::size_t i) noexcept;
 
   struct ControlBlock {
     std::atomic<std::uint32_t> ending;
@@ -156,7 +156,7 @@ class FrozenFilesystems {
   struct Progress {
     std::atomic<FreezeState> state;
     std::atomic<std::int32_t> error;        ///< errno of the last FIFREEZE or FITHAW that failed.
-    std::atomic<std::int32_t> write_error;  ///< The same of syncfs.
+    std::atomic<std::int32_t> write_error;  ///< The first one of syncfs or a flush.
     std::atomic<std::int64_t> called_at;    ///< FIFREEZE; as the next.
     std::atomic<std::int64_t> frozen_at;    ///< Nanoseconds of BootClock; 0 before.
     std::atomic<std::int64_t> thawed_at;

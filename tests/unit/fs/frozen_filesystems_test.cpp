@@ -150,6 +150,18 @@ TEST_F(Filesystems, ThatLostDataInTheWriteBackAreNotFrozen) {
   EXPECT_EQ(states(), (States{idle, idle}));
 }
 
+TEST_F(Filesystems, ThatLostDataAreNotTakenForWholeAfterAnotherWriteBack) {
+  add({0});
+  kernel_.fail(0, Call::sync, ENOSPC);
+  sync_all();
+  kernel_.fail(0, Call::sync, 0);
+  sync_all();
+  EXPECT_EQ(kernel_.succeeded(0, Call::sync), 1);
+  EXPECT_EQ(filesystems_->write_error(0), ENOSPC);
+  freeze_all();
+  EXPECT_EQ(states(), (States{idle}));
+}
+
 TEST_F(Filesystems, ThatLostDataInTheFreezeAreFrozenAndStopTheNextLevel) {
   add({0, 1});
   sync_all();

@@ -111,6 +111,14 @@ std::string_view ContainerName::short_id() const {
   return is_id(whole) ? whole.substr(0, kShortDigits) : whole;
 }
 
+std::string ContainerName::text() const {
+  if (runtime == "systemd-nspawn") return "machine " + id;
+  const std::string what = "container " + std::string(short_id());
+  if (runtime == "container") return pod.empty() ? what : "pod " + what;
+  if (runtime == "cri-o") return "CRI-O " + what;
+  return (runtime == "lxc" ? "LXC" : runtime) + " " + what;
+}
+
 bool ContainerName::is_called(std::string_view wanted) const {
   if (wanted.empty()) return false;
   if (wanted == id || wanted == pod) return true;

@@ -20,8 +20,8 @@ struct ContainerName {
   /// The id for a person: its first 12 digits, or the whole name.
   [[nodiscard]] std::string_view short_id() const;
 
-  /// "docker 3f2a1b2c3d4e"
-  [[nodiscard]] std::string text() const { return runtime + " " + std::string(short_id()); }
+  /// "docker container 3f2a1b2c3d4e", "pod container 3f2a1b2c3d4e", "LXC container web", "machine web"
+  [[nodiscard]] std::string text() const;
 
   /// Whether `wanted` names it: the id or 12 of its digits or more, a machine's name, or the pod's UID.
   [[nodiscard]] bool is_called(std::string_view wanted) const;

@@ -15,7 +15,7 @@ struct MountElsewhere {
   Mount mount;                  ///< As that namespace shows it; without a mount point where no process has it.
   int process = 0;              ///< One that sees it; 0 for none.
   std::string command = {};     ///< Its name.
-  std::string container = {};   ///< As container_of; empty where none is known.
+  std::string container = {};   ///< As ContainerName::text; empty where none is known.
   std::string name_space = {};  ///< "mnt:[4026532000]"; empty where that may not be asked for.
   std::string obstacle = {};    ///< Why it must not be opened, as a clause; empty: nothing is known.
   bool is_of_first = false;     ///< It is in the mount namespace of process 1.

@@ -18,11 +18,11 @@
 #include <system_error>
 #include <utility>
 
+#include "base/container_name.hpp"
 #include "base/directory.hpp"
 #include "base/text.hpp"
 #include "dlm_freeze/base/files.hpp"
 #include "fs/attached_disks.hpp"
-#include "fs/container_name.hpp"
 #include "fs/elsewhere.hpp"
 #include "fs/filesystem_type.hpp"
 #include "fs/sysfs.hpp"
@@ -194,7 +194,8 @@ class UnseenSearch::Look {
   /// What it takes to reach the mounts of a process.
   void describe(int proc, MountElsewhere& seen) const {
     const auto cgroups = read_file_at(proc, std::to_string(seen.process) + "/cgroup");
-    if (cgroups) seen.container = container_of(*cgroups);
+    const auto container = cgroups ? parse_container_name(*cgroups) : std::nullopt;
+    if (container) seen.container = container->text();
     seen.is_of_first = !first_namespace_.empty() && seen.name_space == first_namespace_;
     seen.obstacle = obstacle_to_namespace_of(proc, seen.process);
   }

@@ -29,11 +29,11 @@ struct ForeignServer {
   std::uint64_t started = 0;         ///< In clock ticks since the boot: no later process of that number has the same.
   std::string program;               ///< "mariadbd"
   std::string container;             ///< What the option `container` calls it: the container's id, or "pid:1234".
-  std::string where;                 ///< For a person: "docker 3f2a1b2c3d4e", "process 1234".
+  std::string where;                 ///< For a person: "docker container 3f2a1b2c3d4e", "process 1234".
   std::vector<std::string> sockets;  ///< The Unix sockets on which it listens, as it names them; absolute.
   std::vector<unsigned> ports;       ///< Those of TCP.
 
-  /// For a person: "mariadbd in docker 3f2a1b2c3d4e".
+  /// For a person: "mariadbd in docker container 3f2a1b2c3d4e".
   [[nodiscard]] std::string text() const { return program + " in " + where; }
 
   /// What goes before a path as it names it, for a path as this process would: "/proc/1234/root".

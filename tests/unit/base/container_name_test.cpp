@@ -17,24 +17,24 @@ std::string text_of(const std::string& path) {
 }
 
 TEST(ContainerNames, AreThoseOfTheRuntimesPaths) {
-  EXPECT_EQ(text_of("/system.slice/docker-" + kId + ".scope"), "docker 3f2a1b2c3d4e");
-  EXPECT_EQ(text_of("/docker/" + kId), "docker 3f2a1b2c3d4e");
-  EXPECT_EQ(text_of("/machine.slice/libpod-" + kId + ".scope/container"), "podman 3f2a1b2c3d4e");
+  EXPECT_EQ(text_of("/system.slice/docker-" + kId + ".scope"), "docker container 3f2a1b2c3d4e");
+  EXPECT_EQ(text_of("/docker/" + kId), "docker container 3f2a1b2c3d4e");
+  EXPECT_EQ(text_of("/machine.slice/libpod-" + kId + ".scope/container"), "podman container 3f2a1b2c3d4e");
   EXPECT_EQ(text_of("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + kId + ".scope"),
-            "podman 3f2a1b2c3d4e");
-  EXPECT_EQ(text_of("/libpod_parent/libpod-" + kId), "podman 3f2a1b2c3d4e");
+            "podman container 3f2a1b2c3d4e");
+  EXPECT_EQ(text_of("/libpod_parent/libpod-" + kId), "podman container 3f2a1b2c3d4e");
   EXPECT_EQ(
       text_of("/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod1f2e_3d.slice/crio-" + kId + ".scope"),
-      "cri-o 3f2a1b2c3d4e");
-  EXPECT_EQ(text_of("/system.slice/nerdctl-" + kId + ".scope"), "containerd 3f2a1b2c3d4e");
-  EXPECT_EQ(text_of("/kubepods/burstable/pod1f2e-3d/" + kId), "container 3f2a1b2c3d4e");
+      "CRI-O container 3f2a1b2c3d4e");
+  EXPECT_EQ(text_of("/system.slice/nerdctl-" + kId + ".scope"), "containerd container 3f2a1b2c3d4e");
+  EXPECT_EQ(text_of("/kubepods/burstable/pod1f2e-3d/" + kId), "pod container 3f2a1b2c3d4e");
   EXPECT_EQ(text_of("/ecs/0123456789abcdef/" + kId), "container 3f2a1b2c3d4e");
   EXPECT_EQ(text_of("/system.slice/containerd.service/kubepods-pod1f2e.slice:cri-containerd:" + kId),
-            "containerd 3f2a1b2c3d4e");
-  EXPECT_EQ(text_of("/lxc.payload.web-1/system.slice/mariadb.service"), "lxc web-1");
-  EXPECT_EQ(text_of("/lxc/web-1/init.scope"), "lxc web-1");
-  EXPECT_EQ(text_of("/machine.slice/systemd-nspawn@my\\x2ddb.service/payload/init.scope"), "systemd-nspawn my-db");
-  EXPECT_EQ(text_of("/machine.slice/machine-my\\x2ddb.scope"), "systemd-nspawn my-db");
+            "containerd container 3f2a1b2c3d4e");
+  EXPECT_EQ(text_of("/lxc.payload.web-1/system.slice/mariadb.service"), "LXC container web-1");
+  EXPECT_EQ(text_of("/lxc/web-1/init.scope"), "LXC container web-1");
+  EXPECT_EQ(text_of("/machine.slice/systemd-nspawn@my\\x2ddb.service/payload/init.scope"), "machine my-db");
+  EXPECT_EQ(text_of("/machine.slice/machine-my\\x2ddb.scope"), "machine my-db");
 }
 
 TEST(ContainerNames, AreNotWhatOnlyLooksLikeOne) {
@@ -50,8 +50,8 @@ TEST(ContainerNames, AreNotWhatOnlyLooksLikeOne) {
 }
 
 TEST(ContainerNames, AreTheOutermost) {
-  EXPECT_EQ(text_of("/docker/" + kId + "/kubepods/pod1/" + kOther), "docker 3f2a1b2c3d4e");
-  EXPECT_EQ(text_of("/lxc.payload.outer/docker/" + kOther), "lxc outer");
+  EXPECT_EQ(text_of("/docker/" + kId + "/kubepods/pod1/" + kOther), "docker container 3f2a1b2c3d4e");
+  EXPECT_EQ(text_of("/lxc.payload.outer/docker/" + kOther), "LXC container outer");
 }
 
 TEST(ContainerNames, AreInAnyHierarchy) {
@@ -65,7 +65,7 @@ TEST(ContainerNames, AreCalledByIdOrPodOrMachine) {
       "0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1f2e_3d.slice/cri-containerd-" + kId +
       ".scope");
   ASSERT_TRUE(pod);
-  EXPECT_EQ(pod->text(), "containerd 3f2a1b2c3d4e");
+  EXPECT_EQ(pod->text(), "containerd container 3f2a1b2c3d4e");
   EXPECT_EQ(pod->pod, "1f2e-3d");
   for (const std::string& name : {kId, kId.substr(0, 12), kId.substr(0, 20), std::string("1f2e-3d")})
     EXPECT_TRUE(pod->is_called(name)) << name;

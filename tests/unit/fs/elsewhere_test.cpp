@@ -7,51 +7,11 @@
 #include <string>
 
 #include "fakes/mount_tables.hpp"
-#include "fs/container_name.hpp"
 
 namespace dlm_freeze {
 namespace {
 
 using testing::HasSubstr;
-
-const std::string kId = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-
-std::string container_at(const std::string& path) { return container_of("0::" + path + "\n"); }
-
-TEST(Containers, AreNamedAsTheirRuntimeNamesTheirCgroups) {
-  EXPECT_EQ(container_at("/system.slice/docker-" + kId + ".scope"), "docker container 0123456789ab");
-  EXPECT_EQ(container_at("/docker/" + kId), "docker container 0123456789ab");
-  EXPECT_EQ(container_at("/machine.slice/libpod-" + kId + ".scope/container"), "podman container 0123456789ab");
-  EXPECT_EQ(container_at("/libpod_parent/libpod-" + kId), "podman container 0123456789ab");
-  const std::string pod = "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1_2.slice/";
-  EXPECT_EQ(container_at(pod + "cri-containerd-" + kId + ".scope"), "containerd container 0123456789ab");
-  EXPECT_EQ(container_at(pod + "crio-" + kId + ".scope"), "CRI-O container 0123456789ab");
-  EXPECT_EQ(container_at("/kubepods/besteffort/pod1-2/" + kId), "pod container 0123456789ab");
-  EXPECT_EQ(container_at("/lxc.payload.web/init.scope"), "LXC container web");
-  EXPECT_EQ(container_at("/lxc/web"), "LXC container web");
-  EXPECT_EQ(container_at("/machine.slice/machine-my\\x2dweb.scope/payload"), "machine my-web");
-  EXPECT_EQ(container_at("/machine.slice/systemd-nspawn@web.service/payload"), "machine web");
-}
-
-TEST(Containers, AreNamedInTheFirstVersionOfCgroupsToo) {
-  EXPECT_EQ(container_of("2:cpuset:/\n1:name=systemd:/docker/" + kId + "\n0::/\n"), "docker container 0123456789ab");
-}
-
-TEST(Containers, AreNotWhatOnlyLooksLikeOne) {
-  for (const std::string path :
-       {"/", "/system.slice/mariadb.service", "/user.slice/user-1000.slice/session-2.scope", "/docker/build", "/lxc",
-        "/system.slice/docker-short.scope", "/system.slice/docker.service"}) {
-    EXPECT_EQ(container_at(path), "") << path;
-  }
-  EXPECT_EQ(container_of(""), "");
-  EXPECT_EQ(container_of("0::"), "");
-  EXPECT_EQ(container_of("nonsense"), "");
-}
-
-TEST(Containers, AreTheOutermostSinceAnybodyInsideMayMakeCgroups) {
-  EXPECT_EQ(container_at("/docker/" + kId + "/docker/" + std::string(64, 'f')), "docker container 0123456789ab");
-  EXPECT_EQ(container_at("/lxc.payload.web/docker/" + kId), "LXC container web");
-}
 
 const std::string kRoot = "1 0 0:50 / / rw - overlay overlay rw\n";
 

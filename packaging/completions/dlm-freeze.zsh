@@ -15,7 +15,7 @@ commands=(
   'dry-run:show whether a snapshot would be consistent, and why not'
   'status:show whether a session is active and what it holds'
   'history:show the last sessions and how each ended'
-  'verify:show whether copies are all of one session, and good'
+  'verify:show whether copies are of one session, and good'
 )
 execution=('--execution-id[identifier of the execution]:UUID or None:(None)')
 timeout=('--timeout[time budget in seconds]:seconds:')

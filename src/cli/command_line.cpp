@@ -142,7 +142,7 @@ class Parser {
     add_json(history);
     add_number(history, "--last", line_.last, kMostSessions, "N", "How many sessions [20]");
 
-    CLI::App* verify = add(Command::verify, "Show whether copies are all of one session, and good");
+    CLI::App* verify = add(Command::verify, "Show whether copies are of one session, and good");
     verify->add_option("PATH", line_.paths, "The copies: mounted directories, devices, images")
         ->required()
         ->type_name("");

@@ -287,9 +287,8 @@ TEST_P(StoppedAtAnyStep, KeepsNothingFrozenPastTheDeadline) {
   const auto database = add_database();
   const auto deadline = BootClock::now() + seconds(1);
   go(step, seconds(1));
-  const auto pid = fakes::descendant(name);
-  ASSERT_TRUE(pid);
-  ::kill(*pid, SIGSTOP);
+  const pid_t pid = process_called(name);
+  ::kill(pid, SIGSTOP);
   try_to_go_on_from(step);
   leave();
   EXPECT_TRUE(none_frozen());
@@ -298,7 +297,7 @@ TEST_P(StoppedAtAnyStep, KeepsNothingFrozenPastTheDeadline) {
     EXPECT_LT(kernel_.thawed_at(id), deadline + milliseconds(1500)) << id;
   }
   EXPECT_TRUE(fakes::eventually([&] { return !databases_.is_locked(database); }));
-  ::kill(*pid, SIGCONT);
+  ::kill(pid, SIGCONT);
   EXPECT_TRUE(is_over());
 }
 

@@ -22,6 +22,8 @@ class FileLog final : public LogOutput {
   std::ofstream file_;
 };
 
+}  // namespace
+
 pid_t process_called(const std::string& name) {
   std::optional<pid_t> found;
   if (!fakes::eventually([&] { return (found = fakes::descendant(name)).has_value(); })) {
@@ -29,8 +31,6 @@ pid_t process_called(const std::string& name) {
   }
   return *found;
 }
-
-}  // namespace
 
 std::string to_string(Step step) {
   switch (step) {

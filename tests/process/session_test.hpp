@@ -25,6 +25,9 @@ enum class Step { started, prepared, quiesced, frozen, held };
 inline constexpr Step kSteps[] = {Step::started, Step::prepared, Step::quiesced, Step::frozen, Step::held};
 [[nodiscard]] std::string to_string(Step step);
 
+/// The descendant of that name, which may just have been born and have no name yet.
+[[nodiscard]] pid_t process_called(const std::string& name);
+
 /// A session on fake filesystems and databases. The test process is pre-script; the watchdog, the sentinel and the
 /// freezer are really forked. When a test ends, none of them may be left and nothing may be frozen or quiesced.
 class SessionTest : public testing::Test {

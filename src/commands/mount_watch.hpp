@@ -34,7 +34,8 @@ class MountWatch {
   /// files in /proc only. Some 20 us for each mount namespace, and 1 us for each process.
   void look_before_freeze(Log& log);
 
-  /// The same with filesystems frozen: opens nothing, and so does not see namespaces that were made since.
+  /// The same with filesystems frozen: looks into no process that has come since, and so does not see namespaces that
+  /// were made since.
   void look_while_frozen(Log& log);
 
  private:

@@ -37,8 +37,8 @@ class UnseenSearch {
   [[nodiscard]] std::vector<UnseenFilesystem> look_at_processes(const MountTable& table, Deadline deadline);
 
   /// Looks at what `look` found once more: the tables that have changed, as a whole. Opens nothing but, where there are
-  /// very many, tables in /proc, so it may be called while filesystems are frozen; a namespace that was made since is not
-  /// looked into.
+  /// very many, tables in /proc, so it may be called while filesystems are frozen; a namespace that was made since is
+  /// not looked into.
   [[nodiscard]] Unseen look_again(const MountTable& table, Deadline deadline);
 
   /// The same, and the namespaces of processes that have come since. Opens nothing but their tables in /proc.

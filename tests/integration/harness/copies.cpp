@@ -4,10 +4,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
 
+#include "rounds.hpp"
 #include "system.hpp"
 
 namespace dlm_freeze::integration {
@@ -22,6 +22,8 @@ std::string changed_copy(const std::string& copy, const std::string& name,
                          const std::function<void(const std::string& directory)>& change) {
   std::string changed = "/srv/images/" + name + ".changed";
   const std::string directory = "/srv/change";
+  // A new file: mount(8) would use the loop device again that an earlier check of this path has had, read-only.
+  std::filesystem::remove(changed);
   run_tool({"cp", "--sparse=always", copy, changed});
   std::filesystem::create_directories(directory);
   run_tool({"mount", "-o",
@@ -47,9 +49,6 @@ void edit_manifest(const std::string& directory, const std::string& from, const 
   write_text(path, text.replace(at, from.size(), to));
 }
 
-bool is_thorough() {
-  const char* rounds = std::getenv("DLM_FREEZE_TEST_ROUNDS");
-  return rounds != nullptr && std::atoi(rounds) > 3;
-}
+bool is_thorough() { return rounds_or(1) > 3; }
 
 }  // namespace dlm_freeze::integration

@@ -191,6 +191,11 @@ bool raise_descriptor_limit(unsigned count) noexcept {
   return false;
 }
 
+void lengthen_descriptor_table(unsigned count) noexcept {
+  const int last = ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, count - 1);
+  if (last >= 0) ::close(last);
+}
+
 void close_all_but(std::vector<int> keep) noexcept {
   std::erase_if(keep, [](int fd) { return fd < 0; });
   std::sort(keep.begin(), keep.end());

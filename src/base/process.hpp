@@ -47,6 +47,10 @@ bool set_oom_score(const char* score) noexcept;
 /// (CAP_SYS_RESOURCE). False when it gets fewer; the limit is then as high as it may be.
 bool raise_descriptor_limit(unsigned count) noexcept;
 
+/// Makes the kernel's table of this process's descriptors long enough for `count` of them. Where threads share it, it
+/// waits for a grace period of RCU, some ten milliseconds, each time it has to grow: so before there are any.
+void lengthen_descriptor_table(unsigned count) noexcept;
+
 /// Closes every descriptor of the calling thread but stdio and `keep`, of which -1 stands for none.
 void close_all_but(std::vector<int> keep) noexcept;
 

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/workers.hpp"
 
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -20,6 +24,16 @@ void touch_stack() noexcept {
   for (std::size_t at = 0; at < kDepth; at += kPage) stack.at(at) = 0;
 }
 
+/// As std::atomic::wait, which yields the processor some times before it sleeps: hundreds of threads would keep it
+/// busy.
+void wait_while(const std::atomic<std::uint32_t>& word, std::uint32_t seen) noexcept {
+  while (word.load() == seen) ::syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr, 0);
+}
+
+void wake_one(const std::atomic<std::uint32_t>& word) noexcept {
+  ::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+}
+
 }  // namespace
 
 struct Workers::Shared {
@@ -35,7 +49,7 @@ struct Workers::Shared {
         for (std::size_t i = thread; i < due.size(); i += threads) do_if_due(i);
       }
       if (closing.load()) return;
-      turns[thread].wait(seen);
+      wait_while(turns[thread], seen);
     }
   }
 
@@ -47,7 +61,7 @@ struct Workers::Shared {
 
   void wake(std::size_t thread) noexcept {
     turns[thread].fetch_add(1);
-    turns[thread].notify_one();
+    wake_one(turns[thread]);
   }
 
   Job job;

@@ -279,11 +279,15 @@ std::chrono::seconds HostPlan::auto_thaw(std::chrono::seconds wanted, Log& log) 
   return longest;
 }
 
-Result<FrozenFilesystems> open_filesystems(HostPlan& plan, FreezeControl& control, Log& log) {
+void reserve_descriptors(const HostPlan& plan) noexcept {
   // Each filesystem takes its own, in a session the two ends of a life line, its manifest's place and some counters.
   constexpr std::size_t kEach = 6;
   constexpr std::size_t kOthers = 128;
-  raise_descriptor_limit(static_cast<unsigned>(kEach * plan.freeze.filesystems.size() + kOthers));
+  const auto count = static_cast<unsigned>(kEach * plan.freeze.filesystems.size() + kOthers);
+  if (raise_descriptor_limit(count)) lengthen_descriptor_table(count);
+}
+
+Result<FrozenFilesystems> open_filesystems(HostPlan& plan, FreezeControl& control, Log& log) {
   auto opening = FrozenFilesystems::open(plan.freeze, control);
   if (!opening) return tl::unexpected(opening.error());
   std::vector<NotFrozen> left_out;

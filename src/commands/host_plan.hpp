@@ -84,7 +84,10 @@ void warn_not_all_seen(Log& log);
 /// for all that the configuration leaves out, and for root and /boot.
 void log_gaps(const HostPlan& plan, Log& log);
 
-/// Opens what the plan freezes, with descriptors enough for it and for a session. As FrozenFilesystems::open; what has
+/// Lets this process have as many descriptors as a session of the plan needs. Before it has threads.
+void reserve_descriptors(const HostPlan& plan) noexcept;
+
+/// Opens what the plan freezes. As FrozenFilesystems::open; what has
 /// to be left out is put into `plan.unopened`, and said in a WARN.
 [[nodiscard]] Result<FrozenFilesystems> open_filesystems(HostPlan& plan, FreezeControl& control, Log& log);
 

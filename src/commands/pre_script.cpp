@@ -197,35 +197,28 @@ class PreScript {
     auto freezer_lock = state->open_lock(StateDirectory::Lock::freezer);
     if (!freezer_lock) return tl::unexpected(freezer_lock.error());
 
-    guard.emplace(latest);  // A listener that decides on opens (fanotify) may not answer.
+    reserve_descriptors(*plan);  // While there is no thread.
+    guard.emplace(latest);       // A listener that decides on opens (fanotify) may not answer.
     auto filesystems = open_filesystems(*plan, context_.control, context_.log);
     if (!filesystems) return tl::unexpected(filesystems.error());
     const auto session_id = new_session_id();
     if (!session_id) return tl::unexpected(session_id.error());
     std::optional<ManifestPlan> manifests;
     if (settings_.manifest) manifests = plan_manifests(*plan, *filesystems, *session_id, settings_, context_);
-    const AttachedDisks disks = filesystems->size() > 0 ? AttachedDisks::read() : AttachedDisks();
-    HoldWitness witness = plan_witness(*plan, *filesystems, disks);
     clock_.finish_stage();
 
-    LimitedDevices limited = open_dirty_limit(*plan, settings_.dirty_limit);
-    auto volumes = volumes_below(*plan, *filesystems, disks);
     SessionPlan session{.state = &*state,
                         .lock = std::move(*lock),
                         .freezer_lock = std::move(*freezer_lock),
                         .filesystems = std::move(*filesystems),
                         .rcu = ExpeditedRcu::open(),
-                        .dirty_limit = std::move(limited.limit),
-                        .dirty_memory = std::move(limited.memory),
                         .quiescers = std::move(*chosen),
                         .manifests = std::move(manifests),
-                        .witness = std::move(witness),
                         .session_id = *session_id,
                         .execution_id = settings_.execution_id,
                         .group_id = settings_.group_id,
                         .host = host_name(),
                         .hold_wanted_at = settings_.hold_at.value_or(WallTime()),
-                        .volumes = std::move(volumes),
                         .auto_thaw = auto_thaw,
                         .max_stall = settings_.max_stall,
                         .host_dirty = settings_.max_stall ? DirtyMemory::open({std::string(kHost)}) : DirtyMemory(),
@@ -252,7 +245,7 @@ class PreScript {
  private:
   Result<void> run_session(SessionPlan& session, const HostPlan& plan, bool output_will_freeze) {
     if (hold_time_) session.until_hold = std::max(hold_time_->remaining(), BootClock::duration::zero());
-    auto client = SessionClient::start(session, budget_);
+    auto client = SessionClient::start(session, budget_, [&] { complete(session, plan); });
     if (!client) return tl::unexpected(client.error());
     auto held = hold(*client, session, plan, output_will_freeze);
     if (!held) {
@@ -265,6 +258,18 @@ class PreScript {
       context_.log.caller().resume();
     }
     return held;
+  }
+
+  /// What only the watchdog needs to know.
+  void complete(SessionPlan& session, const HostPlan& plan) {
+    if (session.filesystems.size() == 0) return;
+    const PlanningGuard guard(Deadline(budget_.at() + limits::kBudgetReserve));
+    const AttachedDisks disks = AttachedDisks::read();
+    session.witness = plan_witness(plan, session.filesystems, disks);
+    session.volumes = volumes_below(plan, session.filesystems, disks);
+    LimitedDevices limited = open_dirty_limit(plan, settings_.dirty_limit);
+    session.dirty_limit = std::move(limited.limit);
+    session.dirty_memory = std::move(limited.memory);
   }
 
   /// Whether stdout or stderr is a file on what is going to be frozen.

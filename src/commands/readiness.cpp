@@ -93,6 +93,7 @@ Readiness check_readiness(HostPlan& plan, const Settings& settings, CommandConte
   check_absent(plan, findings);
   if (!settings.probe && !privilege) return readiness;
   check_state(settings, plan.table, readiness);
+  reserve_descriptors(plan);
   if (auto opened = open_filesystems(plan, context.control, context.log); !opened) {
     findings.push_back({"filesystems", tl::unexpected(opened.error())});
   }

@@ -91,17 +91,13 @@ SessionClient::SessionClient(SessionClient&& other) noexcept = default;
 SessionClient& SessionClient::operator=(SessionClient&& other) noexcept = default;
 SessionClient::~SessionClient() = default;
 
-Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline) {
-  auto session = SessionState::create(plan);
+Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline,
+                                           const std::function<void()>& complete) {
   auto to_watchdog = message_channel();
   auto to_freezer = message_channel();
-  if (!session) return tl::unexpected(session.error());
   if (!to_watchdog) return tl::unexpected(to_watchdog.error());
   if (!to_freezer) return tl::unexpected(to_freezer.error());
-  Ends ends{std::make_unique<SessionState>(std::move(*session)),
-            std::move(to_watchdog->first),
-            std::move(to_freezer->first),
-            {}};
+  Ends ends{nullptr, std::move(to_watchdog->first), std::move(to_freezer->first), {}};
   std::vector<UniqueFd> life_lines;  // The freezer's ends; ours are in `ends`.
   for (std::size_t i = 0; i < plan.filesystems.size(); ++i) {
     std::array<int, 2> pipe_ends{};
@@ -123,9 +119,11 @@ Result<SessionClient> SessionClient::start(SessionPlan& plan, Deadline deadline)
   plan.filesystems.close_devices();
   plan.freezer_lock.reset();
   to_freezer->second.reset();
-  // At once: writing back takes longer than all that comes before its end is waited for.
-  if (auto sent = tell(ends.freezer, {.verb = Verb::sync}); !sent) return tl::unexpected(sent.error());
 
+  complete();
+  auto session = SessionState::create(plan);
+  if (!session) return tl::unexpected(session.error());
+  ends.session = std::make_unique<SessionState>(std::move(*session));
   const pid_t watchdog = ::fork();
   if (watchdog < 0) return system_failure("cannot start the watchdog", errno);
   if (watchdog == 0) {

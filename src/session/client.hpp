@@ -27,9 +27,11 @@ struct Message;
 class SessionClient {
  public:
   /// Forks the freezer, which begins to write back all filesystems, the watchdog and its sentinel, and waits until
-  /// these two are ready. From here on the deadline runs.
+  /// these two are ready. From here on the deadline runs. While data are written back, `complete` may add to `plan`
+  /// what the freezer need not know.
   /// The process must have no other thread. `plan` must outlive the object.
-  [[nodiscard]] static Result<SessionClient> start(SessionPlan& plan, Deadline deadline);
+  [[nodiscard]] static Result<SessionClient> start(
+      SessionPlan& plan, Deadline deadline, const std::function<void()>& complete = [] {});
   SessionClient(SessionClient&& other) noexcept;
   SessionClient& operator=(SessionClient&& other) noexcept;
   SessionClient(const SessionClient&) = delete;

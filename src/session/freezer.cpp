@@ -39,19 +39,18 @@ class Freezer {
         channel_(channel),
         lock_(lock) {}
 
+  /// With the first write-back under way.
   [[noreturn]] void run() {
     for (;;) {
+      if (!calls_return()) end_process(0);
+      answer();
       const auto request = receive_message(channel_);
       if (!request || !*request) end_process(0);
-      if ((*request)->verb == Verb::sync) {
-        freezing_.begin_sync();
-        if (!calls_return()) end_process(0);
-        answer();
-      } else if ((*request)->verb == Verb::freeze) {
-        freeze();
-        end_process(0);
-      }
+      if ((*request)->verb == Verb::freeze) break;
+      freezing_.begin_sync();
     }
+    freeze();
+    end_process(0);
   }
 
  private:
@@ -127,10 +126,12 @@ void run_freezer(FrozenFilesystems& filesystems, ExpeditedRcu& rcu, const Unique
     keep_own(std::move(of_thread));
   });
   if (!freezing) fail(freezing.error());
+  // At once: it takes longer than all that is made ready meanwhile.
+  freezing->begin_sync();
   const std::vector<int> all_returned(filesystems.size(), freezing->fd());
   auto thawer = Thawer::create(filesystems, all_returned, Thawer::Role::freezer);
   if (!thawer) fail(thawer.error());
-  auto manifests = ManifestWriters::create(plan, [](int directory, int event) { keep_own({directory, event}); });
+  auto manifests = ManifestWriters::create(plan, keep_own);
   Freezer(std::move(*freezing), std::move(*thawer), std::move(manifests), rcu, channel.get(), lock.get()).run();
 }
 

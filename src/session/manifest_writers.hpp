@@ -26,15 +26,15 @@ class WithoutManifest {
   std::map<std::string, std::vector<std::string>> names_;
 };
 
-/// Writes the manifests of a session, each in a thread of its own that exists before the databases are locked: a write
-/// to a filesystem that another program has frozen waits for its thaw. For the freezer, which may hang, and whose
-/// FIFREEZEs are called by other threads.
+/// Writes the manifests of a session, in threads that exist before the databases are locked: a write to a filesystem
+/// that another program has frozen waits for its thaw, and the others of its thread with it. For the freezer, which may
+/// hang, and whose FIFREEZEs are called by other threads.
 /// 16 of them take some 2 ms. With an fsync(2) of file and directory it would be 6, and FIFREEZE not be faster: it has
 /// to write back whatever is dirty anyway.
 class ManifestWriters {
  public:
-  /// What a thread does first. It needs the descriptor `directory`, and `event` to tell that it has written.
-  using Enter = std::function<void(int directory, int event)>;
+  /// What a thread does first. It needs `descriptors`, and no others.
+  using Enter = std::function<void(std::vector<int> descriptors)>;
 
   /// `plan` must outlive the object. No manifests are no error.
   [[nodiscard]] static Result<ManifestWriters> create(const SessionPlan& plan, const Enter& enter);

@@ -77,9 +77,9 @@ TEST_F(Sessions, OfManyPostScriptsWithoutAnIdAtTheSameInstantOneIsTold0) {
 
 TEST_F(Sessions, APreScriptThatIsStoppedBeforeItsHandOverDoesNotSay0WhenItsBudgetIsSpent) {
   const auto& data = add("ext4", "/srv/data");
-  // Its fifth message is the last: before and after it this process does nothing for longer than it may take in all.
+  // Its fourth message is the last: before and after it this process does nothing for longer than it may take in all.
   for (const char* delay : {"delay_enter", "delay_exit"}) {
-    const std::string stop = std::string("inject=sendto:") + delay + "=2500000:when=5";
+    const std::string stop = std::string("inject=sendto:") + delay + "=2500000:when=4";
     const auto pre = run({"pre-script", "--timeout", "2"},
                          {.environment = {"ASAN_OPTIONS=detect_leaks=0"},
                           .wrapper = {"strace", "-o", "/srv/trace", "-e", "trace=sendto", "-e", stop}});

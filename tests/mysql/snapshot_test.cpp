@@ -85,7 +85,7 @@ void Snapshot::check_round(const std::string& type) {
 }
 
 TEST_P(Snapshot, HoldsEveryRowAcknowledgedBeforeAndNoneFromDuringAndTheBinaryLogEndsWhereRecorded) {
-  for (int round = 0; round < rounds_or(3) && !HasFailure(); ++round) {
+  for (int round = 0; round < rounds_or(2) && !HasFailure(); ++round) {
     restart_safety_limit();
     check_round(GetParam());
   }

@@ -115,7 +115,7 @@ class Copies : public PostgresqlTest, public testing::WithParamInterface<Case> {
 TEST_P(Copies, HoldEveryAcknowledgedCommitAndAreWhole) {
   make_cluster();
   const Workload workload(*writing_);
-  for (int round = 0; round < rounds_or(3); ++round) {
+  for (int round = 0; round < rounds_or(1); ++round) {
     SCOPED_TRACE("round " + std::to_string(round));
     restart_safety_limit();
     // A standby's restartpoints are at its primary's checkpoints, and its copy replays all since the last one.

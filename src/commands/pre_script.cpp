@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -270,6 +271,7 @@ class PreScript {
     LimitedDevices limited = open_dirty_limit(plan, settings_.dirty_limit);
     session.dirty_limit = std::move(limited.limit);
     session.dirty_memory = std::move(limited.memory);
+    ::malloc_trim(0);  // As in plan_host.
   }
 
   /// Whether stdout or stderr is a file on what is going to be frozen.

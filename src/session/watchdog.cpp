@@ -220,6 +220,7 @@ Result<void> Watchdog::set_up() {
   events_[kListener].fd = listener_.get();
   if (auto locked = lock_memory(); !locked) missing_.push_back({LogLevel::warn, locked.error().message});
   if (auto running = sentinel_is_ready(); !running) return running;
+  give_up_calls(!plan_.quiescers.empty());
   // Last: a session that was never set up is not on record.
   return plan_.state->write_record(session_.record);
 }

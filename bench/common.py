@@ -32,3 +32,13 @@ def mount_table():
 def block_backed():
     """The mount points whose filesystem lies on a block device."""
     return [point for point, major, source in mount_table() if major != "0" or source.startswith("/dev/")]
+
+
+def leave_only_root():
+    """Takes every block-backed mount but / out of this namespace: the freezers freeze what they find."""
+    for point in reversed(block_backed()):
+        if point != "/":
+            command("umount", "--lazy", point.encode().decode("unicode_escape"), check=False)
+    rest = [point for point in block_backed() if point != "/"]
+    if rest:
+        raise BenchError(f"block-backed mounts cannot be taken away: {', '.join(rest)}")

@@ -89,6 +89,65 @@ constexpr std::array kCallsOfFreezing = {
 #endif
 };
 
+constexpr std::array kCallsOfRecording = {
+    // The record, the history, the metrics, the inventory; the mount table, for the way to the log.
+    SYS_openat,
+    SYS_lseek,
+    SYS_fallocate,
+    SYS_renameat,
+    SYS_unlinkat,
+    SYS_mkdirat,
+    SYS_fchmod,
+    SYS_getdents64,
+    SYS_statx,
+    SYS_statfs,
+    SYS_fstatfs,
+    SYS_faccessat,
+    SYS_readlinkat,
+    // The log, and whoever asks for the end.
+    SYS_socket,
+    SYS_connect,
+    SYS_accept4,
+    // A new sentinel, its threads, and what they wait by.
+    SYS_clone,
+    SYS_clone3,
+    SYS_setsid,
+    SYS_prctl,
+    SYS_pipe2,
+    SYS_eventfd2,
+    SYS_signalfd4,
+    SYS_timerfd_create,
+    SYS_pidfd_open,
+    SYS_waitid,
+    SYS_kill,
+    SYS_mlockall,
+    // What time it is, and how well that is known; who this is.
+    SYS_clock_adjtime,
+    SYS_adjtimex,
+    SYS_uname,
+    SYS_getuid,
+    SYS_geteuid,
+    SYS_getgid,
+    SYS_getegid,
+#if defined(SYS_open)  // As older C libraries have it on x86_64; arm64 never had them.
+    SYS_open,
+    SYS_stat,
+    SYS_lstat,
+    SYS_access,
+    SYS_readlink,
+    SYS_mkdir,
+    SYS_rename,
+    SYS_unlink,
+#endif
+};
+
+constexpr auto kCallsOfKeeping = [] {
+  std::array<int, kCallsOfFreezing.size() + kCallsOfRecording.size()> calls{};
+  std::copy(kCallsOfRecording.begin(), kCallsOfRecording.end(),
+            std::copy(kCallsOfFreezing.begin(), kCallsOfFreezing.end(), calls.begin()));
+  return calls;
+}();
+
 /// The sets of a thread, in halves, as the kernel takes them.
 using Sets = std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3>;
 
@@ -172,5 +231,7 @@ Result<void> allow_calls(std::span<const int> calls) {
 }
 
 std::span<const int> calls_of_freezing() noexcept { return kCallsOfFreezing; }
+
+std::span<const int> calls_of_keeping() noexcept { return kCallsOfKeeping; }
 
 }  // namespace dlm_freeze

@@ -29,4 +29,9 @@ Result<void> allow_calls(std::span<const int> calls);
 /// threads and time: for allow_calls. No file is opened, no process started, no socket made.
 [[nodiscard]] std::span<const int> calls_of_freezing() noexcept;
 
+/// The same, and what else keeping a session and recording its end need: files, the log's socket, a process that
+/// executes nothing. No program is executed, nothing is mounted, no other process is read or traced, no right is
+/// gained.
+[[nodiscard]] std::span<const int> calls_of_keeping() noexcept;
+
 }  // namespace dlm_freeze

@@ -355,18 +355,21 @@ EndAnswer ask_once(const StateDirectory& state, const std::string& execution_id,
   if (!connection) return {};
   EndAnswer answer{.request = EndRequest::heard};
   if (!send_packet(connection->get(), std::string(kEndRequest) + execution_id)) return answer;
+  std::string text;
   while (wait_readable(connection->get(), deadline)) {
     const auto said = receive_packet(connection->get());
     if (!said) answer.lost = said.error();
     if (!said || !*said) break;
     if (**said == kStuckAnswer) return {.request = EndRequest::stuck};
     if (**said == kNotHisAnswer) return {.request = EndRequest::not_his};
-    const bool is_done = (*said)->starts_with(kDoneAnswer);
-    if (!is_done && !(*said)->starts_with(kOverAnswer)) break;
+    text += **said;
+    const bool is_done = text.starts_with(kDoneAnswer);
+    if (!is_done && !text.starts_with(kOverAnswer)) break;
     answer.by_another = !is_done;
-    const auto json = Json::parse(std::string_view(**said).substr((*said)->find(' ') + 1));
+    const auto json = Json::parse(std::string_view(text).substr(text.find(' ') + 1));
     auto record = json ? SessionRecord::from_json(*json) : tl::unexpected(json.error());
-    if (record) answer.record = std::move(*record);
+    if (!record) continue;  // There is more to come.
+    answer.record = std::move(*record);
     // What comes now is the history, for whoever reads that next.
     deadline = deadline.or_earlier(Deadline::in(limits::kHistory));
   }

@@ -57,12 +57,13 @@ inline constexpr std::string_view kHandOver = "handing over to the watchdog";
 // post-script may be a newer program than the watchdog, so what these two say to each other is text that stays as it
 // is: a packet "end <execution id>", and as the answer "done <the record as JSON>", the same with "over" for those who
 // were connected when another one ended it, or "stuck" where a thaw does not return. "not his": the execution is known
-// as that of an earlier session, and this one goes on.
+// as that of an earlier session, and this one goes on. What is too long for a packet goes on in the next ones.
 inline constexpr std::string_view kEndRequest = "end ";
 inline constexpr std::string_view kDoneAnswer = "done ";
 inline constexpr std::string_view kOverAnswer = "over ";
 inline constexpr std::string_view kStuckAnswer = "stuck";
 inline constexpr std::string_view kNotHisAnswer = "not his";
+inline constexpr std::size_t kLongestPacket = std::size_t{32} * 1024;
 
 /// As send_message.
 [[nodiscard]] Result<void> send_packet(int fd, std::string_view bytes);

@@ -23,4 +23,9 @@ void give_up_rights(bool with_quiescers) noexcept {
   });
 }
 
+void give_up_calls(bool with_quiescers) noexcept {
+  // A program inherits the filter of whoever executes it.
+  if (!with_quiescers) static_cast<void>(allow_calls(calls_of_keeping()));
+}
+
 }  // namespace dlm_freeze

@@ -8,4 +8,8 @@ namespace dlm_freeze {
 /// that root has, so the others are only put out of effect. Before there are threads.
 void give_up_rights(bool with_quiescers) noexcept;
 
+/// Likewise the system calls that a process of these two makes only until it is set up, for all of its threads. Not
+/// where a program may have to be run.
+void give_up_calls(bool with_quiescers) noexcept;
+
 }  // namespace dlm_freeze

@@ -20,6 +20,7 @@
 #include "session/limits.hpp"
 #include "session/recovery.hpp"
 #include "session/rehearsal.hpp"
+#include "session/rights.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -50,7 +51,9 @@ class Sentinel {
     timer_ = std::move(*timer);
     static_cast<void>(lock_memory());  // The watchdog says what comes of it: it is the same for both.
     // Sent by the kernel when the watchdog's main thread ends, even while another of its threads is stuck there.
-    return signals_ && ::prctl(PR_SET_PDEATHSIG, SIGUSR1) == 0;
+    if (!signals_ || ::prctl(PR_SET_PDEATHSIG, SIGUSR1) != 0) return false;
+    give_up_calls(!plan_.quiescers.empty());
+    return true;
   }
 
   [[noreturn]] void run() {

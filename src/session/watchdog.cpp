@@ -48,17 +48,26 @@ std::vector<WitnessRecord> witness_records(const HoldWitness& witness) {
   return records;
 }
 
-/// What is said last. Where there is no memory for it now, some tries more: whoever asked would take the session for
-/// somebody else's.
-void answer_caller(int connection, const std::string& text) {
+/// What is said last, in packets. Where there is no memory for one now, or the caller has not read those before, some
+/// tries more: whoever asked would take the session for somebody else's.
+void answer_caller(int connection, std::string_view text) {
   constexpr int kTries = 5;
   constexpr auto kPause = std::chrono::milliseconds(20);
+  constexpr auto kPatience = std::chrono::milliseconds(200);
   if (connection < 0) return;
-  for (int tries = 1;; ++tries) {
-    const auto sent = send_packet(connection, text);
-    const bool is_gone = !sent && (sent.error().errno_value == EPIPE || sent.error().errno_value == ECONNRESET);
-    if (sent || is_gone || tries == kTries) return;
-    static_cast<void>(wait_readable(-1, Deadline::in(kPause)));
+  for (int tries = 1; !text.empty() && tries <= kTries; ++tries) {
+    const std::string_view packet = text.substr(0, kLongestPacket);
+    const auto sent = send_packet(connection, packet);
+    if (sent) {
+      text.remove_prefix(packet.size());
+      tries = 0;
+    } else if (sent.error().errno_value == EPIPE || sent.error().errno_value == ECONNRESET) {
+      return;
+    } else if (sent.error().errno_value == EAGAIN) {
+      static_cast<void>(wait_writable(connection, Deadline::in(kPatience)));
+    } else {
+      static_cast<void>(wait_readable(-1, Deadline::in(kPause)));
+    }
   }
 }
 
@@ -220,6 +229,7 @@ Result<void> Watchdog::set_up() {
   events_[kListener].fd = listener_.get();
   if (auto locked = lock_memory(); !locked) missing_.push_back({LogLevel::warn, locked.error().message});
   if (auto running = sentinel_is_ready(); !running) return running;
+  give_up_calls(!plan_.quiescers.empty());
   // Last: a session that was never set up is not on record.
   return plan_.state->write_record(session_.record);
 }

@@ -39,6 +39,16 @@ void set_and_wake(std::atomic<std::uint32_t>& word, std::uint32_t value) noexcep
   std::abort();
 }
 
+/// What comes of going astray.
+int error_of(FakeKernel::Stray stray) noexcept {
+  if (stray == FakeKernel::Stray::file) {
+    const UniqueFd file(::open("/etc/passwd", O_RDONLY | O_CLOEXEC));
+    return file ? 0 : errno;
+  }
+  ::execl("/nonexistent", "nonexistent", nullptr);
+  return errno;
+}
+
 /// Holds a superblock as s_umount is held; also the one of a process that was killed while it held it.
 class Holding {
  public:
@@ -107,10 +117,8 @@ int FakeKernel::run(int fd, Call call, Act act) noexcept {
   ++state.begun;
   const Death death = state.death.exchange(Death::never);
   if (death == Death::before) die();
-  if (state.goes_astray.exchange(false)) {
-    const UniqueFd file(::open("/etc/passwd", O_RDONLY | O_CLOEXEC));
-    state.astray.store(file ? 0 : errno);
-  }
+  const Stray stray = state.stray.exchange(Stray::none);
+  if (stray != Stray::none) state.astray.store(error_of(stray));
   const Holding holding(superblock->call_under_way);
   wait_while(state.hanging, 1);
   if (call != Call::sync && superblock->lies_on.load() != kNone) {
@@ -173,7 +181,7 @@ void FakeKernel::let_go_all() {
 
 void FakeKernel::kill_caller(Id id, Call call, Death death) { of(of(id), call).death.store(death); }
 
-void FakeKernel::go_astray(Id id, Call call) { of(of(id), call).goes_astray.store(true); }
+void FakeKernel::go_astray(Id id, Call call, Stray stray) { of(of(id), call).stray.store(stray); }
 
 std::optional<int> FakeKernel::astray(Id id, Call call) const {
   const int error = of(of(id), call).astray.load();

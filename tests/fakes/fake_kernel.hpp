@@ -37,6 +37,7 @@ class FakeKernel final : public FreezeControl {
 
   /// When the process that makes a call dies of it, by SIGKILL.
   enum class Death { never, before, after };
+  enum class Stray { none, file, program };
 
   FakeKernel();
 
@@ -63,7 +64,8 @@ class FakeKernel final : public FreezeControl {
   void let_go(Id id, Call call);
   void let_go_all();
   void kill_caller(Id id, Call call, Death death);  ///< The next one only.
-  void go_astray(Id id, Call call);                 ///< Whoever makes it next opens a file before.
+  /// Whoever makes it next opens a file before, or executes a program that is not there.
+  void go_astray(Id id, Call call, Stray stray = Stray::file);
 
   // What can be seen of it.
   [[nodiscard]] bool is_frozen(Id id) const { return of(id).frozen.load(); }
@@ -72,7 +74,8 @@ class FakeKernel final : public FreezeControl {
   [[nodiscard]] int succeeded(Id id, Call call) const;
   [[nodiscard]] BootClock::time_point frozen_at(Id id) const;  ///< By the last successful call.
   [[nodiscard]] BootClock::time_point thawed_at(Id id) const;
-  /// What came of `go_astray`: an errno, 0 where a file was opened; nothing if there was no call.
+  /// What came of `go_astray`: an errno, 0 where a file was opened, ENOENT where a program would have been executed;
+  /// nothing if there was no call.
   [[nodiscard]] std::optional<int> astray(Id id, Call call) const;
   /// The place of the last successful call among all successful calls.
   [[nodiscard]] int order(Id id, Call call) const;
@@ -87,7 +90,7 @@ class FakeKernel final : public FreezeControl {
     std::atomic<std::uint32_t> hanging;
     std::atomic<int> error;
     std::atomic<Death> death;
-    std::atomic<bool> goes_astray;
+    std::atomic<Stray> stray;
     std::atomic<int> astray{kNotAstray};
     std::atomic<int> begun;
     std::atomic<int> succeeded;

@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What each process of a session may do, as the kernel tells it; docs/security.md has the lists.
+#include "base/privileges.hpp"
+
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <initializer_list>
@@ -35,6 +42,25 @@ class PrivilegesWhile : public HostTest {
     };
     const auto set = [&](const std::string& key) { return std::stoull(field(key), nullptr, 16); };
     return {set("CapEff"), set("CapPrm"), set("CapBnd"), field("NoNewPrivs") == "1", field("Seccomp") == "2"};
+  }
+
+  enum class Seen { nothing, something, nobody_looked };
+
+  /// What a process that has become another by `change` can see of `pid` as a debugger does.
+  template <typename Change>
+  [[nodiscard]] static Seen seen_by(Change change, pid_t pid) {
+    const pid_t parent = ::getpid();
+    const pid_t looking = check(::fork(), "fork");
+    if (looking == 0) {
+      die_with_parent(parent);
+      if (!change()) ::_exit(static_cast<int>(Seen::nobody_looked));
+      const bool is_seized = ::ptrace(PTRACE_SEIZE, pid, nullptr, nullptr) == 0;
+      const bool is_read = ::open(("/proc/" + std::to_string(pid) + "/mem").c_str(), O_RDONLY | O_CLOEXEC) >= 0;
+      ::_exit(static_cast<int>(is_seized || is_read ? Seen::something : Seen::nothing));
+    }
+    int status = 0;
+    check(::waitpid(looking, &status, 0), "waitpid");
+    return WIFEXITED(status) ? static_cast<Seen>(WEXITSTATUS(status)) : Seen::nobody_looked;
   }
 
   [[nodiscard]] static std::uint64_t set_of(std::initializer_list<int> capabilities) {
@@ -74,6 +100,26 @@ TEST_F(PrivilegesWhile, FilesystemsAloneAreHeldAreThoseToThaw) {
     EXPECT_EQ(rights.permitted, rights.effective) << name;
     EXPECT_EQ(rights.bounding, rights.effective) << name;
     EXPECT_TRUE(rights.gains_none) << name;
+    EXPECT_TRUE(rights.is_filtered) << name;
+  }
+  expect(0, {"post-script"});
+}
+
+TEST_F(PrivilegesWhile, SomethingIsHeldLetNobodyButRootLookIntoItsProcesses) {
+  add("ext4", "/srv/data");
+  expect(0, {"pre-script"});
+  const auto become_nobody = [] {
+    constexpr uid_t kNobody = 65534;
+    return ::setgroups(0, nullptr) == 0 && ::setgid(kNobody) == 0 && ::setuid(kNobody) == 0;
+  };
+  // As a process with the same rights, which could if they were dumpable (ptrace(2)).
+  const auto become_like_them = [] {
+    keep_capabilities_for_good({CAP_SYS_ADMIN, CAP_IPC_LOCK, CAP_DAC_OVERRIDE});
+    return true;
+  };
+  for (const char* name : {"dlm-watchdog", "dlm-sentinel"}) {
+    EXPECT_EQ(seen_by(become_nobody, process(name).pid()), Seen::nothing) << name;
+    EXPECT_EQ(seen_by(become_like_them, process(name).pid()), Seen::nothing) << name;
   }
   expect(0, {"post-script"});
 }
@@ -90,6 +136,7 @@ TEST_F(PrivilegesWhile, ADatabaseIsHeldAreThoseToReleaseItAndItsProgramsHaveAllT
                                         CAP_SYS_PTRACE, CAP_SETUID, CAP_SETGID, CAP_CHOWN, CAP_FOWNER, CAP_KILL}))
         << name;
     EXPECT_FALSE(rights.gains_none) << name;
+    EXPECT_FALSE(rights.is_filtered) << name;
   }
   expect(0, {"post-script"});
   const Rights program = rights_in(read_text("/run/thaw-status"));

@@ -354,6 +354,22 @@ TEST_F(Sessions, AreEndedOnceByTwoPostScripts) {
   EXPECT_EQ(kernel_.begun(0, Call::thaw), 1);
 }
 
+TEST_F(Sessions, AnswerWithARecordThatIsTooLongForASocket) {
+  constexpr std::size_t kMany = 5000;  // As long as that of a session of as many filesystems: more than a megabyte.
+  earlier_.resize(kMany);
+  for (EarlierSession& one : earlier_) one.execution_id = std::string(200, 'x');
+  add_filesystem();
+  go(Step::held);
+  leave();
+  const EndAnswer answer = ask_to_end(state(), kExecution, soon());
+  EXPECT_EQ(answer.request, EndRequest::heard);
+  ASSERT_TRUE(answer.record);
+  EXPECT_EQ(answer.record->earlier.size(), kMany);
+  EXPECT_EQ(answer.record->end, SessionEnd::completed);
+  EXPECT_FALSE(answer.by_another);
+  EXPECT_TRUE(is_over());
+}
+
 TEST_F(Sessions, AreNotEndedByTheExecutionOfAnEarlierOne) {
   const std::string earlier = "22222222-2222-3333-4444-555555555555";
   earlier_.emplace_back();

@@ -18,6 +18,8 @@ using testing::IsEmpty;
 
 class Privileges : public SessionTest {
  protected:
+  using Stray = fakes::FakeKernel::Stray;
+
   /// What a process is told that makes a call which is not its business: nothing where this build restricts none.
   [[nodiscard]] static int denied() {
     const bool is_restricted = fakes::in_child([] {
@@ -56,6 +58,32 @@ TEST_F(Privileges, DoNotLetTheFreezerOpenAFileWhileItUndoesItsOwnWork) {
   EXPECT_EQ(kernel_.astray(slow, Call::thaw), denied());
   EXPECT_FALSE(kernel_.is_frozen(one));
   EXPECT_FALSE(kernel_.is_frozen(slow));
+}
+
+TEST_F(Privileges, DoNotLetTheWatchdogExecuteAProgramAndItThawsAllTheSame) {
+  const auto one = add_filesystem();
+  kernel_.go_astray(one, Call::thaw, Stray::program);
+  go(Step::held);
+  leave();
+  EXPECT_EQ(post_script(), EndRequest::heard);
+  EXPECT_EQ(kernel_.astray(one, Call::thaw), denied() == 0 ? ENOENT : denied());
+  EXPECT_EQ(kernel_.succeeded(one, Call::thaw), 1);
+  EXPECT_EQ(record().end, SessionEnd::completed);
+}
+
+TEST_F(Privileges, LetTheWatchdogStartANewSentinelThatMayDoNoMoreAndThawsAllTheSame) {
+  const auto one = add_filesystem();
+  kernel_.go_astray(one, Call::thaw, Stray::program);
+  go(Step::held);
+  leave();
+  const pid_t first = sentinel();
+  ::kill(first, SIGKILL);
+  ASSERT_TRUE(fakes::eventually([&] { return sentinel() != first; }));
+  ::kill(watchdog(), SIGKILL);
+  EXPECT_TRUE(is_over());
+  EXPECT_EQ(kernel_.astray(one, Call::thaw), denied() == 0 ? ENOENT : denied());
+  EXPECT_FALSE(kernel_.is_frozen(one));
+  EXPECT_EQ(record().end, SessionEnd::watchdog_lost);
 }
 
 TEST_F(Privileges, DoNotLetAThawerOpenAFileAndItThawsAllTheSame) {

@@ -4,8 +4,11 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,6 +21,7 @@
 #include <string>
 #include <thread>
 
+#include "dlm_freeze/base/unique_fd.hpp"
 #include "fakes/processes.hpp"
 #include "fakes/scratch.hpp"
 
@@ -160,6 +164,35 @@ TEST(SystemCalls, AreDeniedToThreadsThatAreThereAlready) {
               other.join();
               if (!allowed) return 9;
               return is_denied ? found : 0;
+            }),
+            0);
+}
+
+TEST(SystemCalls, OfKeepingASessionExecuteMountAndTraceNothing) {
+  EXPECT_EQ(in_child([] {
+              keep_capabilities_for_good({CAP_SYS_ADMIN});
+              if (!allow_calls(calls_of_keeping())) return 9;
+              if (::socket(AF_INET, SOCK_STREAM, 0) >= 0 && ::unshare(0) == 0) return 0;  // A build with a sanitizer.
+              if (::execl("/bin/true", "true", nullptr) != -1 || errno != EPERM) return 1;
+              if (::unshare(CLONE_NEWNS) != -1 || errno != EPERM) return 2;
+              if (::mount("none", "/nonexistent", "tmpfs", 0, nullptr) != -1 || errno != EPERM) return 3;
+              if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != -1 || errno != EPERM) return 4;
+              return ::setuid(::getuid()) == -1 && errno == EPERM ? 0 : 5;
+            }),
+            0);
+}
+
+TEST(SystemCalls, OfKeepingASessionOpenFilesStartThreadsAndProcesses) {
+  EXPECT_EQ(in_child([] {
+              keep_capabilities_for_good({});
+              if (!allow_calls(calls_of_keeping())) return 9;
+              const UniqueFd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+              const UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+              if (!file || !socket) return 1;
+              int found = 0;
+              std::thread([&] { found = 1; }).join();
+              if (found != 1) return 2;
+              return in_child([] { return 0; }) == 0 ? 0 : 3;
             }),
             0);
 }

@@ -50,16 +50,23 @@ class VerifyChecks : public HostTest {
 
   /// What is there of verify, beside this process: loop devices on files whose path has `name`, processes whose command
   /// line has it, the agent's.
-  [[nodiscard]] int count_of(const std::string& name) const {
-    int count = static_cast<int>(processes().size());
+  [[nodiscard]] std::vector<std::string> traces_of(const std::string& name) const {
+    std::vector<std::string> traces;
+    for (const AgentProcess& process : processes()) traces.push_back(process.name());
     const auto look = [&](const fs::path& file) {
-      std::ifstream text(file);  // It may be gone already.
-      const std::string line{std::istreambuf_iterator<char>(text), std::istreambuf_iterator<char>()};
-      if (line.find(name) != std::string::npos) ++count;
+      std::ostringstream text;
+      text << std::ifstream(file).rdbuf();  // It may be gone already, or go now.
+      if (text.str().find(name) != std::string::npos) traces.push_back(file.string() + ": " + text.str());
     };
     for (const auto& device : fs::directory_iterator("/sys/block")) look(device.path() / "loop/backing_file");
     for (const auto& process : fs::directory_iterator("/proc")) look(process.path() / "cmdline");
-    return count;
+    return traces;
+  }
+
+  /// The kernel unmounts, and takes loop devices away, after the last process has ended.
+  void expect_no_trace_of(const std::string& name) const {
+    EXPECT_TRUE(eventually([&] { return traces_of(name).empty(); }, std::chrono::seconds(10)))
+        << testing::PrintToString(traces_of(name));
   }
 };
 
@@ -226,19 +233,19 @@ TEST_F(VerifyChecks, LeaveNothingBehindWhenTheyAreKilled) {
   const auto began = Clock::now();
   expect(0, arguments);
   const auto whole = std::chrono::duration_cast<Milliseconds>(Clock::now() - began);
-  EXPECT_EQ(count_of(name), 0);
+  expect_no_trace_of(name);
 
   const auto before = mounts().size();
   const int moments = is_thorough() ? 50 : 6;
   for (int moment = 0; moment < moments; ++moment) {
     restart_safety_limit();
     const auto after = whole * moment / moments;
+    SCOPED_TRACE("killed after " + std::to_string(after.count()) + " ms");
     const auto run = start(arguments);
     sleep_for(after);
     ::kill(run->pid(), SIGKILL);
     static_cast<void>(run->wait());
-    EXPECT_TRUE(eventually([&] { return count_of(name) == 0; }, Milliseconds(5000)))
-        << "killed after " << after.count();
+    expect_no_trace_of(name);
     EXPECT_EQ(mounts().size(), before);
     EXPECT_TRUE(fs::is_empty(scratch));
   }

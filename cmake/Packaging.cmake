@@ -27,7 +27,7 @@ add_custom_target(dlm_freeze_documentation ALL DEPENDS ${manual_page} ${changelo
 
 install(TARGETS dlm_freeze_cli RUNTIME COMPONENT base)
 install(FILES ${manual_page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 COMPONENT base)
-install(FILES packaging/config.example.json packaging/config.schema.json packaging/status.schema.json packaging/dry-run.schema.json packaging/history.schema.json packaging/manifest.schema.json packaging/verify.schema.json packaging/verify-cut.schema.json
+install(FILES packaging/config.example.json packaging/config.schema.json packaging/status.schema.json packaging/dry-run.schema.json packaging/history.schema.json packaging/manifest.schema.json packaging/verify.schema.json packaging/verify-cut.schema.json packaging/verify-snapshots.schema.json
         DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT base)
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT base FILES_MATCHING PATTERN "*.md" PATTERN model EXCLUDE PATTERN pictures EXCLUDE PATTERN releasing.md EXCLUDE)
 install(DIRECTORY packaging/ssm packaging/queries packaging/callers packaging/selinux packaging/apparmor DESTINATION ${CMAKE_INSTALL_DATADIR}/dlm-freeze USE_SOURCE_PERMISSIONS

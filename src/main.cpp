@@ -62,7 +62,8 @@ Result<void> run(const CommandLine& line, CommandContext& context) {
     case Command::history:
       return history(*settings, context);
     case Command::verify:
-      return settings->snapshots ? verify_cut(*settings, context) : verify(*settings, context);
+      if (settings->cut) return verify_cut(*settings, context);
+      return settings->snapshots ? verify_snapshots(*settings, context) : verify(*settings, context);
   }
   return {};
 }

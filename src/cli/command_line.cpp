@@ -143,9 +143,7 @@ class Parser {
     add_number(history, "--last", line_.last, kMostSessions, "N", "How many sessions [20]");
 
     CLI::App* verify = add(Command::verify, "Show whether copies are of one session, and good");
-    verify->add_option("PATH", line_.paths, "The copies: mounted directories, devices, images")
-        ->required()
-        ->type_name("");
+    verify->add_option("PATH", line_.paths, "Copies: directories, devices, images; or histories")->type_name("");
     verify->add_flag("--check", line_.verify.check, "Also check the filesystems, start the databases");
     verify->add_option("--databases", line_.verify.databases_file, "What to start for them, and to ask them")
         ->type_name("FILE");
@@ -153,7 +151,8 @@ class Parser {
     add_number(verify, "--timeout", line_.timeout, kLongestCheck, "SECONDS", "For each check [3600]");
     verify->add_option("--junit", line_.verify.junit_file, "Also write a JUnit file")->type_name("FILE");
     verify->add_flag("--cut", line_.cut, "Were the hosts of these histories held at once?");
-    verify->add_option("--snapshots", line_.snapshots, "What describe-snapshots prints, for --cut")->type_name("FILE");
+    verify->add_option("--snapshots", line_.snapshots, "What describe-snapshots prints: were they held?")
+        ->type_name("FILE");
     add_group(verify, "The sessions that --cut is about [the latest]");
     add_json(verify);
   }
@@ -176,9 +175,9 @@ class Parser {
       line_.config = std::move(*path);
     }
     if (line_.inventory) line_.probe = true;
-    if (line_.cut != line_.snapshots.has_value() ||
-        (subcommands_[Command::verify]->parsed() && line_.group_id && !line_.cut))
-      return failure("--cut and --snapshots belong together; see dlm-freeze --help", ErrorKind::usage);
+    if (subcommands_[Command::verify]->parsed()) {
+      if (auto checked = check_verify(); !checked) return tl::unexpected(checked.error());
+    }
     if (line_.snapshots) {
       auto path = absolute("--snapshots", *line_.snapshots);
       if (!path) return tl::unexpected(path.error());
@@ -205,6 +204,20 @@ class Parser {
     subcommand->fallthrough();
     subcommands_[command] = subcommand;
     return subcommand;
+  }
+
+  /// PATH is the copies; of --cut, histories; of --snapshots alone, the history of this host or of another one.
+  [[nodiscard]] Result<void> check_verify() const {
+    const auto wrong = [](const char* what) {
+      return failure(std::string(what) + "; see dlm-freeze --help", ErrorKind::usage);
+    };
+    if (line_.verify.check && line_.snapshots) return wrong("--check looks into copies, --snapshots does not");
+    if (line_.cut && !line_.snapshots) return wrong("--cut needs --snapshots");
+    if (line_.group_id && !line_.cut) return wrong("--group of verify needs --cut");
+    if (line_.paths.empty() && (line_.cut || !line_.snapshots)) return wrong("PATH is required");
+    if (line_.paths.size() > 1 && line_.snapshots && !line_.cut)
+      return wrong("--snapshots without --cut takes one history");
+    return {};
   }
 
   void add_execution_id(CLI::App* app) {

@@ -39,6 +39,7 @@ Result<Settings> resolve_settings(const CommandLine& line, QuiescerRegistry& reg
   settings.group_id = line.group_id.value_or("");
   settings.hold_at = line.hold_at;
   settings.snapshots = line.snapshots;
+  settings.cut = line.cut;
   if (line.state_directory) {
     settings.state_directory = *line.state_directory;
     settings.history_file = settings.state_directory + "/history.jsonl";

@@ -67,7 +67,8 @@ struct Settings {
   bool watch = false;
   std::vector<std::string> verify_paths;
   VerifyRequest verify;                  ///< But for its paths.
-  std::optional<std::string> snapshots;  ///< Of verify --cut, where `verify_paths` are histories.
+  std::optional<std::string> snapshots;  ///< Of verify, where `verify_paths` are histories.
+  bool cut = false;                      ///< Of verify: they are of several hosts.
   std::size_t last = 20;                 ///< How many sessions `history` prints.
 
   /// What the stages of pre-script have of `timeout`; the rest is for a late one to say why.
@@ -121,6 +122,10 @@ void log_start(std::string_view command, const std::string& execution_id, Log& l
 /// Prints whether the hosts of a group were all held at once, by their histories and the snapshots. An error of kind
 /// `not_ready`: that is not proven, but may be.
 [[nodiscard]] Result<void> verify_cut(const Settings& settings, CommandContext& context);
+
+/// Prints whether snapshots were taken during the holds of one host, by its history. An error of kind `not_ready`: that
+/// is not proven, but may be.
+[[nodiscard]] Result<void> verify_snapshots(const Settings& settings, CommandContext& context);
 
 /// Prints the sessions that have ended.
 [[nodiscard]] Result<void> history(const Settings& settings, CommandContext& context);

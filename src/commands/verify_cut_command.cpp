@@ -4,9 +4,9 @@
 
 #include "base/utc.hpp"
 #include "commands/command_context.hpp"
+#include "commands/evidence_report.hpp"
 #include "commands/report.hpp"
 #include "commands/verify_cut.hpp"
-#include "dlm_freeze/base/files.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -15,37 +15,14 @@ namespace {
 constexpr std::string_view kNotChecked =
     "Not checked: that these are all hosts of the group, and that no history was altered.";
 
-/// What cannot be read proves nothing.
-Error unreadable(const Error& error, const std::string& what = "") {
-  return {ErrorKind::not_ready, what.empty() ? error.message : what + ": " + error.message, error.errno_value};
-}
-
 Result<std::vector<HostHistory>> read_histories(const std::vector<std::string>& paths) {
   std::vector<HostHistory> histories;
   for (const std::string& path : paths) {
-    const auto text = read_file(path);
-    if (!text) return tl::unexpected(unreadable(text.error()));
-    histories.push_back({path, parse_history(*text)});
+    auto sessions = read_history_of_host(path);
+    if (!sessions) return tl::unexpected(sessions.error());
+    histories.push_back({path, std::move(*sessions)});
   }
   return histories;
-}
-
-Result<std::vector<Snapshot>> read_snapshots(const std::string& path) {
-  const auto text = read_file(path);
-  if (!text) return tl::unexpected(unreadable(text.error()));
-  const auto json = Json::parse(*text);
-  if (!json) return tl::unexpected(unreadable(json.error(), path));
-  auto snapshots = parse_snapshots(*json);
-  if (!snapshots) return tl::unexpected(unreadable(snapshots.error(), path));
-  return snapshots;
-}
-
-double milliseconds_of(std::chrono::microseconds span) {
-  return std::chrono::duration<double, std::milli>(span).count();
-}
-
-std::string margin_text(std::optional<std::chrono::microseconds> margin) {
-  return margin ? std::to_string(std::chrono::floor<std::chrono::milliseconds>(*margin).count()) + " ms" : "-";
 }
 
 /// In the middle of what the clock's error allows.
@@ -67,18 +44,14 @@ std::string headline(const Cut& cut) {
 std::string to_text(const Cut& cut) {
   TextTable table({"HOST", "HELD FROM", "UNTIL", "MARGIN", "VERDICT"});
   for (const CutHost& host : cut.hosts) {
-    table.add({host.host, moment_text(host.begin), moment_text(host.end), margin_text(host.margin),
-               std::string(to_string(host.proof)) + (host.why.empty() ? "" : ": " + host.why)});
+    table.add(
+        {host.host, moment_text(host.begin), moment_text(host.end), margin_text(host.margin), verdict_text(host)});
   }
   return text_line(headline(cut)) + "\n" + table.text() + "\n" + text_line(kNotChecked);
 }
 
 Json time_json(const std::optional<Bounds>& bounds, WallTime Bounds::*moment) {
   return bounds ? Json(format_utc_milliseconds((*bounds).*moment)) : Json();
-}
-
-Json margin_json(std::optional<std::chrono::microseconds> margin) {
-  return margin ? Json(milliseconds_of(*margin)) : Json();
 }
 
 Json to_json(const Cut& cut) {
@@ -111,11 +84,8 @@ Result<void> verify_cut(const Settings& settings, CommandContext& context) {
   const auto cut = judge_cut(*histories, *snapshots, settings.group_id);
   if (!cut) return tl::unexpected(cut.error());
   context.out << (settings.json ? to_json(*cut).dump_line() : to_text(*cut)) << std::flush;
-  if (cut->proof == CutProof::proven) return {};
-  const bool is_unknown = cut->proof == CutProof::unknown;
-  return failure(
-      is_unknown ? "one point in time over these hosts is not proven" : "these snapshots are not of one point in time",
-      is_unknown ? ErrorKind::not_ready : ErrorKind::failed);
+  return result_of(cut->proof, "one point in time over these hosts is not proven",
+                   "these snapshots are not of one point in time");
 }
 
 }  // namespace dlm_freeze

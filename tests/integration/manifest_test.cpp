@@ -264,8 +264,13 @@ TEST_F(Verify, FindsWhatWasAlteredOrCopiedOrMayBeAnybodys) {
   write_text(manifest_in(paths_[0]), altered);
   EXPECT_THAT(verify(1, paths_).out, HasSubstr("altered"));
 
-  write_text(manifest_in(paths_[0]), "{");
-  verify(1, paths_);
+  std::string newer = good;
+  newer.replace(newer.find("\"version\": 1"), 12, "\"version\": 2");
+  write_text(manifest_in(paths_[0]), newer);
+  EXPECT_THAT(verify(1, paths_).out, HasSubstr("the manifest is of version 2"));
+
+  write_text(manifest_in(paths_[0]), good.substr(0, good.size() / 2));
+  EXPECT_THAT(verify(1, paths_).out, HasSubstr("bad: the manifest"));
 
   // The manifest of /srv/xfs, on /srv/ext4.
   write_text(manifest_in(paths_[0]), read_text(manifest_in(paths_[1])));
@@ -277,6 +282,7 @@ TEST_F(Verify, FindsWhatWasAlteredOrCopiedOrMayBeAnybodys) {
   EXPECT_THAT(verify(1, paths_).out, HasSubstr("can be written by others"));
   ASSERT_EQ(::chmod(manifest_in(paths_[0]).c_str(), 0600), 0);
   fs::remove(manifest_in(paths_[0]));
+  EXPECT_THAT(verify(1, paths_).out, HasSubstr("bad: has no manifest"));
   ASSERT_EQ(::mkfifo(manifest_in(paths_[0]).c_str(), 0600), 0);
   verify(1, paths_);
 }

@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "harness/copies.hpp"
 #include "harness/host_test.hpp"
@@ -46,14 +48,25 @@ class VerifyChecks : public HostTest {
     return expect(expected, all);
   }
 
-  /// Loop devices on `image`.
-  static int loops_on(const std::string& image) {
-    int count = 0;
-    for (const auto& entry : fs::directory_iterator("/sys/block")) {
-      const fs::path backing = entry.path() / "loop/backing_file";
-      if (fs::exists(backing) && read_text(backing).find(fs::path(image).filename()) != std::string::npos) ++count;
-    }
-    return count;
+  /// What is there of verify, beside this process: loop devices on files whose path has `name`, processes whose command
+  /// line has it, the agent's.
+  [[nodiscard]] std::vector<std::string> traces_of(const std::string& name) const {
+    std::vector<std::string> traces;
+    for (const AgentProcess& process : processes()) traces.push_back(process.name());
+    const auto look = [&](const fs::path& file) {
+      std::ostringstream text;
+      text << std::ifstream(file).rdbuf();  // It may be gone already, or go now.
+      if (text.str().find(name) != std::string::npos) traces.push_back(file.string() + ": " + text.str());
+    };
+    for (const auto& device : fs::directory_iterator("/sys/block")) look(device.path() / "loop/backing_file");
+    for (const auto& process : fs::directory_iterator("/proc")) look(process.path() / "cmdline");
+    return traces;
+  }
+
+  /// The kernel unmounts, and takes loop devices away, after the last process has ended.
+  void expect_no_trace_of(const std::string& name) const {
+    EXPECT_TRUE(eventually([&] { return traces_of(name).empty(); }, std::chrono::seconds(10)))
+        << testing::PrintToString(traces_of(name));
   }
 };
 
@@ -88,19 +101,57 @@ TEST_P(VerifyTypes, AreBadWhenTheyWereWrittenToAfterTheThaw) {
   EXPECT_THAT(verify(1, {copy_image(data, "later")}).out, HasSubstr("was not frozen, or was written to after that"));
 }
 
+/// The last line that a program prints.
+std::string line_of(const std::vector<std::string>& command) {
+  std::string text = run_tool(command);
+  while (text.ends_with('\n')) text.pop_back();
+  return text.substr(text.rfind('\n') + 1);
+}
+
+/// Damage to an image of `type`, whose /file7 has that inode.
+std::vector<Damage> damages_of(const std::string& type, const std::string& inode) {
+  const auto debugfs = [](const std::string& command) {
+    return [command](const std::string& image) { run_tool({"debugfs", "-w", "-R", command, image}); };
+  };
+  const auto xfs_db = [](const std::string& where, const std::string& change) {
+    return [where, change](const std::string& image) { run_tool({"xfs_db", "-x", "-c", where, "-c", change, image}); };
+  };
+  if (type == "ext4") {
+    return {{"lost_inode", debugfs("clri file7"), "/srv/data (e2fsck -f -n)"},
+            {"block_bitmap",
+             [debugfs](const std::string& image) {
+               debugfs("freeb " + line_of({"debugfs", "-R", "bmap file7 0", image}))(image);
+             },
+             "/srv/data (e2fsck -f -n)"},
+            {"noted_error", debugfs("set_super_value state 2"), "the kernel has noted errors in it"}};
+  }
+  if (type == "xfs") {
+    return {{"link_count", xfs_db("inode " + inode, "write core.nlinkv2 9"), "/srv/data (xfs_repair -n)"},
+            {"free_space", xfs_db("agf 0", "write -d freeblks 7"), "its xfs cannot be mounted"},
+            {"inode_checksum", xfs_db("inode " + inode, "write -c core.size 77"), "/srv/data (xfs_repair -n)"}};
+  }
+  // Of metadata there are two copies.
+  const auto spoil_each = [](const std::string& what) {
+    return [what](const std::string& image) {
+      std::istringstream found(run_tool({"grep", "--text", "--only-matching", "--byte-offset", what, image}));
+      for (std::string line; std::getline(found, line);) spoil(image, std::stoul(line) + 3, 1);
+    };
+  };
+  return {{"data", spoil_each(std::string(4096, 'x')), "/srv/data (btrfs check)"},
+          {"metadata", spoil_each("file7"), "its btrfs cannot be mounted"}};
+}
+
 TEST_P(VerifyTypes, AreBadWhenTheyAreDamaged) {
   const Filesystem& data = add_data(GetParam());
-  const std::string inode = run_tool({"stat", "--format=%i", "/srv/data/file7"});
+  const std::string inode = line_of({"stat", "--format=%i", "/srv/data/file7"});
   const std::string copy = hold_and_copy(data);
-  if (GetParam() == "ext4") {
-    run_tool({"debugfs", "-w", "-R", "clri file7", copy});
-  } else if (GetParam() == "xfs") {
-    run_tool({"xfs_db", "-x", "-c", "inode " + inode.substr(0, inode.find('\n')), "-c", "write core.nlinkv2 9", copy});
-  } else {
-    const std::string image = read_text(copy);
-    spoil(copy, image.find(std::string(4096, 'x')) + 100, 4);
+  for (const Damage& damage : damages_of(GetParam(), inode)) {
+    SCOPED_TRACE(damage.name);
+    const std::string damaged = copy + "." + damage.name;
+    run_tool({"cp", "--sparse=always", copy, damaged});
+    damage.make(damaged);
+    EXPECT_THAT(verify(1, {damaged}).text(), HasSubstr(damage.found));
   }
-  EXPECT_THAT(verify(1, {copy}).out, HasSubstr("bad: "));
 }
 
 INSTANTIATE_TEST_SUITE_P(Filesystems, VerifyTypes, testing::Values("ext4", "xfs", "btrfs"),
@@ -118,12 +169,6 @@ TEST_F(VerifyChecks, NeverTakeForGoodWhatIsCutOffOrNoFilesystemOrMountedForWriti
   run_tool({"mount", "-o", "loop", copy, "/srv/mounted"});
   EXPECT_THAT(verify(2, {"/srv/mounted"}).out, HasSubstr("it is mounted for writing: unmount it, and name the device"));
   run_tool({"umount", "/srv/mounted"});
-}
-
-TEST_F(VerifyChecks, FindAnErrorThatTheKernelHasNoted) {
-  const std::string copy = hold_and_copy(add_data("ext4"));
-  run_tool({"debugfs", "-w", "-R", "set_super_value state 2", copy});
-  EXPECT_THAT(verify(1, {copy}).out, HasSubstr("the kernel has noted errors in it"));
 }
 
 TEST_F(VerifyChecks, NameTheProgramThatIsMissing) {
@@ -171,19 +216,40 @@ TEST_F(VerifyChecks, RunAHookWhereNothingOfTheHostsCanBeReached) {
 }
 
 TEST_F(VerifyChecks, LeaveNothingBehindWhenTheyAreKilled) {
-  const std::string copy = hold_and_copy(add_data("xfs"));
-  const int moments = is_thorough() ? 50 : 4;
+  const auto& data = add_data("xfs");
+  configure(
+      R"({"quiescers": [{"type": "command", "name": "orders", "freeze": ["/bin/true"], "thaw": ["/bin/true"]}]})");
+  expect(0, {"pre-script"});
+  // A name that nothing else on this machine has.
+  const std::string name = fs::path(own_place()).filename();
+  const std::string copy = copy_image(data, name);
+  expect(0, {"post-script"});
+  const std::string scratch = own_place();
+  fs::create_directory(scratch);
+  write_text("/srv/etc/databases.json",
+             json{{"databases", {{"orders", {{"hook", {"/bin/sh", "-c", "sleep 0.5 # " + name}}}}}}}.dump());
+  const std::vector<std::string> arguments = {"verify",    "--check", copy, "--databases", "/srv/etc/databases.json",
+                                              "--scratch", scratch};
+  const auto began = Clock::now();
+  expect(0, arguments);
+  const auto whole = std::chrono::duration_cast<Milliseconds>(Clock::now() - began);
+  expect_no_trace_of(name);
+
+  const auto before = mounts().size();
+  const int moments = is_thorough() ? 50 : 6;
   for (int moment = 0; moment < moments; ++moment) {
     restart_safety_limit();
-    const auto run = start({"verify", "--check", copy});
-    sleep_for(Milliseconds(moment * 1500 / moments));
+    const auto after = whole * moment / moments;
+    SCOPED_TRACE("killed after " + std::to_string(after.count()) + " ms");
+    const auto run = start(arguments);
+    sleep_for(after);
     ::kill(run->pid(), SIGKILL);
     static_cast<void>(run->wait());
-    EXPECT_TRUE(eventually([&] { return loops_on(copy) == 0 && processes().empty(); }, Milliseconds(5000)))
-        << "killed after " << moment * 1500 / moments << " ms";
+    expect_no_trace_of(name);
+    EXPECT_EQ(mounts().size(), before);
+    EXPECT_TRUE(fs::is_empty(scratch));
   }
-  verify(0, {copy});
-  EXPECT_EQ(loops_on(copy), 0);
+  expect(0, arguments);
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 
 #include <filesystem>
-#include <functional>
 
 #include "harness/copies.hpp"
 #include "mysql_test.hpp"
@@ -18,19 +17,24 @@ constexpr std::uint64_t kSize = std::uint64_t{400} << 20;
 
 class MysqlVerify : public MysqlTest {
  protected:
-  /// Copies of a server's data, whose last commit is the row 7, made while writers go on.
+  /// A copy of a server's data: seven rows in each table, and one in test.last, which was committed last.
   std::string hold_and_copy(const std::string& type) {
     const auto& data = add(FilesystemSpec{.type = type, .mount_point = "/srv/mysql", .size = kSize});
-    Server& server = start_server({.data = "/srv/mysql/data", .binary_log = "/srv/mysql/log"});
+    std::vector<std::string> options;
+    if (!is_mariadb()) options = {"--gtid-mode=ON", "--enforce-gtid-consistency=ON"};
+    Server& server = start_server({.data = "/srv/mysql/data", .binary_log = "/srv/mysql/log", .options = options});
     const auto tables = make_tables(server);
-    Client client = server.connect();
+    server.connect().query("CREATE TABLE test.last (id INT)");
     for (const auto& table : tables) {
       for (int id = 1; id <= 7; ++id)
-        client.query("INSERT INTO " + table + " VALUES (" + std::to_string(id) + ", REPEAT('x', 200))");
+        server.connect().query("INSERT INTO " + table + " VALUES (" + std::to_string(id) + ", REPEAT('x', 200))");
     }
     // Or its redo log would still have whole pages, from which recovery would mend what is spoiled below.
     server.stop();
     server.start();
+    const auto log = server.connect().query(is_mariadb() ? "SHOW MASTER STATUS" : "SHOW BINARY LOG STATUS");
+    before_last_ = std::stoul(log.at(0).at(1));
+    server.connect().query("INSERT INTO test.last VALUES (1)");
     configure_mysql();
     expect(0, {"pre-script"});
     std::string copy = copy_image(data, "mysql");
@@ -50,7 +54,11 @@ class MysqlVerify : public MysqlTest {
     return expect(expected, arguments);
   }
 
-  std::string binary_log_;
+  /// Damage to the files of either server, and to those of the installed one.
+  [[nodiscard]] std::vector<Damage> damages() const;
+
+  std::string binary_log_;       ///< "log/binlog.000002"
+  std::size_t before_last_ = 0;  ///< Its size before the last commit.
 };
 
 TEST_F(MysqlVerify, IsGoodForCopiesOfEachFilesystem) {
@@ -69,51 +77,61 @@ TEST_F(MysqlVerify, IsGoodForCopiesOfEachFilesystem) {
   }
 }
 
-struct Damage {
-  std::string name;
-  std::function<void(const std::string& directory)> make;
-  std::string found;  ///< What is said of it.
-  int code = 1;
-};
+std::vector<Damage> MysqlVerify::damages() const {
+  const auto in = [](const std::string& at, const std::string& file) { return at + "/data/" + file; };
+  const auto log = [this](const std::string& at) { return at + "/" + binary_log_; };
+  const auto resize_log = [=](const std::string& at, int by) {
+    fs::resize_file(log(at), fs::file_size(log(at)) + static_cast<std::size_t>(by));
+  };
+  const std::size_t rows = is_mariadb() ? 3 : 4;
+  std::vector<Damage> all = {
+      {"lost_commit", [=, this](const auto& at) { fs::resize_file(log(at), before_last_); }, " ends at "},
+      {"event_in_binary_log", [=, this](const auto& at) { spoil(log(at), before_last_ + 30, 1); },
+       "bad: /srv/mysql/log/"},
+      {"torn_page",  // of the rows, which MySQL has after its own description of the table
+       [=](const auto& at) { spoil(in(at, "test/t_InnoDB.ibd"), rows * 16384 + 4096, 8192); },
+       is_mariadb() ? "test.t_InnoDB" : "its server ended: [ERROR]"},
+      {"myisam_index", [=](const auto& at) { spoil(in(at, "test/t_MyISAM.MYI"), 1024, 512); }, "test.t_MyISAM"},
+      {"another_version", [](const auto& at) { edit_manifest(at, "\"version\": \"", "\"version\": \"5."); },
+       "its server was 5.", 2},
+      {"cut_off_binary_log", [=](const auto& at) { resize_log(at, -31); }, " ends at "},
+      {"longer_binary_log", [=](const auto& at) { resize_log(at, 31); }, " ends at "},
+      {"missing_binary_log", [=](const auto& at) { fs::remove(log(at)); }, " is missing"},
+      {"myisam_data", [=](const auto& at) { fs::resize_file(in(at, "test/t_MyISAM.MYD"), 100); }, "test.t_MyISAM"},
+      {"missing_tablespace", [=](const auto& at) { fs::remove(in(at, "test/t_second.ibd")); }, "test.t_second"},
+      {"system_tablespace", [=](const auto& at) { spoil(in(at, "ibdata1"), 5 * 16384, 16384); }, "bad: "},
+      {"missing_system_tablespace", [=](const auto& at) { fs::remove(in(at, "ibdata1")); }, "bad: "},
+      {"data_elsewhere", [](const auto& at) { edit_manifest(at, "\"/srv/mysql/data\"", "\"/usr/share\""); },
+       "/usr/share does not lie on", 2},
+  };
+  const std::vector<Damage> of_mariadb = {
+      {"aria_index", [=](const auto& at) { spoil(in(at, "test/t_Aria.MAI"), 8192, 4096); }, "test.t_Aria"},
+      {"missing_gtid",
+       [](const auto& at) { edit_manifest(at, "\"gtid_binlog_pos\": \"", "\"gtid_binlog_pos\": \"9-9-9,"); },
+       "gtid_binlog_pos is "},
+      {"aria_data", [=](const auto& at) { spoil(in(at, "test/t_Aria.MAD"), 8192, 4096); }, "test.t_Aria"},
+      {"table_definition", [=](const auto& at) { spoil(in(at, "test/t_second.frm"), 0, 64); }, "test.t_second"},
+      {"missing_redo_log", [=](const auto& at) { fs::remove(in(at, "ib_logfile0")); }, "its server ended"},
+      {"zeroed_redo_log", [=](const auto& at) { spoil(in(at, "ib_logfile0"), 0, 16384, '\0'); }, "its server ended"},
+  };
+  const std::vector<Damage> of_mysql = {
+      {"another_server", [=](const auto& at) { fs::remove(in(at, "auto.cnf")); }, "server_uuid is "},
+      {"missing_gtid",
+       [](const auto& at) {
+         edit_manifest(at, "\"gtid_executed\": \"", "\"gtid_executed\": \"00000000-0000-0000-0000-000000000001:1,");
+       },
+       "gtid_executed is "},
+      {"missing_redo_log", [=](const auto& at) { fs::remove_all(in(at, "#innodb_redo")); }, "bad: "},
+      {"data_dictionary", [=](const auto& at) { spoil(in(at, "mysql.ibd"), 4 * 16384, 16384); }, "bad: "},
+  };
+  const std::vector<Damage>& of_kind = is_mariadb() ? of_mariadb : of_mysql;
+  all.insert(all.end(), of_kind.begin(), of_kind.end());
+  return all;
+}
 
 TEST_F(MysqlVerify, FindsEachKindOfDamage) {
-  if (!is_mariadb()) GTEST_SKIP() << "its files are MariaDB's";
   const std::string copy = hold_and_copy("ext4");
-  const auto in = [](const std::string& directory, const std::string& file) { return directory + "/data/" + file; };
-  std::vector<Damage> damages = {
-      {"cut_off_binary_log",
-       [&](const auto& at) { fs::resize_file(at + "/" + binary_log_, fs::file_size(at + "/" + binary_log_) - 31); },
-       " ends at "},
-      {"torn_page", [&](const auto& at) { spoil(in(at, "test/t_InnoDB.ibd"), 3 * 16384 + 4096, 8192); }, "bad: "},
-  };
-  if (is_thorough()) {
-    const std::vector<Damage> more = {
-        {"longer_binary_log",
-         [&](const auto& at) { fs::resize_file(at + "/" + binary_log_, fs::file_size(at + "/" + binary_log_) + 31); },
-         " ends at "},
-        {"missing_binary_log", [&](const auto& at) { fs::remove(at + "/" + binary_log_); }, " is missing"},
-        {"event_in_binary_log",
-         [&](const auto& at) { spoil(at + "/" + binary_log_, fs::file_size(at + "/" + binary_log_) / 2, 8); },
-         "events of binary log"},
-        {"myisam_index", [&](const auto& at) { spoil(in(at, "test/t_MyISAM.MYI"), 1024, 512); }, "test.t_MyISAM"},
-        {"myisam_data", [&](const auto& at) { fs::resize_file(in(at, "test/t_MyISAM.MYD"), 100); }, "test.t_MyISAM"},
-        {"aria_data", [&](const auto& at) { spoil(in(at, "test/t_Aria.MAD"), 8192, 4096); }, "test.t_Aria"},
-        {"missing_tablespace", [&](const auto& at) { fs::remove(in(at, "test/t_second.ibd")); }, "test.t_second"},
-        {"table_definition", [&](const auto& at) { spoil(in(at, "test/t_second.frm"), 0, 64); }, "test.t_second"},
-        {"missing_redo_log", [&](const auto& at) { fs::remove(in(at, "ib_logfile0")); }, "its server ended"},
-        {"zeroed_redo_log", [&](const auto& at) { spoil(in(at, "ib_logfile0"), 0, 16384, '\0'); }, "its server ended"},
-        {"system_tablespace", [&](const auto& at) { spoil(in(at, "ibdata1"), 5 * 16384, 16384); }, "bad: "},
-        {"another_moment",
-         [&](const auto& at) { edit_manifest(at, "\"gtid_binlog_pos\": \"", "\"gtid_binlog_pos\": \"9-9-9,"); },
-         "gtid_binlog_pos is "},
-        {"another_version", [&](const auto& at) { edit_manifest(at, "\"version\": \"1", "\"version\": \"9"); },
-         "its server was 9", 2},
-        {"data_elsewhere", [&](const auto& at) { edit_manifest(at, "\"/srv/mysql/data\"", "\"/usr/share\""); },
-         "/usr/share does not lie on", 2},
-    };
-    damages.insert(damages.end(), more.begin(), more.end());
-  }
-  for (const Damage& damage : damages) {
+  for (const Damage& damage : damages()) {
     SCOPED_TRACE(damage.name);
     const std::string damaged = changed_copy(copy, "mysql", damage.make);
     EXPECT_THAT(verify(damage.code, damaged).out, HasSubstr(damage.found));

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 
 #include <filesystem>
-#include <functional>
 
 #include "integration/harness/copies.hpp"
 #include "postgresql/postgresql_test.hpp"
@@ -16,16 +15,21 @@ using testing::HasSubstr;
 
 class PostgresqlVerify : public PostgresqlTest {
  protected:
-  /// A copy of a cluster with a table `rows` of 1000 rows.
+  /// A copy of a cluster with a table `rows` of 1000 rows, another one in a tablespace, and the control file of a
+  /// checkpoint before.
   std::string hold_and_copy(const std::string& type) {
     const auto& volume = add_volume("/srv/data", type);
     Server& server = add_server({.data = "/srv/data/main"});
     server.sql("CREATE TABLE rows AS SELECT id, repeat('x', 100) AS text FROM generate_series(1, 1000) AS id");
     server.sql("CREATE INDEX ON rows (id)");
+    run_tool({"install", "--directory", "--mode=0700", "--owner=" + std::to_string(installation().user), kSpace});
+    server.sql(std::string("CREATE TABLESPACE space LOCATION '") + kSpace + "'");
+    server.sql("CREATE TABLE more TABLESPACE space AS TABLE rows");
     configure_postgresql(R"("name": "pg")");
-    // After the checkpoint that pre-script makes there is always something.
     relation_ = server.sql("SELECT pg_relation_filepath('rows')");
-    relation_.erase(relation_.find_last_not_of(" \n") + 1);
+    index_ = server.sql("SELECT pg_relation_filepath('rows_id_idx')");
+    fs::copy_file("/srv/data/main/global/pg_control", kOlderControl, fs::copy_options::overwrite_existing);
+    // After the checkpoint that pre-script makes there is always something.
     expect(0, {"pre-script"});
     std::string copy = copy_image(volume, "postgresql");
     wal_ = "pg_wal/" + facts().at("wal_file").get<std::string>();
@@ -44,7 +48,10 @@ class PostgresqlVerify : public PostgresqlTest {
     return expect(expected, arguments);
   }
 
+  static constexpr const char* kSpace = "/srv/data/space";
+  static constexpr const char* kOlderControl = "/srv/images/older_control";
   std::string relation_;  ///< "base/5/16384"
+  std::string index_;     ///< The same of its index.
   std::string wal_;
 };
 
@@ -61,55 +68,62 @@ TEST_F(PostgresqlVerify, IsGoodForCopiesOfEachFilesystem) {
   }
 }
 
-struct Damage {
-  std::string name;
-  std::function<void(const std::string& directory)> make;
-  std::string found;  ///< What is said of it.
-  int code = 1;
-};
-
 TEST_F(PostgresqlVerify, FindsEachKindOfDamage) {
   const std::string copy = hold_and_copy("ext4");
   const auto in = [](const std::string& directory, const std::string& file) { return directory + "/main/" + file; };
-  std::vector<Damage> damages = {
+  const std::vector<Damage> damages = {
       {"missing_wal", [&](const auto& at) { fs::remove(in(at, wal_)); }, "its WAL cannot be read from"},
-      {"torn_page", [&](const auto& at) { spoil(in(at, relation_), 8192 + 4096, 4096, '\0'); }, "bad: "},
+      {"torn_page", [&](const auto& at) { spoil(in(at, relation_), 8192 + 4096, 4096, '\0'); },
+       "bad: pg_amcheck: heap table \"postgres.public.rows\""},
+      {"index_in_another_order",  // as with another collation: the page itself is taken for whole
+       [&](const auto& at) { spoil(in(at, index_), 8192 + 8168, 4, '\x7F'); },
+       "bad: pg_amcheck: btree index \"postgres.public.rows_id_idx\"", 1,
+       R"({"options": ["-c", "ignore_checksum_failure=on"]})"},
+      {"older_checkpoint",
+       [&](const auto& at) {
+         fs::copy_file(kOlderControl, in(at, "global/pg_control"), fs::copy_options::overwrite_existing);
+       },
+       "its last checkpoint begins at"},
+      {"another_cluster",
+       [&](const auto& at) { edit_manifest(at, "\"system_identifier\": \"", "\"system_identifier\": \"1"); },
+       "it is another cluster"},
+      {"another_timeline", [&](const auto& at) { edit_manifest(at, "\"timeline\": \"", "\"timeline\": \"2"); },
+       "its timeline is 1, not 21"},
+      {"missing_tablespace", [&](const auto& at) { fs::remove_all(at + "/space"); },
+       "/srv/data/space, to which /srv/data/main/pg_tblspc/", 2},
+      {"another_version",
+       [&](const auto& at) {
+         write_text(in(at, "PG_VERSION"), "11\n");
+         edit_manifest(at, "\"version\": \"", "\"version\": \"11.");
+       },
+       "name the directory of another one", 2},
+      {"zeroed_wal", [&](const auto& at) { spoil(in(at, wal_), 0, std::size_t{16} << 20, '\0'); },
+       "its WAL cannot be read from"},
+      {"changed_bytes", [&](const auto& at) { spoil(in(at, relation_), 8000, 4, 'y'); },
+       "bad: its pages are damaged: "},
+      {"index_with_a_torn_page", [&](const auto& at) { spoil(in(at, index_), 8192 + 4096, 4096, '\0'); },
+       "rows_id_idx"},
+      {"missing_relation", [&](const auto& at) { fs::remove(in(at, relation_)); }, "pg_amcheck"},
+      {"emptied_tablespace",
+       [&](const auto& at) {
+         for (const auto& entry : fs::directory_iterator(at + "/space")) fs::remove_all(entry);
+       },
+       "bad: "},
+      {"missing_commit_log", [&](const auto& at) { fs::remove(in(at, "pg_xact/0000")); },
+       "could not access status of transaction"},
+      {"control_file", [&](const auto& at) { spoil(in(at, "global/pg_control"), 100, 8); }, "bad: "},
+      {"missing_control_file", [&](const auto& at) { fs::remove(in(at, "global/pg_control")); }, "control file"},
+      {"another_version_of_data", [&](const auto& at) { write_text(in(at, "PG_VERSION"), "9.6\n"); },
+       "its data directory is of version 9.6"},
+      {"lost_wal", [&](const auto& at) { edit_manifest(at, "\"current_lsn\": \"", "\"current_lsn\": \"F"); },
+       "its WAL cannot be read from"},
+      {"tablespace_elsewhere", [&](const auto& at) { fs::create_symlink("/usr", in(at, "pg_tblspc/99999")); },
+       "does not lie on a filesystem of the session", 2},
   };
-  if (is_thorough()) {
-    const std::vector<Damage> more = {
-        {"zeroed_wal", [&](const auto& at) { spoil(in(at, wal_), 0, std::size_t{16} << 20, '\0'); },
-         "its WAL cannot be read from"},
-        {"changed_bytes", [&](const auto& at) { spoil(in(at, relation_), 8000, 4, 'y'); }, "pg_checksums"},
-        {"missing_relation", [&](const auto& at) { fs::remove(in(at, relation_)); }, "pg_amcheck"},
-        {"missing_commit_log", [&](const auto& at) { fs::remove(in(at, "pg_xact/0000")); }, "bad: "},
-        {"control_file", [&](const auto& at) { spoil(in(at, "global/pg_control"), 100, 8); }, "bad: "},
-        {"missing_control_file", [&](const auto& at) { fs::remove(in(at, "global/pg_control")); }, "control file"},
-        {"another_version_of_data", [&](const auto& at) { write_text(in(at, "PG_VERSION"), "9.6\n"); },
-         "its data directory is of version 9.6"},
-        {"another_version",
-         [&](const auto& at) {
-           write_text(in(at, "PG_VERSION"), "11\n");
-           edit_manifest(at, "\"version\": \"", "\"version\": \"11.");
-         },
-         "name the directory of another one", 2},
-        {"another_cluster",
-         [&](const auto& at) { edit_manifest(at, "\"system_identifier\": \"", "\"system_identifier\": \"1"); },
-         "it is another cluster"},
-        {"another_timeline", [&](const auto& at) { edit_manifest(at, "\"timeline\": \"", "\"timeline\": \"2"); },
-         "its timeline is 1, not 21"},
-        {"an_older_moment", [&](const auto& at) { edit_manifest(at, "\"redo_lsn\": \"", "\"redo_lsn\": \"F"); },
-         "its last checkpoint begins at"},
-        {"lost_wal", [&](const auto& at) { edit_manifest(at, "\"current_lsn\": \"", "\"current_lsn\": \"F"); },
-         "its WAL cannot be read from"},
-        {"tablespace_elsewhere", [&](const auto& at) { fs::create_symlink("/usr", in(at, "pg_tblspc/99999")); },
-         "does not lie on a filesystem of the session", 2},
-    };
-    damages.insert(damages.end(), more.begin(), more.end());
-  }
   for (const Damage& damage : damages) {
     SCOPED_TRACE(damage.name);
     const std::string damaged = changed_copy(copy, "postgresql", damage.make);
-    EXPECT_THAT(verify(damage.code, damaged).out, HasSubstr(damage.found));
+    EXPECT_THAT(verify(damage.code, damaged, damage.databases).out, HasSubstr(damage.found));
   }
 }
 

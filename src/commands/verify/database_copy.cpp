@@ -119,8 +119,9 @@ std::string CopyServer::last_words() const {
   std::string error;
   for (const std::string_view line : split(text, '\n')) {
     for (const char* word : {"[ERROR]", "FATAL:", "PANIC:"}) {
-      // The first one has the cause; those after it are of the way down.
-      if (error.empty() && line.find(word) != line.npos) error = line.substr(line.find(word));
+      // The first one has the cause; those after it are of the way down. That it was asked too early is none.
+      if (error.empty() && line.find(word) != line.npos && line.find("the database system is ") == line.npos)
+        error = line.substr(line.find(word));
     }
   }
   return error.empty() ? last_line(text) : error;

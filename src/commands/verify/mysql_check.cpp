@@ -133,7 +133,9 @@ class MysqlCheck {
                              // Overlays and tmpfs have no direct or asynchronous I/O on all kernels.
                              "--innodb-flush-method=fsync", "--innodb-use-native-aio=0", "--performance-schema=OFF"});
     argv.emplace_back(is_mariadb_ ? "--skip-slave-start" : "--loose-skip-replica-start");
-    if (!is_mariadb_) argv.insert(argv.end(), {"--loose-skip-slave-start", "--loose-mysqlx=OFF"});
+    // The default directory of secure-file-priv is only there where the package was installed.
+    if (!is_mariadb_)
+      argv.insert(argv.end(), {"--loose-skip-slave-start", "--loose-mysqlx=OFF", "--secure-file-priv=NULL"});
     for (const auto& [what, option] : kDirectoryOptions) {
       const std::string directory = copy_.fact(std::string("directory of ") + what);
       if (!directory.empty()) argv.push_back(option + directory);
@@ -153,26 +155,28 @@ class MysqlCheck {
     auto server = CopyServer::start(command(), account_, std::string(kRunDirectory) + "/mysql.log");
     if (!server) return unchecked(server.error().message);
     const Patience patience = checks_.patience();
-    const auto seconds = server->await(
-        [&] {
-          const auto told = ask("SELECT 1", "");
-          return told && told->exit_status == 0;
-        },
-        patience);
+    const auto seconds = server->await([&] { return answers_queries(); }, patience);
     if (!seconds)
       return patience.deadline.expired() ? unchecked(seconds.error().message) : bad(seconds.error().message);
     server_running_.emplace(std::move(*server));
     return {Proof::good, "first query after " + format_seconds(*seconds) + " s"};
   }
 
-  [[nodiscard]] Program client(std::vector<std::string> arguments) const {
-    arguments.insert(arguments.begin(), {client_, "--no-defaults", "--user=root", "--protocol=socket",
+  /// It reads its statements from a file: MySQL 9's takes `source` from a terminal alone.
+  [[nodiscard]] Program client(std::vector<std::string> arguments, const std::string& statements = "/dev/null") const {
+    arguments.insert(arguments.begin(), {"/bin/sh", "-c", R"(file=$1; shift; exec "$@" <"$file")", "sh", statements,
+                                         client_, "--no-defaults", "--user=root", "--protocol=socket",
                                          "--socket=" + kSocket, "--batch", "--skip-column-names", "--raw"});
     return tool(std::move(arguments), account_);
   }
 
   [[nodiscard]] Result<ProgramResult> ask(const std::string& statement, const std::string& database) const {
     return run_program(client({"--execute=" + statement, "--database=" + database}), checks_.patience());
+  }
+
+  [[nodiscard]] bool answers_queries() const {
+    const auto told = ask("SELECT 1", "");
+    return told && told->exit_status == 0;
   }
 
   Finding compare() {
@@ -205,9 +209,11 @@ class MysqlCheck {
         return unchecked("there is no space for the list of its tables");
     }
     TableAnswers answers;
-    const auto ended = run_by_line(client({"--force", "--execute=source " + kStatements}), checks_.patience(),
+    const auto ended = run_by_line(client({"--force"}, kStatements), checks_.patience(),
                                    [&](std::string_view line) { answers.take(line); });
     if (!ended) return unchecked(ended.error().message);
+    // MySQL's ends itself where it reads a damaged page.
+    if (!answers_queries()) return bad("its server ended: " + server_running_->last_words());
     return answers.finding(tables);
   }
 

@@ -151,19 +151,20 @@ class PostgresqlCheck {
     if (*to <= *from) return {};
     const std::string reader = program("pg_waldump");
     if (reader.empty()) return missing_program("pg_waldump");
+    return first_error({reader, "--quiet", "--path=" + data_ + "/pg_wal", "--start=" + begin, "--end=" + end,
+                        "--timeline=" + control_["Latest checkpoint's TimeLineID"]},
+                       "its WAL cannot be read from " + begin + " to " + end);
+  }
+
+  /// Runs one of its server's programs; bad with `what` and the first error that it prints.
+  [[nodiscard]] Finding first_error(std::vector<std::string> argv, const std::string& what) const {
     std::string error;
-    const auto ended = run_by_line(tool({reader, "--quiet", "--path=" + data_ + "/pg_wal", "--start=" + begin,
-                                         "--end=" + end, "--timeline=" + control_["Latest checkpoint's TimeLineID"]},
-                                        account_),
-                                   checks_.patience(), [&](std::string_view line) {
-                                     if (line.find("error:") != line.npos || line.find("FATAL:") != line.npos)
-                                       error = line;
-                                   });
+    const auto ended = run_by_line(tool(std::move(argv), account_), checks_.patience(), [&](std::string_view line) {
+      if (error.empty() && (line.find("error:") != line.npos || line.find("FATAL:") != line.npos)) error = line;
+    });
     if (!ended) return unchecked(ended.error().message);
-    if (*ended != 0 || !error.empty())
-      return bad("its WAL cannot be read from " + begin + " to " + end + ": " +
-                 (error.empty() ? exited(*ended, "") : error));
-    return {};
+    if (*ended == 0 && error.empty()) return {};
+    return bad(what + ": " + (error.empty() ? exited(*ended, "") : error));
   }
 
   [[nodiscard]] std::vector<std::string> command() const {
@@ -247,9 +248,13 @@ class PostgresqlCheck {
                                      "--no-password",
                                      "--maintenance-db=template1"};
     if (copy_.fact("in_recovery") != "true") argv.emplace_back("--install-missing");
+    // The first object and, on the next line, what is wrong with it.
     std::string first;
     const auto ended = run_by_line(tool(std::move(argv), account_), checks_.patience(), [&](std::string_view line) {
-      if (first.empty() && !line.empty()) first = line;
+      const std::string_view text = trimmed(line);
+      const bool is_wanted = first.empty() || first.ends_with(':');
+      if (is_wanted && !text.empty() && !text.starts_with("WARNING:"))
+        first += (first.empty() ? "" : " ") + std::string(text);
     });
     if (!ended) return unchecked(ended.error().message);
     if (*ended == 0 && first.empty()) return {};
@@ -269,7 +274,7 @@ class PostgresqlCheck {
                                      checks_.patience());
     if (!stopped) return unchecked(stopped.error().message);
     if (stopped->exit_status != 0) return bad("it does not stop: " + server_running_->last_words());
-    return finding_of(run_program(tool({checker, "--check", "-D", data_}, account_), checks_.patience()));
+    return first_error({checker, "--check", "-D", data_}, "its pages are damaged");
   }
 
   const DatabaseCopy& copy_;

@@ -71,7 +71,8 @@ Result<void> mount_space(const std::string& scratch) {
                                 {Deadline::in(kFormatPatience)});
   if (!made) return tl::unexpected(made.error());
   if (made->exit_status != 0) return failure(mkfs + " " + exited(made->exit_status, made->output));
-  return mount_or_say(loop->path.c_str(), kSpace, "ext4", kTame, "");
+  // Nor are its inode tables to be filled in the background, which an unmount would wait for.
+  return mount_or_say(loop->path.c_str(), kSpace, "ext4", kTame, "noinit_itable");
 }
 
 /// What only the kernel makes, as far as a server needs it.

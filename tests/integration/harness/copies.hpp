@@ -8,6 +8,15 @@
 
 namespace dlm_freeze::integration {
 
+/// Something that is done to a copy, and what verify has to say then.
+struct Damage {
+  std::string name;
+  std::function<void(const std::string& at)> make;  ///< To the directory where it is mounted; or to its image.
+  std::string found;
+  int code = 1;
+  std::string databases = {};  ///< What the file of --databases says of its database.
+};
+
 /// Copies the image of a filesystem as it is now, as a snapshot would. Gives the copy's path.
 std::string copy_image(const Filesystem& filesystem, const std::string& name);
 

@@ -135,9 +135,21 @@ TEST(CommandLines, HaveHistoriesForACut) {
   EXPECT_EQ(line.paths, (Words{here + "/a.jsonl", "/b.jsonl"}));
   EXPECT_EQ(line.snapshots, here + "/s.json");
   EXPECT_EQ(line.group_id, "g");
-  EXPECT_THAT(complaint({"verify", "--cut", "a.jsonl"}), HasSubstr("belong together"));
-  EXPECT_THAT(complaint({"verify", "a", "--snapshots", "s.json"}), HasSubstr("belong together"));
+  EXPECT_THAT(complaint({"verify", "--cut", "a.jsonl"}), HasSubstr("--cut needs --snapshots"));
+  EXPECT_THAT(complaint({"verify", "--cut", "--snapshots", "s.json"}), HasSubstr("PATH is required"));
   EXPECT_NE(complaint({"verify", "a", "--group", "g"}), "nothing");
+}
+
+TEST(CommandLines, HaveTheHistoryOfOneHostForSnapshots) {
+  const CommandLine own = parsed({"verify", "--snapshots", "/s.json"});
+  EXPECT_FALSE(own.cut);
+  EXPECT_TRUE(own.paths.empty());
+  EXPECT_EQ(parsed({"verify", "--snapshots", "/s.json", "/h.jsonl"}).paths, (Words{"/h.jsonl"}));
+  EXPECT_THAT(complaint({"verify"}), HasSubstr("PATH is required"));
+  EXPECT_THAT(complaint({"verify", "--check"}), HasSubstr("PATH is required"));
+  EXPECT_THAT(complaint({"verify", "--snapshots", "/s.json", "a", "b"}), HasSubstr("takes one history"));
+  EXPECT_NE(complaint({"verify", "--snapshots", "/s.json", "--check", "a"}), "nothing");
+  EXPECT_NE(complaint({"verify", "--snapshots", "/s.json", "--group", "g"}), "nothing");
 }
 
 TEST(CommandLines, KnowEveryLogLevel) {

@@ -7,6 +7,8 @@
 #include <functional>
 #include <random>
 
+#include "unit/commands/held_session.hpp"
+
 namespace dlm_freeze {
 namespace {
 
@@ -16,35 +18,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-const WallTime kMoment = std::chrono::system_clock::from_time_t(1'796'004'900);  // 2026-11-30T02:15:00Z
-const BootClock::time_point kBoot = BootClock::time_point(hours(9));
-constexpr const char* kGroup = "shards-1";
-
-/// A good session of the host `name`, held from kMoment + `from` to kMoment + `until`, with one volume of that name.
-SessionRecord held(const std::string& name, milliseconds from, milliseconds until) {
-  SessionRecord record;
-  record.phase = Phase::ended;
-  record.end = SessionEnd::completed;
-  record.session_id = "session of " + name;
-  record.execution_id = "None";
-  record.group_id = kGroup;
-  record.host = name;
-  record.started_at = kMoment - seconds(2);
-  record.held_at = kMoment + from;
-  record.held_boot = kBoot + from;
-  record.held_clock_error = microseconds(500);
-  record.hold_ended_at = kMoment + until;
-  record.hold_ended_boot = kBoot + until;
-  record.hold_ended_clock_error = microseconds(500);
-  record.filesystems = {{"/data", "259:1", "thawed", 1, false, 0.001, {"vol-" + name}}};
-  record.witness = {{"vol-" + name, "quiet", "", 0}};
-  return record;
-}
-
-Snapshot snapshot(const std::string& name, milliseconds at) {
-  return {"snap-" + name, "vol-" + name, "completed", kMoment + at};
-}
 
 /// Three hosts whose holds are a second and more in common.
 struct Set {
@@ -216,37 +189,6 @@ TEST(VerifyCut, IsOfTheLatestGroupUnlessOneIsNamed) {
   const auto none = judge_cut(set.histories, set.snapshots, "");
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().kind, ErrorKind::not_ready);
-}
-
-TEST(VerifyCut, ReadsWhatAHistorySaysAndLeavesOutWhatIsDamaged) {
-  SessionRecord record = held("a", milliseconds(10), milliseconds(2000));
-  record.time_namespace = "time:[1]";
-  const std::string line = record.to_json().dump_line();
-  const auto records = parse_history(line + "{\"version\": 1}\n\n" + line.substr(0, line.size() / 2) + "\n" + line);
-  ASSERT_EQ(records.size(), 2U);
-  EXPECT_EQ(records[0].hold_ended_boot, record.hold_ended_boot) << "of another time namespace, but in itself good";
-  EXPECT_EQ(records[0].group_id, kGroup);
-}
-
-TEST(VerifyCut, ReadsWhatAwsPrints) {
-  const auto parsed = [](const char* text) {
-    const auto json = Json::parse(text);
-    EXPECT_TRUE(json);
-    return parse_snapshots(*json);
-  };
-  const auto snapshots = parsed(
-      R"({"Snapshots": [{"SnapshotId": "snap-1", "VolumeId": "vol-a", "State": "pending", "Encrypted": false,
-                         "StartTime": "2026-11-30T02:15:00.123000+00:00"}]})");
-  ASSERT_TRUE(snapshots) << snapshots.error().message;
-  EXPECT_EQ(snapshots->at(0).started_at, kMoment + milliseconds(123));
-  EXPECT_EQ(snapshots->at(0).state, "pending");
-  EXPECT_THAT(parsed("{}").error().message, HasSubstr("Snapshots"));
-  EXPECT_THAT(parsed(R"({"Snapshots": [{"SnapshotId": "snap-1", "VolumeId": "vol-a", "State": "pending",
-                                       "StartTime": "yesterday"}]})")
-                  .error()
-                  .message,
-              HasSubstr("StartTime"));
-  EXPECT_THAT(parsed(R"({"Snapshots": [{"SnapshotId": "snap-1"}]})").error().message, HasSubstr("VolumeId"));
 }
 
 }  // namespace

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "commands/hold_evidence.hpp"
+#include "dlm_freeze/base/error.hpp"
+#include "dlm_freeze/base/json.hpp"
+
+namespace dlm_freeze {
+
+// What --cut and --snapshots of verify read and print alike. Errors are of kind `not_ready`: what cannot be read proves
+// nothing.
+
+[[nodiscard]] Result<std::vector<SessionRecord>> read_history_of_host(const std::string& path);
+[[nodiscard]] Result<std::vector<Snapshot>> read_snapshots(const std::string& path);
+
+[[nodiscard]] std::string margin_text(std::optional<std::chrono::microseconds> margin);
+[[nodiscard]] Json margin_json(std::optional<std::chrono::microseconds> margin);
+
+[[nodiscard]] inline std::string verdict_text(const Judgement& judgement) {
+  return std::string(to_string(judgement.proof)) + (judgement.why.empty() ? "" : ": " + judgement.why);
+}
+
+/// What the command ends with: an error unless it is proven.
+[[nodiscard]] Result<void> result_of(CutProof proof, const char* if_unknown, const char* if_disproven);
+
+}  // namespace dlm_freeze

@@ -36,9 +36,14 @@ void MysqlTest::TearDown() {
   HostTest::TearDown();
 }
 
-Server& MysqlTest::start_server(const ServerSpec& spec) {
+Server& MysqlTest::add_server(const ServerSpec& spec) {
   Server& server = *servers_.emplace_back(std::make_unique<Server>(spec));
   restart_safety_limit();  // The first one on a new version has made the data directory that all others copy.
+  return server;
+}
+
+Server& MysqlTest::start_server(const ServerSpec& spec) {
+  Server& server = add_server(spec);
   server.start();
   return server;
 }

@@ -51,6 +51,8 @@ class MysqlTest : public HostTest {
 
   /// Makes and starts a server.
   Server& start_server(const ServerSpec& spec = {});
+  /// Makes it alone.
+  Server& add_server(const ServerSpec& spec);
 
   /// Configures the quiescers of these servers, `more` being options of each.
   void configure_mysql(const nlohmann::json& more = nlohmann::json::object()) const;

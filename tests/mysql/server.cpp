@@ -135,7 +135,7 @@ std::vector<std::string> Server::command() const {
   return words;
 }
 
-void Server::start() {
+void Server::launch() {
   const std::vector<std::string> words = command();
   auto argv = c_strings(words);
   const pid_t parent = ::getpid();
@@ -148,6 +148,10 @@ void Server::start() {
       become(
           user, [parent] { die_with_parent(parent); }, argv.data());
   }
+}
+
+void Server::start() {
+  launch();
   const auto answers = [this] {
     try {
       static_cast<void>(connect());

@@ -35,8 +35,9 @@ class Server {
 
   /// Starts it and waits until it answers.
   void start();
-  void stop();  ///< SIGTERM, and waits for its end.
-  void kill();  ///< SIGKILL, and waits for its end.
+  void launch();  ///< Starts it, and does not wait.
+  void stop();    ///< SIGTERM, and waits for its end.
+  void kill();    ///< SIGKILL, and waits for its end.
   void signal(int number) const;
 
   /// Root is the container's, if it runs in one.

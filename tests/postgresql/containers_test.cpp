@@ -5,13 +5,16 @@
 #include <sys/stat.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
+#include <ostream>
 #include <string>
 #include <vector>
 
+#include "integration/harness/disturbed_session.hpp"
+#include "integration/harness/mounts.hpp"
 #include "postgresql/postgresql_test.hpp"
 #include "postgresql/workload.hpp"
+#include "rounds.hpp"
 
 namespace dlm_freeze::integration {
 namespace {
@@ -21,10 +24,14 @@ using std::chrono::seconds;
 using testing::HasSubstr;
 using testing::Not;
 
-int rounds() {
-  const char* const text = std::getenv("DLM_FREEZE_TEST_ROUNDS");
-  return text != nullptr && *text != '\0' ? std::atoi(text) : 1;
-}
+/// How a container is kept apart.
+struct Kind {
+  const char* name;
+  bool user_namespace;
+  bool own_volume;  ///< The data lie on a filesystem that nobody else has mounted.
+};
+
+void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
 
 class PostgresqlContainer : public PostgresqlTest {
  protected:
@@ -34,17 +41,29 @@ class PostgresqlContainer : public PostgresqlTest {
     if (installation().root != "/") GTEST_SKIP() << "a version in a directory to chroot into runs in no container";
     fs::create_directories("/srv/own");
     constexpr std::uint64_t kSize = std::uint64_t{400} << 20;  // Copied while it is held.
-    volume_ = &add(FilesystemSpec{.type = "ext4", .mount_point = "/srv/data", .size = kSize});
+    volume_ = &add(FilesystemSpec{.type = "ext4", .mount_point = own_place() + "/data", .size = kSize});
   }
 
-  Server& add_contained(bool user_namespace) {
-    return add_server({.data = "/srv/data/main",
-                       .container = ContainerSpec{.own_directory = "/srv/own", .user_namespace = user_namespace}});
+  Server& add_contained(const Kind& kind) {
+    ContainerSpec container{.own_directory = "/srv/own", .user_namespace = kind.user_namespace};
+    if (kind.own_volume) {
+      container.host_owns_mounts = kind.user_namespace;
+      container.volumes = {{volume_->device(), "ext4", volume_->mount_point()}};
+    }
+    Server& server = add_stopped_server({.data = data(), .container = container});
+    server.create();
+    if (kind.own_volume) unmount_lazily(volume_->mount_point());
+    server.start();
+    return server;
   }
+  Server& add_contained() { return add_contained(Kind{"", false, false}); }
+
+  [[nodiscard]] static std::string data() { return own_place() + "/data/main"; }
 
   void configure_container(const Server& server, const std::string& more = "") const {
-    configure_postgresql(R"("name": "pg", "container": "pid:)" + std::to_string(server.pid()) + "\"" +
-                         (more.empty() ? "" : ", " + more));
+    configure(R"({"auto_thaw_seconds": 20, "filesystems": {"other_namespaces": "freeze", "include": [")" + own_place() +
+              R"(/*"]}, "quiescers": [{"type": "postgresql", "name": "pg", "container": "pid:)" +
+              std::to_string(server.pid()) + "\"" + (more.empty() ? "" : ", " + more) + "}]}");
   }
 
   [[nodiscard]] static std::string root_of(const Server& server) {
@@ -54,13 +73,13 @@ class PostgresqlContainer : public PostgresqlTest {
   Filesystem* volume_ = nullptr;
 };
 
-class PostgresqlContainers : public PostgresqlContainer, public testing::WithParamInterface<bool> {};
+class PostgresqlContainers : public PostgresqlContainer, public testing::WithParamInterface<Kind> {};
 
 TEST_P(PostgresqlContainers, AreCheckpointedAndFrozenAndNothingIsLost) {
   Server& server = add_contained(GetParam());
   Workload::prepare(server);
   configure_container(server);
-  for (int round = 0; round < rounds(); ++round) {
+  for (int round = 0; round < rounds_or(1) && !HasFailure(); ++round) {
     SCOPED_TRACE(round);
     restart_safety_limit();
     Workload::Counts before{};
@@ -70,7 +89,7 @@ TEST_P(PostgresqlContainers, AreCheckpointedAndFrozenAndNothingIsLost) {
       const auto pre = expect(0, {"pre-script"});
       EXPECT_THAT(pre.out, Not(HasSubstr("WARN: pg:")));
       EXPECT_EQ(facts().at("mode"), "checkpoint");
-      EXPECT_EQ(facts().at("data_directory"), root_of(server) + "/srv/data/main");
+      EXPECT_EQ(facts().at("data_directory"), root_of(server) + data());
       EXPECT_TRUE(frozen(*volume_));
       before = workload.acknowledged();
       run_tool({"cp", "--sparse=always", volume_->image(), "/srv/data.copy"});
@@ -108,24 +127,99 @@ TEST_P(PostgresqlContainers, ThatDieWhileFrozenAreThawed) {
   EXPECT_TRUE(all_gone());
 }
 
-INSTANTIATE_TEST_SUITE_P(Root, PostgresqlContainers, testing::Values(false, true),
-                         [](const auto& test) { return test.param ? "InAUserNamespace" : "OfTheHost"; });
+INSTANTIATE_TEST_SUITE_P(Root, PostgresqlContainers,
+                         testing::Values(Kind{"OfTheHost", false, false}, Kind{"InAUserNamespace", true, false},
+                                         Kind{"OfTheHostWithAVolumeOfItsOwn", false, true},
+                                         Kind{"InAUserNamespaceWithAVolumeOfItsOwn", true, true}),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+/// Something happens to the container at one moment of a session after another.
+class PostgresqlContainerThatIs : public PostgresqlContainer, public testing::WithParamInterface<ContainerEvent> {
+ protected:
+  static void happen_to(Server& server) {
+    if (GetParam() == ContainerEvent::stopped) return server.signal(SIGSTOP);
+    server.kill_container();
+    if (GetParam() == ContainerEvent::restarted) server.launch();
+  }
+
+  /// As it was before.
+  static void mend(Server& server) {
+    if (GetParam() == ContainerEvent::stopped) return server.signal(SIGCONT);
+    if (GetParam() == ContainerEvent::restarted) server.kill_container();
+    server.start();
+  }
+};
+
+TEST_P(PostgresqlContainerThatIs, BesideASessionLeavesNothingFrozen) {
+  Server& server = add_contained(Kind{"", false, true});
+  configure_container(server);
+  const auto begin = Clock::now();
+  expect(0, {"pre-script"});
+  expect(0, {"post-script"});
+  const auto usual = Clock::now() - begin + Milliseconds(100);
+  const int count = moments_of(3, 24);
+  for (int number = 0; number < count && !HasFailure(); ++number) {
+    restart_safety_limit();
+    configure_container(server);
+    const bool until_deadline = number % 3 == 2;
+    const auto session = disturbed_session(
+        [&](const std::string& command) {
+          std::vector<std::string> words = {command, "--timeout", "3"};
+          if (command == "pre-script") words.insert(words.end(), {"--auto-thaw", "3"});
+          return run(words);
+        },
+        [&] { return frozen(*volume_); }, until_deadline, usual * (2 * number + 1) / (2 * count),
+        [&] { happen_to(server); });
+    SCOPED_TRACE("moment " + std::to_string(number) + ": " + session.text());
+    EXPECT_THAT(session.pre.exit_code, testing::AnyOf(0, 201, 206));
+    EXPECT_TRUE(writable(*volume_));
+    EXPECT_TRUE(all_gone(seconds(10)));
+    if (session.post) {
+      // What is held is the freeze, which the server's end does not touch.
+      EXPECT_TRUE(session.was_held);
+      EXPECT_EQ(session.post->exit_code, until_deadline ? 203 : 0);
+    }
+    mend(server);
+    configure_container(server);
+    expect(0, {"pre-script"});
+    EXPECT_TRUE(frozen(*volume_));
+    expect(0, {"post-script"});
+    EXPECT_EQ(server.our_sessions(), 0);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Ever, PostgresqlContainerThatIs,
+                         testing::Values(ContainerEvent::killed, ContainerEvent::stopped, ContainerEvent::restarted),
+                         [](const auto& test) { return to_string(test.param); });
+
+/// A volume that the host has given away to a mount namespace whose root is another one's.
+TEST_F(PostgresqlContainer, WhoseVolumeAUserNamespaceOwnsIsSaidNotToBeFrozen) {
+  Server& server = add_contained(Kind{"", true, false});
+  unmount_lazily(volume_->mount_point());
+  configure_container(server);
+  for (const auto& command : std::vector<std::vector<std::string>>{{"dry-run"}, {"dry-run", "--probe"}, {"pre-script"}})
+    EXPECT_THAT(expect(0, command).out,
+                testing::AllOf(HasSubstr("WARN: pg: not frozen: data " + root_of(server) + data()),
+                               HasSubstr("it belongs to a user namespace")));
+  EXPECT_FALSE(frozen(*volume_));
+  expect(0, {"post-script"});
+}
 
 TEST_F(PostgresqlContainer, IsDetectedAndNamedWithoutALogin) {
-  Server& server = add_contained(false);
+  Server& server = add_contained();
   configure(R"({"auto_thaw_seconds": 20})");
   const auto plan = expect(0, {"dry-run", "--all"});
   const std::string name = "postgresql in process " + std::to_string(server.pid());
   EXPECT_THAT(plan.out,
-              testing::ContainsRegex(name + " +postgresql +found +data +" + root_of(server) + "/srv/data/main +yes"));
-  EXPECT_THAT(plan.out, testing::ContainsRegex(name + " +postgresql +found +WAL +" + root_of(server) +
-                                               "/srv/data/main/pg_wal +yes"));
+              testing::ContainsRegex(name + " +postgresql +found +data +" + root_of(server) + data() + " +yes"));
+  EXPECT_THAT(plan.out,
+              testing::ContainsRegex(name + " +postgresql +found +WAL +" + root_of(server) + data() + "/pg_wal +yes"));
   configure(kDetection);
   EXPECT_THAT(expect(0, {"dry-run"}).out, Not(HasSubstr(name)));
 }
 
 TEST_F(PostgresqlContainer, WhoseTablespaceLiesElsewhereIsSaidToBeFrozenInPart) {
-  Server& server = add_contained(false);
+  Server& server = add_contained();
   run_tool({"install", "-d", "-o", std::to_string(installation().user), "/srv/space"});
   server.sql("CREATE TABLESPACE space LOCATION '/srv/space'");
   configure_container(server);
@@ -139,9 +233,9 @@ TEST_F(PostgresqlContainer, WhoseTablespaceLiesElsewhereIsSaidToBeFrozenInPart) 
 }
 
 TEST_F(PostgresqlContainer, ThatWantsAPasswordGetsItFromThisHostsFileAlone) {
-  Server& server = add_contained(false);
+  Server& server = add_contained();
   server.sql("ALTER ROLE postgres PASSWORD 'correct horse'");
-  write_text("/srv/data/main/pg_hba.conf", "local all all scram-sha-256\n");
+  write_text(data() + "/pg_hba.conf", "local all all scram-sha-256\n");
   server.signal(SIGHUP);
   configure_container(server);
   ASSERT_TRUE(eventually([&] { return run({"dry-run", "--probe"}).exit_code == 206; }, seconds(5)));
@@ -156,7 +250,7 @@ TEST_F(PostgresqlContainer, ThatWantsAPasswordGetsItFromThisHostsFileAlone) {
 }
 
 TEST_F(PostgresqlContainer, ThatIsStoppedIsNotReadyWithinTheBudget) {
-  Server& server = add_contained(false);
+  Server& server = add_contained();
   configure_container(server);
   server.signal(SIGSTOP);
   const auto pre = expect_refused(206, "cannot log in", {"--timeout", "2"});

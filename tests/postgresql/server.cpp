@@ -205,7 +205,7 @@ void Server::start_in_container(const std::vector<std::string>& arguments) {
 
 std::string Server::log() const { return read_text(spec_.log); }
 
-void Server::start(bool wait) {
+void Server::launch() {
   show_to_chroot();
   fs::create_directories(fs::path(spec_.log).parent_path());
   std::vector<std::string> arguments = {"-D", spec_.data};
@@ -236,6 +236,10 @@ void Server::start(bool wait) {
     ::execvp(argv[0], argv.data());
     ::_exit(127);
   }
+}
+
+void Server::start(bool wait) {
+  launch();
   const std::string socket = sockets() + "/.s.PGSQL." + std::to_string(spec_.port);
   const auto ready = [&] {
     int status = 0;
@@ -278,6 +282,12 @@ void Server::kill() {
   pid_ = -1;
   if (!eventually([&] { return !is_used(spec_.data); }, std::chrono::seconds(10)))
     ADD_FAILURE() << spec_.data << " is still used";
+}
+
+void Server::kill_container() {
+  signal(SIGKILL);
+  static_cast<void>(reap(pid_, std::chrono::seconds(10)));
+  pid_ = -1;
 }
 
 std::string Server::sql(const std::string& statement) const {

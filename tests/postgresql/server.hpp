@@ -55,11 +55,14 @@ class Server {
 
   /// Starts it and waits until it accepts connections; with `wait` false only until its socket is there.
   void start(bool wait = true);
+  void launch();  ///< Starts it, and does not wait.
 
   /// SIGINT, a fast shutdown, and waits for the end.
   void stop();
   void signal(int number) const;
   void kill();
+  /// Kills the first process of its container, and so all.
+  void kill_container();
 
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] const ClusterSpec& spec() const { return spec_; }

@@ -7,10 +7,12 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
+#include <stdexcept>
 
 #include "dlm_freeze/base/unique_fd.hpp"
 #include "system.hpp"
@@ -18,38 +20,51 @@
 namespace dlm_freeze::integration {
 namespace {
 
-void enter(const ContainerSpec& spec) {
-  const bool is_root = !spec.user_namespace || (::setgid(0) == 0 && ::setuid(0) == 0);
-  const bool is_apart = is_root && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-                        ::mount("none", spec.own_directory.c_str(), "tmpfs", 0, "mode=1777") == 0;
-  if (!is_apart) ::_exit(126);
+void mount_own(const ContainerSpec& spec) {
+  bool all = ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+             ::mount("none", spec.own_directory.c_str(), "tmpfs", 0, "mode=1777") == 0;
+  for (const ContainerVolume& one : spec.volumes)
+    all = all && ::mount(one.device.c_str(), one.mount_point.c_str(), one.type.c_str(), 0, "") == 0;
+  if (!all) ::_exit(126);
+}
+
+/// What the new process does before its job. `channel`: its user namespace is there; then, its ids are mapped.
+void enter(const ContainerSpec& spec, int channel) {
+  char byte = 'x';
+  const bool mounts_first = !spec.user_namespace || spec.host_owns_mounts;
+  if (mounts_first) mount_own(spec);
+  if (spec.host_owns_mounts && ::unshare(CLONE_NEWUSER) != 0) ::_exit(125);
+  if (::write(channel, &byte, 1) != 1 || ::read(channel, &byte, 1) != 1) ::_exit(125);
+  if (spec.user_namespace && (::setgid(0) != 0 || ::setuid(0) != 0)) ::_exit(125);
+  if (!mounts_first) mount_own(spec);
 }
 
 }  // namespace
 
 pid_t fork_into(const ContainerSpec& spec, const std::function<void()>& job) {
-  std::array<int, 2> mapped{};
-  check(::pipe2(mapped.data(), O_CLOEXEC), "pipe");
+  std::array<int, 2> ends{};
+  check(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), "socketpair");
+  const bool is_born_apart = spec.user_namespace && !spec.host_owns_mounts;
   const unsigned long flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | (spec.network_namespace ? CLONE_NEWNET : 0) |
-                              (spec.user_namespace ? CLONE_NEWUSER : 0) | SIGCHLD;
+                              (is_born_apart ? CLONE_NEWUSER : 0) | SIGCHLD;
   const auto child = static_cast<pid_t>(::syscall(SYS_clone, flags, 0, 0, 0, 0));
   check(child, "clone");
   if (child == 0) {
-    char byte = 0;
-    ::close(mapped[1]);
-    if (::read(mapped[0], &byte, 1) != 1) ::_exit(125);
-    enter(spec);
+    ::close(ends[0]);
+    enter(spec, ends[1]);
     job();
     ::_exit(127);
   }
-  const UniqueFd read_end(mapped[0]);
-  const UniqueFd write_end(mapped[1]);
+  const UniqueFd channel(ends[0]);
+  ::close(ends[1]);
+  char byte = 0;
+  if (::read(channel.get(), &byte, 1) != 1) throw std::runtime_error("no container");
   if (spec.user_namespace) {
     const std::string map = "0 " + std::to_string(ContainerSpec::kFirstId) + " 65536";
     for (const char* name : {"uid_map", "gid_map"})
       run_tool({"sh", "-c", "echo '" + map + "' > /proc/" + std::to_string(child) + "/" + name});
   }
-  check(static_cast<int>(::write(write_end.get(), "x", 1)), "write");
+  check(static_cast<int>(::send(channel.get(), "x", 1, MSG_NOSIGNAL)), "a container");
   return child;
 }
 

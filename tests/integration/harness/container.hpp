@@ -5,8 +5,16 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace dlm_freeze::integration {
+
+/// A filesystem that a container mounts for itself.
+struct ContainerVolume {
+  std::string device;
+  std::string type;
+  std::string mount_point;
+};
 
 /// What keeps a process of a test apart from its host: mount, PID, network and IPC namespaces of its own, as a runtime
 /// makes them for a container.
@@ -14,6 +22,10 @@ struct ContainerSpec {
   std::string own_directory;  ///< Is a tmpfs in there: what is made in it the host does not see.
   bool network_namespace = true;
   bool user_namespace = false;  ///< Its ids 0 to 65535 are the host's from kFirstId on.
+  /// With one: it was entered when everything was mounted, as systemd does for a service with PrivateUsers=, so that
+  /// the mount namespace is not its own.
+  bool host_owns_mounts = false;
+  std::vector<ContainerVolume> volumes = {};
 
   static constexpr unsigned kFirstId = 100000;
 

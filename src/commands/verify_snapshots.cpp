@@ -66,7 +66,8 @@ JudgedSnapshot judge(const std::vector<SessionRecord>& history, const Snapshot& 
 
 /// Whether it may be of its session.
 bool is_of_session(const JudgedSnapshot& judged) {
-  return judged.session != nullptr && !(judged.proof == CutProof::disproven && judged.margin < microseconds(0));
+  const bool is_outside = judged.proof == CutProof::disproven && judged.margin && *judged.margin < microseconds(0);
+  return judged.session != nullptr && !is_outside;
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "dlm_freeze/base/deadline.hpp"
+#include "harness/copies.hpp"
 #include "harness/host_test.hpp"
 
 namespace dlm_freeze::integration {
@@ -26,6 +27,7 @@ using testing::StartsWith;
 constexpr const char* kExecution = "014bd37f-dac5-497f-8521-78803ce6c76f";
 constexpr const char* kGeneral = "dlm-freeze.yaml";
 constexpr const char* kGroup = "dlm-freeze-group.yaml";
+constexpr const char* kCheck = "dlm-freeze-check.yaml";
 constexpr const char* kOperator = "dlm-freeze-operator.yaml";
 
 /// The text block of runCommand.
@@ -54,6 +56,25 @@ std::string with_parameters(std::string script, const std::map<std::string, std:
   if (script.find("{{") != std::string::npos) throw std::runtime_error("a parameter is missing");
   return script;
 }
+
+/// An empty directory in /dev, which all mount namespaces share; one that is there is only hidden.
+class DirectoryInDev {
+ public:
+  explicit DirectoryInDev(std::string path) : path_(std::move(path)), is_new_(!std::filesystem::exists(path_)) {
+    mount_tmpfs(path_);
+  }
+  DirectoryInDev(const DirectoryInDev&) = delete;
+  DirectoryInDev& operator=(const DirectoryInDev&) = delete;
+  ~DirectoryInDev() {
+    unmount_lazily(path_);
+    std::error_code error;
+    if (is_new_) std::filesystem::remove(path_, error);
+  }
+
+ private:
+  std::string path_;
+  bool is_new_;
+};
 
 /// The parameter is the shell that is /bin/sh on the host.
 class SsmDocuments : public HostTest, public testing::WithParamInterface<const char*> {
@@ -145,6 +166,24 @@ TEST_P(SsmDocuments, HoldAGroupAndReleaseNobodyElsesSession) {
   expect_group(0, "post-script", kExecution);
   EXPECT_TRUE(writable(data));
   expect_group(0, "post-script", kExecution);  // The runbook sends it twice.
+}
+
+TEST_P(SsmDocuments, CheckVolumesThatAreAttached) {
+  const auto& data = add("ext4", "/srv/data");
+  write_text("/srv/data/file", "x");
+  expect_general(0, "pre-script");
+  const std::string copy = copy_image(data, "data");
+  expect_general(0, "post-script");
+  const DirectoryInDev disk("/dev/disk");
+  const LoopDevice device(copy, 0);
+  std::filesystem::create_directories("/dev/disk/by-id");
+  std::filesystem::create_symlink(device.path(),
+                                  "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0123456789abcdef0");
+  const std::map<std::string, std::string> volumes = {{"volumes", "vol-0123456789abcdef0"}};
+  EXPECT_THAT(expect_document(0, kCheck, volumes).out,
+              AllOf(StartsWith("INFO: check starting: vol-0123456789abcdef0\n"), HasSubstr("GOOD: 1 filesystem")));
+  run_tool({"debugfs", "-w", "-R", "clri file", device.path()});
+  EXPECT_THAT(expect_document(1, kCheck, volumes).out, HasSubstr("BAD: /srv/data"));
 }
 
 TEST_P(SsmDocuments, SayThatTheProgramIsMissing) {

@@ -121,6 +121,7 @@ std::vector<Damage> MysqlVerify::damages() const {
          edit_manifest(at, "\"gtid_executed\": \"", "\"gtid_executed\": \"00000000-0000-0000-0000-000000000001:1,");
        },
        "gtid_executed is "},
+      {"missing_undo", [=](const auto& at) { fs::remove(in(at, "undo_001")); }, "undo_001 is missing"},
       {"missing_redo_log", [=](const auto& at) { fs::remove_all(in(at, "#innodb_redo")); }, "bad: "},
       {"data_dictionary", [=](const auto& at) { spoil(in(at, "mysql.ibd"), 4 * 16384, 16384); }, "bad: "},
   };

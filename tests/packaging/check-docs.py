@@ -14,7 +14,7 @@ import pathlib
 import re
 import sys
 
-PAGES = ["install.md", "aws.md", "other-callers.md", "security.md"]
+PAGES = ["install.md", "aws.md", "other-callers.md", "security.md", "verify.md"]
 IN_CI = {"scripts/install-deps build package", "scripts/package", "scripts/install-deps build", "cmake --preset release",
          "cmake --build --preset release --target dlm_freeze_cli dlm_freeze_documentation",
          "cmake --install build/release"}  # fmt: skip

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""check-organization.py PACKAGING: the stacks of an organization, central.yaml and member.yaml, and the modules of the same names
-are well-formed, refer to what there is, say the same, and have the tables and queries of packaging/queries."""
+"""check-organization.py PACKAGING: the stacks of an organization, central.yaml and member.yaml, that which checks snapshots, verify.yaml,
+and the modules of the same names are well-formed, refer to what there is, say the same, and have the tables and queries of
+packaging/queries."""
 
 import functools
 import json
@@ -17,7 +18,7 @@ import hcl
 from cloudformation import Tag
 
 PACKAGING = pathlib.Path(sys.argv[1])
-STACKS = ["central", "member"]
+STACKS = ["central", "member", "verify"]
 
 # Properties of each type, from CloudFormation's resource specification: those that are used; ! if required.
 PROPERTIES = {
@@ -37,6 +38,7 @@ PROPERTIES = {
     "AWS::IAM::Role": "Description AssumeRolePolicyDocument! Policies",
     "AWS::SQS::Queue": "MessageRetentionPeriod SqsManagedSseEnabled",
     "AWS::SQS::QueuePolicy": "Queues! PolicyDocument!",
+    "AWS::SSM::Document": "DocumentType TargetType UpdateMethod Content!",
     "AWS::SSM::ResourceDataSync": "SyncName! SyncType S3Destination",
 }
 
@@ -59,6 +61,7 @@ TYPES = {
     "AWS::IAM::Role": ["aws_iam_role", "aws_iam_role_policy"],
     "AWS::SQS::Queue": ["aws_sqs_queue"],
     "AWS::SQS::QueuePolicy": ["aws_sqs_queue_policy"],
+    "AWS::SSM::Document": ["aws_ssm_document"],
     "AWS::SSM::ResourceDataSync": ["aws_ssm_resource_data_sync"],
 }  # fmt: skip
 
@@ -139,7 +142,7 @@ class Stacks(unittest.TestCase):
             self.assertEqual(statements(template), statements_of_module(top))
             parameters = {re.sub("(?<!^)([A-Z])", r"_\1", name).lower() for name in template["Parameters"]}
             variables = {block.labels[0] for block in top.blocks["variable"]}
-            self.assertEqual(parameters, variables - {"bucket"})  # Where CloudFormation makes a name of its own.
+            self.assertEqual(parameters, variables - {"bucket", "name", "tags"})  # Where CloudFormation makes names of its own.
             outputs = {re.sub("(?<!^)([A-Z])", r"_\1", name).lower() for name in template["Outputs"]}
             self.assertEqual(outputs, {block.labels[0] for block in top.blocks["output"]})
 
@@ -154,8 +157,10 @@ class Stacks(unittest.TestCase):
             for target in rule["Targets"]:
                 for path in target.get("InputTransformer", {}).get("InputPathsMap", {}).values():
                     self.assertIn(f'"{path}"', text)
-                if "InputTransformer" in target:
-                    self.assertIn(target["InputTransformer"]["InputTemplate"].strip('"'), text)
+                inputs = target.get("InputTransformer", {}).get("InputTemplate", "")
+                # What is filled in by name is named otherwise in a module.
+                for part in re.split(r"\${[^}]*}", inputs["Sub"]) if isinstance(inputs, Tag) else [inputs.strip('"')]:
+                    self.assertIn(part, text.replace(r"\"", '"'))
         # What the central rule takes is what the members forward.
         for key in ("source", "detail-type"):
             self.assertEqual(patterns[0][key], patterns[1][key])

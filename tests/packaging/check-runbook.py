@@ -7,7 +7,6 @@ release, and no set that is not one point in time is tagged as proven.
 The hosts keep the rules of dlm-freeze (exit codes, deadline, a post-script by id); the services those of Run Command and EC2.
 What Automation itself does with a document is here as its documentation says; it was never run there."""
 
-import copy
 import datetime
 import functools
 import os
@@ -20,19 +19,13 @@ import unittest
 
 import yaml
 
+from automation import Interpreter, Killed, ServiceError
+
 RUNBOOK = pathlib.Path(sys.argv[1])
 TEXT = RUNBOOK.read_text()
 GROUP = "014bd37f-dac5-497f-8521-78803ce6c76f"
 SEEDS = 60 * int(os.environ.get("DLM_FREEZE_TEST_ROUNDS", 1))
 HOLD = 30
-
-
-class Killed(BaseException):
-    """The step ends there and then, without anything that it would still have done."""
-
-
-class ServiceError(Exception):
-    pass
 
 
 class Host:
@@ -162,105 +155,12 @@ class World:
         self.snapshots = [one for one in self.snapshots if one["SnapshotId"] != SnapshotId]
 
 
-class AllOne:
-    """An executor that does one after the other: what happens at once in one order."""
-
-    def __init__(self, _):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def submit(self, work, *arguments):
-        try:
-            value = work(*arguments)
-        except Exception as error:  # As a future does.
-            value = error
-        return types.SimpleNamespace(result=lambda: self.result(value))
-
-    @staticmethod
-    def result(value):
-        if isinstance(value, Exception):
-            raise value
-        return value
-
-
-class Interpreter:
-    def __init__(self, document, world, parameters, failing_step=None):
-        self.document, self.world, self.failing_step = document, world, failing_step
-        self.values = {name: one.get("default") for name, one in document["parameters"].items()}
-        self.values.update(parameters)
-        self.values["automation:EXECUTION_ID"] = GROUP
-        self.ran = []
-
-    def fill(self, value):
-        if isinstance(value, dict):
-            return {name: self.fill(inner) for name, inner in value.items()}
-        if isinstance(value, list):
-            return [self.fill(inner) for inner in value]
-        whole = re.fullmatch(r"{{ *([\w:.]+) *}}", value) if isinstance(value, str) else None
-        # What a step did not put out stays as it is written.
-        return copy.copy(self.values.get(whole[1], value)) if whole else value
-
-    def run(self):
-        """Whether the runbook succeeded."""
-        steps = {step["name"]: step for step in self.document["mainSteps"]}
-        name, good = self.document["mainSteps"][0]["name"], True
-        while name is not None:
-            step = steps[name]
-            self.ran.append(name)
-            try:
-                if name == self.failing_step:
-                    raise ServiceError("the step fails")
-                getattr(self, step["action"].removeprefix("aws:"))(step)
-                failed = False
-            except (Exception, Killed):
-                failed = True
-            if failed and step.get("isCritical", True):
-                good = False
-            after = step.get("onFailure", "Abort") if failed else "Continue"
-            if after == "Abort":
-                return False
-            target = after.removeprefix("step:") if after.startswith("step:") else step.get("nextStep")
-            name = None if step.get("isEnd") else target
-        return good
-
-    def executeScript(self, step):
-        inputs = {name: value if name == "Script" else self.fill(value) for name, value in step["inputs"].items()}
-        world = self.world
-        clock = types.SimpleNamespace(monotonic=lambda: world.now, sleep=self.sleep)
-        moment = lambda zone: datetime.datetime.fromtimestamp(world.now, zone)
-        times = types.SimpleNamespace(
-            datetime=types.SimpleNamespace(now=moment), timezone=datetime.timezone, timedelta=datetime.timedelta)  # fmt: skip
-        concurrent = types.SimpleNamespace(futures=types.SimpleNamespace(ThreadPoolExecutor=AllOne))
-        script = re.sub(r"^import .*\n", "", inputs["Script"], flags=re.M)
-        names = {"boto3": types.SimpleNamespace(client=lambda _: world), "time": clock, "datetime": times, "concurrent": concurrent}
-        exec(compile(script, step["name"], "exec"), names)
-        payload = names[inputs["Handler"]](inputs["InputPayload"], {})
-        for output in step.get("outputs", []):
-            self.values[f"{step['name']}.{output['Name']}"] = payload[output["Selector"].removeprefix("$.Payload.")]
-
-    def runCommand(self, step):
-        inputs = self.fill(step["inputs"])
-        parameters = {name: [value] for name, value in inputs["Parameters"].items()}
-        command = self.world.send_command(inputs["DocumentName"], inputs["InstanceIds"], parameters)["Command"]["CommandId"]
-        self.sleep(60)
-        if any(code != 0 for code, _ in self.world.commands[command].values()):
-            raise ServiceError("the command failed")
-
-    def sleep(self, seconds):
-        self.world.now += seconds
-
-
 parsed = functools.lru_cache(yaml.safe_load)
 
 
 def run(world, text=TEXT, failing_step=None, **parameters):
     parameters = {"InstanceIds": list(world.hosts), "SetName": "shards", "HoldSeconds": str(HOLD), "Lead": "10", **parameters}
-    interpreter = Interpreter(parsed(text), world, parameters, failing_step)
+    interpreter = Interpreter(parsed(text), world, parameters, failing_step, GROUP)
     interpreter.good = interpreter.run()
     return interpreter
 

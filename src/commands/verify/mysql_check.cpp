@@ -51,6 +51,9 @@ class MysqlCheck {
     is_mariadb_ = copy_.fact("version").find("MariaDB") != std::string::npos;
     if (checks_.run(copy_.name(), "server", [&] { return find(); }) != Proof::good) return;
     check_log_file();
+    if (has_undo_tablespaces() &&
+        checks_.run(copy_.name(), "undo tablespaces", [&] { return look_for_undo(); }) == Proof::bad)
+      return;
     if (checks_.run(copy_.name(), "start", [&] { return start(); }) == Proof::good) {
       checks_.run(copy_.name(), "identity and GTIDs", [&] { return compare(); });
       checks_.run(copy_.name(), "CHECK TABLE", [&] { return check_tables(); });
@@ -81,6 +84,23 @@ class MysqlCheck {
     if (!account) return unchecked(account.error().message);
     account_ = std::move(*account);
     return copy_.has_space_for({data_});
+  }
+
+  /// Since MySQL 8.0 there are always two, in files of these names.
+  [[nodiscard]] bool has_undo_tablespaces() const {
+    const std::string version = copy_.fact("version");
+    const auto major = parse_decimal(version.substr(0, version.find('.')), 0, INT32_MAX);
+    return !is_mariadb_ && major && *major >= 8;
+  }
+
+  /// Without them the server starts, makes new ones, and takes what was not committed for committed; nothing tells.
+  [[nodiscard]] Finding look_for_undo() const {
+    const std::string directory = copy_.fact("directory of undo log");
+    for (const char* name : {"/undo_001", "/undo_002"}) {
+      const std::string path = (directory.empty() ? data_ : directory) + name;
+      if (::access(path.c_str(), F_OK) != 0) return bad(path + " is missing");
+    }
+    return {};
   }
 
   [[nodiscard]] std::string binary_log() const {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <sstream>
 #include <stdexcept>
 
 #include "rounds.hpp"
@@ -47,6 +48,26 @@ void edit_manifest(const std::string& directory, const std::string& from, const 
   const std::size_t at = text.find(from);
   if (at == std::string::npos) throw std::runtime_error("the manifest does not have " + from);
   write_text(path, text.replace(at, from.size(), to));
+}
+
+std::string blocks_of_page(const std::string& page, const std::string& kind) {
+  std::istringstream lines(read_text(DLM_FREEZE_SOURCE_DIR "/docs/" + page));
+  std::string blocks;
+  bool is_inside = false;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("```")) {
+      is_inside = line == "```" + kind;
+    } else if (is_inside) {
+      blocks += line + "\n";
+    }
+  }
+  if (blocks.empty()) throw std::runtime_error(page + " has no block of the kind " + kind);
+  return blocks;
+}
+
+std::string run_commands(const std::string& commands) {
+  write_text("/srv/etc/commands.sh", commands);
+  return run_tool({"bash", "-eu", "-o", "pipefail", "/srv/etc/commands.sh"});
 }
 
 bool is_thorough() { return rounds_or(1) > 3; }

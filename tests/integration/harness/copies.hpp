@@ -31,6 +31,12 @@ void spoil(const std::string& path, std::size_t offset, std::size_t size, char w
 /// Replaces `from` in the manifest below `directory`.
 void edit_manifest(const std::string& directory, const std::string& from, const std::string& to);
 
+/// The blocks in docs/`page` that begin with "```" and `kind`, one after the other. Throws when there is none.
+[[nodiscard]] std::string blocks_of_page(const std::string& page, const std::string& kind);
+
+/// Has a shell run `commands`, which stops at the first that fails. Gives what they print; throws when one fails.
+std::string run_commands(const std::string& commands);
+
 /// Whether more rounds than a change needs are asked for (DLM_FREEZE_TEST_ROUNDS).
 [[nodiscard]] bool is_thorough();
 

@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <optional>
@@ -196,7 +195,8 @@ Result<void> check_program(const std::vector<std::string>& argv) {
   struct stat info {};
   const bool is_file = ::stat(argv[0].c_str(), &info) == 0 && S_ISREG(info.st_mode);
   if (is_file && ::access(argv[0].c_str(), X_OK) == 0) return {};
-  return failure(argv[0] + " cannot be executed: " + (is_file ? errno_text(errno) : "it is no file"));
+  return failure(argv[0] + " cannot be executed: " +
+                 (is_file ? "chmod +x it, or move it from a mount with noexec" : "it is no file"));
 }
 
 Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {

@@ -240,8 +240,8 @@ TEST_F(CommandQuiescer, RefusesAProgramThatCannotBeExecuted) {
   ::chmod(thaw.c_str(), 0644);
   const std::string directory = scratch_ / "directory";
   ::mkdir(directory.c_str(), 0755);
-  for (const auto& [program, why] :
-       {std::pair(thaw, std::string("Permission denied")), std::pair(directory, std::string("it is no file"))}) {
+  for (const auto& [program, why] : {std::pair(thaw, std::string("chmod +x it, or move it from a mount with noexec")),
+                                     std::pair(directory, std::string("it is no file"))}) {
     const auto quiescer = make({{"freeze", argv("freeze", "exit 0")}, {"thaw", Json::Array{program}}});
     ASSERT_FALSE(quiescer) << program;
     EXPECT_EQ(quiescer.error().message, "db: thaw: " + program + " cannot be executed: " + why);

@@ -4,14 +4,12 @@
 #include <sys/statvfs.h>
 #include <sys/timex.h>
 
-#include <algorithm>
 #include <iterator>
 #include <utility>
 
 #include "base/text.hpp"
 #include "commands/process_hazards.hpp"
 #include "dlm_freeze/base/files.hpp"
-#include "fs/path_trail.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -57,30 +55,6 @@ void judge_time_outs(const Settings& settings, std::chrono::seconds auto_thaw, s
 }
 
 /// The program of a command in the configuration; empty: there is no such command.
-std::string program_of(const QuiescerConfig& config, std::string_view key) {
-  const Json* command = config.options.find(key);
-  const Json::Array* words = command != nullptr ? command->as_array() : nullptr;
-  const std::string* program = words != nullptr && !words->empty() ? words->front().as_string() : nullptr;
-  return program != nullptr ? *program : "";
-}
-
-/// Programs of quiescers that the kernel would not run.
-void judge_noexec(const HostPlan& plan, std::vector<Hazard>& hazards) {
-  for (const FoundQuiescer& found : plan.quiescers) {
-    if (found.planned.config.type != "command") continue;
-    for (const char* key : {"prepare", "freeze", "thaw", "session", "probe"}) {
-      const std::string program = program_of(found.planned.config, key);
-      const Mount* mount = program.empty() ? nullptr : plan.table.resolve(follow(plan.table, program).path);
-      if (mount == nullptr) continue;
-      const auto options = split(mount->options, ',');
-      if (std::find(options.begin(), options.end(), "noexec") == options.end()) continue;
-      hazards.push_back({"noexec", found.planned.config.name + ": " + key + " is " + program,
-                         mount->mount_point + " is mounted noexec, so it cannot run",
-                         "move it to another filesystem, for example to /usr/local/sbin"});
-    }
-  }
-}
-
 void judge_readings(const Settings& settings, const HostReadings& readings, std::vector<Hazard>& hazards) {
   constexpr std::uint64_t kLeastBytes = std::uint64_t{4} << 20;
   constexpr std::uint64_t kLeastFiles = 64;
@@ -120,7 +94,6 @@ std::vector<Hazard> find_hazards(const HostPlan& plan, const Settings& settings,
   std::vector<Hazard> hazards = find_process_hazards(plan, auto_thaw, readings.proc);
   judge_hung_tasks(plan, auto_thaw, readings.proc, hazards);
   judge_time_outs(settings, auto_thaw, hazards);
-  judge_noexec(plan, hazards);
   judge_readings(settings, readings, hazards);
   return hazards;
 }

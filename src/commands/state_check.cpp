@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 
 #include <cerrno>
 #include <cstdint>
@@ -25,6 +26,9 @@ Result<void> check_state_directory(const std::string& path, const MountTable& ta
   struct statfs info {};
   if (!directory || ::fstatfs(directory.get(), &info) != 0)
     return system_failure("cannot examine the state directory " + path, errno);
+  if ((info.f_flags & ST_RDONLY) != 0)
+    return failure("the state directory " + path +
+                   " lies on a read-only mount: it must be on one that can be written to");
   const auto type = static_cast<std::uint64_t>(info.f_type);
   if (type == TMPFS_MAGIC || type == RAMFS_MAGIC) return {};
   const auto id = mount_id_of(directory.get());

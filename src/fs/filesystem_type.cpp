@@ -51,10 +51,12 @@ bool has_volume(const Mount& mount) {
 }
 
 bool cannot_freeze(std::string_view type) {
-  constexpr std::array<std::string_view, 30> kTypes = {
-      "squashfs", "erofs", "iso9660", "udf",  "vfat",    "msdos", "exfat", "cramfs", "romfs", "zfs",
-      "ubifs",    "jffs2", "minix",   "hfs",  "hfsplus", "ntfs",  "ufs",   "affs",   "adfs",  "bfs",
-      "efs",      "befs",  "hpfs",    "qnx4", "qnx6",    "omfs",  "sysv",  "ntfs3",  "ocfs2", "zonefs"};
+  // reiserfs can be frozen, but a syncfs(2) or sync(2) on it, anybody's, then waits for the thaw with the lock that the
+  // thaw waits for.
+  constexpr std::array<std::string_view, 31> kTypes = {
+      "squashfs", "erofs", "iso9660", "udf",     "vfat", "msdos", "exfat", "cramfs", "romfs",   "zfs", "ubifs",
+      "jffs2",    "minix", "hfs",     "hfsplus", "ntfs", "ufs",   "affs",  "adfs",   "bfs",     "efs", "befs",
+      "hpfs",     "qnx4",  "qnx6",    "omfs",    "sysv", "ntfs3", "ocfs2", "zonefs", "reiserfs"};
   return is_fuse(type) || is_among(kTypes, type);
 }
 

@@ -25,7 +25,7 @@ namespace dlm_freeze {
 /// Types in which a look-up may wait for another host or process for ever.
 [[nodiscard]] bool may_hang(std::string_view type);
 
-/// Types whose drivers have no freeze: FIFREEZE answers EOPNOTSUPP.
+/// Types whose drivers have no freeze: FIFREEZE answers EOPNOTSUPP. Also reiserfs, whose thaw may never return.
 [[nodiscard]] bool cannot_freeze(std::string_view type);
 
 /// Whether freezing or writing back a filesystem ends with a flush of its devices: otherwise what it wrote may still be

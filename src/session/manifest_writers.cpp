@@ -3,7 +3,6 @@
 
 #include <poll.h>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -17,13 +16,6 @@
 
 namespace dlm_freeze {
 
-namespace {
-
-/// A write takes some 0.1 ms, a thread as long to start.
-constexpr std::size_t kMostThreads = 8;
-
-}  // namespace
-
 struct ManifestWriters::Shared {
   struct Job {
     std::size_t filesystem = 0;
@@ -32,21 +24,17 @@ struct ManifestWriters::Shared {
     std::atomic<bool> is_done{false};
     Result<void> result{};
   };
-  explicit Shared(std::size_t count) : jobs(count), threads(std::min(count, kMostThreads)) {}
+  explicit Shared(std::size_t count) : jobs(count) {}
 
-  /// What falls to a thread.
-  void write(std::size_t thread) noexcept {
-    for (std::size_t i = thread; i < jobs.size(); i += threads) {
-      Job& job = jobs[i];
-      job.result = write_manifest(job.directory, job.text);
-      job.is_done.store(true);
-      outstanding.fetch_sub(1);
-      raise_event(done.get());
-    }
+  void write(std::size_t i) noexcept {
+    Job& job = jobs[i];
+    job.result = write_manifest(job.directory, job.text);
+    job.is_done.store(true);
+    outstanding.fetch_sub(1);
+    raise_event(done.get());
   }
 
   std::vector<Job> jobs;
-  std::size_t threads;
   std::atomic<std::size_t> outstanding{0};
   UniqueFd done;  ///< An event, raised for each.
 };
@@ -89,11 +77,11 @@ Result<ManifestWriters> ManifestWriters::create(const SessionPlan& plan, const E
     shared->jobs[i].filesystem = filesystems[i];
     shared->jobs[i].directory = plan.manifests->places[filesystems[i]].directory.get();
   }
-  std::vector<int> keep = {shared->done.get()};
-  for (const Shared::Job& job : shared->jobs) keep.push_back(job.directory);
   auto workers = Workers::start(
-      shared->threads, [shared = shared.get()](std::size_t thread) { shared->write(thread); }, Workers::Shortage::fail,
-      [enter, keep](std::size_t) { enter(keep); });
+      filesystems.size(), [shared = shared.get()](std::size_t i) { shared->write(i); }, Workers::Shortage::fail,
+      [shared = shared.get(), enter](std::size_t i) {
+        enter({shared->jobs[i].directory, shared->done.get()});
+      });
   if (!workers) return tl::unexpected(workers.error());
   return ManifestWriters(plan, std::move(shared), std::move(*workers));
 }
@@ -134,7 +122,7 @@ std::vector<LogLine> ManifestWriters::run(BootClock::duration patience, int inte
     return without.lines();
   }
   shared_->outstanding.store(shared_->jobs.size());
-  for (std::size_t thread = 0; thread < shared_->threads; ++thread) workers_.begin(thread);
+  for (std::size_t i = 0; i < shared_->jobs.size(); ++i) workers_.begin(i);
   while (shared_->outstanding.load() > 0 && one_more_is_done(Deadline::in(patience), interrupt)) {
   }
   for (const Shared::Job& job : shared_->jobs) {

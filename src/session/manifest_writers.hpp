@@ -26,9 +26,9 @@ class WithoutManifest {
   std::map<std::string, std::vector<std::string>> names_;
 };
 
-/// Writes the manifests of a session, in threads that exist before the databases are locked: a write to a filesystem
-/// that another program has frozen waits for its thaw, and the others of its thread with it. For the freezer, which may
-/// hang, and whose FIFREEZEs are called by other threads.
+/// Writes the manifests of a session, each in a thread of its own that exists before the databases are locked: a write
+/// to a filesystem that another program has frozen waits for its thaw, and keeps in use whatever its thread has open.
+/// For the freezer, which may hang, and whose FIFREEZEs are called by other threads.
 /// 16 of them take some 2 ms. With an fsync(2) of file and directory it would be 6, and FIFREEZE not be faster: it has
 /// to write back whatever is dirty anyway.
 class ManifestWriters {

@@ -191,6 +191,34 @@ TEST_F(Choosing, RefusesToKeepItsStateWhereAWriteMayWait) {
   EXPECT_TRUE(writable(state));
 }
 
+TEST_F(Choosing, RefusesToKeepItsStateWhereNothingCanBeWritten) {
+  const auto& data = add("ext4", "/srv/data");
+  run_tool({"mkdir", "/srv/state"});
+  run_tool({"mount", "-t", "tmpfs", "-o", "ro", "tmpfs", "/srv/state"});
+  const std::vector<std::string> place = {"--state-dir", "/srv/state/dlm-freeze"};
+  for (const auto& command : {std::vector<std::string>{"pre-script"}, std::vector<std::string>{"dry-run", "--probe"}}) {
+    std::vector<std::string> arguments = place;
+    arguments.insert(arguments.end(), command.begin(), command.end());
+    EXPECT_THAT(expect(201, arguments).err, HasSubstr("/srv/state/dlm-freeze"));
+  }
+  run_tool({"umount", "/srv/state"});
+  EXPECT_TRUE(writable(data));
+}
+
+TEST_F(Choosing, RefusesAHookThatCannotBeRun) {
+  const auto& data = add("ext4", "/srv/data");
+  mount_tmpfs("/srv/hooks");
+  std::filesystem::copy_file("/bin/true", "/srv/hooks/release");
+  check(::mount(nullptr, "/srv/hooks", nullptr, MS_REMOUNT | MS_NOEXEC, nullptr), "remount noexec");
+  configure(
+      R"({"quiescers": [{"type": "command", "name": "app", "freeze": ["/bin/true"], "thaw": ["/srv/hooks/release"]}]})");
+  const std::string why =
+      "app: thaw: /srv/hooks/release cannot be executed: chmod +x it, or move it from a mount with noexec";
+  EXPECT_THAT(expect(1, {"dry-run", "--probe"}).err, HasSubstr(why));
+  EXPECT_THAT(expect(201, {"pre-script"}).err, HasSubstr(why));
+  EXPECT_TRUE(writable(data));
+}
+
 TEST_F(Choosing, ReadsTheWholeConfigurationOrNothingOfIt) {
   const auto& data = add("ext4", "/srv/data");
   using namespace std::string_literals;

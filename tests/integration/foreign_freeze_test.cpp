@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Somebody else freezes, thaws or unmounts the same filesystems.
 #include <gmock/gmock.h>
+#include <sys/mount.h>
 
 #include "harness/host_test.hpp"
 
@@ -24,6 +25,25 @@ TEST_F(ForeignFreeze, Answers204RollsBackOursAndLeavesTheirs) {
     EXPECT_TRUE(frozen(theirs)) << type;
     EXPECT_TRUE(theirs.thaw()) << type;
   }
+}
+
+TEST_F(ForeignFreeze, KeepsNothingOfOursInUse) {
+  const auto& theirs = add("ext4", "/srv/theirs");
+  std::vector<std::string> ours;
+  for (const char* name : {"a", "b", "c", "d", "e", "f", "g", "h", "i"}) {
+    const std::string first = std::string("/srv/first-") + name;
+    ours.push_back(std::string("/srv/ours-") + name);
+    run_tool({"mkdir", ours.back()});
+    run_tool({"mount", add("ext4", first).device(), ours.back()});
+    unmount_lazily(first);  // It is in use by the safety thaw.
+  }
+  theirs.freeze();
+  const auto pre = expect(204, {"pre-script"});
+  EXPECT_THAT(pre.out, HasSubstr("/srv/theirs gets no manifest: the write has not returned"));
+  for (const std::string& mount_point : ours)
+    EXPECT_TRUE(eventually([&] { return ::umount(mount_point.c_str()) == 0; }, std::chrono::seconds(2))) << mount_point;
+  EXPECT_TRUE(frozen(theirs));
+  EXPECT_TRUE(theirs.thaw());
 }
 
 TEST_F(ForeignFreeze, ThatEndsInBetweenIsNotThawedByOurPostScript) {

@@ -83,15 +83,6 @@ TEST_F(Hazards, AreAFullRun) {
   EXPECT_THAT(probed(), ContainsRegex("WARN: the filesystem of /run/dlm-freeze is nearly full: .* are left"));
 }
 
-TEST_F(Hazards, AreAHookThatCannotBeRun) {
-  mount_tmpfs("/srv/hooks");
-  fs::copy_file("/bin/true", "/srv/hooks/hold");
-  check(::mount(nullptr, "/srv/hooks", nullptr, MS_REMOUNT | MS_NOEXEC, nullptr), "remount noexec");
-  configure(
-      R"({"quiescers": [{"type": "command", "name": "app", "freeze": ["/srv/hooks/hold"], "thaw": ["/bin/true"]}]})");
-  EXPECT_THAT(probed(), HasSubstr("WARN: app: freeze is /srv/hooks/hold: /srv/hooks is mounted noexec"));
-}
-
 TEST_F(Hazards, DoNotChangeTheExitCodeAndAreNotLookedForWithoutTheProbe) {
   add("ext4", "/srv/data");
   configure(R"({"auto_thaw_seconds": 5, "quiescers": []})");

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quiesce/command/command_quiescer.hpp"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <csignal>
 #include <optional>
@@ -188,7 +191,12 @@ Result<void> check_program(const std::vector<std::string>& argv) {
   if (argv.empty()) return {};
   if (!argv[0].starts_with('/'))
     return failure("the program must be given by its absolute path, not '" + argv[0] + "'");
-  return check_trusted(argv[0]);
+  if (auto trusted = check_trusted(argv[0]); !trusted) return trusted;
+  struct stat info {};
+  const bool is_file = ::stat(argv[0].c_str(), &info) == 0 && S_ISREG(info.st_mode);
+  if (is_file && ::access(argv[0].c_str(), X_OK) == 0) return {};
+  return failure(argv[0] + " cannot be executed: " +
+                 (is_file ? "chmod +x it, or move it from a mount with noexec" : "it is no file"));
 }
 
 Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {

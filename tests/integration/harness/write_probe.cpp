@@ -21,6 +21,8 @@ constexpr Milliseconds kPatience{150};
 bool WriteProbe::is_frozen(int directory) {
   const pid_t child = start(directory);
   if (written(child, kPatience)) return false;
+  // On a busy machine it may not have come to its write yet.
+  static_cast<void>(eventually([child] { return process_state(child) != 'R'; }, std::chrono::seconds(2)));
   const bool uninterruptible = process_state(child) == 'D';
   waiting_.push_back(child);
   return uninterruptible;

@@ -19,8 +19,7 @@ using testing::IsEmpty;
 constexpr const char* kDevices = "sda 8:0\nsdb 8:16\n";
 constexpr const char* kMounts =
     "20 0 8:0 / / rw - ext4 /dev/sda rw\n"
-    "26 20 8:16 / /nowhere/data rw - xfs /dev/sdb rw\n"
-    "28 20 0:30 / /nowhere/scripts rw,noexec - tmpfs tmpfs rw\n";
+    "26 20 8:16 / /nowhere/data rw - xfs /dev/sdb rw\n";
 
 class Hazards : public testing::Test {
  protected:
@@ -137,16 +136,6 @@ TEST_F(Hazards, AreTimeOutsThatDoNotFitTheCaller) {
   host_.settings.timeout = std::chrono::seconds(8);
   EXPECT_THAT(found(17), ElementsAre(HasSubstr("deadline: the deadline is after 17 s")));
   EXPECT_THAT(found(18), IsEmpty());
-}
-
-TEST_F(Hazards, AreProgramsOnAMountWithoutExec) {
-  QuiescerConfig config;
-  config.type = "command";
-  config.name = "orders";
-  config.options = Json::Object{{"freeze", Json::Array{"/nowhere/scripts/hold"}}, {"thaw", Json::Array{"/bin/true"}}};
-  host_.plan.quiescers.push_back({{config, nullptr, nullptr}, {}});
-  EXPECT_THAT(found(), ElementsAre(HasSubstr("noexec: orders: freeze is /nowhere/scripts/hold: /nowhere/scripts is "
-                                             "mounted noexec")));
 }
 
 TEST_F(Hazards, AreAClockThatNobodySetsAndAFullRun) {

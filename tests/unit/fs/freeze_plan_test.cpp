@@ -443,14 +443,15 @@ TEST_P(TypesThatCannotFreeze, ArePassedOver) {
   EXPECT_THAT(warnings(p), ElementsAre("/d"));
 }
 INSTANTIATE_TEST_SUITE_P(Like, TypesThatCannotFreeze,
-                         testing::Values("squashfs", "erofs", "iso9660", "vfat", "exfat", "udf", "hfsplus", "minix"));
+                         testing::Values("squashfs", "erofs", "iso9660", "vfat", "exfat", "udf", "hfsplus", "minix",
+                                         "reiserfs"));
 
 class TypesThatFreeze : public testing::TestWithParam<const char*> {};
 TEST_P(TypesThatFreeze, AreFrozen) {
   EXPECT_EQ(fate(plan(kRoot + "2 1 8:2 / /d rw - " + GetParam() + " /dev/sdb rw\n"), "/d"), "freeze 0");
 }
 INSTANTIATE_TEST_SUITE_P(Like, TypesThatFreeze,
-                         testing::Values("ext2", "ext3", "ext4", "xfs", "jfs", "f2fs", "gfs2", "reiserfs", "nilfs2"));
+                         testing::Values("ext2", "ext3", "ext4", "xfs", "jfs", "f2fs", "gfs2", "nilfs2"));
 
 // Rule 4: protected.
 
@@ -792,7 +793,7 @@ TEST(FreezePlan, FlushesTheDevicesOfWhatDoesNotDoThatItself) {
     EXPECT_THAT(flushed("ext4", options), IsEmpty()) << options;
   for (const char* options : {"rw,nobarrier", "rw,barrier=0", "rw,barrier=none"})
     EXPECT_THAT(flushed("ext4", options), ElementsAre("/dev/disk")) << options;
-  for (const char* type : {"ext2", "jfs", "reiserfs", "new"})
+  for (const char* type : {"ext2", "jfs", "nilfs2", "new"})
     EXPECT_THAT(flushed(type, "rw"), ElementsAre("/dev/disk")) << type;
 }
 

@@ -235,6 +235,19 @@ TEST_F(CommandQuiescer, RefusesAProgramThatIsNotThere) {
   EXPECT_THAT(quiescer.error().message, AllOf(StartsWith("db: prepare: "), HasSubstr("/nowhere/program")));
 }
 
+TEST_F(CommandQuiescer, RefusesAProgramThatCannotBeExecuted) {
+  const std::string thaw = scratch_.script("release", "exit 0");
+  ::chmod(thaw.c_str(), 0644);
+  const std::string directory = scratch_ / "directory";
+  ::mkdir(directory.c_str(), 0755);
+  for (const auto& [program, why] : {std::pair(thaw, std::string("chmod +x it, or move it from a mount with noexec")),
+                                     std::pair(directory, std::string("it is no file"))}) {
+    const auto quiescer = make({{"freeze", argv("freeze", "exit 0")}, {"thaw", Json::Array{program}}});
+    ASSERT_FALSE(quiescer) << program;
+    EXPECT_EQ(quiescer.error().message, "db: thaw: " + program + " cannot be executed: " + why);
+  }
+}
+
 TEST_F(CommandQuiescer, RefusesAProgramWithoutItsPath) {
   Json::Object o = options();
   o.emplace_back("probe", Json::Array{"mongosh"});

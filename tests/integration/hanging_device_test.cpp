@@ -136,7 +136,7 @@ TEST_P(HangingThaw, IsNotWaitedForByPostScriptNorAnythingElse) {
   const auto post = run({"post-script", "--timeout", "4"});
   EXPECT_EQ(post.exit_code, 202) << post.text();
   EXPECT_LT(post.run_time(), seconds(4) + kGrace);
-  EXPECT_THAT(post.err, HasSubstr("a filesystem is not thawed yet"));
+  EXPECT_THAT(post.err, HasSubstr("a filesystem is not thawed yet (/srv/hanging): a call"));
   EXPECT_TRUE(writer.goes_on());
   for (const Stall& stall : writer.stalls()) EXPECT_LT(stall.end, post.started + Milliseconds(500));
   EXPECT_GT(store_->waiting(), 0U);

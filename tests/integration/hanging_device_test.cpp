@@ -133,9 +133,9 @@ TEST_P(HangingThaw, IsNotWaitedForByPostScriptNorAnythingElse) {
   const Writer writer(*other_);
   expect(0, {"pre-script"});
   store_->hang();
-  const auto post = run({"post-script", "--timeout", "4"});
+  const auto post = run({"post-script", "--timeout", "6"});  // It hears of it after three seconds.
   EXPECT_EQ(post.exit_code, 202) << post.text();
-  EXPECT_LT(post.run_time(), seconds(4) + kGrace);
+  EXPECT_LT(post.run_time(), seconds(6) + kGrace);
   EXPECT_THAT(post.err, HasSubstr("a filesystem is not thawed yet (/srv/hanging): a call"));
   EXPECT_TRUE(writer.goes_on());
   for (const Stall& stall : writer.stalls()) EXPECT_LT(stall.end, post.started + Milliseconds(500));

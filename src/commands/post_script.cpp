@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "base/text.hpp"
 #include "commands/command_context.hpp"
 #include "commands/host_plan.hpp"
 #include "commands/planning_guard.hpp"
@@ -204,14 +207,23 @@ class PostScript {
       case EndRequest::not_heard:
         return failure("a session is active, but its watchdog cannot be reached" + deadline);
       case EndRequest::stuck:
-        return failure(
-            "a filesystem is not thawed yet: a call to the kernel has not returned, and the watchdog continues as soon "
-            "as it does; everything else is thawed and released");
+        return failure("a filesystem is not thawed yet" + (record && *record ? names_of_unthawed(**record) : "") +
+                       ": a call to the kernel has not returned, and the watchdog continues as soon as it does; "
+                       "everything else is thawed and released");
       case EndRequest::heard:
       case EndRequest::not_his:
         break;
     }
     return failure("the session has not ended in time" + deadline + "; see dlm-freeze status");
+  }
+
+  /// " (/data, /logs)"
+  static std::string names_of_unthawed(const SessionRecord& record) {
+    std::vector<std::string> names;
+    for (const FilesystemRecord& filesystem : record.filesystems) {
+      if (filesystem.may_be_frozen) names.push_back(filesystem.mount_point);
+    }
+    return names.empty() ? "" : " (" + list_of(names) + ")";
   }
 
   Result<void> no_session() { return failure("there is no session to end", ErrorKind::not_frozen); }

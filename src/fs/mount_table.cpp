@@ -318,8 +318,9 @@ Result<UniqueFd> open_mount(const Mount& mount) {
 
 Result<int> mount_id_of(int fd) {
   struct statx file {};
+  // QEMU's emulation of Linux passes the mask on, and leaves the id 0.
   const bool is_told = ::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &file) == 0 &&
-                       (file.stx_mask & STATX_MNT_ID) != 0;
+                       (file.stx_mask & STATX_MNT_ID) != 0 && file.stx_mnt_id != 0;
   return is_told ? static_cast<int>(file.stx_mnt_id) : mount_id_without_asking(fd);
 }
 

@@ -282,8 +282,8 @@ class HooksSweep : public Hooks {
     run_time_ = times[times.size() / 2];
     journal();
   }
-  /// The `number`th moment, from the start to a fifth past the usual end.
-  [[nodiscard]] Clock::duration moment(int number) const { return run_time_ * 12 * number / (10 * count_); }
+  /// The `number`th moment, from the start to two fifths past the usual end.
+  [[nodiscard]] Clock::duration moment(int number) const { return run_time_ * 14 * number / (10 * count_); }
 
   /// After a kill: everything is undone soon, by whoever is left, or held and then ended by post-script.
   void expect_undone(int number, const RunResult& result) {

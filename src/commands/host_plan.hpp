@@ -87,8 +87,8 @@ void log_gaps(const HostPlan& plan, Log& log);
 /// Lets this process have as many descriptors as a session of the plan needs. Before it has threads.
 void reserve_descriptors(const HostPlan& plan) noexcept;
 
-/// Opens what the plan freezes. As FrozenFilesystems::open; what has
-/// to be left out is put into `plan.unopened`, and said in a WARN.
+/// Opens what the plan freezes. As FrozenFilesystems::open; what has to be left out is put into `plan.unopened`, and
+/// said in a WARN.
 [[nodiscard]] Result<FrozenFilesystems> open_filesystems(HostPlan& plan, FreezeControl& control, Log& log);
 
 /// What a session needs to limit dirty memory: nothing where little is dirty.

@@ -174,9 +174,7 @@ class PreScript {
   Result<void> run() {
     if (auto allowed = check_privilege(); !allowed) return allowed;
     if (auto in_time = hold_time_ ? hold_time_->check(stage_deadline()) : Result<void>(); !in_time) return in_time;
-    // Each look-up has the budget as its own limit, and can say what hangs.
-    const Deadline latest(budget_.at() + limits::kBudgetReserve);
-    auto guard = std::make_optional<PlanningGuard>(latest);
+    auto guard = std::make_optional<PlanningGuard>(planning_deadline());
     auto plan = plan_host(settings_, context_);
     if (!plan) return tl::unexpected(plan.error());
     if (!plan->on_host) return plan->on_host;
@@ -198,8 +196,8 @@ class PreScript {
     auto freezer_lock = state->open_lock(StateDirectory::Lock::freezer);
     if (!freezer_lock) return tl::unexpected(freezer_lock.error());
 
-    reserve_descriptors(*plan);  // While there is no thread.
-    guard.emplace(latest);       // A listener that decides on opens (fanotify) may not answer.
+    reserve_descriptors(*plan);          // While there is no thread.
+    guard.emplace(planning_deadline());  // A listener that decides on opens (fanotify) may not answer.
     auto filesystems = open_filesystems(*plan, context_.control, context_.log);
     if (!filesystems) return tl::unexpected(filesystems.error());
     const auto session_id = new_session_id();
@@ -264,7 +262,7 @@ class PreScript {
   /// What only the watchdog needs to know.
   void complete(SessionPlan& session, const HostPlan& plan) {
     if (session.filesystems.size() == 0) return;
-    const PlanningGuard guard(Deadline(budget_.at() + limits::kBudgetReserve));
+    const PlanningGuard guard(planning_deadline());
     const AttachedDisks disks = AttachedDisks::read();
     session.witness = plan_witness(plan, session.filesystems, disks);
     session.volumes = volumes_below(plan, session.filesystems, disks);
@@ -335,6 +333,9 @@ class PreScript {
     if (!session.caller_files) context_.caller_files->flush();
     return client.commit(budget_, clock_.seconds(), context_.log.syslog().take_held());
   }
+
+  /// Each look-up has the budget as its own limit, and can say what hangs.
+  [[nodiscard]] Deadline planning_deadline() const { return Deadline(budget_.at() + limits::kBudgetReserve); }
 
   [[nodiscard]] Deadline stage_deadline() const { return Deadline(context_.started + settings_.stage_budget()); }
 

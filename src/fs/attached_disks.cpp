@@ -77,14 +77,16 @@ AttachedDisks AttachedDisks::read(const DeviceRoots& roots) {
 
 void AttachedDisks::add_device(const DeviceRoots& roots, const std::string& name) {
   const stdfs::path directory = directory_of(roots, name);
+  const std::uint64_t size_bytes = size_of_device(directory);
+  if (size_bytes == 0) return;  // A loop or nbd device that is not set up, of which a host may have hundreds.
   std::error_code error;
   Device device{names_in(directory / "slaves"), names_in(directory / "holders"),
-                sysfs_attribute(directory / "dev").value_or(""), size_of_device(directory),
+                sysfs_attribute(directory / "dev").value_or(""), size_bytes,
                 stdfs::exists(directory / "partition", error)};
   if (device.is_partition) device.on.push_back(disk_of(directory));
   const bool is_hidden = device.number.empty();  // A path of an NVMe disk with several.
   const bool is_disk = !is_no_volume(name) && !is_mapped(name);
-  if (device.on.empty() && device.size_bytes > 0 && !is_hidden && is_disk) {
+  if (device.on.empty() && !is_hidden && is_disk) {
     const std::string model = sysfs_attribute(directory / "device" / "model").value_or("");
     disks_.push_back({.name = name,
                       .volume_id = volume_id_of(directory).value_or(""),

@@ -10,8 +10,10 @@
 #include <cerrno>
 #include <cstdio>
 #include <exception>
+#include <iostream>
 #include <sstream>
 
+#include "harness/loop_device.hpp"
 #include "harness/system.hpp"
 
 namespace dlm_freeze::faults {
@@ -60,6 +62,29 @@ std::vector<std::string> lines_of(int fd) {
 }
 
 }  // namespace
+
+int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
+  CLI11_PARSE(app, argc, argv);
+  if (::geteuid() != 0 || !integration::loop_devices_available()) {
+    std::puts("skipped: only root can freeze, and it takes loop devices");
+    return 77;
+  }
+  try {
+    return body();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "faults: %s\n", error.what());
+    return 1;
+  }
+}
+
+int run_and_show(const std::function<void()>& body) {
+  bool ok = true;
+  for (const std::string& line : outputs_of(1, body, ok)) {
+    std::cout << line << '\n';
+    ok = ok && !line.starts_with("BROKEN");
+  }
+  return ok ? 0 : 1;
+}
 
 std::vector<std::string> outputs_of(unsigned count, const std::function<void()>& body, bool& ok) {
   std::array<int, 2> ends{};

@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "cases.hpp"
-#include "harness/loop_device.hpp"
 #include "harness/shared_memory.hpp"
 #include "jobs.hpp"
 
@@ -24,7 +23,7 @@ namespace {
 using integration::check;
 
 struct Options {
-  std::chrono::seconds seconds{45};
+  unsigned seconds = 45;
   unsigned jobs = 6;
   unsigned seed = 1;
   std::string role;
@@ -118,7 +117,7 @@ int run(const Options& options) {
   }
   if (!ok || cases.empty()) return 1;
   auto* shared = integration::make_shared_memory<Shared>();
-  const auto end = Clock::now() + options.seconds;
+  const auto end = Clock::now() + std::chrono::seconds(options.seconds);
   const auto jobs = std::min<std::size_t>(options.jobs, cases.size());
   const auto lines = outputs_of(
       static_cast<unsigned>(jobs), [&] { run_cases(cases, *shared, end); }, ok);
@@ -133,29 +132,11 @@ int main(int argc, char** argv) {
   using namespace dlm_freeze;
   if (argc > 4 && std::string(argv[1]) == "--wrapped") faults::run_wrapped(argv + 2);
   faults::Options options;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string name = argv[i];
-    const std::string value = argv[i + 1];
-    if (name == "--seconds") {
-      options.seconds = std::chrono::seconds(std::stoi(value));
-    } else if (name == "--jobs") {
-      options.jobs = static_cast<unsigned>(std::stoi(value));
-    } else if (name == "--seed") {
-      options.seed = static_cast<unsigned>(std::stoi(value));
-    } else if (name == "--role") {
-      options.role = value;
-    } else if (name == "--only") {
-      options.only.push_back(value);
-    }
-  }
-  if (::geteuid() != 0 || !integration::loop_devices_available()) {
-    std::puts("skipped: only root can freeze, and it takes loop devices");
-    return 77;
-  }
-  try {
-    return faults::run(options);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "faults: %s\n", error.what());
-    return 1;
-  }
+  CLI::App app("Sessions with a fault at each of their system calls");
+  app.add_option("--seconds", options.seconds);
+  app.add_option("--jobs", options.jobs);
+  app.add_option("--seed", options.seed);
+  app.add_option("--role", options.role);
+  app.add_option("--only", options.only);
+  return faults::run_program(app, argc, argv, [&] { return faults::run(options); });
 }

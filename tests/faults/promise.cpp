@@ -13,7 +13,6 @@
 #include <random>
 #include <stdexcept>
 
-#include "harness/loop_device.hpp"
 #include "jobs.hpp"
 #include "load.hpp"
 
@@ -118,27 +117,14 @@ void run_all(const Options& options) {
             << " times FIFREEZE itself took longer; broken " << totals.broken << " times" << std::endl;
 }
 
-int run(const Options& options) {
-  bool ok = true;
-  for (const std::string& line : outputs_of(
-           1, [&] { run_all(options); }, ok)) {
-    std::cout << line << '\n';
-    ok = ok && !line.starts_with("BROKEN");
-  }
-  return ok ? 0 : 1;
-}
-
 }  // namespace
 }  // namespace dlm_freeze::faults
 
 int main(int argc, char** argv) {
-  using namespace dlm_freeze;
-  faults::Options options;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string name = argv[i];
-    if (name == "--runs") options.runs = static_cast<unsigned>(std::stoi(argv[i + 1]));
-    if (name == "--seed") options.seed = static_cast<unsigned>(std::stoi(argv[i + 1]));
-  }
-  if (::geteuid() != 0 || !integration::loop_devices_available()) return 77;
-  return faults::run(options);
+  using namespace dlm_freeze::faults;
+  Options options;
+  CLI::App app("Sessions with a random promise, load and database");
+  app.add_option("--runs", options.runs);
+  app.add_option("--seed", options.seed);
+  return run_program(app, argc, argv, [&] { return run_and_show([&] { run_all(options); }); });
 }

@@ -14,7 +14,6 @@
 #include <set>
 #include <stdexcept>
 
-#include "harness/loop_device.hpp"
 #include "jobs.hpp"
 #include "load.hpp"
 
@@ -171,30 +170,19 @@ std::size_t loop_devices_in_use() {
   return count;
 }
 
-int run(const Options& options) {
-  bool ok = true;
-  for (const std::string& line : outputs_of(
-           1, [&] { Soak(options).run(options.sessions); }, ok)) {
-    std::cout << line << '\n';
-    ok = ok && !line.starts_with("BROKEN");
-  }
-  return ok ? 0 : 1;
-}
-
 }  // namespace
 }  // namespace dlm_freeze::faults
 
 int main(int argc, char** argv) {
-  using namespace dlm_freeze;
-  faults::Options options;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string name = argv[i];
-    if (name == "--sessions") options.sessions = static_cast<unsigned>(std::stoi(argv[i + 1]));
-    if (name == "--seed") options.seed = static_cast<unsigned>(std::stoi(argv[i + 1]));
-  }
-  if (::geteuid() != 0 || !integration::loop_devices_available()) return 77;
-  const std::size_t before = faults::loop_devices_in_use();
-  const int result = faults::run(options);
-  std::cout << "loop devices in use: " << before << " before, " << faults::loop_devices_in_use() << " after\n";
-  return result;
+  using namespace dlm_freeze::faults;
+  Options options;
+  CLI::App app("Sessions one after the other, with random kills and deadlines");
+  app.add_option("--sessions", options.sessions);
+  app.add_option("--seed", options.seed);
+  return run_program(app, argc, argv, [&] {
+    const std::size_t before = loop_devices_in_use();
+    const int result = run_and_show([&] { Soak(options).run(options.sessions); });
+    std::cout << "loop devices in use: " << before << " before, " << loop_devices_in_use() << " after\n";
+    return result;
+  });
 }

@@ -50,7 +50,8 @@ class Server {
   /// Kills it, if it runs.
   ~Server();
 
-  /// initdb, with checksums.
+  /// What initdb makes, with checksums. The clusters of one build's tests are copies of one, of the same system
+  /// identifier.
   void create();
 
   /// Starts it and waits until it accepts connections; with `wait` false only until its socket is there.
@@ -100,6 +101,9 @@ class Server {
  private:
   [[nodiscard]] bool accepts() const;
   void own(const std::string& directory) const;
+  /// A data directory as initdb made it once, for this build's tests; there may be none yet.
+  [[nodiscard]] std::string data_template() const;
+  void make_data_directory() const;
   void start_in_container(const std::vector<std::string>& arguments);
   void show_to_chroot() const;
 

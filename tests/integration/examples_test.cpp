@@ -157,7 +157,7 @@ TEST_P(SessionExamples, NoticeALostConnectionUnderBashAsWell) {
   for (auto& [name, content] : files_) {
     if (content.starts_with("#!/bin/sh")) content.replace(0, 9, "#!/usr/local/sbin/sh");
   }
-  use(GetParam().name, {}, 1);
+  use(GetParam().name, {}, 3);
   expect(0, {"pre-script"});
   EXPECT_TRUE(held());
   expect(0, {"post-script"});

@@ -153,7 +153,7 @@ TEST_F(Backup, OfMuchWalLeavesItToAnArchiveThatWorks) {
                                .settings = {"archive_mode=on", "archive_command=cp --sparse=always %p /srv/archive/%f",
                                             "wal_init_zero=off", "max_wal_size=4GB"}});
   configure_postgresql(R"("mode": "backup")");
-  expect(0, {"pre-script"});
+  expect(0, {"pre-script", "--auto-thaw", "60"});
   const std::string saved = facts().at("backup_files");
   std::string last;
   for (int i = 0; i < kFiles; ++i) {

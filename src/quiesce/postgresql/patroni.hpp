@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "dlm_freeze/quiesce/quiescer.hpp"
-#include "quiesce/postgresql/cluster.hpp"
 #include "quiesce/postgresql/http_get.hpp"
 
 namespace dlm_freeze::postgresql {
@@ -34,10 +33,5 @@ struct PatroniNode {
 
 /// Whether Patroni has run the cluster in that data directory: it keeps a copy of its configuration there.
 [[nodiscard]] bool has_patroni(const std::string& data_directory);
-
-/// Notes what Patroni may do to the cluster while it is frozen: a WARN where its leader could be failed over before the
-/// session ends by itself. Asks at the place that is configured, else, where Patroni has run the cluster, at its usual
-/// one on this host. Takes half a second at most, and never fails: a cluster without Patroni is none the worse.
-void note_patroni(const Cluster& cluster, const Server& server, StageContext& context);
 
 }  // namespace dlm_freeze::postgresql

@@ -7,7 +7,7 @@
 
 #include "quiesce/coverage.hpp"
 #include "quiesce/postgresql/backup_hold.hpp"
-#include "quiesce/postgresql/patroni.hpp"
+#include "quiesce/postgresql/patroni_note.hpp"
 
 namespace dlm_freeze::postgresql {
 

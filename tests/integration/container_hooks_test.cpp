@@ -1,0 +1,567 @@
+// SPDX-License-Identifier: Apache-2.0
+// Programs of a `command` quiescer that run in a container, which here is a process in namespaces, a root directory and
+// a control group of its own, made as runtimes do; and what a hostile one can do by that.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+#include "harness/container.hpp"
+#include "harness/host_test.hpp"
+#include "quiesce/entry.hpp"
+
+namespace dlm_freeze::integration {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::seconds;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr Milliseconds kLong{10000};
+
+/// How a container is made.
+struct Kind {
+  const char* name = "";
+  bool user_namespace = false;
+  const char* before = "";   ///< Commands in there, before its first program.
+  const char* wrapper = "";  ///< Of that program.
+};
+
+void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
+
+/// A container with a small root directory of its own, in which /shared is /srv/shared of the test. Killed at the end.
+class Box {
+ public:
+  explicit Box(const Kind& kind = {}) {
+    const std::string script = std::string(R"(
+      mount -t proc proc /proc
+      cd /srv/own; mkdir -p proc usr etc dev shared tmp root
+      for link in bin sbin lib lib64; do ln -s usr/$link $link; done
+      mount --rbind /usr usr; mount --bind /srv/shared shared; mount -t proc proc proc; mount -t tmpfs none dev
+      echo boxed >etc/name; hostname boxed; chmod 755 .
+    )") + kind.before + R"(
+      touch /srv/shared/ready
+      exec )" + kind.wrapper + " chroot /srv/own /bin/sleep 600";
+    pid_ = fork_into({.own_directory = "/srv/own", .user_namespace = kind.user_namespace}, [&] {
+      die_with_test();
+      const std::vector<std::string> words = {"/usr/bin/unshare", "--uts", "--cgroup", "/bin/sh", "-ec", script};
+      ::execv(words.front().c_str(), c_strings(words).data());
+    });
+    const std::string program = "/proc/" + std::to_string(pid_) + "/comm";
+    if (!eventually([&] { return fs::exists("/srv/shared/ready") && read_text(program) == "sleep\n"; }, kLong))
+      throw std::runtime_error("no container");
+    fs::remove("/srv/shared/ready");
+  }
+  Box(const Box&) = delete;
+  Box& operator=(const Box&) = delete;
+  ~Box() { kill(); }
+
+  void kill() {
+    if (pid_ < 0) return;
+    ::kill(pid_, SIGKILL);
+    static_cast<void>(reap(pid_, kLong));
+    pid_ = -1;
+  }
+
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] std::string name() const { return "pid:" + std::to_string(pid_); }
+  [[nodiscard]] std::string root() const { return "/proc/" + std::to_string(pid_) + "/root"; }
+
+ private:
+  pid_t pid_ = -1;
+};
+
+/// A control group of version 2 by the name that a runtime gives it; removed at the end.
+class Group {
+ public:
+  explicit Group(const std::string& name)
+      : path_(hierarchy_of(read_text("/proc/self/mountinfo"), "") + "/" + name), is_there_(path_.starts_with("/sys")) {
+    if (is_there_) fs::create_directory(path_);
+  }
+  Group(const Group&) = delete;
+  Group& operator=(const Group&) = delete;
+  ~Group() {
+    if (is_there_) static_cast<void>(eventually([&] { return ::rmdir(path_.c_str()) == 0; }, seconds(2)));
+  }
+  [[nodiscard]] bool is_there() const { return is_there_; }
+  void add(pid_t pid) const { write_text(path_ + "/cgroup.procs", std::to_string(pid)); }
+  void set(const std::string& name, const std::string& value) const { write_text(path_ + "/" + name, value); }
+  [[nodiscard]] std::string members() const { return read_text(path_ + "/cgroup.procs"); }
+
+ private:
+  std::string path_;
+  bool is_there_;
+};
+
+class ContainerHooks : public HostTest {
+ protected:
+  static constexpr const char* kId = "3f2a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8";
+
+  void SetUp() override {
+    HostTest::SetUp();
+    if (IsSkipped()) return;
+    fs::create_directories("/srv/own");
+    fs::create_directories("/srv/shared");
+    for (const char* path : {"/srv/shared/journal", "/srv/shared/lock"}) write_text(path, "");
+    for (const char* path : {"/srv/shared", "/srv/shared/journal", "/srv/shared/lock"}) ::chmod(path, 0777);
+    data_ = &add("ext4", "/srv/data");
+  }
+
+  /// A script that holds a lock as long as it, or anything it started, lives.
+  static std::string hook(const std::string& name, const std::string& body) {
+    write_text("/srv/shared/" + name,
+               "#!/bin/sh\nexec 9>/shared/lock\nflock -w 5 9 || exit 9\nnote() { echo \"$*\" >>/shared/journal; }\n" +
+                   body + "\n");
+    ::chmod(("/srv/shared/" + name).c_str(), 0755);
+    return "/shared/" + name;
+  }
+
+  static nlohmann::json entry(const std::string& container, nlohmann::json more) {
+    nlohmann::json one = {{"type", "command"}, {"name", "db"}, {"container", container}, {"timeout_seconds", 3}};
+    one.update(more);
+    return one;
+  }
+  void configure_hooks(const std::string& container, const nlohmann::json& more) const {
+    configure(nlohmann::json{{"auto_thaw_seconds", 20}, {"quiescers", {entry(container, more)}}}.dump());
+  }
+  void configure_session(const Box& box, const std::string& body, const nlohmann::json& more = {}) const {
+    nlohmann::json one = {{"session", {hook("session", body)}}};
+    if (!more.is_null()) one.update(more);
+    configure_hooks(box.name(), one);
+  }
+  static nlohmann::json pair(const std::string& freeze, const std::string& thaw) {
+    return {{"freeze", {hook("freeze", freeze)}}, {"thaw", {hook("thaw", thaw)}}};
+  }
+  static constexpr const char* kHolds = "note hold; echo READY; read -r word; note \"${word:-end of input}\"";
+
+  [[nodiscard]] static bool hooks_gone(Milliseconds limit = seconds(3)) {
+    const UniqueFd lock(::open("/srv/shared/lock", O_RDWR | O_CLOEXEC));
+    return eventually([&] { return ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0; }, limit);
+  }
+  /// What was noted since the last look.
+  static std::string journal() {
+    auto text = read_text("/srv/shared/journal");
+    check(::truncate("/srv/shared/journal", 0), "truncate");
+    return text;
+  }
+
+  void expect_nothing_left(Milliseconds limit = seconds(3)) {
+    EXPECT_TRUE(writable(*data_));
+    EXPECT_TRUE(all_gone(limit));
+    EXPECT_TRUE(hooks_gone(limit));
+  }
+  /// Runs `body` in the container by a whole session, and gives what it noted.
+  std::string noted_in(const Box& box, const std::string& body, const nlohmann::json& more = {}) {
+    configure_session(box, body + "\necho READY; read -r word", more);
+    expect(0, {"pre-script"});
+    expect(0, {"post-script"});
+    expect_nothing_left();
+    return journal();
+  }
+
+  const Filesystem* data_ = nullptr;
+};
+
+class ContainerHooksOf : public ContainerHooks, public testing::WithParamInterface<Kind> {};
+
+TEST_P(ContainerHooksOf, RunInAllOfItsNamespacesAndHoldFromReadyToThaw) {
+  const Box box(GetParam());
+  configure_session(
+      box, std::string("note $(cat /etc/name) $(hostname) $(id -u) $PPID; "
+                       "for n in mnt pid net ipc uts cgroup user; do note $(readlink /proc/self/ns/$n); done\n") +
+               "note $(ls -A /srv 2>/dev/null | wc -l) $DLM_FREEZE_STAGE $HOME $PATH\n" + kHolds);
+  EXPECT_THAT(expect(0, {"dry-run", "--probe"}).out, HasSubstr("ready"));
+  EXPECT_EQ(journal(), "") << "a probe runs nothing of the quiescer";
+  expect(0, {"pre-script"});
+  EXPECT_TRUE(frozen(*data_));
+  std::string expected = "boxed boxed 0 ";
+  const std::string said = journal();
+  ASSERT_TRUE(said.starts_with(expected)) << said;
+  std::string namespaces;
+  for (const char* name : {"mnt", "pid", "net", "ipc", "uts", "cgroup", "user"})
+    namespaces += fs::read_symlink("/proc/" + std::to_string(box.pid()) + "/ns/" + name).string() + "\n";
+  EXPECT_THAT(said, HasSubstr("\n" + namespaces + "0 session /root /usr/local/sbin:"));
+  EXPECT_TRUE(said.ends_with("\nhold\n")) << said;
+  EXPECT_FALSE(hooks_gone(Milliseconds(100)));
+  expect(0, {"post-script"});
+  EXPECT_EQ(journal(), "THAW completed\n");
+  expect_nothing_left();
+}
+
+TEST_P(ContainerHooksOf, FreezeAndThawThere) {
+  const Box box(GetParam());
+  configure_hooks(box.name(), pair("note freeze $(cat /etc/name)", "note thaw $(cat /etc/name) $DLM_FREEZE_OUTCOME"));
+  expect(0, {"pre-script"});
+  EXPECT_THAT(expect(0, {"status"}).out, HasSubstr("container=process " + std::to_string(box.pid())));
+  expect(0, {"post-script"});
+  EXPECT_EQ(journal(), "freeze boxed\nthaw boxed completed\n");
+  expect_nothing_left();
+}
+
+INSTANTIATE_TEST_SUITE_P(A, ContainerHooksOf, testing::Values(Kind{"Container"}, Kind{"UserNamespace", true}),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+TEST_F(ContainerHooks, HaveTheRightsAndLimitsOfItsFirstProcessAndNoMore) {
+  const Box box(
+      {.before = "ulimit -n 512",
+       .wrapper = "/usr/bin/setpriv --bounding-set=-all,+chown,+sys_chroot,+kill --inh-caps=-all --no-new-privs"});
+  const auto rights = [](const std::string& status) {
+    std::string found;
+    for (const char* key : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Uid", "Gid", "Groups"}) {
+      const std::size_t at = status.find(std::string("\n") + key + ":");
+      found += status.substr(at + 1, status.find('\n', at + 1) - at);
+    }
+    return found;
+  };
+  const std::string own = read_text("/proc/" + std::to_string(box.pid()) + "/status");
+  EXPECT_THAT(own, AllOf(HasSubstr("CapBnd:\t0000000000040021\n"), HasSubstr("NoNewPrivs:\t1\n")));
+  const std::string theirs = noted_in(box, "cat /proc/self/status >>/shared/journal; note $(ulimit -n)");
+  EXPECT_EQ(rights(theirs), rights(own));
+  EXPECT_THAT(theirs, testing::EndsWith("\n512\n"));
+}
+
+TEST_F(ContainerHooks, HaveTheAccountOfItsFirstProcessUnlessOsUserSaysAnother) {
+  const Box box({.wrapper = "/usr/bin/setpriv --reuid 1234 --regid 1234 --groups 5,6 chroot /srv/own /bin/sleep 600;"});
+  ASSERT_THAT(read_text("/proc/" + std::to_string(box.pid()) + "/status"), HasSubstr("Uid:\t0")) << "chroot is root's";
+}
+
+TEST_F(ContainerHooks, RunAsTheAccountThatOsUserGivesInNumbers) {
+  const Box box({.name = "", .user_namespace = true});
+  EXPECT_EQ(noted_in(box,
+                     "note $(id -u) $(id -g) $(id -G) $HOME; grep CapEff /proc/self/status >>/shared/journal; "
+                     "cat /dev/null; echo x 2>/dev/null >/proc/self/fd/1",
+                     {{"os_user", "33:34"}}),
+            "33 34 34 /\nCapEff:\t0000000000000000\n");
+  configure_session(box, kHolds, {{"os_user", "99999:99999"}});
+  expect_refused(206, "its user namespace has no 99999:99999");
+  configure_session(box, kHolds, {{"os_user", "root"}});
+  EXPECT_THAT(expect(201, {"pre-script"}).err, HasSubstr("os_user: with container it must be UID:GID in numbers"));
+}
+
+TEST_F(ContainerHooks, HaveThreePipesAndNothingElse) {
+  const Box box;
+  write_text("/srv/shared/session",
+             "#!/bin/sh\nls -l /proc/$$/fd >/shared/journal\nls /proc/1/fd >/dev/null\necho READY\nread -r word\n:\n");
+  ::chmod("/srv/shared/session", 0755);
+  configure_hooks(box.name(), {{"session", {"/shared/session"}}});
+  expect(0, {"pre-script"});
+  // What keeps it in there holds nothing at all.
+  const std::string wardens = run_tool({"sh", "-c",
+                                        "for p in /proc/[0-9]*; do [ \"$(cat $p/comm)\" = dlm-warden ] && "
+                                        "ls $p/fd $p/root/etc/name && readlink $p/exe; done; :"});
+  EXPECT_THAT(wardens, HasSubstr("/memfd:dlm-entrant (deleted)"));
+  EXPECT_THAT(wardens, Not(HasSubstr("\n0\n")));
+  expect(0, {"post-script"});
+  const std::string open = journal();
+  EXPECT_THAT(open, testing::ContainsRegex("0 -> pipe:.*\n.*1 -> pipe:.*\n.*2 -> pipe:"));
+  EXPECT_THAT(open, Not(HasSubstr("/dev/null")));
+  EXPECT_THAT(open, Not(HasSubstr("memfd")));
+  EXPECT_THAT(open, Not(HasSubstr("/proc")));
+}
+
+TEST_F(ContainerHooks, AreInItsControlGroupAndAreFoundByItsId) {
+  const Group group(std::string("docker-") + kId + ".scope");
+  if (!group.is_there()) GTEST_SKIP() << "no control groups of version 2 here";
+  const Box box;
+  group.add(box.pid());
+  const Box other;
+  configure_hooks(
+      "3f2a1b2c3d4e",
+      {{"session",
+        {hook("session", "cat /proc/self/cgroup >/shared/journal\n" + std::string("echo READY; read -r word"))}}});
+  expect(0, {"dry-run", "--probe"});
+  expect(0, {"pre-script"});
+  EXPECT_THAT(journal(), AllOf(HasSubstr("0::/\n"), Not(HasSubstr("docker")))) << "its own namespace of these";
+  EXPECT_GT(std::count(group.members().begin(), group.members().end(), '\n'), 2);
+  EXPECT_THAT(expect(0, {"status"}).out, HasSubstr("container=docker container 3f2a1b2c3d4e"));
+  expect(0, {"post-script"});
+  configure_hooks("0123456789ab", {{"session", {"/shared/session"}}});
+  expect_refused(206, "no process runs in the container 0123456789ab; there are: docker container 3f2a1b2c3d4e");
+  expect_nothing_left();
+}
+
+TEST_F(ContainerHooks, OfOneThatIsPausedAreRefusedAtOnce) {
+  const Group group(std::string("docker-") + kId + ".scope");
+  if (!group.is_there()) GTEST_SKIP() << "no control groups of version 2 here";
+  const Box box;
+  group.add(box.pid());
+  configure_hooks(kId, {{"session", {hook("session", kHolds)}}});
+  group.set("cgroup.freeze", "1");
+  const auto refused = expect_refused(206, "cannot enter docker container 3f2a1b2c3d4e: it is paused");
+  EXPECT_LT(refused.run_time(), seconds(2));
+  group.set("cgroup.freeze", "0");
+  expect(0, {"pre-script"});
+  expect(0, {"post-script"});
+}
+
+TEST_F(ContainerHooks, OfAPodHaveToSayWhichOfItsContainers) {
+  const std::string pod = "kubepods-pod11111111_2222_3333_4444_555555555555.slice";
+  const Group slice(pod);
+  if (!slice.is_there()) GTEST_SKIP() << "no control groups of version 2 here";
+  const std::string other_id = "a" + std::string(kId).substr(1);
+  const Group one(pod + "/cri-containerd-" + kId + ".scope");
+  const Group two(pod + "/cri-containerd-" + other_id + ".scope");
+  const Box box;
+  const Box other;
+  one.add(box.pid());
+  two.add(other.pid());
+  configure_hooks("11111111-2222-3333-4444-555555555555", {{"session", {hook("session", kHolds)}}});
+  expect_refused(206,
+                 "is the name of several: give the id of one of containerd container 3f2a1b2c3d4e, containerd "
+                 "container af2a1b2c3d4e");
+  configure_hooks(other_id, {{"session", {"/shared/session"}}});
+  expect(0, {"pre-script"});
+  EXPECT_EQ(two.members().find('\n') == two.members().size() - 1, false);
+  expect(0, {"post-script"});
+}
+
+TEST_F(ContainerHooks, OfAContainerThatIsNotThereAreAbsent) {
+  configure_hooks("0123456789ab", {{"session", {"/bin/true"}}});
+  expect_refused(206, "db is required and does not run: no process runs in the container 0123456789ab");
+  configure_hooks("0123456789ab", {{"session", {"/bin/true"}}, {"required", false}});
+  EXPECT_THAT(expect(0, {"pre-script"}).out, HasSubstr("db is skipped"));
+  expect(0, {"post-script"});
+  configure_hooks("pid:" + std::to_string(::getpid()), {{"session", {"/bin/true"}}});
+  expect_refused(206, "is in no container: its mount namespace is this host's");
+}
+
+TEST_F(ContainerHooks, ThatCannotBeExecutedThereAre206BeforeAnythingIsHeld) {
+  const Box box;
+  hook("freeze", "note freeze");
+  configure_hooks(box.name(), {{"freeze", {"/shared/freeze"}}, {"thaw", {"/shared/nothing"}}});
+  expect_refused(206, "/shared/nothing cannot be executed: it is no file, in process");
+  hook("thaw", "note thaw");
+  ::chmod("/srv/shared/thaw", 0644);
+  configure_hooks(box.name(), {{"freeze", {"/shared/freeze"}}, {"thaw", {"/shared/thaw"}}});
+  expect_refused(206, "/shared/thaw cannot be executed: chmod +x it");
+  configure_hooks(box.name(), {{"freeze", {"freeze"}}, {"thaw", {"/shared/thaw"}}});
+  EXPECT_THAT(expect(201, {"pre-script"}).err, HasSubstr("must be given by its absolute path"));
+  EXPECT_EQ(journal(), "");
+}
+
+TEST_F(ContainerHooks, OfASessionWhoseContainerIsKilledAre202) {
+  Box box;
+  configure_session(box, kHolds);
+  expect(0, {"pre-script"});
+  const std::string process = "process " + std::to_string(box.pid());
+  box.kill();
+  ASSERT_TRUE(hooks_gone());
+  const auto post = expect(202, {"post-script"});
+  EXPECT_THAT(post.err, AllOf(HasSubstr("db was lost while it was quiesced"), HasSubstr(process)));
+  expect_nothing_left();
+}
+
+TEST_F(ContainerHooks, ThatThawAreRunInNoOtherContainerThanTheyFrozeIn) {
+  auto box = std::make_unique<Box>();
+  configure_hooks(box->name(), pair("note freeze", "note thaw"));
+  expect(0, {"pre-script"});
+  const std::string process = "process " + std::to_string(box->pid());
+  box.reset();
+  box = std::make_unique<Box>();  // As a restart.
+  const auto post = expect(202, {"post-script"});
+  EXPECT_THAT(post.err,
+              HasSubstr("thaw command /shared/thaw was not run: " + process + " has ended while it was held"));
+  EXPECT_EQ(journal(), "freeze\n");
+  expect_nothing_left();
+  expect(205, {"post-script"});
+}
+
+TEST_F(ContainerHooks, WhoseContainerEndsWhileTheyFreezeAre201AndNothingIsLeft) {
+  Box box;
+  configure_hooks(box.name(), pair("note freeze; sleep 1000 & sleep 1000", "note thaw"));
+  const auto pre = start({"pre-script"});
+  ASSERT_TRUE(eventually([&] { return journal() == "freeze\n"; }, seconds(5)));
+  box.kill();
+  EXPECT_EQ(pre->wait().exit_code, 201);
+  expect_nothing_left();
+  expect(205, {"post-script"});
+}
+
+/// A daemon as they are: in a session of its own, its parent gone, its descriptors closed but for the lock.
+constexpr const char* kDaemon =
+    "setsid sh -c '(exec sleep 1000 </dev/null >/dev/null 2>&1) & (setsid sleep 1000 >/dev/null 2>&1 &)' "
+    ">/dev/null 2>&1 &\nsleep 0.2\n";
+
+TEST_F(ContainerHooks, ThatTakeTooLongAreKilledWithTheirDaemons) {
+  const Box box;
+  configure_session(box, std::string("trap '' TERM HUP\n") + kDaemon + "note begun; sleep 1000",
+                    {{"timeout_seconds", 1}});
+  const auto pre = expect(201, {"pre-script"});
+  EXPECT_LT(pre.run_time(), seconds(6));
+  EXPECT_EQ(journal(), "begun\n");
+  expect_nothing_left();
+}
+
+TEST_F(ContainerHooks, ThatIgnoreTheEndOfTheirInputAreKilledWithTheirDaemonsWhenTheWatchdogDies) {
+  const Box box;
+  configure_session(box, std::string("trap '' TERM HUP\n") + kDaemon + "echo READY; sleep 1000",
+                    {{"timeout_seconds", 1}});
+  expect(0, {"pre-script"});
+  process("dlm-watchdog").signal(SIGKILL);
+  expect_nothing_left(seconds(5));
+  expect(202, {"post-script"});
+}
+
+TEST_F(ContainerHooks, ThatEndWellLeaveTheirDaemonsAlone) {
+  const Box box;
+  configure_hooks(box.name(), pair(std::string(kDaemon) + "note freeze", "exit 0"));
+  // What was left behind has the lock.
+  write_text("/srv/shared/thaw", "#!/bin/sh\nexit 0\n");
+  expect(0, {"pre-script"});
+  expect(0, {"post-script"});
+  EXPECT_FALSE(hooks_gone(Milliseconds(300)));
+}
+
+TEST_F(ContainerHooks, OfASessionSeeTheEndOfTheirInputWhenTheWatchdogDies) {
+  const Box box;
+  configure_session(box, kHolds);
+  expect(0, {"pre-script"});
+  process("dlm-watchdog").signal(SIGKILL);
+  expect_nothing_left();
+  EXPECT_EQ(journal(), "hold\nend of input\n");
+  expect(202, {"post-script"});
+}
+
+TEST_F(ContainerHooks, OfASessionEndWithTheirKeeper) {
+  const Box box;
+  configure_session(box, "echo READY; exec sleep 1000");
+  expect(0, {"pre-script"});
+  process("dlm-keeper").signal(SIGKILL);
+  EXPECT_TRUE(hooks_gone());
+  EXPECT_THAT(expect(202, {"post-script"}).err, HasSubstr("db"));
+  expect_nothing_left();
+}
+
+TEST_F(ContainerHooks, ThatThawAreRunThereWhenTheWatchdogDiesWhileTheyFreeze) {
+  const Box box;
+  configure_hooks(box.name(), pair("note freeze $(cat /etc/name); sleep 1000 & sleep 1000",
+                                   "note thaw $(cat /etc/name) $DLM_FREEZE_OUTCOME"));
+  const auto pre = start({"pre-script"});
+  ASSERT_TRUE(eventually([] { return read_text("/srv/shared/journal") == "freeze boxed\n"; }, seconds(5)));
+  process("dlm-watchdog").signal(SIGKILL);
+  EXPECT_EQ(pre->wait().exit_code, 201);
+  expect_nothing_left();
+  EXPECT_EQ(journal(), "freeze boxed\nthaw boxed rolled_back\n");
+}
+
+class HostileContainerHooks : public ContainerHooks {
+ protected:
+  void SetUp() override {
+    ContainerHooks::SetUp();
+    if (!IsSkipped()) before_ = read_text(binary());
+  }
+  void TearDown() override {
+    if (!IsSkipped()) EXPECT_TRUE(read_text(binary()) == before_) << "the program of this host was changed";
+    ContainerHooks::TearDown();
+  }
+
+ private:
+  std::string before_;
+};
+
+TEST_F(HostileContainerHooks, AreNotOpenedNorFollowedOutOfIt) {
+  const Box box;
+  write_text("/srv/host-only", "#!/bin/sh\necho out >/shared/journal\necho READY; read -r word\n");
+  ::chmod("/srv/host-only", 0755);
+  const auto refused = [&](const std::string& name, const std::string& why) {
+    SCOPED_TRACE(name);
+    configure_hooks(box.name(), {{"session", {"/shared/" + name}}});
+    EXPECT_LT(expect_refused(206, why).run_time(), seconds(2));
+  };
+  check(::mkfifo("/srv/shared/fifo", 0755), "mkfifo");
+  refused("fifo", "it is no file");
+  fs::create_symlink("/srv/host-only", "/srv/shared/absolute");
+  refused("absolute", "it is no file");
+  fs::create_symlink("../../../../../../srv/host-only", "/srv/shared/relative");
+  refused("relative", "it is no file");
+  fs::create_symlink("/proc/self/root/../srv/host-only", "/srv/shared/magic");
+  refused("magic", "it is no file");
+  fs::create_symlink("loop", "/srv/shared/loop");
+  refused("loop", "it is no file");
+  fs::create_directory("/srv/shared/directory");
+  refused("directory", "it is no file");
+  EXPECT_EQ(journal(), "");
+  expect_nothing_left();
+}
+
+TEST_F(HostileContainerHooks, GetNoHoldOfThisProgramByWhatExecutesThem) {
+  const Box box;
+  // That is what enters, so it runs once more, with no more than the container has.
+  write_text("/srv/shared/session", "#!/proc/self/exe\n");
+  ::chmod("/srv/shared/session", 0755);
+  configure_hooks(box.name(), {{"session", {"/shared/session"}}});
+  expect(201, {"pre-script"});
+  expect_nothing_left();
+}
+
+TEST_F(HostileContainerHooks, CannotChangeThisProgramByTheProcessesInIt) {
+  const Box box;
+  // Whatever is born in here: each file that its exe and its descriptors lead to is opened, kept and written to.
+  write_text("/srv/shared/attack", R"(#!/usr/bin/python3
+import os
+kept, seen, pids = {}, set(), set()
+open('/shared/attacking', 'w').close()
+while not os.path.exists('/shared/enough'):
+    for pid in [p for p in os.listdir('/proc') if p.isdigit() and p not in ('1', str(os.getpid()))]:
+        for name in ['exe'] + ['fd/%d' % n for n in range(32)]:
+            path = '/proc/%s/%s' % (pid, name)
+            try:
+                seen.add(os.readlink(path))
+                fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+                kept.setdefault(os.readlink('/proc/self/fd/%d' % fd), fd)
+                if kept[os.readlink('/proc/self/fd/%d' % fd)] != fd: os.close(fd)
+            except OSError: pass
+written = []
+for path, fd in kept.items():
+    if 'pipe:' in path or path.startswith('/usr') or path.startswith('/shared'): continue
+    try:
+        out = os.open('/proc/self/fd/%d' % fd, os.O_WRONLY)
+        os.write(out, b'#!/bin/sh\n')
+        written.append(path)
+    except OSError as error: pass
+with open('/shared/result', 'w') as result:
+    result.write('seen: %s\nkept: %s\nwritten: %s\n' % (sorted(seen), sorted(kept), written))
+)");
+  ::chmod("/srv/shared/attack", 0755);
+  const std::string enter = "nsenter -t " + std::to_string(box.pid()) + " -a -r /bin/sh -c 'setsid /shared/attack &'";
+  run_tool({"sh", "-c", enter + " >/dev/null 2>&1"});
+  ASSERT_TRUE(eventually([] { return fs::exists("/srv/shared/attacking"); }, seconds(5)));
+  for (int i = 0; i < 20; ++i) {
+    restart_safety_limit();
+    configure_session(box, kHolds);
+    expect(0, {"pre-script"});
+    expect(0, {"post-script"});
+  }
+  write_text("/srv/shared/enough", "");
+  ASSERT_TRUE(eventually([] { return fs::exists("/srv/shared/result"); }, seconds(5)));
+  const std::string result = read_text("/srv/shared/result");
+  EXPECT_THAT(result, HasSubstr("memfd:dlm-entrant")) << "it saw nothing";
+  EXPECT_THAT(result, Not(HasSubstr("dlm-freeze"))) << "of this host";
+  EXPECT_THAT(result, HasSubstr("written: []"));
+}
+
+TEST_F(HostileContainerHooks, ThatKillOrStopWhatKeepsThemHoldUpNobody) {
+  const Box box;
+  configure_session(box,
+                    "for p in /proc/[0-9]*; do [ \"$(cat $p/comm)\" = dlm-warden ] && warden=${p#/proc/}; done\n"
+                    "echo READY; sleep 0.3; kill -STOP $warden; sleep 1000",
+                    {{"timeout_seconds", 1}});
+  expect(0, {"pre-script"});
+  sleep_for(Milliseconds(500));
+  const auto post = expect(202, {"post-script"});
+  EXPECT_LT(post.run_time(), seconds(6));
+  expect_nothing_left();
+}
+
+}  // namespace
+}  // namespace dlm_freeze::integration

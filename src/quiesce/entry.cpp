@@ -248,15 +248,18 @@ void Entrant::join_control_groups() const {
   }
 }
 
+/// By the text, not by prlimit(2), which goes by a number that may be another process's, and wants CAP_SYS_RESOURCE.
 void Entrant::take_limits() const {
-  for (int resource = 0; resource < static_cast<int>(RLIM_NLIMITS); ++resource) {
-    const auto which = static_cast<__rlimit_resource>(resource);
-    rlimit limit{};
-    if (::prlimit(order_.pid, which, nullptr, &limit) != 0) fail("its limits cannot be read", errno);
-    if (::prlimit(0, which, &limit, nullptr) != 0) fail("its limits cannot be taken on", errno);
+  const auto limits = parse_limits(read_file_at(target_.process.get(), "limits", kLargestTable).value_or(""));
+  if (limits.empty()) fail_as_ended();
+  for (const ProcessLimit& its : limits) {
+    const auto resource = static_cast<__rlimit_resource>(its.resource);
+    rlimit own{};
+    if (::setrlimit(resource, &its.limit) == 0 || ::getrlimit(resource, &own) != 0) continue;
+    // More than this process may have.
+    const rlimit less = {std::min(its.limit.rlim_cur, own.rlim_max), std::min(its.limit.rlim_max, own.rlim_max)};
+    if (::setrlimit(resource, &less) != 0) fail("its limits cannot be taken on", errno);
   }
-  const auto stat = read_file_at(target_.process.get(), "stat", kLargestTable);
-  if (!stat) fail_as_ended();  // Else its number, which is all that prlimit(2) goes by, may have been another's.
 }
 
 /// For the program: this process executes nothing else any more. Without AppArmor and SELinux there is no label.
@@ -495,6 +498,41 @@ std::string hierarchy_of(std::string_view mountinfo, std::string_view controller
     if (root == "/" && where.find('\\') == std::string_view::npos) return std::string(where);
   }
   return "";
+}
+
+std::vector<ProcessLimit> parse_limits(std::string_view text) {
+  constexpr std::array<std::pair<std::string_view, int>, 16> kNames = {{{"Max cpu time", RLIMIT_CPU},
+                                                                        {"Max file size", RLIMIT_FSIZE},
+                                                                        {"Max data size", RLIMIT_DATA},
+                                                                        {"Max stack size", RLIMIT_STACK},
+                                                                        {"Max core file size", RLIMIT_CORE},
+                                                                        {"Max resident set", RLIMIT_RSS},
+                                                                        {"Max processes", RLIMIT_NPROC},
+                                                                        {"Max open files", RLIMIT_NOFILE},
+                                                                        {"Max locked memory", RLIMIT_MEMLOCK},
+                                                                        {"Max address space", RLIMIT_AS},
+                                                                        {"Max file locks", RLIMIT_LOCKS},
+                                                                        {"Max pending signals", RLIMIT_SIGPENDING},
+                                                                        {"Max msgqueue size", RLIMIT_MSGQUEUE},
+                                                                        {"Max nice priority", RLIMIT_NICE},
+                                                                        {"Max realtime priority", RLIMIT_RTPRIO},
+                                                                        {"Max realtime timeout", RLIMIT_RTTIME}}};
+  const auto value = [](std::string_view word) -> std::optional<rlim_t> {
+    if (word == "unlimited") return RLIM_INFINITY;
+    const auto number = parse_decimal(word, 0, INT64_MAX);
+    return number ? std::optional(static_cast<rlim_t>(*number)) : std::nullopt;
+  };
+  std::vector<ProcessLimit> limits;
+  for (const std::string_view line : split(text, '\n')) {
+    for (const auto& [name, resource] : kNames) {
+      if (!line.starts_with(name) || !line.substr(name.size()).starts_with(" ")) continue;
+      std::string_view rest = line.substr(name.size());
+      const auto soft = value(next_word(rest));
+      const auto hard = value(next_word(rest));
+      if (soft && hard) limits.push_back({resource, {*soft, *hard}});
+    }
+  }
+  return limits;
 }
 
 std::optional<NumericAccount> parse_numeric_account(std::string_view text) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -72,6 +73,13 @@ struct ControlGroup {
 
 /// Where that hierarchy is mounted as a whole, by the text of a /proc/PID/mountinfo; empty: nowhere.
 [[nodiscard]] std::string hierarchy_of(std::string_view mountinfo, std::string_view controllers);
+
+/// A limit of a process (getrlimit(2)), as a line of its /proc/PID/limits says it.
+struct ProcessLimit {
+  int resource = 0;
+  rlimit limit{};
+};
+[[nodiscard]] std::vector<ProcessLimit> parse_limits(std::string_view text);
 
 /// An account in numbers, "999:999". Nothing for any other text.
 struct NumericAccount {

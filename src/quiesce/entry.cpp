@@ -22,6 +22,7 @@
 #include <csignal>
 #include <utility>
 
+#include "base/privileges.hpp"
 #include "base/process.hpp"
 #include "base/text.hpp"
 #include "dlm_freeze/base/files.hpp"
@@ -305,6 +306,9 @@ void Entrant::take_rights() const {
   if (::syscall(SYS_capset, &header, sets.data()) != 0) fail("capset", errno);
   if (target_.user_namespace && ::setns(target_.user_namespace.get(), CLONE_NEWUSER) != 0)
     fail("its namespace ns/user", errno);
+  if (rights.is_filtered) {
+    if (const auto denied = deny_calls_in_container(); !denied) fail(denied.error().message);
+  }
   take_capabilities();
   if (rights.gains_none && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) fail("no_new_privs", errno);
   ::prctl(PR_SET_DUMPABLE, 0);  // A change of account or capabilities may have made it so again.
@@ -459,6 +463,7 @@ std::optional<ProcessRights> parse_rights(std::string_view status) {
     rights.groups.push_back(static_cast<gid_t>(*group));
   }
   rights.ambient = capabilities_in(status, "CapAmb").value_or(0);
+  rights.is_filtered = trimmed(field_of(status, "Seccomp").value_or("0")) != "0";
   rights.gains_none = trimmed(field_of(status, "NoNewPrivs").value_or("0")) == "1";
   return rights;
 }

@@ -54,7 +54,8 @@ struct ProcessRights {
   std::uint64_t effective = 0;
   std::uint64_t bounding = 0;
   std::uint64_t ambient = 0;
-  bool gains_none = false;  ///< no_new_privs
+  bool gains_none = false;   ///< no_new_privs
+  bool is_filtered = false;  ///< Its system calls.
 };
 
 /// Nothing where the text is none of a living process.

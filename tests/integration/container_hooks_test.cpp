@@ -17,6 +17,7 @@
 #include "harness/container.hpp"
 #include "harness/host_test.hpp"
 #include "quiesce/entry.hpp"
+#include "rounds.hpp"
 
 namespace dlm_freeze::integration {
 namespace {
@@ -231,6 +232,26 @@ TEST_F(ContainerHooks, HaveTheRightsAndLimitsOfItsFirstProcessAndNoMore) {
   const std::string theirs = noted_in(box, "cat /proc/self/status >>/shared/journal; note $(ulimit -n)");
   EXPECT_EQ(rights(theirs), rights(own));
   EXPECT_THAT(theirs, testing::EndsWith("\n512\n"));
+}
+
+TEST_F(ContainerHooks, HaveAFilterOfSystemCallsWhereItsFirstProcessHasOne) {
+  write_text("/srv/shared/filtered", R"(#!/usr/bin/python3
+import ctypes, os, struct, sys
+allow = ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0x7fff0000))
+program = ctypes.create_string_buffer(struct.pack('HxxxxxxQ', 1, ctypes.addressof(allow)))
+if ctypes.CDLL(None).prctl(22, 2, program, 0, 0) != 0: sys.exit('no filter')
+os.execvp(sys.argv[1], sys.argv[1:])
+)");
+  ::chmod("/srv/shared/filtered", 0755);
+  constexpr const char* kLook =
+      "grep Seccomp: /proc/self/status >>/shared/journal; mount -t tmpfs none /tmp 2>/dev/null && note mounted; "
+      "unshare --ipc true 2>/dev/null && note apart; :";
+  {
+    const Box box({.wrapper = "/srv/shared/filtered"});
+    EXPECT_EQ(noted_in(box, kLook), "Seccomp:\t2\n");
+  }
+  const Box box;
+  EXPECT_EQ(noted_in(box, kLook), "Seccomp:\t0\nmounted\napart\n");
 }
 
 TEST_F(ContainerHooks, HaveTheAccountOfItsFirstProcess) {
@@ -457,6 +478,41 @@ TEST_F(ContainerHooks, ThatThawAreRunThereWhenTheWatchdogDiesWhileTheyFreeze) {
   EXPECT_EQ(pre->wait().exit_code, 201);
   expect_nothing_left();
   EXPECT_EQ(journal(), "freeze boxed\nthaw boxed rolled_back\n");
+}
+
+/// SIGKILL to the watchdog at moments spread over pre-script's whole run.
+TEST_F(ContainerHooks, AreUndoneWheneverTheWatchdogDies) {
+  const Box box;
+  for (const bool is_session : {true, false}) {
+    const nlohmann::json hooks =
+        is_session ? nlohmann::json{{"session", {hook("session", std::string("note begin; ") + kHolds + "; note end")}}}
+                   : pair("note begin; sleep 0.02", "note end");
+    configure_hooks(box.name(), hooks);
+    const auto run_time = expect(0, {"pre-script"}).run_time();
+    expect(0, {"post-script"});
+    journal();
+    int begun = 0;
+    const int count = moments_of(12, 50);
+    for (int number = 0; number < count && !HasFailure(); ++number) {
+      restart_safety_limit();
+      const auto pre = start({"pre-script", "--auto-thaw", "10"});
+      sleep_for(run_time * 14 * number / (10 * count));
+      if (const auto watchdog = agent_process(binary(), "dlm-watchdog")) watchdog->signal(SIGKILL);
+      const auto result = pre->wait();
+      SCOPED_TRACE("moment " + std::to_string(number) + ": " + result.text());
+      ASSERT_THAT(result.exit_code, testing::Optional(testing::AnyOf(0, 201)));
+      if (result.exit_code == 0 || !eventually([&] { return processes().empty(); }, seconds(2))) {
+        const auto post = run({"post-script"});
+        ASSERT_THAT(post.exit_code, testing::Optional(testing::AnyOf(0, 202))) << post.text();
+      }
+      expect_nothing_left();
+      const std::string noted = journal();
+      if (noted.empty()) continue;
+      ++begun;
+      EXPECT_THAT(noted, HasSubstr("end\n")) << "begun and not ended";
+    }
+    EXPECT_GT(begun, count / 4);
+  }
 }
 
 class HostileContainerHooks : public ContainerHooks {

@@ -48,7 +48,7 @@ struct Program {
   /// Where it runs; nothing: on this host. In a container it has the container's namespaces, root directory, control
   /// groups and limits, and no more rights than the container's first process has. `os_user` is "UID:GID", as they are
   /// called there; empty: the account of that process. HOME is / or /root unless `environment` sets it. Who kills it
-  /// kills all of its descendants. No filter of system calls is taken on.
+  /// kills all of its descendants. If that has a filter of system calls, a standing one takes its place.
   std::optional<ProgramPlace> place{};
 };
 

@@ -36,6 +36,7 @@ TEST(ProcessRightsOfAStatus, AreThoseInEffect) {
   EXPECT_EQ(rights->bounding, 0xa80425fbU);
   EXPECT_EQ(rights->ambient, 8U);
   EXPECT_TRUE(rights->gains_none);
+  EXPECT_TRUE(rights->is_filtered);
 }
 
 TEST(ProcessRightsOfAStatus, AreNotGuessed) {

@@ -38,13 +38,10 @@ constexpr int kNotExecutable = 126;
 constexpr std::int64_t kMostId = 0xFFFFFFFE;  // -1 means no id to the system calls.
 constexpr std::size_t kLargestTable = std::size_t{4} << 20;
 
-#if !defined(MFD_EXEC)
-constexpr unsigned MFD_EXEC = 0x10;  // Linux 6.3.
-#endif
-#if !defined(CLONE_NEWTIME)
-constexpr int CLONE_NEWTIME = 0x80;  // Linux 5.6.
-#endif
-constexpr int kJoinSessionKeyring = 1;  // KEYCTL_JOIN_SESSION_KEYRING
+// What older headers lack.
+constexpr unsigned kMfdExec = 0x10;      // MFD_EXEC, Linux 6.3.
+constexpr int kNewTimeNamespace = 0x80;  // CLONE_NEWTIME, Linux 5.6.
+constexpr int kJoinSessionKeyring = 1;   // KEYCTL_JOIN_SESSION_KEYRING
 
 struct Namespace {
   const char* name;
@@ -52,9 +49,9 @@ struct Namespace {
 };
 /// In the order in which they are entered. The mount namespace after all that is looked up in /proc; that of users is
 /// entered later, when nothing of the host's is needed any more.
-constexpr std::array kNamespaces = {Namespace{"net", CLONE_NEWNET},   Namespace{"ipc", CLONE_NEWIPC},
-                                    Namespace{"uts", CLONE_NEWUTS},   Namespace{"cgroup", CLONE_NEWCGROUP},
-                                    Namespace{"time", CLONE_NEWTIME}, Namespace{"pid", CLONE_NEWPID},
+constexpr std::array kNamespaces = {Namespace{"net", CLONE_NEWNET},       Namespace{"ipc", CLONE_NEWIPC},
+                                    Namespace{"uts", CLONE_NEWUTS},       Namespace{"cgroup", CLONE_NEWCGROUP},
+                                    Namespace{"time", kNewTimeNamespace}, Namespace{"pid", CLONE_NEWPID},
                                     Namespace{"mnt", CLONE_NEWNS}};
 
 std::string directory_of(pid_t pid) { return "/proc/" + std::to_string(pid); }
@@ -155,7 +152,7 @@ class Entrant {
 
   Order order_;
   Target target_;
-  std::vector<std::string> environment_;
+  const char* home_ = "/";
 };
 
 void Entrant::look() {
@@ -213,7 +210,7 @@ void Entrant::take_account_from_order() {
     rights.permitted = rights.effective = account->uid == 0 ? rights.bounding : 0;
     rights.inheritable = rights.ambient = 0;
   }
-  environment_.emplace_back(id_inside(target_.users, rights.uid) == 0 ? "HOME=/root" : "HOME=/");
+  if (id_inside(target_.users, rights.uid) == 0) home_ = "/root";
 }
 
 std::string Entrant::directory_of_group(const ControlGroup& group, const std::string& mounts) const {
@@ -386,10 +383,7 @@ void Entrant::execute(pid_t warden) const {
   close_from(STDERR_FILENO + 1);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != warden) ::_exit(kNotEntered);
-  for (const std::string& entry : environment_) {
-    if (::getenv(entry.substr(0, entry.find('=')).c_str()) == nullptr)  // NOLINT(concurrency-mt-unsafe): one thread.
-      ::putenv(const_cast<char*>(entry.c_str()));                       // NOLINT(concurrency-mt-unsafe)
-  }
+  ::setenv("HOME", home_, 0);
   ::execve(order_.programs[0], order_.programs, environ);
   complain("cannot be executed: " + errno_text(errno) + "\n");
 }
@@ -410,7 +404,7 @@ Result<UniqueFd> entry_image() {
     return UniqueFd(
         static_cast<int>(::syscall(SYS_memfd_create, kEntrantName, MFD_CLOEXEC | MFD_ALLOW_SEALING | more)));
   };
-  UniqueFd image = create(MFD_EXEC);
+  UniqueFd image = create(kMfdExec);
   if (!image && errno == EINVAL) image = create(0);
   if (!image && errno == EACCES)
     return failure("vm.memfd_noexec=2 forbids to execute what is in memory; containers are entered so: set it to 1");

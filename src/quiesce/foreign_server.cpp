@@ -206,6 +206,25 @@ std::optional<unsigned> effective_id(const std::string& status, std::string_view
   return std::nullopt;
 }
 
+/// Why none of the containers that are called so is taken; they are by the paths of their control groups.
+Failure several_in(const std::string& container, const std::map<std::string, ForeignServer>& all) {
+  std::set<std::string> names;
+  std::vector<std::string> groups;
+  groups.reserve(all.size());
+  for (const auto& [group, process] : all) {
+    names.insert(process.where);
+    groups.push_back(group);
+  }
+  // A runtime gives each id once. Users of the host may make control groups of any name below their own.
+  if (names.size() == 1) {
+    return failure(container + " is the name of several control groups: " + list_of(groups) +
+                       "; give the first process of the container as pid:N, and find out who made the others",
+                   ErrorKind::not_ready);
+  }
+  return failure(container + " is the name of several: give the id of one of " + list_of({names.begin(), names.end()}),
+                 ErrorKind::not_ready);
+}
+
 }  // namespace
 
 ForeignServers find_foreign_servers(const std::vector<std::string_view>& programs) {
@@ -260,13 +279,13 @@ std::string nothing_in(const std::string& container, const std::vector<std::stri
 }
 
 Result<std::optional<ForeignServer>> find_container(const std::string& container) {
-  // By the name for a person, since a runtime gives the containers of a pod one UID.
-  std::map<std::string, ForeignServer> found;
+  std::map<std::string, ForeignServer> found;  // By the path of the control group, so that two of one name are two.
   each_process([&](pid_t pid) {
     if (!is_in(container, pid)) return true;
     auto process = server_of(pid, {});
     if (!process) return true;
-    const auto [first, is_new] = found.try_emplace(process->where, *process);
+    const auto name = container_of(pid);
+    const auto [first, is_new] = found.try_emplace(name ? name->group : "", *process);
     // Where the clock does not tell them apart, the first one is who all others in there descend from.
     const auto age = [](const ForeignServer& one) {
       return std::tuple(one.started, !is_first_in_namespace(one.pid), one.pid);
@@ -275,12 +294,10 @@ Result<std::optional<ForeignServer>> find_container(const std::string& container
     return found.size() < kMostServers;
   });
   if (found.empty()) return std::optional<ForeignServer>();
-  if (found.size() > 1) {
-    std::vector<std::string> names;
-    for (const auto& [name, process] : found) names.push_back(name);
-    return failure(container + " is the name of several: give the id of one of " + list_of(names),
-                   ErrorKind::not_ready);
-  }
+  // Each pod has one more container, which only keeps its namespaces.
+  const auto keeps_a_pod = [](const auto& one) { return one.second.program == "pause"; };
+  if (!std::all_of(found.begin(), found.end(), keeps_a_pod)) std::erase_if(found, keeps_a_pod);
+  if (found.size() > 1) return several_in(container, found);
   ForeignServer& first = found.begin()->second;
   if (is_in_other_namespace(first.pid)) return std::optional(std::move(first));
   return failure(first.where + " is in no container: its mount namespace is this host's", ErrorKind::not_ready);

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -36,6 +37,7 @@ struct Kind {
   bool user_namespace = false;
   const char* before = "";   ///< Commands in there, before its first program.
   const char* wrapper = "";  ///< Of that program.
+  const char* program = "/bin/sleep";
   const char* account = "";  ///< Of that program, as options of chroot.
 };
 
@@ -55,14 +57,19 @@ class Box {
     )") + kind.before + R"(
       touch /srv/shared/ready
       exec )" + kind.wrapper + " chroot " +
-                               kind.account + " /srv/own /bin/sleep 600";
+                               kind.account + " /srv/own " + kind.program + " 600";
     pid_ = fork_into({.own_directory = "/srv/own", .user_namespace = kind.user_namespace}, [&] {
       die_with_test();
       const std::vector<std::string> words = {"/usr/bin/unshare", "--uts", "--cgroup", "/bin/sh", "-ec", script};
       ::execv(words.front().c_str(), c_strings(words).data());
     });
     const std::string program = "/proc/" + std::to_string(pid_) + "/comm";
-    if (!eventually([&] { return fs::exists("/srv/shared/ready") && read_text(program) == "sleep\n"; }, kLong))
+    if (!eventually(
+            [&] {
+              return fs::exists("/srv/shared/ready") &&
+                     read_text(program) == fs::path(kind.program).filename().string() + "\n";
+            },
+            kLong))
       throw std::runtime_error("no container");
     fs::remove("/srv/shared/ready");
   }
@@ -109,9 +116,18 @@ class Group {
 
 class ContainerHooks : public HostTest {
  protected:
-  static constexpr const char* kId = "3f2a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8";
+  /// The id of a container that no other test on this machine has.
+  static std::string id_of(char first) {
+    const std::string number = std::to_string(::getpid());
+    return first + std::string(11 - number.size(), '0') + number + std::string(52, 'e');
+  }
+  const std::string id_ = id_of('3');
+  const std::string other_id_ = id_of('a');
+  const std::string short_id_ = id_.substr(0, 12);
 
   void SetUp() override {
+    // Before the mount namespace is entered: the sources may lie on what is not mounted there.
+    example_ = read_text(std::string(DLM_FREEZE_TEST_DATA) + "/../../packaging/examples/redis-container.json");
     HostTest::SetUp();
     if (IsSkipped()) return;
     fs::create_directories("/srv/own");
@@ -174,6 +190,7 @@ class ContainerHooks : public HostTest {
   }
 
   const Filesystem* data_ = nullptr;
+  std::string example_;
 };
 
 class ContainerHooksOf : public ContainerHooks, public testing::WithParamInterface<Kind> {};
@@ -235,6 +252,8 @@ TEST_F(ContainerHooks, HaveTheRightsAndLimitsOfItsFirstProcessAndNoMore) {
 }
 
 TEST_F(ContainerHooks, HaveAFilterOfSystemCallsWhereItsFirstProcessHasOne) {
+  if (read_text("/proc/self/status").find("Seccomp:\t0") == std::string::npos)
+    GTEST_SKIP() << "everything that this test starts has a filter";
   write_text("/srv/shared/filtered", R"(#!/usr/bin/python3
 import ctypes, os, struct, sys
 allow = ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0x7fff0000))
@@ -296,34 +315,36 @@ TEST_F(ContainerHooks, HaveThreePipesAndNothingElse) {
 }
 
 TEST_F(ContainerHooks, AreInItsControlGroupAndAreFoundByItsId) {
-  const Group group(std::string("docker-") + kId + ".scope");
+  const Group group(std::string("docker-") + id_ + ".scope");
   if (!group.is_there()) GTEST_SKIP() << "no control groups of version 2 here";
   const Box box;
   group.add(box.pid());
   const Box other;
   configure_hooks(
-      "3f2a1b2c3d4e",
+      short_id_,
       {{"session",
         {hook("session", "cat /proc/self/cgroup >/shared/journal\n" + std::string("echo READY; read -r word"))}}});
   expect(0, {"dry-run", "--probe"});
   expect(0, {"pre-script"});
-  EXPECT_THAT(journal(), HasSubstr(std::string("0::/docker-") + kId + ".scope\n"));
-  EXPECT_GT(std::count(group.members().begin(), group.members().end(), '\n'), 2);
-  EXPECT_THAT(expect(0, {"status"}).out, HasSubstr("container=docker container 3f2a1b2c3d4e"));
+  EXPECT_THAT(journal(), HasSubstr(std::string("0::/docker-") + id_ + ".scope\n"));
+  const std::string members = group.members();
+  EXPECT_EQ(std::count(members.begin(), members.end(), '\n'), 3) << "its own, what keeps the program, the program";
+  EXPECT_THAT(expect(0, {"status"}).out, HasSubstr("container=docker container " + short_id_));
   expect(0, {"post-script"});
   configure_hooks("0123456789ab", {{"session", {"/shared/session"}}});
-  expect_refused(206, "no process runs in the container 0123456789ab; there are: docker container 3f2a1b2c3d4e");
+  EXPECT_THAT(expect_refused(206, "no process runs in the container 0123456789ab; there are: ").err,
+              HasSubstr("docker container " + short_id_));
   expect_nothing_left();
 }
 
 TEST_F(ContainerHooks, OfOneThatIsPausedAreRefusedAtOnce) {
-  const Group group(std::string("docker-") + kId + ".scope");
+  const Group group(std::string("docker-") + id_ + ".scope");
   if (!group.is_there()) GTEST_SKIP() << "no control groups of version 2 here";
   const Box box;
   group.add(box.pid());
-  configure_hooks(kId, {{"session", {hook("session", kHolds)}}});
+  configure_hooks(id_, {{"session", {hook("session", kHolds)}}});
   group.set("cgroup.freeze", "1");
-  const auto refused = expect_refused(206, "cannot enter docker container 3f2a1b2c3d4e: it is paused");
+  const auto refused = expect_refused(206, "cannot enter docker container " + short_id_ + ": it is paused");
   EXPECT_LT(refused.run_time(), seconds(2));
   group.set("cgroup.freeze", "0");
   expect(0, {"pre-script"});
@@ -334,20 +355,26 @@ TEST_F(ContainerHooks, OfAPodHaveToSayWhichOfItsContainers) {
   const std::string pod = "kubepods-pod11111111_2222_3333_4444_555555555555.slice";
   const Group slice(pod);
   if (!slice.is_there()) GTEST_SKIP() << "no control groups of version 2 here";
-  const std::string other_id = "a" + std::string(kId).substr(1);
-  const Group one(pod + "/cri-containerd-" + kId + ".scope");
-  const Group two(pod + "/cri-containerd-" + other_id + ".scope");
+  const Group one(pod + "/cri-containerd-" + id_ + ".scope");
+  const Group two(pod + "/cri-containerd-" + other_id_ + ".scope");
+  const Group sandbox(pod + "/cri-containerd-" + id_of('b') + ".scope");
   const Box box;
   const Box other;
-  one.add(box.pid());
+  const Box pause({.before = "cp /usr/bin/sleep /srv/own/tmp/pause", .program = "/tmp/pause"});
+  sandbox.add(pause.pid());
   two.add(other.pid());
   configure_hooks("11111111-2222-3333-4444-555555555555", {{"session", {hook("session", kHolds)}}});
-  expect_refused(206,
-                 "is the name of several: give the id of one of containerd container 3f2a1b2c3d4e, containerd "
-                 "container af2a1b2c3d4e");
-  configure_hooks(other_id, {{"session", {"/shared/session"}}});
+  EXPECT_THAT(expect(0, {"pre-script"}).out, Not(HasSubstr("WARN: db")));
+  EXPECT_THAT(expect(0, {"status"}).out, HasSubstr("containerd container " + other_id_.substr(0, 12)));
+  expect(0, {"post-script"});
+  one.add(box.pid());
+  configure_hooks("11111111-2222-3333-4444-555555555555", {{"session", {hook("session", kHolds)}}});
+  expect_refused(206, "is the name of several: give the id of one of containerd container " + short_id_ +
+                          ", containerd container " + other_id_.substr(0, 12));
+  configure_hooks(other_id_, {{"session", {"/shared/session"}}});
   expect(0, {"pre-script"});
-  EXPECT_EQ(two.members().find('\n') == two.members().size() - 1, false);
+  EXPECT_NE(two.members(), std::to_string(other.pid()) + "\n");
+  EXPECT_EQ(one.members(), std::to_string(box.pid()) + "\n");
   expect(0, {"post-script"});
 }
 
@@ -480,6 +507,26 @@ TEST_F(ContainerHooks, ThatThawAreRunThereWhenTheWatchdogDiesWhileTheyFreeze) {
   EXPECT_EQ(journal(), "freeze boxed\nthaw boxed rolled_back\n");
 }
 
+TEST_F(ContainerHooks, OfTheExampleSaveRedisInItsContainer) {
+  if (::access("/usr/bin/redis-server", X_OK) != 0) GTEST_SKIP() << "redis-server is not installed";
+  const Box box({.before = "ip link set lo up; mkdir data; redis-server --daemonize yes --save '' --dir /srv/own/data "
+                           "--dbfilename saved >/dev/null; sleep 0.5; redis-cli SET kept yes >/dev/null"});
+  auto config = nlohmann::json::parse(example_, nullptr, true, true);
+  auto& redis = config["quiescers"][0];
+  ASSERT_EQ(redis["container"], "3f2a1b2c3d4e");
+  ASSERT_EQ(redis["prepare"][0], "/usr/local/bin/redis-cli");
+  redis["container"] = box.name();
+  redis["prepare"][0] = "/usr/bin/redis-cli";
+  configure(config.dump());
+  EXPECT_FALSE(fs::exists(box.root() + "/data/saved"));
+  expect(0, {"pre-script"});
+  EXPECT_THAT(read_text(box.root() + "/data/saved"), AllOf(HasSubstr("kept"), HasSubstr("yes")));
+  expect(0, {"post-script"});
+  redis["prepare"].push_back("refused");
+  configure(config.dump());
+  EXPECT_THAT(expect(201, {"pre-script"}).err, HasSubstr("prepare command /usr/bin/redis-cli in process "));
+}
+
 /// SIGKILL to the watchdog at moments spread over pre-script's whole run.
 TEST_F(ContainerHooks, AreUndoneWheneverTheWatchdogDies) {
   const Box box;
@@ -557,6 +604,22 @@ TEST_F(HostileContainerHooks, AreNotOpenedNorFollowedOutOfIt) {
   expect_nothing_left();
 }
 
+TEST_F(HostileContainerHooks, AreNotRunWhereAUserOfTheHostTookTheNameOfTheContainer) {
+  const Group slice("user-" + std::to_string(::getpid()) + ".slice");
+  if (!slice.is_there()) GTEST_SKIP() << "no control groups of version 2 here";
+  const Group forged("user-" + std::to_string(::getpid()) + ".slice/docker-" + id_ + ".scope");
+  const Group group("docker-" + id_ + ".scope");
+  const Box older({.name = "", .user_namespace = true});
+  const Box box;
+  forged.add(older.pid());
+  group.add(box.pid());
+  configure_hooks(short_id_, {{"session", {hook("session", kHolds)}}});
+  expect_refused(206, short_id_ + " is the name of several control groups: /docker-" + id_ + ".scope, /user-");
+  configure_hooks(box.name(), {{"session", {"/shared/session"}}});
+  expect(0, {"pre-script"});
+  expect(0, {"post-script"});
+}
+
 TEST_F(HostileContainerHooks, GetNoHoldOfThisProgramByWhatExecutesThem) {
   const Box box;
   // That is what enters, so it runs once more, with no more than the container has.
@@ -592,8 +655,9 @@ for path, fd in kept.items():
         os.write(out, b'#!/bin/sh\n')
         written.append(path)
     except OSError as error: pass
-with open('/shared/result', 'w') as result:
+with open('/shared/result.new', 'w') as result:
     result.write('seen: %s\nkept: %s\nwritten: %s\n' % (sorted(seen), sorted(kept), written))
+os.rename('/shared/result.new', '/shared/result')
 )");
   ::chmod("/srv/shared/attack", 0755);
   const std::string enter = "nsenter -t " + std::to_string(box.pid()) + " -a -r /bin/sh -c 'setsid /shared/attack &'";

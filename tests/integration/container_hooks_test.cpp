@@ -51,7 +51,7 @@ class Box {
       mount -t proc proc /proc
       cd /srv/own; mkdir -p proc usr etc dev shared tmp root
       for link in bin sbin lib lib64; do ln -s usr/$link $link; done
-      mount --rbind /usr usr; mount --bind /srv/shared shared; mount -t proc proc proc; mount -t tmpfs none dev
+      mount --rbind /usr usr; mount --rbind /srv/shared shared; mount -t proc proc proc; mount -t tmpfs none dev
       touch dev/null; mount --bind /dev/null dev/null
       echo boxed >etc/name; hostname boxed; chmod 755 .
     )") + kind.before + R"(
@@ -92,11 +92,12 @@ class Box {
   pid_t pid_ = -1;
 };
 
-/// A control group of version 2 by the name that a runtime gives it; removed at the end.
+/// A control group by the name that a runtime gives it, of version 2 or of a controller; removed at the end.
 class Group {
  public:
-  explicit Group(const std::string& name)
-      : path_(hierarchy_of(read_text("/proc/self/mountinfo"), "") + "/" + name), is_there_(path_.starts_with("/sys")) {
+  explicit Group(const std::string& name, const std::string& controller = "")
+      : path_(hierarchy_of(read_text("/proc/self/mountinfo"), controller) + "/" + name),
+        is_there_(path_.starts_with("/sys")) {
     if (is_there_) fs::create_directory(path_);
   }
   Group(const Group&) = delete;
@@ -616,6 +617,33 @@ TEST_F(HostileContainerHooks, AreNotRunWhereAUserOfTheHostTookTheNameOfTheContai
   configure_hooks(short_id_, {{"session", {hook("session", kHolds)}}});
   expect_refused(206, short_id_ + " is the name of several control groups: /docker-" + id_ + ".scope, /user-");
   configure_hooks(box.name(), {{"session", {"/shared/session"}}});
+  expect(0, {"pre-script"});
+  expect(0, {"post-script"});
+}
+
+TEST_F(HostileContainerHooks, OnAFilesystemThatNeverAnswersAreKilledAfterTheirTime) {
+  const UniqueFd server(check(::open("/dev/fuse", O_RDWR | O_CLOEXEC), "/dev/fuse"));
+  fs::create_directories("/srv/shared/dead");
+  const std::string options = "fd=" + std::to_string(server.get()) + ",rootmode=40000,user_id=0,group_id=0";
+  check(::mount("dead", "/srv/shared/dead", "fuse", 0, options.c_str()), "mount fuse");
+  const Box box;
+  unmount_lazily("/srv/shared/dead");
+  configure_hooks(box.name(), {{"session", {"/shared/dead/session"}}, {"timeout_seconds", 1}});
+  const auto refused = expect_refused(206, "the files of process " + std::to_string(box.pid()) + ": ");
+  EXPECT_THAT(refused.err, HasSubstr("did not end in time and was killed"));
+  EXPECT_LT(refused.run_time(), seconds(3));
+  expect_nothing_left();
+}
+
+TEST_F(HostileContainerHooks, WithoutRoomForAProcessAre206) {
+  const Group group("dlm-" + std::to_string(::getpid()), "pids");
+  if (!group.is_there()) GTEST_SKIP() << "no control groups for the number of processes here";
+  const Box box;
+  group.add(box.pid());
+  group.set("pids.max", "1");
+  configure_session(box, kHolds);
+  expect_refused(206, ": no process can be started in it: Resource temporarily unavailable");
+  group.set("pids.max", "max");
   expect(0, {"pre-script"});
   expect(0, {"post-script"});
 }

@@ -283,7 +283,7 @@ Result<std::optional<ForeignServer>> find_container(const std::string& container
   each_process([&](pid_t pid) {
     if (!is_in(container, pid)) return true;
     auto process = server_of(pid, {});
-    if (!process) return true;
+    if (!process || has_ended(*process)) return true;
     const auto name = container_of(pid);
     const auto [first, is_new] = found.try_emplace(name ? name->group : "", *process);
     // Where the clock does not tell them apart, the first one is who all others in there descend from.

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -527,6 +528,85 @@ TEST_F(ContainerHooks, OfTheExampleSaveRedisInItsContainer) {
   configure(config.dump());
   EXPECT_THAT(expect(201, {"pre-script"}).err, HasSubstr("prepare command /usr/bin/redis-cli in process "));
 }
+
+/// With a runtime of the real world: its control groups of both versions, capabilities, filter and masked paths.
+class RuncHooks : public ContainerHooks, public testing::WithParamInterface<Kind> {
+ protected:
+  void SetUp() override {
+    ContainerHooks::SetUp();
+    if (!IsSkipped() && !has_runc()) GTEST_SKIP() << "runc is not installed";
+  }
+  void TearDown() override {
+    if (fs::exists("/srv/state")) runc("delete --force " + id_);
+    ContainerHooks::TearDown();
+  }
+  static bool has_runc() { return std::system("command -v runc >/dev/null") == 0; }
+  static std::string runc(const std::string& command) {
+    return run_tool({"sh", "-c", "cd /srv/bundle && runc --root /srv/state " + command + " </dev/null 2>&1"});
+  }
+
+  void start_container() {
+    fs::create_directories("/srv/bundle/rootfs");
+    fs::create_directories("/srv/state");
+    run_tool(
+        {"sh", "-ec",
+         "cd /srv/bundle && runc spec && chmod 755 /srv . && cd rootfs && mkdir usr proc dev sys etc tmp shared && "
+         "for link in bin sbin lib lib64; do ln -s usr/$link $link; done && echo boxed >etc/name"});
+    auto spec = nlohmann::json::parse(read_text("/srv/bundle/config.json"));
+    spec["process"]["terminal"] = false;
+    spec["process"]["args"] = {"/bin/sleep", "600"};
+    spec["root"]["readonly"] = false;
+    spec["mounts"].push_back(
+        {{"destination", "/usr"}, {"type", "bind"}, {"source", "/usr"}, {"options", {"rbind", "ro"}}});
+    spec["mounts"].push_back(
+        {{"destination", "/shared"}, {"type", "bind"}, {"source", "/srv/shared"}, {"options", {"bind"}}});
+    auto& its = spec["linux"];
+    its["cgroupsPath"] = "/docker-" + id_ + ".scope";
+    its["namespaces"].push_back({{"type", "cgroup"}});
+    its["resources"]["pids"]["limit"] = 50;
+    its["seccomp"] = {{"defaultAction", "SCMP_ACT_ALLOW"},
+                      {"syscalls", {{{"names", {"keyctl", "mount"}}, {"action", "SCMP_ACT_ERRNO"}}}}};
+    if (GetParam().user_namespace) {
+      its["namespaces"].push_back({{"type", "user"}});
+      for (const char* map : {"uidMappings", "gidMappings"})
+        its[map] = {{{"containerID", 0}, {"hostID", ContainerSpec::kFirstId}, {"size", 65536}}};
+      run_tool({"chown", "-R", std::to_string(ContainerSpec::kFirstId), "/srv/bundle/rootfs"});
+    }
+    write_text("/srv/bundle/config.json", spec.dump());
+    runc("run --detach --pid-file /srv/pid " + id_ + " >/srv/log");
+  }
+};
+
+TEST_P(RuncHooks, HoldAreRefusedWhilePausedAndAreLostWithTheContainer) {
+  start_container();
+  const std::string status = read_text("/proc/" + read_text("/srv/pid") + "/status");
+  const std::string rights =
+      status.substr(status.find("CapInh:"), status.find("Seccomp_filters") - status.find("CapInh:"));
+  configure_hooks(short_id_, {{"session",
+                               {hook("session", std::string("cat /etc/name /proc/self/status "
+                                                            "/proc/self/cgroup >/shared/journal; ") +
+                                                    "id -u >>/shared/journal; " + kHolds)}}});
+  EXPECT_THAT(expect(0, {"dry-run", "--probe"}).out, HasSubstr("in docker container " + short_id_));
+  expect(0, {"pre-script"});
+  EXPECT_TRUE(frozen(*data_));
+  EXPECT_THAT(runc("ps " + id_), AllOf(HasSubstr("dlm-entrant"), HasSubstr("/shared/session")));
+  expect(0, {"post-script"});
+  EXPECT_THAT(journal(), AllOf(testing::StartsWith("boxed\n"), HasSubstr(rights), Not(HasSubstr("docker")),
+                               testing::EndsWith("0\nhold\nTHAW completed\n")));
+  runc("pause " + id_);
+  expect_refused(206, "cannot enter docker container " + short_id_ + ": it is paused");
+  runc("resume " + id_);
+  expect(0, {"pre-script"});
+  runc("kill " + id_ + " KILL");
+  ASSERT_TRUE(hooks_gone());
+  EXPECT_THAT(expect(202, {"post-script"}).err,
+              HasSubstr("in docker container " + short_id_ + " exited with status 137"));
+  expect_nothing_left();
+  expect_refused(206, "db is required and does not run: no process runs in the container " + short_id_);
+}
+
+INSTANTIATE_TEST_SUITE_P(A, RuncHooks, testing::Values(Kind{"Container"}, Kind{"UserNamespace", true}),
+                         [](const auto& test) { return std::string(test.param.name); });
 
 /// SIGKILL to the watchdog at moments spread over pre-script's whole run.
 TEST_F(ContainerHooks, AreUndoneWheneverTheWatchdogDies) {

@@ -280,10 +280,15 @@ std::string nothing_in(const std::string& container, const std::vector<std::stri
 
 Result<std::optional<ForeignServer>> find_container(const std::string& container) {
   std::map<std::string, ForeignServer> found;  // By the path of the control group, so that two of one name are two.
+  std::string on_host;
   each_process([&](pid_t pid) {
     if (!is_in(container, pid)) return true;
     auto process = server_of(pid, {});
     if (!process || has_ended(*process)) return true;
+    if (!is_in_other_namespace(pid)) {  // As what systemd-nspawn keeps a machine by, or who is about to enter.
+      on_host = process->where;
+      return true;
+    }
     const auto name = container_of(pid);
     const auto [first, is_new] = found.try_emplace(name ? name->group : "", *process);
     // Where the clock does not tell them apart, the first one is who all others in there descend from.
@@ -293,14 +298,15 @@ Result<std::optional<ForeignServer>> find_container(const std::string& container
     if (!is_new && age(*process) < age(first->second)) first->second = std::move(*process);
     return found.size() < kMostServers;
   });
+  if (found.empty() && !on_host.empty()) {
+    return failure(on_host + " is in no container: its mount namespace is this host's", ErrorKind::not_ready);
+  }
   if (found.empty()) return std::optional<ForeignServer>();
   // Each pod has one more container, which only keeps its namespaces.
   const auto keeps_a_pod = [](const auto& one) { return one.second.program == "pause"; };
   if (!std::all_of(found.begin(), found.end(), keeps_a_pod)) std::erase_if(found, keeps_a_pod);
   if (found.size() > 1) return several_in(container, found);
-  ForeignServer& first = found.begin()->second;
-  if (is_in_other_namespace(first.pid)) return std::optional(std::move(first));
-  return failure(first.where + " is in no container: its mount namespace is this host's", ErrorKind::not_ready);
+  return std::optional(std::move(found.begin()->second));
 }
 
 std::string nothing_in(const std::string& container) {

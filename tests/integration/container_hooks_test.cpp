@@ -380,6 +380,33 @@ TEST_F(ContainerHooks, OfAPodHaveToSayWhichOfItsContainers) {
   expect(0, {"post-script"});
 }
 
+TEST_F(ContainerHooks, OfAMachineAreNotRunWhereItsSupervisorIs) {
+  const std::string machine = "dlm" + std::to_string(::getpid());
+  const std::string unit = "systemd-nspawn@" + machine + ".service";
+  const Group group(unit);
+  if (!group.is_there()) GTEST_SKIP() << "no control groups of version 2 here";
+  const Group supervisor(unit + "/supervisor");
+  const Group payload(unit + "/payload");
+  const pid_t parent = ::getpid();
+  const pid_t older = check(::fork(), "fork");
+  if (older == 0) {
+    die_with_parent(parent);
+    for (;;) ::pause();
+  }
+  supervisor.add(older);
+  configure_hooks(machine, {{"session", {hook("session", kHolds)}}});
+  expect_refused(206, "machine " + machine + " is in no container: its mount namespace is this host's");
+  {
+    const Box box;
+    payload.add(box.pid());
+    expect(0, {"pre-script"});
+    EXPECT_THAT(expect(0, {"status"}).out, HasSubstr("container_process=" + std::to_string(box.pid()) + "/"));
+    expect(0, {"post-script"});
+  }
+  ::kill(older, SIGKILL);
+  EXPECT_TRUE(reap(older, kLong));
+}
+
 TEST_F(ContainerHooks, OfAContainerThatIsNotThereAreAbsent) {
   configure_hooks("0123456789ab", {{"session", {"/bin/true"}}});
   expect_refused(206, "db is required and does not run: no process runs in the container 0123456789ab");

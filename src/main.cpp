@@ -15,6 +15,7 @@
 #include "cli/version.hpp"
 #include "commands/command_context.hpp"
 #include "commands/planning_guard.hpp"
+#include "quiesce/entry.hpp"
 
 namespace {
 
@@ -80,6 +81,7 @@ Result<void> run_or_say_why(const CommandLine& line, CommandContext& context) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (is_entrant(argc, argv)) run_entrant(argc, argv);
   const auto started = BootClock::now();
   be_born_clean();
   const auto line = parse_command_line(argc, argv);  // Makes paths absolute.

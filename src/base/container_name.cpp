@@ -97,6 +97,7 @@ std::optional<ContainerName> named_by(std::string_view path) {
     if (!found) found = named_by_machine(part, above);
     if (found) {
       found->pod = std::move(pod);
+      found->group = path.substr(0, static_cast<std::size_t>(part.data() + part.size() - path.data()));
       return found;
     }
     above = part;

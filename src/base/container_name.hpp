@@ -16,6 +16,7 @@ struct ContainerName {
                         ///< its id is known.
   std::string id;       ///< 64 hexadecimal digits; of LXC and systemd-nspawn the machine's name.
   std::string pod;      ///< The pod's UID where Kubernetes runs it, else empty.
+  std::string group{};  ///< The path of its cgroup, which any user of the host may end as he likes below his own.
 
   /// The id for a person: its first 12 digits, or the whole name.
   [[nodiscard]] std::string_view short_id() const;

@@ -6,6 +6,7 @@
 #include <linux/filter.h>
 #include <linux/fs.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -148,6 +149,34 @@ constexpr auto kCallsOfKeeping = [] {
   return calls;
 }();
 
+constexpr std::array kCallsDeniedInContainers = {
+    // Namespaces and mounts; files by their handles, which no root directory confines.
+    SYS_unshare, SYS_setns, SYS_mount, SYS_umount2, SYS_pivot_root, SYS_open_by_handle_at, SYS_quotactl, SYS_swapon,
+    SYS_swapoff, SYS_acct,
+    // The kernel and its clock.
+    SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_kexec_load, SYS_kexec_file_load, SYS_reboot,
+    SYS_settimeofday, SYS_clock_settime, SYS_syslog,
+    // What flaws are found in again and again, and what reads other processes.
+    SYS_add_key, SYS_request_key, SYS_keyctl, SYS_bpf, SYS_perf_event_open, SYS_userfaultfd, SYS_ptrace,
+    SYS_process_vm_readv, SYS_process_vm_writev, SYS_kcmp,
+#if defined(__x86_64__)
+    SYS_iopl, SYS_ioperm, SYS_modify_ldt,
+#endif
+    // The same on all architectures; older headers lack them.
+    425,  // io_uring_setup
+    426,  // io_uring_enter
+    427,  // io_uring_register
+    428,  // open_tree
+    429,  // move_mount
+    430,  // fsopen
+    431,  // fsconfig
+    432,  // fsmount
+    433,  // fspick
+    438,  // pidfd_getfd
+    442,  // mount_setattr
+    443,  // quotactl_fd
+};
+
 /// The sets of a thread, in halves, as the kernel takes them.
 using Sets = std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3>;
 
@@ -167,7 +196,9 @@ void change_sets(std::initializer_list<int> capabilities, Change change) noexcep
 }
 
 void allow(std::vector<sock_filter>& filter) { filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)); }
-void deny(std::vector<sock_filter>& filter) { filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)); }
+void deny(std::vector<sock_filter>& filter, std::uint32_t error = EPERM) {
+  filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error));
+}
 
 void load(std::vector<sock_filter>& filter, std::size_t offset) {
   filter.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offset)));
@@ -178,13 +209,19 @@ void skip_unless(std::vector<sock_filter>& filter, std::uint32_t value, std::uin
   filter.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, count));
 }
 
-std::vector<sock_filter> filter_of(std::span<const int> calls) {
-  constexpr std::size_t kRequest = offsetof(seccomp_data, args[1]);  // Its low half: both architectures begin with it.
+/// The beginning: nothing but native calls, whose number is loaded.
+std::vector<sock_filter> filter_of_native_calls() {
   std::vector<sock_filter> filter;
   load(filter, offsetof(seccomp_data, arch));
   filter.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kArchitecture, 1, 0));
   deny(filter);
   load(filter, offsetof(seccomp_data, nr));
+  return filter;
+}
+
+std::vector<sock_filter> filter_of(std::span<const int> calls) {
+  constexpr std::size_t kRequest = offsetof(seccomp_data, args[1]);  // Its low half: both architectures begin with it.
+  std::vector<sock_filter> filter = filter_of_native_calls();
   for (const int call : calls) {
     skip_unless(filter, static_cast<std::uint32_t>(call), 1);
     allow(filter);
@@ -197,6 +234,36 @@ std::vector<sock_filter> filter_of(std::span<const int> calls) {
   }
   deny(filter);
   return filter;
+}
+
+std::vector<sock_filter> filter_for_containers() {
+  constexpr std::size_t kFlags = offsetof(seccomp_data, args[0]);  // As above.
+  constexpr std::uint32_t kNewNamespaces =
+      CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+  constexpr std::uint32_t kX32 = 0x40000000;  // __X32_SYSCALL_BIT: other numbers for the same calls.
+  constexpr std::uint32_t kClone3 = 435;      // Its flags are in memory: the C library does without it then.
+  std::vector<sock_filter> filter = filter_of_native_calls();
+  filter.push_back(BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, kX32, 0, 1));
+  deny(filter);
+  for (const int call : kCallsDeniedInContainers) {
+    skip_unless(filter, static_cast<std::uint32_t>(call), 1);
+    deny(filter);
+  }
+  skip_unless(filter, kClone3, 1);
+  deny(filter, ENOSYS);
+  skip_unless(filter, SYS_clone, 3);
+  load(filter, kFlags);
+  filter.push_back(BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, kNewNamespaces, 0, 1));
+  deny(filter);
+  allow(filter);
+  return filter;
+}
+
+Result<void> use_filter(std::vector<sock_filter> filter) {
+  const sock_fprog program = {static_cast<unsigned short>(filter.size()), filter.data()};
+  const long result = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
+  if (result == 0) return {};
+  return system_failure("system calls cannot be restricted", result > 0 ? EBUSY : errno);
 }
 
 }  // namespace
@@ -223,12 +290,10 @@ void keep_capabilities_for_good(std::initializer_list<int> keep) noexcept {
 
 Result<void> allow_calls(std::span<const int> calls) {
   if (kIsInstrumented) return {};
-  std::vector<sock_filter> filter = filter_of(calls);
-  const sock_fprog program = {static_cast<unsigned short>(filter.size()), filter.data()};
-  const long result = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
-  if (result == 0) return {};
-  return system_failure("system calls cannot be restricted", result > 0 ? EBUSY : errno);
+  return use_filter(filter_of(calls));
 }
+
+Result<void> deny_calls_in_container() { return use_filter(filter_for_containers()); }
 
 std::span<const int> calls_of_freezing() noexcept { return kCallsOfFreezing; }
 

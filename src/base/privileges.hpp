@@ -34,4 +34,10 @@ Result<void> allow_calls(std::span<const int> calls);
 /// gained.
 [[nodiscard]] std::span<const int> calls_of_keeping() noexcept;
 
+/// Denies this process, and whatever it executes, the calls by which root in a container could reach the kernel beyond
+/// what a container is for: new namespaces, mounts, modules, keys, BPF, io_uring, tracing, the clock, other than the
+/// native calls. They fail with EPERM. For one that may have CAP_SYS_ADMIN, or gains no rights. A filter of a runtime's
+/// cannot be had: the kernel gives it to a debugger alone, which would have to stop the container.
+[[nodiscard]] Result<void> deny_calls_in_container();
+
 }  // namespace dlm_freeze

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <link.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -13,6 +14,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
+#include <chrono>
 #include <climits>
 #include <csignal>
 #include <cstddef>
@@ -24,6 +27,10 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+
+#include "base/process_handle.hpp"
+#include "base/text.hpp"
+#include "dlm_freeze/base/deadline.hpp"
 
 #ifdef DLM_FREEZE_COVERAGE
 extern "C" void __gcov_dump();  // NOLINT(bugprone-reserved-identifier): it is gcc's
@@ -109,6 +116,20 @@ void close_others(unsigned first, Numbers keep) noexcept {
   for (unsigned fd = first; fd < limit; ++fd) {
     if (!is_among(keep, fd)) ::close(static_cast<int>(fd));
   }
+}
+
+/// Whether /proc has it as a child of `parent` that has not ended.
+bool is_living_child(pid_t process, pid_t parent) noexcept {
+  std::array<char, 32> path{};
+  constexpr std::string_view kProc = "/proc/";
+  const auto end = std::to_chars(std::copy(kProc.begin(), kProc.end(), path.begin()), path.end() - 6, process).ptr;
+  constexpr std::string_view kStat = "/stat";
+  std::copy(kStat.begin(), kStat.end(), end);
+  const UniqueFd file(::open(path.data(), O_RDONLY | O_CLOEXEC));
+  std::array<char, 1024> text{};
+  const ssize_t length = ::read(file.get(), text.data(), text.size());
+  const auto stat = parse_stat({text.data(), static_cast<std::size_t>(std::max<ssize_t>(length, 0))});
+  return stat && stat->parent == parent && stat->state != 'Z' && stat->state != 'X';
 }
 
 void detach_stdio() noexcept {
@@ -230,6 +251,42 @@ void stay_background(const char* name, std::vector<int> keep, const std::vector<
     }
   }
   ::prctl(PR_SET_NAME, name);
+}
+
+std::optional<ProcessStat> parse_stat(std::string_view stat) noexcept {
+  std::string_view rest = stat_after_name(stat);
+  const auto number = [](std::string_view word, auto& to) {
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), to);
+    return error == std::errc() && end == word.data() + word.size();
+  };
+  ProcessStat process;
+  const std::string_view state = next_word(rest);
+  if (state.size() != 1 || !number(next_word(rest), process.parent)) return std::nullopt;
+  process.state = state.front();
+  constexpr int kBetween = 17;  // Fields 5 to 21 of proc(5).
+  for (int i = 0; i < kBetween; ++i) static_cast<void>(next_word(rest));
+  if (!number(next_word(rest), process.started)) return std::nullopt;
+  return process;
+}
+
+void kill_descendants(pid_t reaper, int patience_ms) noexcept {
+  constexpr int kPause = 5;
+  ::kill(reaper, SIGSTOP);
+  const Deadline deadline = Deadline::in(std::chrono::milliseconds(patience_ms));
+  const UniqueFd proc(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  for (bool one_lives = true; one_lives && !deadline.expired();) {
+    one_lives = false;
+    ::lseek(proc.get(), 0, SEEK_SET);
+    for_each_listed(proc.get(), [&](unsigned number) {
+      const auto process = static_cast<pid_t>(number);
+      if (!is_living_child(process, reaper)) return;
+      one_lives = true;
+      // The handle before the last look: if it is another process's by now, this one has ended.
+      const ProcessHandle handle = ProcessHandle::of(process);
+      if (is_living_child(process, reaper)) handle.send(SIGKILL);
+    });
+    if (one_lives) ::poll(nullptr, 0, kPause);  // The children of who ends become its children.
+  }
 }
 
 DescriptorList DescriptorList::open() noexcept {

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -35,6 +39,21 @@ void stay_background(const char* name, std::vector<int> keep, const std::vector<
 /// What follows the name in the text of a /proc/PID/stat: the state, the parent and so on (proc(5)). Empty where the
 /// text is none.
 [[nodiscard]] std::string_view stat_after_name(std::string_view stat) noexcept;
+
+/// What the text of a /proc/PID/stat says of a process (proc(5)).
+struct ProcessStat {
+  char state = 0;
+  pid_t parent = 0;
+  std::uint64_t started = 0;  ///< In clock ticks since the boot: no later process of that number has the same.
+};
+
+/// Nothing where the text is none.
+[[nodiscard]] std::optional<ProcessStat> parse_stat(std::string_view stat) noexcept;
+
+/// Kills all descendants of `reaper`, a child of this process that adopts its orphans (PR_SET_CHILD_SUBREAPER), for at
+/// most `patience_ms`. `reaper` itself is stopped for that and stays so: whoever it would wait for could be another
+/// process the next moment. Async-signal-safe.
+void kill_descendants(pid_t reaper, int patience_ms) noexcept;
 
 /// Closes `first` and all descriptors of the calling thread above it. Async-signal-safe.
 void close_from(unsigned first) noexcept;

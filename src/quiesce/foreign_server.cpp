@@ -16,9 +16,11 @@
 #include <charconv>
 #include <climits>
 #include <cstring>
+#include <map>
 #include <set>
 #include <system_error>
 #include <thread>
+#include <tuple>
 
 #include "base/container_name.hpp"
 #include "base/directory.hpp"
@@ -27,6 +29,7 @@
 #include "base/text.hpp"
 #include "base/wait.hpp"
 #include "dlm_freeze/base/files.hpp"
+#include "quiesce/id_map.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -71,28 +74,30 @@ bool contains(const std::vector<std::string_view>& words, std::string_view wante
   return std::find(words.begin(), words.end(), wanted) != words.end();
 }
 
-/// A field of /proc/PID/stat by its number in proc(5), from 3 on.
-template <typename Number>
-Number stat_field(const std::string& stat, std::size_t field) {
-  constexpr std::size_t kFirst = 3;
-  return number_from<Number>(word(stat_after_name(stat), field - kFirst)).value_or(0);
+std::optional<ProcessStat> stat_of(pid_t pid) {
+  const auto text = read_file(directory_of(pid) + "/stat", 4096);
+  return text ? parse_stat(*text) : std::nullopt;
 }
-
-constexpr std::size_t kParent = 4;
-constexpr std::size_t kStarted = 22;
 
 /// A process that is no child of a server; nothing for one that is.
 std::optional<ForeignServer> server_of(pid_t pid, const std::vector<std::string_view>& programs) {
   ForeignServer server;
   server.program = program_of(pid);
-  const auto stat = read_file(directory_of(pid) + "/stat", 4096);
-  if (!stat || contains(programs, program_of(stat_field<pid_t>(*stat, kParent)))) return std::nullopt;
+  const auto stat = stat_of(pid);
+  if (!stat || contains(programs, program_of(stat->parent))) return std::nullopt;
   server.pid = pid;
-  server.started = stat_field<std::uint64_t>(*stat, kStarted);
+  server.started = stat->started;
   const auto container = container_of(pid);
   server.container = container ? container->id : std::string(kByPid) + std::to_string(pid);
   server.where = container ? container->text() : "process " + std::to_string(pid);
   return server;
+}
+
+/// Whether the process runs in the container that is called so.
+bool is_in(const std::string& container, pid_t pid) {
+  if (container.starts_with(kByPid)) return container.substr(kByPid.size()) == std::to_string(pid);
+  const auto name = container_of(pid);
+  return name && name->is_called(container);
 }
 
 /// Calls `look` with the number of each process, until it returns false.
@@ -110,6 +115,17 @@ bool is_in_other_namespace(pid_t pid) {
   static const std::string own = target_of("/proc/self/ns/mnt");
   const std::string theirs = target_of(directory_of(pid) + "/ns/mnt");
   return !theirs.empty() && theirs != own;
+}
+
+/// Whether it is process 1 where it runs.
+bool is_first_in_namespace(pid_t pid) {
+  constexpr std::string_view kKey = "NSpid:";
+  const auto status = read_file(directory_of(pid) + "/status", kLargestTable);
+  if (!status) return false;
+  for (const std::string_view line : split(*status, '\n')) {
+    if (line.starts_with(kKey)) return line.substr(line.find_last_of(" \t") + 1) == "1";
+  }
+  return false;
 }
 
 /// The inodes of the sockets that it has open.
@@ -165,8 +181,8 @@ void add_listeners(ForeignServer& server) {
 /// The process in /proc, if it is still that one.
 Result<UniqueFd> open_process(const ForeignServer& server) {
   UniqueFd process(::open(directory_of(server.pid).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  const std::string stat = process ? read_file_at(process.get(), "stat", 4096).value_or("") : "";
-  if (stat_field<std::uint64_t>(stat, kStarted) != server.started) {
+  const auto stat = parse_stat(process ? read_file_at(process.get(), "stat", 4096).value_or("") : "");
+  if (!stat || stat->started != server.started) {
     return failure(server.program + " (" + server.where + ") has ended", ErrorKind::not_ready);
   }
   return process;
@@ -182,20 +198,31 @@ Result<void> enter_root_of(const ForeignServer& server) {
   return entered ? Result<void>() : system_failure("cannot look into the root directory of " + server.where, errno);
 }
 
-/// Of a line "inside outside count" of uid_map or gid_map, in user_namespaces(7): who 0 is outside.
-std::optional<unsigned> outside_of_zero(const std::string& map) {
-  for (const std::string_view line : split(map, '\n')) {
-    if (word(line, 0) == "0") return number_from<unsigned>(word(line, 1));
-  }
-  return std::nullopt;
-}
-
 /// The effective id in a line "Uid: real effective saved filesystem" of /proc/PID/status.
 std::optional<unsigned> effective_id(const std::string& status, std::string_view key) {
   for (const std::string_view line : split(status, '\n')) {
     if (line.starts_with(key)) return number_from<unsigned>(word(line, 2));
   }
   return std::nullopt;
+}
+
+/// Why none of the containers that are called so is taken; they are by the paths of their control groups.
+Failure several_in(const std::string& container, const std::map<std::string, ForeignServer>& all) {
+  std::set<std::string> names;
+  std::vector<std::string> groups;
+  groups.reserve(all.size());
+  for (const auto& [group, process] : all) {
+    names.insert(process.where);
+    groups.push_back(group);
+  }
+  // A runtime gives each id once. Users of the host may make control groups of any name below their own.
+  if (names.size() == 1) {
+    return failure(container + " is the name of several control groups: " + list_of(groups) +
+                       "; give the first process of the container as pid:N, and find out who made the others",
+                   ErrorKind::not_ready);
+  }
+  return failure(container + " is the name of several: give the id of one of " + list_of({names.begin(), names.end()}),
+                 ErrorKind::not_ready);
 }
 
 }  // namespace
@@ -231,8 +258,7 @@ Result<std::optional<ForeignServer>> find_server_in(const std::string& container
   std::vector<ForeignServer> found;
   each_process([&](pid_t pid) {
     if (!contains(programs, program_of(pid))) return true;
-    const auto name = container_of(pid);
-    if (container != std::string(kByPid) + std::to_string(pid) && (!name || !name->is_called(container))) return true;
+    if (!is_in(container, pid)) return true;
     auto server = server_of(pid, programs);
     if (!server) return true;
     add_listeners(*server);
@@ -250,6 +276,53 @@ Result<std::optional<ForeignServer>> find_server_in(const std::string& container
 std::string nothing_in(const std::string& container, const std::vector<std::string_view>& programs) {
   return "no " + join(std::vector<std::string>(programs.begin(), programs.end()), " or ") + " runs in the container " +
          container;
+}
+
+Result<std::optional<ForeignServer>> find_container(const std::string& container) {
+  std::map<std::string, ForeignServer> found;  // By the path of the control group, so that two of one name are two.
+  std::string on_host;
+  each_process([&](pid_t pid) {
+    if (!is_in(container, pid)) return true;
+    auto process = server_of(pid, {});
+    if (!process || has_ended(*process)) return true;
+    if (!is_in_other_namespace(pid)) {  // As what systemd-nspawn keeps a machine by, or who is about to enter.
+      on_host = process->where;
+      return true;
+    }
+    const auto name = container_of(pid);
+    const auto [first, is_new] = found.try_emplace(name ? name->group : "", *process);
+    // Where the clock does not tell them apart, the first one is who all others in there descend from.
+    const auto age = [](const ForeignServer& one) {
+      return std::tuple(one.started, !is_first_in_namespace(one.pid), one.pid);
+    };
+    if (!is_new && age(*process) < age(first->second)) first->second = std::move(*process);
+    return found.size() < kMostServers;
+  });
+  if (found.empty() && !on_host.empty()) {
+    return failure(on_host + " is in no container: its mount namespace is this host's", ErrorKind::not_ready);
+  }
+  if (found.empty()) return std::optional<ForeignServer>();
+  // Each pod has one more container, which only keeps its namespaces.
+  const auto keeps_a_pod = [](const auto& one) { return one.second.program == "pause"; };
+  if (!std::all_of(found.begin(), found.end(), keeps_a_pod)) std::erase_if(found, keeps_a_pod);
+  if (found.size() > 1) return several_in(container, found);
+  return std::optional(std::move(found.begin()->second));
+}
+
+std::string nothing_in(const std::string& container) {
+  std::set<std::string> names;
+  each_process([&](pid_t pid) {
+    if (const auto name = container_of(pid)) names.insert(name->text());
+    return true;
+  });
+  return "no process runs in the container " + container + "; " +
+         (names.empty() ? "no process of this host is in a container that has a name (docs/containers.md)"
+                        : "there are: " + list_of({names.begin(), names.end()}));
+}
+
+bool has_ended(const ForeignServer& server) {
+  const auto stat = stat_of(server.pid);
+  return !stat || stat->started != server.started || stat->state == 'Z' || stat->state == 'X';
 }
 
 std::optional<ForeignServer> foreign_process(pid_t pid) {
@@ -272,8 +345,8 @@ bool listens_on_any(const ForeignServer& server, const std::vector<std::string>&
 Result<Account> root_account_of(const ForeignServer& server) {
   const auto users = read_file(directory_of(server.pid) + "/uid_map", kLargestTable);
   const auto groups = read_file(directory_of(server.pid) + "/gid_map", kLargestTable);
-  const auto uid = users ? outside_of_zero(*users) : std::nullopt;
-  const auto gid = groups ? outside_of_zero(*groups) : std::nullopt;
+  const auto uid = users ? id_outside(*users, 0) : std::nullopt;
+  const auto gid = groups ? id_outside(*groups, 0) : std::nullopt;
   if (!uid || !gid) {
     return failure("the user namespace of " + server.where + " has no root, who could log in by the socket",
                    ErrorKind::not_ready);

@@ -61,6 +61,17 @@ struct ForeignServers {
 /// Why that gave nothing.
 [[nodiscard]] std::string nothing_in(const std::string& container, const std::vector<std::string_view>& programs);
 
+/// The first process of a container, whatever it runs: the oldest of its processes that are not in this mount
+/// namespace. It is called as for `find_server_in`. Nothing where there is none. Errors, of kind not_ready: several are
+/// called so, as those of a pod may be; it is in this mount namespace, as "pid:1234" may be.
+[[nodiscard]] Result<std::optional<ForeignServer>> find_container(const std::string& container);
+
+/// Why that gave nothing, and which containers there are.
+[[nodiscard]] std::string nothing_in(const std::string& container);
+
+/// Whether the process is no more.
+[[nodiscard]] bool has_ended(const ForeignServer& server);
+
 /// The process `pid` if it is in another mount namespace.
 [[nodiscard]] std::optional<ForeignServer> foreign_process(pid_t pid);
 

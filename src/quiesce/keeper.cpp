@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -49,6 +50,35 @@ bool await_end(pid_t child, int grace_ms, int& status) {
   return true;
 }
 
+/// Waits for the end of `child` as `keep_program` has it, and kills it, by `kill_it`, if that has to be.
+template <typename Kill>
+int status_of(pid_t child, int grace_ms, Kill kill_it) {
+  int status = 0;
+  if (await_end(child, grace_ms, status)) return status;
+  kill_it();
+  take_status(child, 0, status);
+  return status;
+}
+
+[[noreturn]] void end_as(int status) { ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status)); }
+
+/// Keeps what the entrant, which has ended well, has left in the container (entry.hpp).
+[[noreturn]] void keep_warden(int channel, int grace_ms) {
+  constexpr int kKillPatience = 500;  // Of the second that `RunningProgram::kill` has, in milliseconds.
+  pid_t warden = -1;
+  if (::recv(channel, &warden, sizeof warden, MSG_DONTWAIT) != sizeof warden) ::_exit(0);  // It had to look, no more.
+  // The other end is in the container now: what comes from there is believed only if it is a child of this process.
+  siginfo_t info{};
+  if (warden <= 0 || ::waitid(P_PID, static_cast<id_t>(warden), &info, WEXITED | WNOHANG | WNOWAIT) != 0)
+    complain("its warden is not known\n");
+  ::send(channel, "b", 1, MSG_NOSIGNAL);
+  ::close(channel);
+  end_as(status_of(warden, grace_ms, [&] {
+    kill_descendants(warden, kKillPatience);
+    ::kill(warden, SIGKILL);
+  }));
+}
+
 }  // namespace
 
 void keep_program(const Launch& launch, char* const* argv, char* const* environment, KeeperFds fds, int grace_ms) {
@@ -74,15 +104,15 @@ void keep_program(const Launch& launch, char* const* argv, char* const* environm
   if (child < 0) complain("cannot be started\n");
   ::dup2(fds.life, kLife);
   ::dup2(fds.unread, 1);
-  close_from(2);
+  if (fds.entry >= 0) ::dup2(fds.entry, 2);
+  close_from(fds.entry >= 0 ? 3 : 2);
 
-  int status = 0;
-  if (!await_end(child, grace_ms, status)) {
+  const int status = status_of(child, grace_ms, [&] {
     ::kill(-child, SIGKILL);
     ::kill(child, SIGKILL);  // It may not have got as far as having a group.
-    take_status(child, 0, status);
-  }
-  ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+  });
+  if (fds.entry >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0) keep_warden(2, grace_ms);
+  end_as(status);
 }
 
 }  // namespace dlm_freeze

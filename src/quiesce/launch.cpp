@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quiesce/launch.hpp"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@
 
 #include "base/process.hpp"
 #include "dlm_freeze/quiesce/account.hpp"
+#include "quiesce/entry.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -45,6 +47,18 @@ void start_by_login_shell(Launch& launch, const std::string& shell) {
   launch.path = shell;
 }
 
+/// Leaves nothing open but stdio and what the entrant needs. Gives the descriptor of its image, which ends with the
+/// exec.
+int keep_for_entrant(const Launch& launch) {
+  constexpr int kAbove = 16;  // Than where they go.
+  const int image = ::fcntl(launch.entry_image.get(), F_DUPFD, kAbove);
+  const int channel = ::fcntl(launch.entry_channel.get(), F_DUPFD, kAbove);
+  ::dup2(channel, kEntryChannel);
+  ::dup3(image, kEntryChannel + 1, O_CLOEXEC);
+  close_from(kEntryChannel + 2);
+  return kEntryChannel + 1;
+}
+
 /// Lets the program's user open what is a pipe by its name, /dev/stdin or /dev/stderr.
 void give_pipe(int fd, const Launch& launch) {
   struct stat status {};
@@ -58,6 +72,13 @@ Result<Launch> launch_of(const Program& program) {
   launch.path = program.argv[0];
   launch.argv = program.argv;
   launch.environment = program.environment;
+  if (program.place) {
+    launch.argv = entrant_arguments(program);
+    auto image = entry_image();
+    if (!image) return tl::unexpected(image.error());
+    launch.entry_image = std::move(*image);
+    return launch;
+  }
   if (program.os_user.empty()) return launch;
 
   const auto account = account_named(program.os_user);
@@ -82,6 +103,14 @@ Result<Launch> launch_of(const Program& program) {
   return launch;
 }
 
+std::string why_not_executable(const std::string& path) {
+  struct stat info {};
+  const bool is_file = ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+  if (is_file && ::access(path.c_str(), X_OK) == 0) return "";
+  return path +
+         " cannot be executed: " + (is_file ? "chmod +x it, or move it from a mount with noexec" : "it is no file");
+}
+
 void complain(std::string_view what) {
   static_cast<void>(!::write(STDERR_FILENO, what.data(), what.size()));
   ::_exit(kCannotExecute);
@@ -89,7 +118,8 @@ void complain(std::string_view what) {
 
 void become(const Launch& launch, char* const* argv, char* const* environment, pid_t keeper) {
   ::setsid();
-  close_from(STDERR_FILENO + 1);
+  const int image = launch.entry_image ? keep_for_entrant(launch) : -1;
+  if (image < 0) close_from(STDERR_FILENO + 1);
   // The parent may be spared by the OOM killer, block signals and keep its files to itself: not its children.
   set_oom_score("0");
   for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
@@ -110,7 +140,11 @@ void become(const Launch& launch, char* const* argv, char* const* environment, p
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // A change of user clears it (prctl(2)).
   if (::getppid() != keeper) ::_exit(kCannotExecute);
   static_cast<void>(!::chdir("/"));
-  ::execve(launch.path.c_str(), argv, environment);
+  if (image >= 0) {
+    ::syscall(SYS_execveat, image, "", argv, environment, AT_EMPTY_PATH);
+  } else {
+    ::execve(launch.path.c_str(), argv, environment);
+  }
   complain("cannot be executed\n");
 }
 

@@ -55,7 +55,7 @@ Result<Pipe> new_pipe() {
 }  // namespace
 
 Result<RunningProgram> RunningProgram::start(const Program& program, ProgramInput input, BootClock::duration grace) {
-  const auto launch = launch_of(program);
+  auto launch = launch_of(program);
   if (!launch) return tl::unexpected(launch.error());
   const std::vector<char*> argv = pointers_to(launch->argv);
   const std::vector<char*> environment = pointers_to(launch->environment);
@@ -66,6 +66,11 @@ Result<RunningProgram> RunningProgram::start(const Program& program, ProgramInpu
     auto pipe = new_pipe();
     if (!pipe) return tl::unexpected(pipe.error());
     running.input_ = std::move(pipe->writing);
+    its_input = std::move(pipe->reading);
+  } else if (program.place) {
+    // At its end from the beginning. Root in a container could change the mode of the host's /dev/null.
+    auto pipe = new_pipe();
+    if (!pipe) return tl::unexpected(pipe.error());
     its_input = std::move(pipe->reading);
   } else {
     its_input = UniqueFd(open_null());
@@ -81,13 +86,23 @@ Result<RunningProgram> RunningProgram::start(const Program& program, ProgramInpu
   }
   running.life_ = UniqueFd(life[0]);
   const UniqueFd keepers_life(life[1]);
+  UniqueFd keepers_entry;
+  if (program.place) {
+    std::array<int, 2> entry{};
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, entry.data()) != 0)
+      return system_failure("cannot create a socket pair", errno);
+    keepers_entry = UniqueFd(entry[0]);
+    launch->entry_channel = UniqueFd(entry[1]);
+  }
 
   const auto grace_ms = static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(grace).count());
   const pid_t keeper = ::fork();
   if (keeper < 0) return system_failure("cannot start " + program.argv[0], errno);
   if (keeper == 0) {
-    keep_program(*launch, argv.data(), environment.data(),
-                 {its_input.get(), output->writing.get(), running.output_.get(), keepers_life.get()}, grace_ms);
+    keep_program(
+        *launch, argv.data(), environment.data(),
+        {its_input.get(), output->writing.get(), running.output_.get(), keepers_life.get(), keepers_entry.get()},
+        grace_ms);
   }
   running.keeper_ = keeper;
   return running;

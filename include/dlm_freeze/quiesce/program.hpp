@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +17,18 @@ namespace dlm_freeze {
 
 /// The default PATH, of root and of an account before its profile is read.
 inline constexpr const char* kProgramPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A process in namespaces of its own, as a rule the first one of a container: where a program runs instead of on this
+/// host.
+struct ProgramPlace {
+  pid_t pid = 0;
+  std::uint64_t started = 0;  ///< In clock ticks since the boot, as proc(5) has it: no other process is entered.
+  std::string text;           ///< For messages: "docker container 3f2a1b2c3d4e".
+
+  /// Nothing is run. `argv` are paths: whether all of them could be executed is the exit status, and why not the
+  /// output.
+  bool only_check = false;
+};
 
 /// A program to run, never a line for a shell. It gets a session and process group of its own, the working directory /,
 /// its standard descriptors and no others, and only the environment given here.
@@ -31,6 +44,12 @@ struct Program {
   /// program. The shell gets the arguments as arguments and never parses them. An account whose shell is not one of the
   /// usual ones (nologin, say) has no profile.
   bool login = false;
+
+  /// Where it runs; nothing: on this host. In a container it has the container's namespaces, root directory, control
+  /// groups and limits, and no more rights than the container's first process has. `os_user` is "UID:GID", as they are
+  /// called there; empty: the account of that process. HOME is / or /root unless `environment` sets it. Who kills it
+  /// kills all of its descendants. If that has a filter of system calls, a standing one takes its place.
+  std::optional<ProgramPlace> place{};
 };
 
 struct ProgramResult {

@@ -99,7 +99,7 @@ struct QuiescerModule {
   std::string_view interface;
   const QuiescerType* type;
 };
-inline constexpr std::string_view kQuiescerInterface = "dlm-freeze-quiescer-4";
+inline constexpr std::string_view kQuiescerInterface = "dlm-freeze-quiescer-5";
 inline constexpr const char* kQuiescerModuleSymbol = "dlm_freeze_quiescer_module";
 using QuiescerModuleFunction = const QuiescerModule* (*)();
 

@@ -37,6 +37,13 @@ TEST(ContainerNames, AreThoseOfTheRuntimesPaths) {
   EXPECT_EQ(text_of("/machine.slice/machine-my\\x2ddb.scope"), "machine my-db");
 }
 
+TEST(ContainerNames, GoWithTheControlGroupThatHasThem) {
+  const std::string group = "/system.slice/docker-" + kId + ".scope";
+  EXPECT_EQ(parse_container_name("0::" + group)->group, group);
+  EXPECT_EQ(parse_container_name("0::" + group + "/init.scope/docker/" + kOther)->group, group);
+  EXPECT_EQ(parse_container_name("3:cpu:/\n1:name=systemd:/docker/" + kId + "/a\n")->group, "/docker/" + kId);
+}
+
 TEST(ContainerNames, AreNotWhatOnlyLooksLikeOne) {
   for (const std::string path : {"/", "/system.slice/mariadb.service", "/system.slice/docker.service",
                                  "/user.slice/user-0.slice/session-1.scope", "/docker/abc", "/lxc", "/lxc/",

@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -210,6 +211,26 @@ TEST(SystemCalls, OfTheCLibraryForMemoryThreadsAndTimeAreAllowed) {
               turn.notify_all();
               other.join();
               return 0;
+            }),
+            0);
+}
+
+TEST(SystemCalls, OfAContainerAreThoseOfPrograms) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root may deny them without giving up to gain rights";
+  EXPECT_EQ(in_child([] {
+              if (!deny_calls_in_container()) return 9;
+              const auto is_denied = [](auto result) { return static_cast<long>(result) == -1 && errno == EPERM; };
+              if (!is_denied(::unshare(CLONE_NEWUSER)) || !is_denied(::unshare(CLONE_FS))) return 1;
+              if (!is_denied(::mount("none", "/nowhere", "tmpfs", 0, nullptr))) return 2;
+              if (!is_denied(::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr))) return 3;
+              if (!is_denied(::syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, nullptr, nullptr, nullptr, nullptr)))
+                return 4;
+              if (!is_denied(::syscall(SYS_keyctl, 0, 0, 0, 0, 0)) || !is_denied(::syscall(SYS_bpf, 0, nullptr, 0)))
+                return 5;
+              if (::syscall(SYS_clone3, nullptr, 0) != -1 || errno != ENOSYS) return 6;
+              // And what a program is made of is there.
+              std::thread([] {}).join();
+              return of_a_program("Seccomp") == "2" ? 0 : 8;
             }),
             0);
 }

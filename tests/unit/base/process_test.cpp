@@ -204,6 +204,61 @@ TEST(Background, LeavesTheCallersStdioAlsoWithoutANullDevice) {
   EXPECT_EQ(fakes::status_of(child), 0);
 }
 
+TEST(ProcessStats, AreReadWhateverTheProcessIsCalled) {
+  const std::string stat =
+      "1234 (a) b (c)) S 77 1234 1234 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 4096 1 18446744073709551615 1";
+  const auto process = parse_stat(stat);
+  ASSERT_TRUE(process);
+  EXPECT_EQ(process->state, 'S');
+  EXPECT_EQ(process->parent, 77);
+  EXPECT_EQ(process->started, 987654U);
+  EXPECT_FALSE(parse_stat(""));
+  EXPECT_FALSE(parse_stat("1234 (a) S 77"));
+  EXPECT_FALSE(parse_stat(stat.substr(0, stat.find("987654"))));
+}
+
+/// A child that adopts orphans, and has some by and by.
+pid_t child_with_orphans(const UniqueFd& ready) {
+  return fakes::start_child([&] {
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    for (int i = 0; i < 3; ++i) {
+      if (::fork() != 0) continue;
+      ::setsid();
+      if (::fork() == 0 && ::fork() == 0) ::setsid();
+      raise_event(ready.get());
+      for (;;) ::pause();
+    }
+    for (;;) ::pause();
+    return 0;
+  });
+}
+
+TEST(Descendants, AreKilledWhateverSessionTheyAreIn) {
+  auto ready = new_event();
+  ASSERT_TRUE(ready);
+  const pid_t child = child_with_orphans(*ready);
+  ASSERT_TRUE(fakes::eventually([] { return fakes::descendants().size() == 10; }));
+  kill_descendants(child, 20000);
+  const auto left = fakes::descendants();
+  ASSERT_EQ(left.size(), 1U);
+  EXPECT_EQ(left.front().pid, child);
+  EXPECT_EQ(left.front().state, 'T');
+  ::kill(child, SIGKILL);
+  EXPECT_EQ(fakes::status_of(child), 128 + SIGKILL);
+}
+
+TEST(Descendants, ThatAreNoneAreNotWaitedFor) {
+  const pid_t child = fakes::start_child([] {
+    ::pause();
+    return 0;
+  });
+  const Deadline soon = Deadline::in(fakes::kSoon);
+  kill_descendants(child, 600000);
+  EXPECT_FALSE(soon.expired());
+  ::kill(child, SIGKILL);
+  EXPECT_EQ(fakes::status_of(child), 128 + SIGKILL);
+}
+
 TEST(Memory, IsLockedOrItIsSaidThatItIsNot) {
   EXPECT_EQ(in_child([] { return lock_memory() ? 0 : 1; }), ::geteuid() == 0 ? 0 : 1);
   EXPECT_EQ(in_child([] {

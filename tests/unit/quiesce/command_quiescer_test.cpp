@@ -479,5 +479,60 @@ TEST_F(CommandSession, IsCheckedAsTheOthersAre) {
             "db: session: " + path() + " is writable by users other than root: chmod go-w " + path());
 }
 
+class CommandInAContainer : public CommandQuiescer {
+ protected:
+  static Json::Object options(const std::string& container, const std::string& program, Json::Object more = {}) {
+    more.emplace_back("container", container);
+    more.emplace_back("session", Json::Array{program});
+    return more;
+  }
+};
+
+TEST_F(CommandInAContainer, IsNotCheckedOnThisHost) {
+  EXPECT_TRUE(make(options("web", "/nowhere/at/all")));
+  const auto relative = make(options("web", "hold"));
+  ASSERT_FALSE(relative);
+  EXPECT_EQ(relative.error().message, "db: session: the program must be given by its absolute path, not 'hold'");
+}
+
+TEST_F(CommandInAContainer, HasAnAccountInNumbers) {
+  EXPECT_TRUE(make(options("web", "/bin/hold", {{"os_user", "999:998"}})));
+  const auto named = make(options("web", "/bin/hold", {{"os_user", "postgres"}}));
+  ASSERT_FALSE(named);
+  EXPECT_EQ(named.error().message,
+            "db: os_user: with container it must be UID:GID in numbers, since the names of a container's accounts are "
+            "its own affair; not 'postgres'");
+}
+
+TEST_F(CommandInAContainer, ThatIsNotThereDoesNotRun) {
+  const auto quiescer = made(options("0123456789ab", "/bin/hold"));
+  StageContext stage = context();
+  const auto presence = quiescer->locate(stage);
+  ASSERT_TRUE(presence);
+  EXPECT_FALSE(presence->running);
+  EXPECT_THAT(presence->detail, StartsWith("no process runs in the container 0123456789ab; "));
+}
+
+TEST_F(CommandInAContainer, ThatIsThisHostIsRefused) {
+  const auto quiescer = made(options("pid:" + std::to_string(::getpid()), "/bin/hold"));
+  StageContext stage = context();
+  const auto presence = quiescer->locate(stage);
+  ASSERT_FALSE(presence);
+  EXPECT_EQ(presence.error().kind, ErrorKind::not_ready);
+  EXPECT_THAT(presence.error().message, EndsWith(" is in no container: its mount namespace is this host's"));
+}
+
+TEST_F(CommandInAContainer, ThatHasEndedHasNothingToRecover) {
+  const auto quiescer =
+      made({{"container", "web"}, {"freeze", Json::Array{"/bin/freeze"}}, {"thaw", Json::Array{"/bin/thaw"}}});
+  StageContext stage = context();
+  const std::string own = std::to_string(::getpid());
+  EXPECT_TRUE(
+      quiescer->recover(stage, {{"container", "docker container 3f2a1b2c3d4e"}, {"container_process", own + "/1"}}))
+      << "this process is a later one of that number";
+  EXPECT_TRUE(quiescer->recover(stage, {{"container_process", "x"}}));
+  EXPECT_TRUE(quiescer->recover(stage, {}));
+}
+
 }  // namespace
 }  // namespace dlm_freeze::command

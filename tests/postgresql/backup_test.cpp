@@ -157,6 +157,7 @@ TEST_F(Backup, OfMuchWalLeavesItToAnArchiveThatWorks) {
   const std::string saved = facts().at("backup_files");
   std::string last;
   for (int i = 0; i < kFiles; ++i) {
+    restart_safety_limit();
     server.sql("SELECT pg_logical_emit_message(false, 'x', 'y')");
     last = server.sql("SELECT pg_walfile_name(pg_switch_wal())");
   }

@@ -186,10 +186,10 @@ void Server::create() {
 }
 
 std::string Server::data_template() const {
-  const auto version = fs::last_write_time(installation_.root + installation_.programs + "/postgres");
-  // The first role is named as the user.
-  return std::string(DLM_FREEZE_POSTGRESQL_TEMPLATES) + "/" + std::to_string(version.time_since_epoch().count()) + "-" +
-         std::to_string(installation_.user);
+  // The programs of npm's packages are all of one time. The first role is named as the user.
+  const auto made = fs::last_write_time(installation_.root + installation_.programs + "/postgres").time_since_epoch();
+  return std::string(DLM_FREEZE_POSTGRESQL_TEMPLATES) + "/" + std::to_string(installation_.version) + "-" +
+         std::to_string(made.count()) + "-" + std::to_string(installation_.user);
 }
 
 void Server::make_data_directory() const {

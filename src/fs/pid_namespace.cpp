@@ -3,14 +3,13 @@
 
 #include <unistd.h>
 
-#include <charconv>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
 
 #include "base/process.hpp"
-#include "base/text.hpp"
 #include "dlm_freeze/base/files.hpp"
 
 namespace dlm_freeze {
@@ -23,13 +22,8 @@ pid_t parent_of(pid_t process) {
   const auto self = std::filesystem::read_symlink("/proc/self", error);
   if (error || self != std::to_string(::getpid())) return -1;  // That of another namespace.
   const auto stat = read_file("/proc/" + std::to_string(process) + "/stat");
-  if (!stat) return -1;
-  std::string_view rest = stat_after_name(*stat);
-  static_cast<void>(next_word(rest));  // The state.
-  const std::string_view word = next_word(rest);
-  pid_t parent = -1;
-  std::from_chars(word.data(), word.data() + word.size(), parent);
-  return parent;
+  const auto parsed = stat ? parse_stat(*stat) : std::nullopt;
+  return parsed ? parsed->parent : -1;
 }
 
 /// False for who came from outside, as by nsenter or docker exec. True where /proc does not say.

@@ -53,8 +53,7 @@ const OptionTable<CommandOptions>& option_table() {
       {"os_user", &CommandOptions::os_user, "The account to run as, in its login environment; root when absent."},
       {"container", &CommandOptions::container,
        "The container that they run in: name, id (12 digits or more), UID of the pod, or pid:N. os_user is UID:GID "
-       "then; "
-       "absent, the account of its first process."},
+       "then; absent, the account of its first process."},
       {"timeout_seconds", &CommandOptions::timeout,
        "For each of these programs; of a session, for READY and for its end.", Range{1, 120}},
   };

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <optional>
+#include <utility>
 
 #include "fs/filesystem_type.hpp"
 #include "fs/path_trail.hpp"
@@ -30,16 +31,19 @@ std::optional<Numbers> times_of(const std::string& path) {
   return Numbers{info.st_mtim.tv_sec, info.st_mtim.tv_nsec, info.st_ctim.tv_sec, info.st_ctim.tv_nsec};
 }
 
-/// Whether `look` sees the same at both, also where that changes all the time.
+/// Whether `look` sees the same at both, also where that changes all the time. What differs counts when it has stood
+/// still: a directory that comes and goes makes two numbers take turns.
 template <typename Look>
 bool are_the_same(Look look, const std::string& one, const std::string& other) {
   constexpr int kTries = 100;
-  for (int i = 0; i < kTries; ++i) {
-    const auto before = look(one);
-    const auto there = look(other);
-    if (!before || !there) return false;
-    if (before == there) return true;
-    if (before == look(one)) return false;
+  constexpr int kStill = 5;
+  auto last = std::pair(look(one), look(other));
+  for (int tries = 0, still = 0; tries < kTries && still < kStill; ++tries) {
+    if (!last.first || !last.second) return false;
+    if (last.first == last.second) return true;
+    auto now = std::pair(look(one), look(other));
+    still = now == last ? still + 1 : 0;
+    last = std::move(now);
   }
   return false;
 }

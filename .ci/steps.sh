@@ -40,7 +40,8 @@ show_failed_tests() {
     [ -s "$list" ] || continue
     echo "--- failed in $(cut -d/ -f1-2 <<<"$list"):"
     sed 's/^[0-9]*:/  /' "$list"
-    grep -hE -A 8 ': Failure$|ERROR: |FAILED:|runtime error:' "${list%LastTestsFailed.log}LastTest.log" | cut -c1-300 | head -120 || true
+    cat "${list%LastTestsFailed.log}"{FirstTry,LastTest}.log 2>/dev/null |
+      grep -E -A 8 ': Failure$|ERROR: |FAILED:|runtime error:' | cut -c1-300 | head -120 || true
   done
 }
 

@@ -4,8 +4,8 @@
 # Labels: unit, process, cli, root, faults, mysql, postgresql, servers, structure, packaging, model. Whatever needs root carries
 # "root" among others, and skips itself (GTEST_SKIP, exit code 77) where it cannot run; scripts/test fails if such a test
 # is skipped although the machine allows it. LOCK: no two with the same lock run at the same time; since
-# they take the longest together, they are begun first. A test that measures milliseconds, or races with the clock, also
-# carries "timing": a busy machine may fail it, so scripts/test gives it a second try. No other test gets one.
+# they take the longest together, they are begun first. What is labelled process, cli, root or servers shares the machine with
+# the tests beside it: its load, its mounts, its processes. scripts/test gives it a second try, alone, and says so.
 
 include(GoogleTest)
 
@@ -17,16 +17,14 @@ target_link_libraries(dlm_freeze_test_headers PRIVATE dlm_freeze_options GTest::
 target_precompile_headers(dlm_freeze_test_headers PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
 set_target_properties(dlm_freeze_test_headers PROPERTIES DLM_FREEZE_IS_TEST ON CXX_CLANG_TIDY "")
 
-# dlm_freeze_add_test(NAME <target> SOURCES <file>... LABELS <label>... [TIMEOUT <seconds>] [LIBS <library>...] [LOCK <name>]
-#                     [TIMING <regex>...])
+# dlm_freeze_add_test(NAME <target> SOURCES <file>... LABELS <label>... [TIMEOUT <seconds>] [LIBS <library>...] [LOCK <name>])
 #
 # A GoogleTest binary. It may include private headers as "fs/mount_table.hpp" and helpers as "fakes/kernel.hpp", and
 # knows DLM_FREEZE_BINARY, the path of the agent, DLM_FREEZE_SOURCE_DIR, and DLM_FREEZE_TEST_DATA, that of tests/data.
 # The target `unprivileged_tests` builds those that do not need root. In CTest its tests are
-# <target>.<suite>.<test>; TIMEOUT, 60 unless said, is for each of them. TIMING: those whose whole <suite>.<test> matches
-# have the label "timing"; a regex that matches none is an error.
+# <target>.<suite>.<test>; TIMEOUT, 60 unless said, is for each of them.
 function(dlm_freeze_add_test)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;TIMEOUT;LOCK" "SOURCES;LABELS;LIBS;TIMING")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;TIMEOUT;LOCK" "SOURCES;LABELS;LIBS")
   _dlm_freeze_check_test_arguments(NAME SOURCES LABELS)
 
   add_executable(${arg_NAME} ${arg_SOURCES})
@@ -56,14 +54,6 @@ function(dlm_freeze_add_test)
 if(tests_of_@arg_NAME@)
   set_tests_properties(
     ${tests_of_@arg_NAME@} PROPERTIES LABELS "@arg_LABELS@" TIMEOUT @arg_TIMEOUT@ RESOURCE_LOCK "@arg_LOCK@" COST @cost@)
-  foreach(regex IN ITEMS @arg_TIMING@)
-    set(timing ${tests_of_@arg_NAME@})
-    list(FILTER timing INCLUDE REGEX "^@arg_NAME@[.](${regex})$")
-    if(NOT timing)
-      message(FATAL_ERROR "@arg_NAME@ has no test for TIMING ${regex}")
-    endif()
-    set_tests_properties(${timing} PROPERTIES LABELS "@arg_LABELS@;timing")
-  endforeach()
 endif()
 ]])
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${properties_file})

@@ -6,6 +6,7 @@ set(DLM_FREEZE_SANITIZE "" CACHE STRING "Sanitizers to build with, as for -fsani
 option(DLM_FREEZE_COVERAGE "Instrument for gcov" OFF)
 option(DLM_FREEZE_HARDEN "Stack protector, FORTIFY_SOURCE, full RELRO and the like (needs optimisation)" OFF)
 option(DLM_FREEZE_STATIC_RUNTIME "Link libstdc++ and libgcc statically" OFF)
+option(DLM_FREEZE_PRECOMPILE "Read the headers of the standard library once; without it, who forgot to include one is told" ON)
 option(DLM_FREEZE_OLD_GLIBC "Replace what is newer than glibc 2.17 (src/base/old_glibc.cpp; needs a sysroot of an older system)" OFF)
 
 set(CMAKE_CXX_EXTENSIONS OFF)
@@ -78,3 +79,31 @@ endif()
 if(DLM_FREEZE_STATIC_RUNTIME)
   target_link_options(dlm_freeze_options INTERFACE -static-libstdc++ -static-libgcc)
 endif()
+
+# dlm_freeze_precompile(<target> [<like>]): the headers that nearly every file includes are read once, for <target>, or for <like>,
+# whose options it has to share. Not for the modules: there, g++ 12 then takes a string that is moved for one that is overrun.
+function(dlm_freeze_precompile target)
+  if(NOT DLM_FREEZE_PRECOMPILE)
+    return()
+  endif()
+  if(ARGC GREATER 1)
+    target_precompile_headers(${target} REUSE_FROM ${ARGV1})
+  else()
+    target_precompile_headers(
+      ${target}
+      PRIVATE
+      <algorithm>
+      <chrono>
+      <filesystem>
+      <functional>
+      <map>
+      <memory>
+      <optional>
+      <set>
+      <string>
+      <tl/expected.hpp>
+      <utility>
+      <variant>
+      <vector>)
+  endif()
+endfunction()

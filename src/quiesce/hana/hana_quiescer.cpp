@@ -39,6 +39,7 @@ class HanaQuiescer final : public Quiescer {
   void check_hosts(const std::vector<HanaPart>& hosts, StageContext& context);
   [[nodiscard]] Result<void> check_snapshots(const std::vector<HanaSnapshot>& open) const;
   void note_secondary(StageContext& context) const;
+  void warn_of_straggler(StageContext& context) const;
 
   [[nodiscard]] std::string comment(const StageContext& context) const { return "dlm-freeze " + context.execution_id; }
   [[nodiscard]] std::string how_to_log_in() const;
@@ -194,7 +195,10 @@ Result<void> HanaQuiescer::release(StageContext& context, Outcome outcome) {
   if (backup_id_.empty()) {
     auto left = snapshots_->find_left(comment(context), uncertain_, context);
     if (!left) return tl::unexpected(left.error());
-    if (left->empty()) return {};
+    if (left->empty()) {
+      if (uncertain_) warn_of_straggler(context);
+      return {};
+    }
     backup_id_ = std::move(*left);
   }
   if (outcome == Outcome::completed) {
@@ -207,6 +211,14 @@ Result<void> HanaQuiescer::release(StageContext& context, Outcome outcome) {
   // That it has gone by itself is as good.
   if (!closed && closed.error().kind == ErrorKind::protection_lost) return {};
   return closed;
+}
+
+void HanaQuiescer::warn_of_straggler(StageContext& context) const {
+  context.notes.push_back({LogLevel::warn,
+                           "CREATE SNAPSHOT was given up, and HANA may still make a snapshot with the comment " +
+                               comment(context) + ", whose data grows until it is closed: " +
+                               close_snapshot_statement(*snapshots_->version(), "<its BACKUP_ID>", false, "abandoned"),
+                           false});
 }
 
 Result<void> HanaQuiescer::recover(StageContext& context, const std::vector<Fact>& facts) {

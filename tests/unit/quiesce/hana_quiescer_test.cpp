@@ -269,6 +269,18 @@ TEST_F(HanaQuiescer, ClosesWhatCameOfAStatementWhoseEndItDidNotSee) {
   }
 }
 
+TEST_F(HanaQuiescer, SaysThatASnapshotThatWasGivenUpMayYetCome) {
+  hana_->fail("create", "hang");
+  const auto quiescer = made();
+  EXPECT_FALSE(quiesced(*quiescer, std::chrono::seconds(1)));
+  StageContext stage = context();
+  ASSERT_TRUE(quiescer->release(stage, Outcome::rolled_back));
+  ASSERT_EQ(stage.notes.size(), 1U);
+  EXPECT_THAT(stage.notes[0].text,
+              AllOf(HasSubstr("may still make a snapshot with the comment dlm-freeze " + std::string(kExecution)),
+                    HasSubstr("CLOSE SNAPSHOT BACKUP_ID <its BACKUP_ID> UNSUCCESSFUL")));
+}
+
 TEST_F(HanaQuiescer, TriesAgainWhenTheSnapshotCannotBeClosed) {
   const auto quiescer = made();
   ASSERT_TRUE(quiesced(*quiescer));

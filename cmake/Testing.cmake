@@ -4,8 +4,8 @@
 # Labels: unit, process, cli, root, faults, mysql, postgresql, servers, structure, packaging, model. Whatever needs root carries
 # "root" among others, and skips itself (GTEST_SKIP, exit code 77) where it cannot run; scripts/test fails if such a test
 # is skipped although the machine allows it. LOCK: no two with the same lock run at the same time; since
-# they take the longest together, they are begun first. What is labelled process, cli, root or servers shares the machine with
-# the tests beside it: its load, its mounts, its processes. scripts/test gives it a second try, alone, and says so.
+# they take the longest together, they are begun first. What also carries "timing" races with the clock, or meets what the tests
+# beside it have mounted and started: scripts/test gives it a second try, alone, and says so. No other test gets one.
 
 include(GoogleTest)
 
@@ -17,14 +17,16 @@ target_link_libraries(dlm_freeze_test_headers PRIVATE dlm_freeze_options GTest::
 target_precompile_headers(dlm_freeze_test_headers PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
 set_target_properties(dlm_freeze_test_headers PROPERTIES DLM_FREEZE_IS_TEST ON CXX_CLANG_TIDY "")
 
-# dlm_freeze_add_test(NAME <target> SOURCES <file>... LABELS <label>... [TIMEOUT <seconds>] [LIBS <library>...] [LOCK <name>])
+# dlm_freeze_add_test(NAME <target> SOURCES <file>... LABELS <label>... [TIMEOUT <seconds>] [LIBS <library>...] [LOCK <name>]
+#                     [FINAL <regex>])
 #
 # A GoogleTest binary. It may include private headers as "fs/mount_table.hpp" and helpers as "fakes/kernel.hpp", and
 # knows DLM_FREEZE_BINARY, the path of the agent, DLM_FREEZE_SOURCE_DIR, and DLM_FREEZE_TEST_DATA, that of tests/data.
 # The target `unprivileged_tests` builds those that do not need root. In CTest its tests are
-# <target>.<suite>.<test>; TIMEOUT, 60 unless said, is for each of them.
+# <target>.<suite>.<test>; TIMEOUT, 60 unless said, is for each of them. Those whose whole <suite>.<test> matches FINAL lack
+# the label "timing" of the others; a regex that matches none is an error.
 function(dlm_freeze_add_test)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;TIMEOUT;LOCK" "SOURCES;LABELS;LIBS")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;TIMEOUT;LOCK;FINAL" "SOURCES;LABELS;LIBS")
   _dlm_freeze_check_test_arguments(NAME SOURCES LABELS)
 
   add_executable(${arg_NAME} ${arg_SOURCES})
@@ -48,12 +50,23 @@ function(dlm_freeze_add_test)
     DISCOVERY_MODE PRE_TEST
     DISCOVERY_TIMEOUT 30)
 
-  # Its own PROPERTIES cannot hold a list, which more than one label is; what CTest reads after its findings can.
+  # Its own PROPERTIES cannot hold a list, which more than one label is; what CTest reads after its findings can. There,
+  # a label that is set comes to those that were set before.
+  set(labels ${arg_LABELS})
+  list(REMOVE_ITEM labels timing)
   set(properties_file ${CMAKE_CURRENT_BINARY_DIR}/${arg_NAME}_properties.cmake)
   file(CONFIGURE OUTPUT ${properties_file} @ONLY CONTENT [[
 if(tests_of_@arg_NAME@)
   set_tests_properties(
-    ${tests_of_@arg_NAME@} PROPERTIES LABELS "@arg_LABELS@" TIMEOUT @arg_TIMEOUT@ RESOURCE_LOCK "@arg_LOCK@" COST @cost@)
+    ${tests_of_@arg_NAME@} PROPERTIES LABELS "@labels@" TIMEOUT @arg_TIMEOUT@ RESOURCE_LOCK "@arg_LOCK@" COST @cost@)
+  set(timing ${tests_of_@arg_NAME@})
+  list(FILTER timing EXCLUDE REGEX "^@arg_NAME@[.](@arg_FINAL@)$")
+  if(NOT "@arg_FINAL@" STREQUAL "" AND timing STREQUAL tests_of_@arg_NAME@)
+    message(FATAL_ERROR "@arg_NAME@ has no test for FINAL @arg_FINAL@")
+  endif()
+  if("@arg_LABELS@" MATCHES "timing")
+    set_tests_properties(${timing} PROPERTIES LABELS timing)
+  endif()
 endif()
 ]])
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${properties_file})

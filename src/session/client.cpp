@@ -366,6 +366,7 @@ EndAnswer ask_once(const StateDirectory& state, const std::string& execution_id,
     const bool is_done = text.starts_with(kDoneAnswer);
     if (!is_done && !text.starts_with(kOverAnswer)) break;
     answer.by_another = !is_done;
+    if (!trimmed(text).ends_with('}')) continue;  // A long one is not read again with each packet.
     const auto json = Json::parse(std::string_view(text).substr(text.find(' ') + 1));
     auto record = json ? SessionRecord::from_json(*json) : tl::unexpected(json.error());
     if (!record) continue;  // There is more to come.

@@ -47,9 +47,10 @@ std::string unescaped(std::string_view text) {
 
 /// What a part of a path is where a runtime names a scope or directory after the id.
 std::optional<ContainerName> named_by_id(std::string_view part, std::string_view above) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kPrefixes = {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kPrefixes = {
       {{"docker-", "docker"},
        {"libpod-", "podman"},
+       {"libpod-payload-", "podman"},  // With --cgroups=split, as Quadlet has it.
        {"cri-containerd-", "containerd"},
        {"crio-", "cri-o"},
        {"nerdctl-", "containerd"}}};
@@ -132,7 +133,10 @@ std::optional<ContainerName> parse_container_name(std::string_view cgroups) {
     const std::size_t first = line.find(':');
     const std::size_t second = first == std::string_view::npos ? first : line.find(':', first + 1);
     if (second == std::string_view::npos) continue;
-    if (auto found = named_by(line.substr(second + 1))) return found;
+    auto found = named_by(line.substr(second + 1));
+    if (!found) continue;
+    found->controllers = line.substr(first + 1, second - first - 1);
+    return found;
   }
   return std::nullopt;
 }

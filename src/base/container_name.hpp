@@ -17,6 +17,8 @@ struct ContainerName {
   std::string id;       ///< 64 hexadecimal digits; of LXC and systemd-nspawn the machine's name.
   std::string pod;      ///< The pod's UID where Kubernetes runs it, else empty.
   std::string group{};  ///< The path of its cgroup, which any user of the host may end as he likes below his own.
+  std::string
+      controllers{};  ///< Of the hierarchy which that is a path in, as /proc/PID/cgroup has them; empty: version 2.
 
   /// The id for a person: its first 12 digits, or the whole name.
   [[nodiscard]] std::string_view short_id() const;

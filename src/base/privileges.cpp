@@ -175,6 +175,7 @@ constexpr std::array kCallsDeniedInContainers = {
     438,  // pidfd_getfd
     442,  // mount_setattr
     443,  // quotactl_fd
+    467,  // open_tree_attr
 };
 
 /// The sets of a thread, in halves, as the kernel takes them.

@@ -129,7 +129,7 @@ bool is_living_child(pid_t process, pid_t parent) noexcept {
   std::array<char, 1024> text{};
   const ssize_t length = ::read(file.get(), text.data(), text.size());
   const auto stat = parse_stat({text.data(), static_cast<std::size_t>(std::max<ssize_t>(length, 0))});
-  return stat && stat->parent == parent && stat->state != 'Z' && stat->state != 'X';
+  return stat && stat->parent == parent && !stat->has_ended();
 }
 
 void detach_stdio() noexcept {
@@ -263,8 +263,10 @@ std::optional<ProcessStat> parse_stat(std::string_view stat) noexcept {
   const std::string_view state = next_word(rest);
   if (state.size() != 1 || !number(next_word(rest), process.parent)) return std::nullopt;
   process.state = state.front();
-  constexpr int kBetween = 17;  // Fields 5 to 21 of proc(5).
+  constexpr int kBetween = 15;  // Fields 5 to 19 of proc(5).
   for (int i = 0; i < kBetween; ++i) static_cast<void>(next_word(rest));
+  if (!number(next_word(rest), process.threads)) return std::nullopt;
+  static_cast<void>(next_word(rest));
   if (!number(next_word(rest), process.started)) return std::nullopt;
   return process;
 }

@@ -44,7 +44,11 @@ void stay_background(const char* name, std::vector<int> keep, const std::vector<
 struct ProcessStat {
   char state = 0;
   pid_t parent = 0;
+  long threads = 0;
   std::uint64_t started = 0;  ///< In clock ticks since the boot: no later process of that number has the same.
+
+  /// Its first thread may have, and others go on.
+  [[nodiscard]] bool has_ended() const noexcept { return state == 'X' || (state == 'Z' && threads <= 1); }
 };
 
 /// Nothing where the text is none.

@@ -159,6 +159,7 @@ void Entrant::look() {
   target_.process = UniqueFd(::open(directory_of(order_.pid).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!target_.process) fail_as_ended();
   const int process = target_.process.get();
+  if (!executes_a_file_of_its_own(process)) fail("it is still being started");
   const auto rights = parse_rights(read_file_at(process, "status", kLargestTable).value_or(""));
   if (!rights) fail_as_ended();
   target_.rights = *rights;
@@ -169,6 +170,9 @@ void Entrant::look() {
   open_namespaces();
   target_.root = UniqueFd(::openat(process, "root", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!target_.root) fail("its root directory cannot be opened", errno);
+  // What root in there lacks of its bounding set has been taken by what /proc does not tell (securebits): it does not
+  // come back with the next program.
+  if (id_inside(target_.users, rights->uid) == 0) target_.rights.bounding &= rights->permitted;
   // All of that was of one process; now, that it is the one that was meant, and was it all the time.
   const auto stat = read_file_at(process, "stat", kLargestTable);
   const auto now = parse_stat(stat.value_or(""));
@@ -183,8 +187,12 @@ void Entrant::open_namespaces() {
     if (!theirs) fail("its namespace " + path + " cannot be opened", errno);
     struct stat one {};
     struct stat other {};
-    const bool is_same = ::fstat(theirs.get(), &one) == 0 && ::stat(("/proc/self/" + path).c_str(), &other) == 0 &&
-                         one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+    const auto is_that_of = [&](const char* process) {
+      return ::fstat(theirs.get(), &one) == 0 && ::stat((process + path).c_str(), &other) == 0 &&
+             one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+    };
+    // This process may have a mount namespace of its own, and be no less on the host.
+    const bool is_same = is_that_of("/proc/self/") || (path == "ns/mnt" && is_that_of("/proc/1/"));
     return is_same ? UniqueFd() : std::move(theirs);
   };
   for (const Namespace& kind : kNamespaces) {
@@ -194,7 +202,7 @@ void Entrant::open_namespaces() {
   // Nothing that was meant for a container may run on the host.
   const bool has_other_mounts = std::any_of(target_.namespaces.begin(), target_.namespaces.end(),
                                             [](const auto& one) { return one.second.flag == CLONE_NEWNS; });
-  if (!has_other_mounts) fail("it is no container: its mount namespace is this one");
+  if (!has_other_mounts) fail("it is no container: its mount namespace is this host's");
 }
 
 /// Whoever is root in there has what the runtime leaves to root; any other account has nothing.
@@ -258,6 +266,9 @@ void Entrant::take_limits() const {
     const rlimit less = {std::min(its.limit.rlim_cur, own.rlim_max), std::min(its.limit.rlim_max, own.rlim_max)};
     if (::setrlimit(resource, &less) != 0) fail("its limits cannot be taken on", errno);
   }
+  // When memory is short, it goes before the container's own processes do.
+  const auto oom_score = read_file_at(target_.process.get(), "oom_score_adj", kLargestTable);
+  if (oom_score && !oom_score->starts_with('-')) set_oom_score(std::string(trimmed(*oom_score)).c_str());
 }
 
 /// For the program: this process executes nothing else any more. Without AppArmor and SELinux there is no label.
@@ -483,6 +494,18 @@ std::vector<ControlGroup> parse_control_groups(std::string_view text) {
     groups.push_back({std::string(line.substr(first + 1, second - first - 1)), std::string(line.substr(second + 1))});
   }
   return groups;
+}
+
+bool executes_a_file_of_its_own(int process) {
+  const UniqueFd program(::openat(process, "exe", O_PATH | O_CLOEXEC));
+  if (!program) return false;
+  const auto about = read_file("/proc/self/fdinfo/" + std::to_string(program.get()), kLargestTable);
+  const auto mount = field_of(about.value_or(""), "mnt_id");
+  const auto mounts = read_file_at(process, "mountinfo", kLargestTable);
+  if (!mount || !mounts) return false;
+  const std::vector<std::string_view> lines = split(*mounts, '\n');
+  return std::any_of(lines.begin(), lines.end(),
+                     [&](std::string_view line) { return next_word(line) == trimmed(*mount); });
 }
 
 std::string hierarchy_of(std::string_view mountinfo, std::string_view controllers) {

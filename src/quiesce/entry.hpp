@@ -72,6 +72,11 @@ struct ControlGroup {
 };
 [[nodiscard]] std::vector<ControlGroup> parse_control_groups(std::string_view text);
 
+/// Whether the process, by its directory in /proc, executes a file of its own mount namespace. One that does not is a
+/// runtime that is still building the container: it is in the container's control group and namespaces already, and has
+/// rights, and for a while the root directory, of this host.
+[[nodiscard]] bool executes_a_file_of_its_own(int process);
+
 /// Where that hierarchy is mounted as a whole, by the text of a /proc/PID/mountinfo; empty: nowhere.
 [[nodiscard]] std::string hierarchy_of(std::string_view mountinfo, std::string_view controllers);
 

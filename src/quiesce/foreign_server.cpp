@@ -20,7 +20,6 @@
 #include <set>
 #include <system_error>
 #include <thread>
-#include <tuple>
 
 #include "base/container_name.hpp"
 #include "base/directory.hpp"
@@ -29,6 +28,7 @@
 #include "base/text.hpp"
 #include "base/wait.hpp"
 #include "dlm_freeze/base/files.hpp"
+#include "quiesce/entry.hpp"
 #include "quiesce/id_map.hpp"
 
 namespace dlm_freeze {
@@ -109,6 +109,12 @@ void each_process(const Look& look) {
     const auto pid = number_from<pid_t>(entry->d_name);
     if (pid && !look(*pid)) return;
   }
+}
+
+/// Process 1 is on the host, also where this process has a mount namespace of its own.
+bool is_in_namespace_of_init(pid_t pid) {
+  const std::string theirs = target_of(directory_of(pid) + "/ns/mnt");
+  return !theirs.empty() && theirs == target_of("/proc/1/ns/mnt");
 }
 
 bool is_in_other_namespace(pid_t pid) {
@@ -225,6 +231,32 @@ Failure several_in(const std::string& container, const std::map<std::string, For
                  ErrorKind::not_ready);
 }
 
+/// Who but root may make control groups of any name beside the container's; nothing where nobody may, or it cannot be
+/// told.
+std::optional<uid_t> who_may_forge(const ContainerName& name) {
+  const auto mounts = read_file("/proc/self/mountinfo", kLargestTable);
+  std::string directory = hierarchy_of(mounts.value_or(""), name.controllers);
+  if (directory.empty()) return std::nullopt;
+  // That of the container itself may be its own.
+  for (const std::string_view part : split(std::string_view(name.group).substr(0, name.group.rfind('/')), '/')) {
+    directory += "/" + std::string(part);
+    struct stat info {};
+    if (::stat(directory.c_str(), &info) == 0 && info.st_uid != 0) return info.st_uid;
+  }
+  return std::nullopt;
+}
+
+/// For what was found by the name `container`: whoever may forge that would be asked for passwords, and run hooks.
+Result<void> check_name(const std::string& container, pid_t pid) {
+  const auto name = container.starts_with(kByPid) ? std::nullopt : container_of(pid);
+  const auto user = name ? who_may_forge(*name) : std::nullopt;
+  if (!user) return {};
+  return failure("the name of " + name->text() + " is not sure: its control group " + name->group +
+                     " is below what the user with uid " + std::to_string(*user) +
+                     " may change; give its first process as pid:N",
+                 ErrorKind::not_ready);
+}
+
 }  // namespace
 
 ForeignServers find_foreign_servers(const std::vector<std::string_view>& programs) {
@@ -267,7 +299,10 @@ Result<std::optional<ForeignServer>> find_server_in(const std::string& container
     return found.size() < kMostServers;
   });
   if (found.empty()) return std::optional<ForeignServer>();
-  if (found.size() == 1) return std::optional(std::move(found.front()));
+  if (found.size() == 1) {
+    if (auto named = check_name(container, found.front().pid); !named) return tl::unexpected(named.error());
+    return std::optional(std::move(found.front()));
+  }
   return failure(std::to_string(found.size()) + " servers run in the container " + container +
                      ": give the socket of one, as it names it",
                  ErrorKind::not_ready);
@@ -281,31 +316,41 @@ std::string nothing_in(const std::string& container, const std::vector<std::stri
 Result<std::optional<ForeignServer>> find_container(const std::string& container) {
   std::map<std::string, ForeignServer> found;  // By the path of the control group, so that two of one name are two.
   std::string on_host;
+  std::string unfinished;
   each_process([&](pid_t pid) {
     if (!is_in(container, pid)) return true;
     auto process = server_of(pid, {});
     if (!process || has_ended(*process)) return true;
-    if (!is_in_other_namespace(pid)) {  // As what systemd-nspawn keeps a machine by, or who is about to enter.
+    // As what systemd-nspawn keeps a machine by, or who is about to enter.
+    if (!is_in_other_namespace(pid) || is_in_namespace_of_init(pid)) {
       on_host = process->where;
       return true;
     }
+    const UniqueFd directory(::open(directory_of(pid).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!executes_a_file_of_its_own(directory.get())) {
+      unfinished = process->where;
+      return true;
+    }
     const auto name = container_of(pid);
+    // Each pod has one more container, which only keeps its namespaces.
+    if (name && !name->pod.empty() && process->program == "pause") return true;
     const auto [first, is_new] = found.try_emplace(name ? name->group : "", *process);
     // Where the clock does not tell them apart, the first one is who all others in there descend from.
-    const auto age = [](const ForeignServer& one) {
-      return std::tuple(one.started, !is_first_in_namespace(one.pid), one.pid);
+    const auto rank = [](const ForeignServer& one) { return std::pair(!is_first_in_namespace(one.pid), one.pid); };
+    const auto is_older = [&](const ForeignServer& one, const ForeignServer& other) {
+      return one.started != other.started ? one.started < other.started : rank(one) < rank(other);
     };
-    if (!is_new && age(*process) < age(first->second)) first->second = std::move(*process);
+    if (!is_new && is_older(*process, first->second)) first->second = std::move(*process);
     return found.size() < kMostServers;
   });
+  if (found.empty() && !unfinished.empty())
+    return failure(unfinished + " is still being started", ErrorKind::not_ready);
   if (found.empty() && !on_host.empty()) {
     return failure(on_host + " is in no container: its mount namespace is this host's", ErrorKind::not_ready);
   }
   if (found.empty()) return std::optional<ForeignServer>();
-  // Each pod has one more container, which only keeps its namespaces.
-  const auto keeps_a_pod = [](const auto& one) { return one.second.program == "pause"; };
-  if (!std::all_of(found.begin(), found.end(), keeps_a_pod)) std::erase_if(found, keeps_a_pod);
   if (found.size() > 1) return several_in(container, found);
+  if (auto named = check_name(container, found.begin()->second.pid); !named) return tl::unexpected(named.error());
   return std::optional(std::move(found.begin()->second));
 }
 
@@ -322,7 +367,7 @@ std::string nothing_in(const std::string& container) {
 
 bool has_ended(const ForeignServer& server) {
   const auto stat = stat_of(server.pid);
-  return !stat || stat->started != server.started || stat->state == 'Z' || stat->state == 'X';
+  return !stat || stat->started != server.started || stat->has_ended();
 }
 
 std::optional<ForeignServer> foreign_process(pid_t pid) {

@@ -66,6 +66,7 @@ Result<RunningProgram> RunningProgram::start(const Program& program, ProgramInpu
     auto pipe = new_pipe();
     if (!pipe) return tl::unexpected(pipe.error());
     running.input_ = std::move(pipe->writing);
+    ::fcntl(running.input_.get(), F_SETFL, O_NONBLOCK);  // It could have filled the pipe itself.
     its_input = std::move(pipe->reading);
   } else if (program.place) {
     // At its end from the beginning. Root in a container could change the mode of the host's /dev/null.

@@ -16,6 +16,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "base/text.hpp"
 #include "harness/container.hpp"
 #include "harness/host_test.hpp"
 #include "quiesce/entry.hpp"
@@ -108,6 +109,7 @@ class Group {
   }
   [[nodiscard]] bool is_there() const { return is_there_; }
   void add(pid_t pid) const { write_text(path_ + "/cgroup.procs", std::to_string(pid)); }
+  void own(uid_t uid) const { check(::chown(path_.c_str(), uid, uid), "chown"); }
   void set(const std::string& name, const std::string& value) const { write_text(path_ + "/" + name, value); }
   [[nodiscard]] std::string members() const { return read_text(path_ + "/cgroup.procs"); }
 
@@ -275,6 +277,16 @@ os.execvp(sys.argv[1], sys.argv[1:])
   EXPECT_EQ(noted_in(box, kLook), "Seccomp:\t0\nmounted\napart\n");
 }
 
+TEST_F(ContainerHooks, HaveNoRightBackThatItsRootWasRobbedOf) {
+  const Box box({.program = "/usr/bin/setpriv --securebits=+noroot,+noroot_locked /bin/sleep"});
+  EXPECT_THAT(read_text("/proc/" + std::to_string(box.pid()) + "/status"), HasSubstr("CapEff:\t0000000000000000\n"));
+  write_text("/proc/" + std::to_string(box.pid()) + "/oom_score_adj", "321");
+  EXPECT_EQ(noted_in(box,
+                     "note $(id -u); grep -E 'CapEff|CapBnd' /proc/self/status >>/shared/journal; "
+                     "cat /proc/self/oom_score_adj >>/shared/journal"),
+            "0\nCapEff:\t0000000000000000\nCapBnd:\t0000000000000000\n321\n");
+}
+
 TEST_F(ContainerHooks, HaveTheAccountOfItsFirstProcess) {
   const Box box({.account = "--userspec=1234:1235 --groups=5,6"});
   const std::string said =
@@ -364,8 +376,9 @@ TEST_F(ContainerHooks, OfAPodHaveToSayWhichOfItsContainers) {
   const Box other;
   const Box pause({.before = "cp /usr/bin/sleep /srv/own/tmp/pause", .program = "/tmp/pause"});
   sandbox.add(pause.pid());
-  two.add(other.pid());
   configure_hooks("11111111-2222-3333-4444-555555555555", {{"session", {hook("session", kHolds)}}});
+  expect_refused(206, "no process runs in the container 11111111-2222-3333-4444-555555555555");
+  two.add(other.pid());
   EXPECT_THAT(expect(0, {"pre-script"}).out, Not(HasSubstr("WARN: db")));
   EXPECT_THAT(expect(0, {"status"}).out, HasSubstr("containerd container " + other_id_.substr(0, 12)));
   expect(0, {"post-script"});
@@ -407,6 +420,30 @@ TEST_F(ContainerHooks, OfAMachineAreNotRunWhereItsSupervisorIs) {
   EXPECT_TRUE(reap(older, kLong));
 }
 
+TEST_F(ContainerHooks, AreNotRunWhileTheirContainerIsBeingBuilt) {
+  // What a runtime is then: in the namespaces and the control group, and not yet the container's program.
+  const pid_t runtime = fork_into({.own_directory = "/srv/own"}, [] {
+    die_with_test();
+    for (;;) ::pause();
+  });
+  configure_hooks("pid:" + std::to_string(runtime), pair("note freeze", "note thaw"));
+  expect_refused(206, "process " + std::to_string(runtime) + " is still being started");
+  const Group group("docker-" + id_ + ".scope");
+  if (group.is_there()) {
+    group.add(runtime);
+    configure_hooks(id_, pair("note freeze", "note thaw"));
+    expect_refused(206, "docker container " + short_id_ + " is still being started");
+    const Box box;
+    group.add(box.pid());
+    expect(0, {"pre-script"});
+    EXPECT_THAT(expect(0, {"status"}).out, HasSubstr("container_process=" + std::to_string(box.pid()) + "/"));
+    expect(0, {"post-script"});
+  }
+  EXPECT_EQ(journal(), group.is_there() ? "freeze\nthaw\n" : "");
+  ::kill(runtime, SIGKILL);
+  EXPECT_TRUE(reap(runtime, kLong));
+}
+
 TEST_F(ContainerHooks, OfAContainerThatIsNotThereAreAbsent) {
   configure_hooks("0123456789ab", {{"session", {"/bin/true"}}});
   expect_refused(206, "db is required and does not run: no process runs in the container 0123456789ab");
@@ -440,6 +477,22 @@ TEST_F(ContainerHooks, OfASessionWhoseContainerIsKilledAre202) {
   ASSERT_TRUE(hooks_gone());
   const auto post = expect(202, {"post-script"});
   EXPECT_THAT(post.err, AllOf(HasSubstr("db was lost while it was quiesced"), HasSubstr(process)));
+  expect_nothing_left();
+}
+
+TEST_F(ContainerHooks, OfASessionThatOutlivesItsContainerAre202) {
+  // Without a PID namespace of its own, what runs in it does not end with its first process.
+  const std::string pid = "/srv/shared/pid";
+  run_tool({"sh", "-c", "unshare --mount sleep 600 >/dev/null 2>&1 & echo $! >" + pid});
+  const pid_t first = std::atoi(read_text(pid).c_str());
+  ASSERT_TRUE(eventually([&] { return read_text("/proc/" + std::to_string(first) + "/comm") == "sleep\n"; }, kLong));
+  fs::create_directories("/shared");
+  write_text("/srv/shared/session", "#!/bin/sh\necho READY; read -r word\n:\n");
+  ::chmod("/srv/shared/session", 0755);
+  configure_hooks("pid:" + std::to_string(first), {{"session", {"/srv/shared/session"}}});
+  expect(0, {"pre-script"});
+  ::kill(first, SIGKILL);
+  EXPECT_THAT(expect(202, {"post-script"}).err, HasSubstr("while it was to hold"));
   expect_nothing_left();
 }
 
@@ -601,6 +654,8 @@ class RuncHooks : public ContainerHooks, public testing::WithParamInterface<Kind
     }
     write_text("/srv/bundle/config.json", spec.dump());
     runc("run --detach --pid-file /srv/pid " + id_ + " >/srv/log");
+    const std::string program = "/proc/" + std::string(trimmed(read_text("/srv/pid"))) + "/comm";
+    if (!eventually([&] { return read_text(program) == "sleep\n"; }, kLong)) throw std::runtime_error("not started");
   }
 };
 
@@ -726,6 +781,34 @@ TEST_F(HostileContainerHooks, AreNotRunWhereAUserOfTheHostTookTheNameOfTheContai
   configure_hooks(box.name(), {{"session", {"/shared/session"}}});
   expect(0, {"pre-script"});
   expect(0, {"post-script"});
+}
+
+TEST_F(HostileContainerHooks, AreNotRunBelowWhatAUserOfTheHostMayChange) {
+  const std::string own = "user-of-" + std::to_string(::getpid());
+  const Group users(own);
+  if (!users.is_there()) GTEST_SKIP() << "no control groups of version 2 here";
+  const Group group(own + "/docker-" + id_ + ".scope");
+  const Box box;
+  group.add(box.pid());
+  configure_hooks(id_, {{"session", {hook("session", kHolds)}}});
+  expect(0, {"pre-script"});
+  expect(0, {"post-script"});
+  users.own(1234);
+  expect_refused(206, "is below what the user with uid 1234 may change; give its first process as pid:N");
+  configure_hooks(box.name(), {{"session", {hook("session", kHolds)}}});
+  expect(0, {"pre-script"});
+  expect(0, {"post-script"});
+}
+
+TEST_F(HostileContainerHooks, ThatFillTheirOwnInputHoldUpNobody) {
+  const Box box;
+  configure_session(box, "echo READY; dd if=/dev/zero of=/proc/self/fd/0 bs=4096 oflag=nonblock 2>/dev/null; sleep 600",
+                    {{"timeout_seconds", 1}});
+  expect(0, {"pre-script"});
+  sleep_for(Milliseconds(300));
+  const auto post = expect(202, {"post-script"});
+  EXPECT_LT(post.run_time(), seconds(5)) << post.text();
+  expect_nothing_left();
 }
 
 TEST_F(HostileContainerHooks, OnAFilesystemThatNeverAnswersAreKilledAfterTheirTime) {

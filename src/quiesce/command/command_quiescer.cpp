@@ -82,7 +82,10 @@ class CommandQuiescer final : public Quiescer {
 
   Result<std::vector<Fact>> prepare(StageContext& context) override {
     if (auto entered = check_container(context); !entered) return tl::unexpected(entered.error());
-    if (auto ran = run("prepare", options_.prepare, context); !ran) return tl::unexpected(ran.error());
+    if (auto ran = run("prepare", options_.prepare, context); !ran) {
+      if (auto there = check_is_there(); !there) return tl::unexpected(there.error());
+      return tl::unexpected(ran.error());
+    }
     return facts();
   }
 
@@ -257,7 +260,7 @@ class CommandQuiescer final : public Quiescer {
 
   Result<void> end_session(const StageContext& context, Outcome outcome) {
     if (!running_) return {};
-    const bool lost = holds_ && running_->has_ended();
+    const bool lost = holds_ && (running_->has_ended() || !check_is_there());
     running_->send_last("THAW " + std::string(to_string(outcome)) + "\n");
     const auto ended = running_->finish(patience(context));
     running_.reset();

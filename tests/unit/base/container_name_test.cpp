@@ -23,6 +23,7 @@ TEST(ContainerNames, AreThoseOfTheRuntimesPaths) {
   EXPECT_EQ(text_of("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + kId + ".scope"),
             "podman container 3f2a1b2c3d4e");
   EXPECT_EQ(text_of("/libpod_parent/libpod-" + kId), "podman container 3f2a1b2c3d4e");
+  EXPECT_EQ(text_of("/system.slice/orders.service/libpod-payload-" + kId), "podman container 3f2a1b2c3d4e");
   EXPECT_EQ(
       text_of("/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod1f2e_3d.slice/crio-" + kId + ".scope"),
       "CRI-O container 3f2a1b2c3d4e");

@@ -206,12 +206,17 @@ TEST(Background, LeavesTheCallersStdioAlsoWithoutANullDevice) {
 
 TEST(ProcessStats, AreReadWhateverTheProcessIsCalled) {
   const std::string stat =
-      "1234 (a) b (c)) S 77 1234 1234 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 4096 1 18446744073709551615 1";
+      "1234 (a) b (c)) S 77 1234 1234 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 987654 4096 1 18446744073709551615 1";
   const auto process = parse_stat(stat);
   ASSERT_TRUE(process);
   EXPECT_EQ(process->state, 'S');
   EXPECT_EQ(process->parent, 77);
   EXPECT_EQ(process->started, 987654U);
+  EXPECT_EQ(process->threads, 3);
+  EXPECT_FALSE(process->has_ended());
+  EXPECT_FALSE(ProcessStat({'Z', 1, 2, 3}).has_ended()) << "another thread goes on";
+  EXPECT_TRUE(ProcessStat({'Z', 1, 1, 3}).has_ended());
+  EXPECT_TRUE(ProcessStat({'X', 1, 0, 3}).has_ended());
   EXPECT_FALSE(parse_stat(""));
   EXPECT_FALSE(parse_stat("1234 (a) S 77"));
   EXPECT_FALSE(parse_stat(stat.substr(0, stat.find("987654"))));

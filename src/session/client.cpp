@@ -152,7 +152,8 @@ Result<void> SessionClient::prepare(Deadline deadline, const std::function<void(
     if (!patience.expired()) return prepared;
     const bool is_writing_back =
         plan_->filesystems.any([](FreezeState state) { return state == FreezeState::syncing; });
-    if (!is_writing_back) prepared.error().kind = ErrorKind::not_ready;  // A database is late, and cannot even say so.
+    // A database is late, and cannot even say so.
+    if (!is_writing_back && !plan_->quiescers.empty()) prepared.error().kind = ErrorKind::not_ready;
     name_what_hangs(prepared.error(), FreezeState::syncing, "the write-back of");
     return prepared;
   }
@@ -180,7 +181,9 @@ Result<void> SessionClient::wait_until(Deadline moment) {
 
 Result<void> SessionClient::quiesce(Deadline deadline) {
   if (auto told = tell(watchdog_, {.verb = Verb::quiesce, .deadline = deadline}); !told) return told;
-  return await(true, false, with_patience(deadline), "quiescing the databases", ErrorKind::not_ready);
+  const bool has_databases = !plan_->quiescers.empty();
+  return await(true, false, with_patience(deadline), has_databases ? "quiescing the databases" : "asking the watchdog",
+               has_databases ? ErrorKind::not_ready : ErrorKind::failed);
 }
 
 Result<void> SessionClient::freeze(Deadline deadline) {

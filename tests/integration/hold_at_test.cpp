@@ -17,6 +17,7 @@ using std::chrono::seconds;
 using std::chrono::system_clock;
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr const char* kGroup = "shards-1";
 
@@ -85,6 +86,17 @@ TEST_F(HoldAt, IsRefusedBeforeAnythingIsDoneIfItHasPassedOrIsBeyondTheBudget) {
   EXPECT_THAT(far.err, HasSubstr("raise --timeout"));
   EXPECT_LT(far.run_time(), seconds(5));
   EXPECT_FALSE(std::filesystem::exists("/run/dlm-freeze"));
+  expect_undone(data);
+}
+
+TEST_F(HoldAt, Is201IfTheWatchdogSaysNothingAndThereIsNoDatabase) {
+  const auto& data = add("ext4", "/srv/data");
+  const auto pre = start({"pre-script", "--hold-at", in(Milliseconds(4000)), "--group", kGroup, "--timeout", "6"});
+  ASSERT_TRUE(is_waiting());
+  process("dlm-watchdog").signal(SIGSTOP);
+  const auto result = pre->wait();
+  EXPECT_EQ(result.exit_code, 201) << result.text();
+  EXPECT_THAT(result.err, Not(HasSubstr("database")));
   expect_undone(data);
 }
 

@@ -6,11 +6,18 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
 
+#include "base/directory.hpp"
 #include "base/process.hpp"
+#include "base/text.hpp"
 #include "commands/command_context.hpp"
 #include "commands/hold_time.hpp"
 #include "commands/host_plan.hpp"
@@ -19,6 +26,7 @@
 #include "commands/planning_guard.hpp"
 #include "commands/report.hpp"
 #include "commands/state_check.hpp"
+#include "dlm_freeze/base/files.hpp"
 #include "record/inventory.hpp"
 #include "session/client.hpp"
 #include "session/limits.hpp"
@@ -232,6 +240,7 @@ class PreScript {
       context_.log.warn(
           "there is nothing to freeze and no database to quiesce: the snapshot will only be crash-consistent");
     }
+    if (auto untraced = check_tracer(*plan); !untraced) return untraced;
     const bool output_will_freeze = plan->may_wait_for_thaw(STDOUT_FILENO) || plan->may_wait_for_thaw(STDERR_FILENO);
     if (is_any_to_freeze(*plan)) {
       session.caller_files = UniqueFd(::fcntl(context_.caller_files->lease().get(), F_DUPFD_CLOEXEC, 0));
@@ -270,6 +279,36 @@ class PreScript {
     session.dirty_limit = std::move(limited.limit);
     session.dirty_memory = std::move(limited.memory);
     ::malloc_trim(0);  // As in plan_host.
+  }
+
+  /// By the text of the descriptor's /proc/PID/fdinfo.
+  static bool is_for_writing(const Result<std::string>& info) {
+    constexpr std::string_view kKey = "flags:";
+    const std::size_t at = info ? info->find(kKey) : std::string::npos;
+    if (at == std::string::npos) return false;
+    return (std::strtoul(info->c_str() + at + kKey.size(), nullptr, 8) & O_ACCMODE) != O_RDONLY;
+  }
+
+  /// Who traces this process traces all that it forks: if he waits for the thaw, none of them goes on, and nobody
+  /// thaws.
+  static Result<void> check_tracer(const HostPlan& plan) {
+    std::string tracer;
+    for (const std::string_view line : split(read_file("/proc/self/status").value_or(""), '\n')) {
+      constexpr std::string_view kKey = "TracerPid:";
+      if (line.starts_with(kKey)) tracer = trimmed(line.substr(kKey.size()));
+    }
+    if (tracer.empty() || tracer == "0") return {};
+    const std::string directory = "/proc/" + tracer + "/fd";
+    for (const std::string& name : names_in(directory)) {
+      const UniqueFd file(::open((directory + "/" + name).c_str(), O_PATH | O_CLOEXEC));
+      if (!file || !plan.may_wait_for_thaw(file.get()) || !is_for_writing(read_file(directory + "info/" + name)))
+        continue;
+      std::error_code error;
+      return failure("dlm-freeze is traced by process " + tracer + ", which has " +
+                     std::filesystem::read_symlink(directory + "/" + name, error).string() +
+                     " open: once that is frozen, nobody could thaw it; trace to a file that is not");
+    }
+    return {};
   }
 
   /// Whether stdout or stderr is a file on what is going to be frozen.

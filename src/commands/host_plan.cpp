@@ -2,9 +2,11 @@
 #include "commands/host_plan.hpp"
 
 #include <linux/capability.h>
+#include <linux/magic.h>
 #include <malloc.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -203,6 +205,9 @@ bool HostPlan::may_wait_for_thaw(int fd) const {
   struct stat info {};
   if (::fstat(fd, &info) != 0) return false;
   if (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) return false;
+  struct statfs filesystem {};
+  if (::fstatfs(fd, &filesystem) == 0 && filesystem.f_type == TMPFS_MAGIC)
+    return false;  // As what memfd_create(2) makes.
   const auto id = mount_id_of(fd);
   const Mount* mount = id ? table.find(*id) : nullptr;  // Null when it was opened in another mount namespace.
   return !freeze.filesystems.empty() && !freeze.writable.contains(mount != nullptr ? mount->device : info.st_dev);
@@ -260,6 +265,11 @@ void log_gaps(const HostPlan& plan, Log& log) {
     }
   }
   warn_not_frozen(unexpected, log);
+  for (const PlannedFilesystem& filesystem : plan.freeze.filesystems) {
+    const std::vector<std::string>& disks = filesystem.stack.instance_stores;
+    if (!disks.empty())
+      log.warn(filesystem.name() + " lies on EC2 instance store, of which there is no snapshot: " + list_of(disks));
+  }
   for (const auto& [why, names] : expected) log.info("not frozen, since " + why + ": " + list_of(names));
   if (!plan.all_processes_seen) warn_not_all_seen(log);
 }
@@ -342,8 +352,9 @@ Result<HostPlan> plan_host(const Settings& settings, CommandContext& context) {
   Unseen unseen;
   if (selection.freeze) unseen = UnseenSearch().look(*table, stacks, root.superblocks, kUnseenPatience);
   stacks.merge(unseen.stacks);
-  HostFacts facts = {find_file_mounts(*table), root.superblocks, std::move(unseen.filesystems), find_layers(*table),
-                     out_of_reach(root, selection)};
+  HostFacts facts = {
+      find_file_mounts(*table),      root.superblocks,          std::move(unseen.filesystems), find_layers(*table),
+      out_of_reach(root, selection), find_system_links(*table), read_swap_stacks(*table)};
   FreezePlan freeze = plan_freeze(*table, stacks, selection, facts);
   explain(freeze, quiescers);
   Result<void> on_host = check_root(root, selection);

@@ -87,11 +87,10 @@ void AttachedDisks::add_device(const DeviceRoots& roots, const std::string& name
   const bool is_hidden = device.number.empty();  // A path of an NVMe disk with several.
   const bool is_disk = !is_no_volume(name) && !is_mapped(name);
   if (device.on.empty() && !is_hidden && is_disk) {
-    const std::string model = sysfs_attribute(directory / "device" / "model").value_or("");
     disks_.push_back({.name = name,
                       .volume_id = volume_id_of(directory).value_or(""),
                       .size_bytes = device.size_bytes,
-                      .is_instance_store = model.starts_with("Amazon EC2 NVMe Instance"),
+                      .is_instance_store = is_instance_store(directory),
                       .is_image = name.starts_with("loop"),
                       .parts = {}});
   }

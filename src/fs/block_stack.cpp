@@ -5,10 +5,12 @@
 #include <linux/btrfs.h>
 #include <linux/loop.h>
 #include <sys/ioctl.h>
+#include <sys/quota.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <set>
@@ -18,6 +20,7 @@
 #include "base/directory.hpp"
 #include "base/text.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
+#include "fs/attached_disks.hpp"
 #include "fs/filesystem_type.hpp"
 #include "fs/path_trail.hpp"
 #include "fs/sysfs.hpp"
@@ -57,6 +60,14 @@ class StackReader {
     }
   }
 
+  BlockStack stack_of(const std::string& device) {
+    BlockStack stack;
+    seen_.clear();
+    stack.devices = {device};
+    describe(device, stack);
+    return stack;
+  }
+
   BlockStack stack_of(const Mount& mount) {
     BlockStack stack;
     seen_.clear();
@@ -68,6 +79,7 @@ class StackReader {
       stack.size_bytes += size_of_device(classes_ / device);
       const auto errors = sysfs_attribute(stdfs::path(roots_.sys) / "fs" / "ext4" / device / "errors_count");
       stack.has_had_errors = stack.has_had_errors || (errors && *errors != "0");
+      stack.has_quotas = stack.has_quotas || (mount.type.starts_with("ext") && keeps_quotas(device));
     }
     describe_other_devices(mount, stack);
     stack.all_devices.assign(seen_.begin(), seen_.end());
@@ -124,6 +136,17 @@ class StackReader {
     return is_known ? name : "";
   }
 
+  /// The mount options do not tell.
+  [[nodiscard]] bool keeps_quotas(const std::string& device) const {
+    const std::string node = stdfs::path(roots_.dev) / device;
+    std::uint32_t format = 0;
+    const auto is_on = [&](int of) {
+      return ::quotactl(QCMD(Q_GETFMT, of), node.c_str(), 0, reinterpret_cast<caddr_t>(&format)) == 0;
+    };
+    constexpr int kProjects = 2;  // PRJQUOTA, which the C library lacks.
+    return is_on(USRQUOTA) || is_on(GRPQUOTA) || is_on(kProjects);
+  }
+
   bool may_hang_at(const std::string& path) const {
     const Mount* mount = table_.resolve(path);
     return mount != nullptr && may_hang(table_, *mount);
@@ -178,7 +201,11 @@ class StackReader {
       stack.ground_unknown = true;
       stack.writes_untold = stack.writes_untold || is_served_here(device);
     }
-    if (const auto volume = volume_id_of(directory)) stack.volume_ids.push_back(*volume);
+    if (const auto volume = volume_id_of(directory)) {
+      stack.volume_ids.push_back(*volume);
+    } else if (is_instance_store(directory)) {
+      stack.instance_stores.push_back(device);
+    }
   }
 
   /// Notes what a loop device lies on: a file, or another device. False when `device` is no loop device.
@@ -273,6 +300,15 @@ BlockStacks read_block_stacks(const MountTable& table, const DeviceRoots& roots,
     if (!has_volume(mount) || !known.insert(mount.device).second) continue;
     stacks.emplace(mount.device, reader.stack_of(mount));
   }
+  return stacks;
+}
+
+std::vector<BlockStack> read_swap_stacks(const MountTable& table, const DeviceRoots& roots) {
+  std::vector<BlockStack> stacks;
+  const std::vector<std::string> devices = swap_devices(roots);
+  if (devices.empty()) return stacks;
+  StackReader reader(table, roots, nullptr);
+  for (const std::string& device : devices) stacks.push_back(reader.stack_of(device));
   return stacks;
 }
 

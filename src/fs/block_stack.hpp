@@ -30,10 +30,12 @@ struct BlockStack {
   /// A part of that: what is written to it goes to a file or a program of this host, and where those write cannot be
   /// told.
   bool writes_untold = false;
-  bool device_gone = false;                  ///< sysfs knows other devices, but no longer this one's number.
-  bool has_had_errors = false;               ///< An ext4 with errors on record.
-  std::uint64_t size_bytes = 0;              ///< Of the devices together; 0 when unknown.
-  std::vector<std::string> other_devices{};  ///< Kernel names of those that its log or journal may be on.
+  bool device_gone = false;                    ///< sysfs knows other devices, but no longer this one's number.
+  bool has_had_errors = false;                 ///< An ext4 with errors on record.
+  bool has_quotas = false;                     ///< An ext2, ext3 or ext4 that keeps quotas.
+  std::uint64_t size_bytes = 0;                ///< Of the devices together; 0 when unknown.
+  std::vector<std::string> other_devices{};    ///< Kernel names of those that its log or journal may be on.
+  std::vector<std::string> instance_stores{};  ///< Kernel names of disks of the EC2 host at the bottom: in no snapshot.
 };
 
 /// By the device number of the superblock (Mount::device). Filesystems without a volume are not in it.
@@ -54,6 +56,9 @@ struct DeviceRoots {
 /// `here` is that of this process: of its paths only those of devices in /dev mean anything.
 [[nodiscard]] BlockStacks read_block_stacks(const MountTable& table, const DeviceRoots& roots = {},
                                             const MountTable* here = nullptr);
+
+/// What lies below each block device that is used for swap; `table` is that of this process.
+[[nodiscard]] std::vector<BlockStack> read_swap_stacks(const MountTable& table, const DeviceRoots& roots = {});
 
 /// The id of the btrfs that `fd` lies on; nothing where that is no btrfs.
 [[nodiscard]] std::optional<std::string> btrfs_id_of(int fd);

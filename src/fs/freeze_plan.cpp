@@ -39,6 +39,12 @@ std::vector<const Mount*> mounts_elsewhere(const HostFacts& facts) {
 /// Most often after an error; ext4 keeps a record of those, others do not.
 constexpr const char* kMadeReadOnly = "broken: the filesystem is read-only, although ";
 
+/// Anybody's sync(2) waits for the thaw then, if a file that was in use is let go of meanwhile, with the lock that the
+/// thaw needs (dquot_writeback_dquots() waits for ext4_release_dquot(); Linux 6.1 to 6.12 at least).
+constexpr const char* kHasQuotas =
+    "ext4 with quotas can stay frozen for ever after a sync: turn them off (quotaoff), or name it in "
+    "filesystems.include at that risk";
+
 struct Judgement {
   Reason reason = Reason::data;
   std::string why;
@@ -58,6 +64,7 @@ class Planner {
     keep_off_root();
     keep_off_root_of_the_host();
     keep_off_protected();
+    keep_off_swap();
     ground_.order();
     FreezePlan plan;
     plan.mounts.reserve(table_.mounts().size() + facts_.unseen.size());
@@ -131,6 +138,15 @@ class Planner {
     return found != kept_off_.end() ? &found->second : nullptr;
   }
 
+  /// What a directory of the system has of its own, mounted there or where a link leads; null: it is a part of the
+  /// root.
+  [[nodiscard]] const Mount* own_mount_of(const std::string& path) const {
+    const auto link = facts_.links.find(path);
+    const Mount* mount = table_.resolve(link != facts_.links.end() ? link->second : path);
+    if (mount == nullptr || mount->mount_point == "/") return nullptr;
+    return link != facts_.links.end() || mount->mount_point == path ? mount : nullptr;
+  }
+
   void keep_off_root() {
     for (const Mount& mount : table_.mounts()) {
       const bool is_root = mount.mount_point == "/";
@@ -140,6 +156,12 @@ class Planner {
                 is_root && ground_.layers(mount) ? "holds a layer of the root filesystem"
                                                  : "holds the image of " + mount.mount_point,
                 {}});
+    }
+    for (const auto& [path, target] : facts_.links) {
+      const Mount* mount = lies_within(path, "/boot") ? own_mount_of(path) : nullptr;
+      if (mount == nullptr) continue;
+      keep_off(mount->device, {Reason::root_or_boot, "the filesystem of " + path, {}},
+               {Reason::holds_root, "holds the image of " + path, {}});
     }
     keep_off_parts_of_an_image();
     // The runtime of a container puts them there, from the filesystem on which the host keeps its containers: most
@@ -164,8 +186,8 @@ class Planner {
                                             [&](dev_t device) { return has_volume(ground_.at(device).first()); });
     if (!is_ground_told) parts.emplace_back("/var");
     for (const std::string& part : parts) {
-      const Mount* mount = table_.resolve(part);
-      if (mount == nullptr || mount->mount_point != part) continue;
+      const Mount* mount = own_mount_of(part);
+      if (mount == nullptr) continue;
       const Judgement judgement = {Reason::holds_root, "holds " + part + ", a part of the root filesystem", {}};
       keep_off(mount->device, judgement, judgement);
     }
@@ -188,6 +210,24 @@ class Planner {
       keep_off(mount->device, {Reason::protected_path, "holds " + path, path},
                {Reason::protected_path, what + path, path});
       keep_off_below(path);
+    }
+  }
+
+  /// Memory that is short waits for the swap, and the thaw for memory. A swap file without a loop device is written
+  /// past its filesystem.
+  void keep_off_swap() {
+    const auto keep = [&](dev_t device, const std::string& file) {
+      if (!ground_.superblocks().contains(device)) return;
+      const std::string what =
+          file.empty() ? "the image of a device that is used for swap" : file + ", which is used for swap";
+      keep_off(device, {Reason::protected_path, "holds " + what, file},
+               {Reason::protected_path, "holds the image of what holds " + what, file});
+    };
+    for (const BlockStack& stack : facts_.swap) {
+      for (const dev_t device : stack.backing_devices) keep(device, "");
+      for (const std::string& file : stack.backing_files) {
+        if (const Mount* mount = table_.resolve(file)) keep(mount->device, file);
+      }
     }
   }
 
@@ -222,7 +262,15 @@ class Planner {
     if (first.is_read_only()) return {Reason::read_only, "read-only", {}};
     if (cannot_freeze(first.type)) return {Reason::cannot_freeze, first.type + " cannot be frozen", {}};
     if (kept != nullptr) return *kept;
-    return judge_by_configuration(mounts);
+    Judgement judgement = judge_by_configuration(mounts);
+    if (judgement.reason == Reason::data && has_quotas(device) && selection_.include.empty())
+      return {Reason::cannot_freeze, kHasQuotas, {}};
+    return judgement;
+  }
+
+  [[nodiscard]] bool has_quotas(dev_t device) const {
+    const auto stack = stacks_.find(device);
+    return stack != stacks_.end() && stack->second.has_quotas;
   }
 
   /// A filesystem that an operator has to check.
@@ -331,7 +379,7 @@ class Planner {
     const MountElsewhere& first = unseen.mounts.front();
     std::vector<const Mount*> mounts;
     for (const MountElsewhere& one : unseen.mounts) mounts.push_back(&one.mount);
-    const Judgement configured = judge_by_configuration(mounts);
+    Judgement configured = judge_by_configuration(mounts);
     if (configured.reason != Reason::data) return configured;
     if (unseen.is_only_taken) {
       return {Reason::unseen,
@@ -355,6 +403,7 @@ class Planner {
     const std::string text = "mounted only in another mount namespace: that of " + first.where();
     if (selection_.other_namespaces == OtherNamespaces::warn || !obstacle.empty())
       return {Reason::unseen, text + (obstacle.empty() ? "" : "; " + obstacle), {}};
+    if (has_quotas(device) && selection_.include.empty()) return {Reason::cannot_freeze, kHasQuotas, {}};
     return {Reason::data, text, {}};
   }
 

@@ -46,6 +46,8 @@ struct HostFacts {
   std::vector<UnseenFilesystem> unseen;
   std::map<dev_t, Layers> layers{};  ///< By superblock. Of one that is not in it, the table's text is all there is.
   std::string out_of_reach{};        ///< Why nothing of `unseen` may be frozen, as a clause; empty: it may.
+  std::map<std::string, std::string> links{};  ///< Where directories of the system lead that are symbolic links.
+  std::vector<BlockStack> swap{};              ///< What lies below each device that is used for swap.
 };
 
 enum class Verdict {

@@ -146,7 +146,7 @@ Result<FrozenFilesystems::Opening> FrozenFilesystems::open(const FreezePlan& pla
       left_out.push_back({planned.device, planned.name(), devices.error().message});
     } else {
       opened.push_back({planned.name(), planned.device, planned.level, std::move(descriptors[i]), std::move(*devices),
-                        planned.elsewhere.empty() ? "" : planned.elsewhere.front().where()});
+                        planned.elsewhere.empty() ? "" : planned.elsewhere.front().where(), planned.stack.has_quotas});
     }
   }
   auto filesystems = adopt(std::move(opened), control);
@@ -201,8 +201,8 @@ std::vector<int> FrozenFilesystems::descriptors_of(std::size_t i) const {
   return all;
 }
 
-void FrozenFilesystems::write_back(std::size_t i) noexcept {
-  int error = control_->sync(filesystems_[i].fd.get());
+void FrozenFilesystems::write_back(std::size_t i, bool syncs) noexcept {
+  int error = syncs ? control_->sync(filesystems_[i].fd.get()) : 0;
   for (const UniqueFd& device : filesystems_[i].to_flush) {
     if (error == 0) error = control_->flush(device.get());
   }
@@ -213,7 +213,7 @@ void FrozenFilesystems::write_back(std::size_t i) noexcept {
 
 void FrozenFilesystems::sync(std::size_t i) noexcept {
   progress_[i].state.store(FreezeState::syncing);
-  write_back(i);
+  write_back(i, true);
   static_cast<void>(claim(i, FreezeState::syncing, FreezeState::idle));
 }
 
@@ -240,7 +240,7 @@ void FrozenFilesystems::freeze(std::size_t i) noexcept {
       // FIFREEZE writes back what became dirty since `sync`, and does not say when data of a file could not be written.
       // syncfs(2) does, and has nothing else to do any more. Nor does it flush a device where the filesystem is not
       // meant to (`nobarrier`): then nobody else would.
-      write_back(i);
+      write_back(i, !filesystems_[i].has_quotas);
       break;
     case EBUSY:
       progress.state.store(FreezeState::busy);

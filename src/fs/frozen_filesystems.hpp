@@ -54,6 +54,7 @@ class FrozenFilesystems {
     UniqueFd fd;
     std::vector<UniqueFd> to_flush{};  ///< As in PlannedFilesystem. Only who writes back needs them.
     std::string where{};               ///< As MountElsewhere::where; empty: this process has it mounted.
+    bool has_quotas = false;           ///< As BlockStack::has_quotas: a syncfs while it is frozen may never return.
   };
 
   /// One that the plan has, and that cannot be opened.
@@ -147,7 +148,7 @@ class FrozenFilesystems {
 
  private:
   /// An error is kept in `write_error`.
-  void write_back(std::size_t i) noexcept;
+  void write_back(std::size_t i, bool syncs) noexcept;
 
   struct ControlBlock {
     std::atomic<std::uint32_t> ending;

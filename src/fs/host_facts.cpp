@@ -23,6 +23,16 @@ std::set<int> find_file_mounts(const MountTable& table) {
   return files;
 }
 
+std::map<std::string, std::string> find_system_links(const MountTable& table) {
+  std::map<std::string, std::string> links;
+  for (const std::string path :
+       {"/boot", "/boot/efi", "/boot/grub", "/boot/grub2", "/sysroot", "/usr", "/etc", "/var"}) {
+    const Trail trail = follow(table, path);
+    if (trail.end == Trail::End::found && trail.path != path) links.emplace(path, trail.path);
+  }
+  return links;
+}
+
 std::map<dev_t, Layers> find_layers(const MountTable& table) {
   std::map<dev_t, Layers> found;
   const UpperLayers upper_layers(table);

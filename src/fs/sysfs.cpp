@@ -48,6 +48,10 @@ std::uint64_t size_of_device(const std::filesystem::path& device) {
   return text ? number_of(*text) * kSectorBytes : 0;
 }
 
+bool is_instance_store(const std::filesystem::path& device) {
+  return sysfs_attribute(device / "device" / "model").value_or("").starts_with("Amazon EC2 NVMe Instance");
+}
+
 std::optional<std::string> volume_id_of(const std::filesystem::path& device) {
   constexpr std::string_view kPrefix = "vol";
   // nvme1n1/device is the controller nvme1; its serial is the volume's.

@@ -24,6 +24,9 @@ namespace dlm_freeze {
 /// The size in bytes of the block device whose directory in sysfs is `device`; 0 where it is not known.
 [[nodiscard]] std::uint64_t size_of_device(const std::filesystem::path& device);
 
+/// Whether that device is a disk of the EC2 host.
+[[nodiscard]] bool is_instance_store(const std::filesystem::path& device);
+
 /// The EBS volume behind the block device whose directory in sysfs is `device`: "vol-0123456789abcdef0". EBS gives each
 /// NVMe device the id of its volume as serial number, without the dash and padded with blanks.
 [[nodiscard]] std::optional<std::string> volume_id_of(const std::filesystem::path& device);

@@ -98,10 +98,18 @@ class UnseenSearch::Look {
 
   void note_devices(const BlockStacks& stacks) {
     for (const auto& [device, stack] : stacks) {
+      if (major(device) == 0 && is_fuse(device)) continue;  // Whose source is whatever its user has written there.
       devices_.insert(stack.devices.begin(), stack.devices.end());
       devices_.insert(stack.other_devices.begin(), stack.other_devices.end());
       all_devices_known_ = all_devices_known_ && (major(device) != 0 || !stack.devices.empty());
     }
+  }
+
+  [[nodiscard]] bool is_fuse(dev_t device) const {
+    const auto is_it = [&](const Mount& mount) { return mount.device == device && mount.type.starts_with("fuse"); };
+    const auto& unseen = unseen_.filesystems;
+    return std::any_of(here_.mounts().begin(), here_.mounts().end(), is_it) ||
+           std::any_of(unseen.begin(), unseen.end(), [&](const auto& one) { return is_it(one.mount()); });
   }
 
   void look_into_processes(Deadline deadline) {

@@ -118,9 +118,9 @@ bool is_in_namespace_of_init(pid_t pid) {
 }
 
 bool is_in_other_namespace(pid_t pid) {
-  static const std::string own = target_of("/proc/self/ns/mnt");
+  static const std::string kOwn = target_of("/proc/self/ns/mnt");
   const std::string theirs = target_of(directory_of(pid) + "/ns/mnt");
-  return !theirs.empty() && theirs != own;
+  return !theirs.empty() && theirs != kOwn;
 }
 
 /// Whether it is process 1 where it runs.

@@ -459,6 +459,20 @@ TEST_F(RootsOfAHost, AreTakenForItsOwn) {
   expect(0, {"post-script"}, within_);
 }
 
+TEST_F(RootsOfAHost, HaveTheFilesystemThatALinkAtBootLeadsToKeptOff) {
+  const auto& boot_disk = add("ext4", "/srv/boot");
+  fill("/srv/disk");
+  fs::create_directories("/srv/disk/mnt/b");
+  fs::create_symlink("mnt/b/of", "/srv/disk/boot");
+  boot("/srv/disk");
+  bind_mount("/srv/boot", "/srv/disk/mnt/b");
+  fs::create_directories("/srv/boot/of/grub");
+  expect(0, {"pre-script"}, within_);
+  EXPECT_TRUE(frozen(*data_));
+  EXPECT_TRUE(writable(boot_disk));
+  expect(0, {"post-script"}, within_);
+}
+
 TEST_F(RootsOfAHost, WhoseUpperLayerCannotBeToldAreNotToldByBoot) {
   add("ext4", "/srv/boot");
   mount_root_with_untold_upper("/srv/root", "low");

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <filesystem>
 
 #include "harness/host_test.hpp"
+#include "harness/loop_device.hpp"
 
 namespace dlm_freeze::integration {
 namespace {
@@ -218,6 +220,44 @@ TEST_F(Promises, OutputToAnOverlayAboveAFrozenFilesystemHoldsUpNobody) {
   EXPECT_EQ(pre.exit_code, 0) << pre.text();
   EXPECT_LT(pre.run_time(), seconds(2));
   EXPECT_TRUE(frozen(data));
+  expect(0, {"post-script"});
+}
+
+TEST_F(Promises, OutputToMemoryIsWrittenAtOnce) {
+  add("ext4", "/srv/data");
+  const UniqueFd memory(check(::memfd_create("output", MFD_CLOEXEC), "memfd_create"));
+  EXPECT_EQ(start({"pre-script"}, {.standard_output = memory.get()})->wait().exit_code, 0);
+  EXPECT_THAT(read_text("/proc/self/fd/" + std::to_string(memory.get())), HasSubstr("pre-script completed"));
+  expect(0, {"post-script"});
+}
+
+// Who must not wait for what is frozen.
+
+TEST_F(Promises, ATracerThatLogsToWhatWouldBeFrozenIsRefused) {
+  const auto& data = add("ext4", "/srv/data");
+  RunOptions traced{.wrapper = {"strace", "-f", "-o", "/srv/data/trace"}};
+  EXPECT_THAT(expect(201, {"pre-script"}, traced).err, HasSubstr("which has /srv/data/trace open"));
+  EXPECT_TRUE(writable(data));
+  traced.wrapper.back() = "/srv/trace";
+  const auto pre = start({"pre-script"}, traced);
+  EXPECT_TRUE(eventually([&] { return frozen(data); }, seconds(10)));
+  expect(0, {"post-script"});
+  EXPECT_EQ(pre->wait().exit_code, 0);
+}
+
+TEST_F(Promises, TheImageOfASwapDeviceIsNotFrozenUnderIt) {
+  const auto& data = add("ext4", "/srv/data");
+  const auto& other = add("ext4", "/srv/other");
+  const LoopDevice swap("/srv/data/swap", std::uint64_t{16} << 20);
+  run_tool({"mkswap", swap.path()});
+  run_tool({"swapon", "--priority", "0", swap.path()});
+  const auto pre = run({"pre-script"});
+  const bool is_free = writable(data);
+  run_tool({"swapoff", swap.path()});
+  EXPECT_EQ(pre.exit_code, 0);
+  EXPECT_THAT(pre.out, HasSubstr("WARN: /srv/data is not frozen: holds "));
+  EXPECT_TRUE(is_free);
+  EXPECT_TRUE(frozen(other));
   expect(0, {"post-script"});
 }
 

@@ -96,13 +96,16 @@ HostPlan plan_with_frozen(const std::set<dev_t>& writable) {
 }
 
 TEST(WhoWrites, WaitsUnlessTheFilesystemIsKnownToLieOnNothingThatIsFrozen) {
-  const fakes::Scratch scratch("/dev/shm");
+  const fakes::Scratch scratch("/var/tmp");
   const UniqueFd file(::open(scratch.write("file", "x").c_str(), O_RDWR | O_CLOEXEC));
   ASSERT_TRUE(file);
   const HostPlan nothing_known = plan_with_frozen({});
   EXPECT_TRUE(nothing_known.may_wait_for_thaw(file.get()));
   const dev_t device = nothing_known.table.resolve(scratch / "file")->device;
   EXPECT_FALSE(plan_with_frozen({device}).may_wait_for_thaw(file.get()));
+  const fakes::Scratch in_memory("/dev/shm");
+  const UniqueFd other(::open(in_memory.write("file", "x").c_str(), O_RDWR | O_CLOEXEC));
+  EXPECT_FALSE(nothing_known.may_wait_for_thaw(other.get()));
 }
 
 TEST(WhoWrites, DoesNotWaitOnPipesAndDevicesNorWhereNothingIsFrozen) {
@@ -115,7 +118,7 @@ TEST(WhoWrites, DoesNotWaitOnPipesAndDevicesNorWhereNothingIsFrozen) {
   EXPECT_FALSE(plan.may_wait_for_thaw(writing.get()));
   EXPECT_FALSE(plan.may_wait_for_thaw(null.get()));
   EXPECT_FALSE(plan.may_wait_for_thaw(1'000'000)) << "closed";
-  const fakes::Scratch scratch("/dev/shm");
+  const fakes::Scratch scratch("/var/tmp");
   const UniqueFd file(::open(scratch.write("file", "x").c_str(), O_RDWR | O_CLOEXEC));
   HostPlan idle = plan_with_frozen({});
   idle.freeze.filesystems.clear();

@@ -140,6 +140,54 @@ TEST(FreezePlan, PassesOverABindMountOfRoot) {
   EXPECT_THAT(p.filesystems, IsEmpty());
 }
 
+TEST(FreezePlan, PassesOverWhereALinkOfTheSystemLeads) {
+  const std::string table = kRoot + "2 1 8:2 / /mnt/b rw - ext4 /dev/sdb rw\n3 1 8:3 / /data rw - ext4 /dev/sdc rw\n";
+  const auto with_link = [](const std::string& from, const std::string& to) {
+    HostFacts facts;
+    facts.links = {{from, to}};
+    return facts;
+  };
+  EXPECT_EQ(fate(plan(table), "/mnt/b"), "freeze 0");
+  for (const char* boot : {"/boot", "/boot/grub", "/boot/efi"}) {
+    const FreezePlan p = plan(table, {}, {}, with_link(boot, "/mnt/b/of/boot"));
+    EXPECT_EQ(fate(p, "/mnt/b"), "root_or_boot") << boot;
+    EXPECT_EQ(fate(p, "/data"), "freeze 0");
+  }
+  EXPECT_EQ(fate(plan(table, {}, {}, with_link("/boot", "/srv/boot")), "/mnt/b"), "freeze 0");
+  // Of a root that is written to itself, these are data like any other.
+  EXPECT_EQ(fate(plan(table, {}, {}, with_link("/etc", "/mnt/b/etc")), "/mnt/b"), "freeze 0");
+  const std::string image = "1 0 8:1 / / ro - ext4 /dev/sda1 ro\n2 1 8:2 / /mnt/b rw - ext4 /dev/sdb rw\n";
+  EXPECT_EQ(fate(plan(image, {}, {}, with_link("/etc", "/mnt/b/etc")), "/mnt/b"), "holds_root");
+}
+
+TEST(FreezePlan, PassesOverWhatHoldsTheImageOfASwapDevice) {
+  const std::string table = kRoot + "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n3 1 8:3 / /more rw - ext4 /dev/sdc rw\n";
+  HostFacts facts;
+  facts.swap.resize(1);
+  facts.swap[0].devices = {"sdd"};
+  EXPECT_EQ(fate(plan(table, {}, {}, facts), "/data"), "freeze 0");
+  facts.swap[0].backing_files = {"/data/swap"};
+  const FreezePlan by_path = plan(table, {}, {}, facts);
+  EXPECT_EQ(at(by_path, "/data").why, "holds /data/swap, which is used for swap");
+  EXPECT_THAT(warnings(by_path), ElementsAre("/data"));
+  EXPECT_EQ(fate(by_path, "/more"), "freeze 0");
+  facts.swap[0].backing_files.clear();
+  facts.swap[0].backing_devices = {makedev(8, 3)};
+  EXPECT_EQ(fate(plan(table, {}, {}, facts), "/more"), "protected_path");
+}
+
+TEST(FreezePlan, LeavesExt4WithQuotasToWhoNamesIt) {
+  const MountTable table = fakes::table_from(kRoot + "2 1 8:2 / /data rw - ext4 /dev/sdb rw\n");
+  BlockStacks stacks;
+  stacks[makedev(8, 2)].devices = {"sdb"};
+  stacks[makedev(8, 2)].has_quotas = true;
+  const FreezePlan p = plan_freeze(table, stacks, {});
+  EXPECT_EQ(fate(p, "/data"), "cannot_freeze");
+  EXPECT_THAT(warnings(p), ElementsAre("/data"));
+  EXPECT_EQ(fate(plan_freeze(table, stacks, including({"/data"})), "/data"), "freeze 0");
+  EXPECT_EQ(fate(plan_freeze(table, stacks, excluding({"/data"})), "/data"), "excluded");
+}
+
 TEST(FreezePlan, PassesOverABindMountOfBoot) {
   const FreezePlan p = plan(kRoot +
                             "2 1 8:2 /kernels /srv/kernels rw - ext4 /dev/sda2 rw\n"

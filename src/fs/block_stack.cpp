@@ -5,12 +5,13 @@
 #include <linux/btrfs.h>
 #include <linux/loop.h>
 #include <sys/ioctl.h>
-#include <sys/quota.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <cstdint>
+#include <array>
+#include <cstddef>
 #include <filesystem>
 #include <optional>
 #include <set>
@@ -81,6 +82,8 @@ class StackReader {
       stack.has_had_errors = stack.has_had_errors || (errors && *errors != "0");
       stack.has_quotas = stack.has_quotas || (mount.type.starts_with("ext") && keeps_quotas(device));
     }
+    for (const std::string_view option : {"quota", "usrquota", "grpquota", "prjquota", "usrjquota", "grpjquota"})
+      stack.has_quotas = stack.has_quotas || (mount.type.starts_with("ext") && mount.has_super_option(option));
     describe_other_devices(mount, stack);
     stack.all_devices.assign(seen_.begin(), seen_.end());
     std::sort(stack.volume_ids.begin(), stack.volume_ids.end());
@@ -136,15 +139,17 @@ class StackReader {
     return is_known ? name : "";
   }
 
-  /// The mount options do not tell.
+  /// By the superblock on the device, which the kernel has in memory: the mount options do not tell of this feature,
+  /// and quotactl(2) waits with a FIFREEZE that hangs.
   [[nodiscard]] bool keeps_quotas(const std::string& device) const {
-    const std::string node = stdfs::path(roots_.dev) / device;
-    std::uint32_t format = 0;
-    const auto is_on = [&](int of) {
-      return ::quotactl(QCMD(Q_GETFMT, of), node.c_str(), 0, reinterpret_cast<caddr_t>(&format)) == 0;
-    };
-    constexpr int kProjects = 2;  // PRJQUOTA, which the C library lacks.
-    return is_on(USRQUOTA) || is_on(GRPQUOTA) || is_on(kProjects);
+    constexpr off_t kPlace = 1024;
+    constexpr std::size_t kMagic = 0x38;
+    constexpr std::size_t kFeatures = 0x64;  // s_feature_ro_compat; quota is 0x100 of it.
+    const UniqueFd fd(::open((stdfs::path(roots_.dev) / device).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    std::array<unsigned char, 1024> superblock{};
+    if (::pread(fd.get(), superblock.data(), superblock.size(), kPlace) != static_cast<ssize_t>(superblock.size()))
+      return false;
+    return superblock[kMagic] == 0x53 && superblock[kMagic + 1] == 0xEF && (superblock[kFeatures + 1] & 1) != 0;
   }
 
   bool may_hang_at(const std::string& path) const {

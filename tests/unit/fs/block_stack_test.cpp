@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/sysmacros.h>
 
+#include <cstdlib>
 #include <string>
 
 #include "fakes/fake_devices.hpp"
@@ -58,6 +59,31 @@ TEST_F(ADisk, HasNoVolumeIdWhenItIsNotOfEbs) {
   EXPECT_THAT(stack_of("259:2").volume_ids, IsEmpty());
   EXPECT_THAT(stack_of("202:0").volume_ids, IsEmpty());
   EXPECT_THAT(stack_of("202:0").devices, ElementsAre("xvda"));
+}
+
+TEST_F(ADisk, OfAnExt4WithQuotasSaysSo) {
+  if (std::system("command -v mkfs.ext4 >/dev/null") != 0) GTEST_SKIP() << "no mkfs.ext4";
+  devices_.add({.name = "sdb", .number = "8:16"});
+  const std::string node = devices_.roots().dev + "/sdb";
+  for (const std::string features : {"quota", "^quota", "quota,project"}) {
+    const std::string make =
+        "rm -f " + node + " && truncate -s 8M " + node + " && mkfs.ext4 -q -F -O " + features + " " + node;
+    ASSERT_EQ(std::system(make.c_str()), 0);
+    EXPECT_EQ(stack_of("8:16").has_quotas, features[0] != '^') << features;
+    EXPECT_FALSE(stack_of("8:16", "/dev/sdb", "xfs").has_quotas);
+  }
+  const MountTable table = table_from("9 1 8:16 / /data rw - ext4 /dev/sdb rw,usrquota\n");
+  devices_.remove_node("sdb");
+  EXPECT_FALSE(stack_of("8:16").has_quotas);
+  EXPECT_TRUE(read_block_stacks(table, devices_.roots()).begin()->second.has_quotas);
+}
+
+TEST_F(ADisk, OfTheEc2HostIsNamed) {
+  devices_.add({.name = "nvme1n1", .number = "259:1", .model = "Amazon EC2 NVMe Instance Storage"});
+  devices_.add({.name = "nvme2n1", .number = "259:2", .serial = "vol0123456789abcdef0"});
+  devices_.add({.name = "dm-0", .number = "253:0", .slaves = {"nvme1n1", "nvme2n1"}});
+  EXPECT_THAT(stack_of("253:0").instance_stores, ElementsAre("nvme1n1"));
+  EXPECT_THAT(stack_of("259:2").instance_stores, IsEmpty());
 }
 
 TEST_F(ADisk, LendsItsVolumeToItsPartitionsButNotItsSize) {

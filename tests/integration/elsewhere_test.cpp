@@ -286,7 +286,8 @@ TEST_F(Elsewhere, AreNeverWhatAHostileNamespacePutsInTheirPlace) {
   for (int round = 0; round < 12; ++round) {
     const auto pre = expect(0, {"pre-script"});
     EXPECT_TRUE(writable(decoy)) << pre.text();
-    const bool is_named = pre.out.find(at + " ") != std::string::npos;
+    // By the name that it has in that moment; of those that the configuration leaves out, five are named.
+    const bool is_named = pre.out.find("/there ") != std::string::npos || pre.out.find(" more\n") != std::string::npos;
     EXPECT_TRUE(is_named || frozen(there)) << pre.text();
     expect(0, {"post-script"});
   }

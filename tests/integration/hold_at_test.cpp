@@ -96,7 +96,7 @@ TEST_F(HoldAt, Is201IfTheWatchdogSaysNothingAndThereIsNoDatabase) {
   process("dlm-watchdog").signal(SIGSTOP);
   const auto result = pre->wait();
   EXPECT_EQ(result.exit_code, 201) << result.text();
-  EXPECT_THAT(result.err, Not(HasSubstr("database")));
+  EXPECT_THAT(result.err, Not(HasSubstr("quiescing")));
   expect_undone(data);
 }
 

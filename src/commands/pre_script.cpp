@@ -293,7 +293,8 @@ class PreScript {
   /// thaws.
   static Result<void> check_tracer(const HostPlan& plan) {
     std::string tracer;
-    for (const std::string_view line : split(read_file("/proc/self/status").value_or(""), '\n')) {
+    const std::string status = read_file("/proc/self/status").value_or("");
+    for (const std::string_view line : split(status, '\n')) {
       constexpr std::string_view kKey = "TracerPid:";
       if (line.starts_with(kKey)) tracer = trimmed(line.substr(kKey.size()));
     }

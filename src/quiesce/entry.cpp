@@ -499,8 +499,8 @@ std::vector<ControlGroup> parse_control_groups(std::string_view text) {
 bool executes_a_file_of_its_own(int process) {
   const UniqueFd program(::openat(process, "exe", O_PATH | O_CLOEXEC));
   if (!program) return false;
-  const auto about = read_file("/proc/self/fdinfo/" + std::to_string(program.get()), kLargestTable);
-  const auto mount = field_of(about.value_or(""), "mnt_id");
+  const std::string about = read_file("/proc/self/fdinfo/" + std::to_string(program.get()), kLargestTable).value_or("");
+  const auto mount = field_of(about, "mnt_id");
   const auto mounts = read_file_at(process, "mountinfo", kLargestTable);
   if (!mount || !mounts) return false;
   const std::vector<std::string_view> lines = split(*mounts, '\n');

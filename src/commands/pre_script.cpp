@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
@@ -17,7 +18,6 @@
 
 #include "base/directory.hpp"
 #include "base/process.hpp"
-#include "base/text.hpp"
 #include "commands/command_context.hpp"
 #include "commands/hold_time.hpp"
 #include "commands/host_plan.hpp"
@@ -27,6 +27,7 @@
 #include "commands/report.hpp"
 #include "commands/state_check.hpp"
 #include "dlm_freeze/base/files.hpp"
+#include "fs/sysfs.hpp"
 #include "record/inventory.hpp"
 #include "session/client.hpp"
 #include "session/limits.hpp"
@@ -292,13 +293,9 @@ class PreScript {
   /// Who traces this process traces all that it forks: if he waits for the thaw, none of them goes on, and nobody
   /// thaws.
   static Result<void> check_tracer(const HostPlan& plan) {
-    std::string tracer;
-    const std::string status = read_file("/proc/self/status").value_or("");
-    for (const std::string_view line : split(status, '\n')) {
-      constexpr std::string_view kKey = "TracerPid:";
-      if (line.starts_with(kKey)) tracer = trimmed(line.substr(kKey.size()));
-    }
-    if (tracer.empty() || tracer == "0") return {};
+    const std::uint64_t pid = value_of(read_file("/proc/self/status").value_or(""), "TracerPid:");
+    if (pid == 0) return {};
+    const std::string tracer = std::to_string(pid);
     const std::string directory = "/proc/" + tracer + "/fd";
     for (const std::string& name : names_in(directory)) {
       const UniqueFd file(::open((directory + "/" + name).c_str(), O_PATH | O_CLOEXEC));

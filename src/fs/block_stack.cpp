@@ -80,10 +80,8 @@ class StackReader {
       stack.size_bytes += size_of_device(classes_ / device);
       const auto errors = sysfs_attribute(stdfs::path(roots_.sys) / "fs" / "ext4" / device / "errors_count");
       stack.has_had_errors = stack.has_had_errors || (errors && *errors != "0");
-      stack.has_quotas = stack.has_quotas || (mount.type.starts_with("ext") && keeps_quotas(device));
     }
-    for (const std::string_view option : {"quota", "usrquota", "grpquota", "prjquota", "usrjquota", "grpjquota"})
-      stack.has_quotas = stack.has_quotas || (mount.type.starts_with("ext") && mount.has_super_option(option));
+    stack.has_quotas = mount.type.starts_with("ext") && keeps_quotas(mount, stack.devices);
     describe_other_devices(mount, stack);
     stack.all_devices.assign(seen_.begin(), seen_.end());
     std::sort(stack.volume_ids.begin(), stack.volume_ids.end());
@@ -139,9 +137,16 @@ class StackReader {
     return is_known ? name : "";
   }
 
+  /// Of an ext2, ext3 or ext4.
+  [[nodiscard]] bool keeps_quotas(const Mount& mount, const std::vector<std::string>& devices) const {
+    constexpr std::array kOptions = {"quota", "usrquota", "grpquota", "prjquota", "usrjquota", "grpjquota"};
+    return std::any_of(kOptions.begin(), kOptions.end(), [&](auto option) { return mount.has_super_option(option); }) ||
+           std::any_of(devices.begin(), devices.end(), [&](const auto& device) { return has_quota_feature(device); });
+  }
+
   /// By the superblock on the device, which the kernel has in memory: the mount options do not tell of this feature,
   /// and quotactl(2) waits with a FIFREEZE that hangs.
-  [[nodiscard]] bool keeps_quotas(const std::string& device) const {
+  [[nodiscard]] bool has_quota_feature(const std::string& device) const {
     constexpr off_t kPlace = 1024;
     constexpr std::size_t kMagic = 0x38;
     constexpr std::size_t kFeatures = 0x64;  // s_feature_ro_compat; quota is 0x100 of it.

@@ -263,14 +263,14 @@ class Planner {
     if (cannot_freeze(first.type)) return {Reason::cannot_freeze, first.type + " cannot be frozen", {}};
     if (kept != nullptr) return *kept;
     Judgement judgement = judge_by_configuration(mounts);
-    if (judgement.reason == Reason::data && has_quotas(device) && selection_.include.empty())
-      return {Reason::cannot_freeze, kHasQuotas, {}};
+    if (judgement.reason == Reason::data && may_never_thaw(device)) return {Reason::cannot_freeze, kHasQuotas, {}};
     return judgement;
   }
 
-  [[nodiscard]] bool has_quotas(dev_t device) const {
+  /// Whether it keeps quotas; nobody is kept from freezing what he names.
+  [[nodiscard]] bool may_never_thaw(dev_t device) const {
     const auto stack = stacks_.find(device);
-    return stack != stacks_.end() && stack->second.has_quotas;
+    return selection_.include.empty() && stack != stacks_.end() && stack->second.has_quotas;
   }
 
   /// A filesystem that an operator has to check.
@@ -403,7 +403,7 @@ class Planner {
     const std::string text = "mounted only in another mount namespace: that of " + first.where();
     if (selection_.other_namespaces == OtherNamespaces::warn || !obstacle.empty())
       return {Reason::unseen, text + (obstacle.empty() ? "" : "; " + obstacle), {}};
-    if (has_quotas(device) && selection_.include.empty()) return {Reason::cannot_freeze, kHasQuotas, {}};
+    if (may_never_thaw(device)) return {Reason::cannot_freeze, kHasQuotas, {}};
     return {Reason::data, text, {}};
   }
 

@@ -105,13 +105,6 @@ class UnseenSearch::Look {
     }
   }
 
-  [[nodiscard]] bool is_fuse(dev_t device) const {
-    const auto is_it = [&](const Mount& mount) { return mount.device == device && mount.type.starts_with("fuse"); };
-    const auto& unseen = unseen_.filesystems;
-    return std::any_of(here_.mounts().begin(), here_.mounts().end(), is_it) ||
-           std::any_of(unseen.begin(), unseen.end(), [&](const auto& one) { return is_it(one.mount()); });
-  }
-
   void look_into_processes(Deadline deadline) {
     const DirectoryStream proc(::opendir(roots_.proc.c_str()));
     if (!proc) return;
@@ -178,6 +171,13 @@ class UnseenSearch::Look {
   }
 
  private:
+  [[nodiscard]] bool is_fuse(dev_t device) const {
+    const auto is_it = [&](const Mount& mount) { return mount.device == device && mount.type.starts_with("fuse"); };
+    const auto& unseen = unseen_.filesystems;
+    return std::any_of(here_.mounts().begin(), here_.mounts().end(), is_it) ||
+           std::any_of(unseen.begin(), unseen.end(), [&](const auto& one) { return is_it(one.mount()); });
+  }
+
   void look_into(int proc, const std::string& process) {
     const std::string name = namespace_of(proc, process);
     if (!name.empty() && search_.namespaces_.contains(name)) return;

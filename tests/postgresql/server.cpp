@@ -103,9 +103,11 @@ void Server::own(const std::string& directory) const {
   check(::chmod(directory.c_str(), 0700), "chmod " + directory);
 }
 
-/// Makes what is mounted in the test's namespace visible where the server's version lives.
+/// Makes what is mounted in the test's namespace visible where the server's version lives; what is unmounted later goes
+/// there too: a copy that stayed mounted would be mounted again in place of the next one with its path.
 void Server::show_to_chroot() const {
   if (installation_.root == "/") return;
+  check(::mount("none", "/srv", nullptr, MS_SHARED, nullptr), "share /srv");
   for (const char* directory : {"/srv", "/run", "/proc", "/dev"}) {
     const std::string inside = installation_.root + directory;
     fs::create_directories(inside);

@@ -15,6 +15,11 @@ using testing::HasSubstr;
 
 class PostgresqlVerify : public PostgresqlTest {
  protected:
+  void SetUp() override {
+    PostgresqlTest::SetUp();
+    if (!IsSkipped() && installation().root != "/") GTEST_SKIP() << "verify starts the server of this host only";
+  }
+
   /// A copy of a cluster with a table `rows` of 1000 rows, another one in a tablespace, and the control file of a
   /// checkpoint before.
   std::string hold_and_copy(const std::string& type) {

@@ -15,6 +15,7 @@ namespace dlm_freeze::integration {
 
 std::string copy_image(const Filesystem& filesystem, const std::string& name) {
   std::string copy = "/srv/images/" + name + ".copy";
+  std::filesystem::remove(copy);  // mount(8) would use the loop device again that the one before has had.
   run_tool({"cp", "--sparse=always", filesystem.image(), copy});
   return copy;
 }
@@ -23,8 +24,7 @@ std::string changed_copy(const std::string& copy, const std::string& name,
                          const std::function<void(const std::string& directory)>& change) {
   std::string changed = "/srv/images/" + name + ".changed";
   const std::string directory = "/srv/change";
-  // A new file: mount(8) would use the loop device again that an earlier check of this path has had, read-only.
-  std::filesystem::remove(changed);
+  std::filesystem::remove(changed);  // As in copy_image; that loop device may be read-only besides.
   run_tool({"cp", "--sparse=always", copy, changed});
   std::filesystem::create_directories(directory);
   run_tool({"mount", "-o",

@@ -9,13 +9,31 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "base/text.hpp"
 #include "dlm_freeze/base/unique_fd.hpp"
 
 namespace dlm_freeze {
 namespace {
 
+/// What a session writes there: its record four times over, made ready for whoever ends it, each with space for what it
+/// may still have to say; beside them the locks, the socket, and the directory itself.
+constexpr std::uint64_t kSpace = std::uint64_t{256} << 10;
+constexpr std::uint64_t kFiles = 10;
+
 UniqueFd open_directory(const std::string& path) {
   return UniqueFd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+/// A limit of 0 is none.
+Result<void> check_room(const std::string& path, const struct statfs& info) {
+  const std::uint64_t space = static_cast<std::uint64_t>(info.f_bavail) * static_cast<std::uint64_t>(info.f_bsize);
+  const bool is_full = info.f_blocks != 0 && space < kSpace;
+  if (!is_full && (info.f_files == 0 || info.f_ffree >= kFiles)) return {};
+  return failure(
+      "the filesystem of the state directory " + path + " is full: " +
+      (is_full ? std::to_string(space >> 10) + " KiB are free, and a session needs " + std::to_string(kSpace >> 10)
+               : count_of(info.f_ffree, "inode") + " are free, and a session needs " + std::to_string(kFiles)) +
+      "; make room there");
 }
 
 }  // namespace
@@ -29,6 +47,7 @@ Result<void> check_state_directory(const std::string& path, const MountTable& ta
   if ((info.f_flags & ST_RDONLY) != 0)
     return failure("the state directory " + path +
                    " lies on a read-only mount: it must be on one that can be written to");
+  if (auto room = check_room(path, info); !room) return room;
   const auto type = static_cast<std::uint64_t>(info.f_type);
   if (type == TMPFS_MAGIC || type == RAMFS_MAGIC) return {};
   const auto id = mount_id_of(directory.get());

@@ -10,6 +10,7 @@ namespace dlm_freeze {
 
 /// Fails where a write to the state directory `path`, or to what it would be made in, may wait for a filesystem that is
 /// frozen: it must be in memory (tmpfs, ramfs) or on the root filesystem, which never is, where that is no overlay.
+/// Fails too where there is no room for what a session writes there.
 [[nodiscard]] Result<void> check_state_directory(const std::string& path, const MountTable& table);
 
 }  // namespace dlm_freeze

@@ -194,14 +194,17 @@ TEST_F(Choosing, RefusesToKeepItsStateWhereAWriteMayWait) {
 TEST_F(Choosing, RefusesToKeepItsStateWhereNothingCanBeWritten) {
   const auto& data = add("ext4", "/srv/data");
   run_tool({"mkdir", "/srv/state"});
-  run_tool({"mount", "-t", "tmpfs", "-o", "ro", "tmpfs", "/srv/state"});
-  const std::vector<std::string> place = {"--state-dir", "/srv/state/dlm-freeze"};
-  for (const auto& command : {std::vector<std::string>{"pre-script"}, std::vector<std::string>{"dry-run", "--probe"}}) {
-    std::vector<std::string> arguments = place;
-    arguments.insert(arguments.end(), command.begin(), command.end());
-    EXPECT_THAT(expect(201, arguments).err, HasSubstr("/srv/state/dlm-freeze"));
+  for (const char* option : {"ro", "size=64k", "nr_inodes=4"}) {
+    SCOPED_TRACE(option);
+    run_tool({"mount", "-t", "tmpfs", "-o", option, "tmpfs", "/srv/state"});
+    for (const auto& command :
+         {std::vector<std::string>{"dry-run", "--probe"}, std::vector<std::string>{"pre-script"}}) {
+      std::vector<std::string> arguments = {"--state-dir", "/srv/state/dlm-freeze"};
+      arguments.insert(arguments.end(), command.begin(), command.end());
+      EXPECT_THAT(expect(201, arguments).err, HasSubstr("/srv/state/dlm-freeze"));
+    }
+    run_tool({"umount", "/srv/state"});
   }
-  run_tool({"umount", "/srv/state"});
   EXPECT_TRUE(writable(data));
 }
 

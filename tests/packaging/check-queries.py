@@ -96,7 +96,9 @@ class Fleet:
         self.plant(10, ["failed-last-night"], lastproblems="1", lastendedat=hours_ago(9))
         self.plant(20, ["last-good", "failed-last-night"], lastoutcome="rolled_back", lastendedat=hours_ago(2), lastgoodat=hours_ago(26.1))
         self.plant(10, ["last-good"], lastgoodat=hours_ago(24 * 40))
-        self.plant(10, ["last-good"], lastgoodat=None)
+        self.plant(8, ["last-good"], lastgoodat=None)
+        self.plant(1, ["last-good"], lastgoodat=hours_ago(-2))
+        self.plant(1, ["last-good"], lastgoodat=hours_ago(-24 * 365))
         # ...or by none, although they are near to it.
         self.plant(8, [], probedat=hours_ago(25.95))
         self.plant(5, [], probedat=hours_ago(-0.9))
@@ -108,7 +110,8 @@ class Fleet:
         self.plant(5, [], item=False, status="Stopped")
         self.plant(5, [], item=False, status="Terminated")
         self.plant(10, [], lastoutcome="auto_thawed", lastendedat=hours_ago(24.1))
-        self.plant(5, [], lastgoodat=hours_ago(25.95))
+        self.plant(4, [], lastgoodat=hours_ago(25.95))
+        self.plant(1, [], lastgoodat=hours_ago(-0.9))
         self.plant(5, [], lastoutcome=None, lastproblems=None, lastendedat=None, lastexecutionid=None)
 
     def rows(self):

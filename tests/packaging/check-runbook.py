@@ -75,7 +75,7 @@ class World:
     def __init__(self, count, faults=None, failing_call=None, failure=ServiceError):
         self.now = 1_796_004_000.0
         self.hosts = {f"i-{number:017x}": Host((faults or {}).get(number, {})) for number in range(count)}
-        self.commands, self.lines, self.snapshots = {}, {}, []
+        self.commands, self.lines, self.snapshots, self.new_state = {}, {}, [], "completed"
         self.calls, self.failing_call, self.failure = 0, failing_call, failure
 
     def call(self):
@@ -128,7 +128,8 @@ class World:
         if host.faults.get("snapshot"):
             raise ServiceError("RequestLimitExceeded")
         tags = {tag["Key"]: tag["Value"] for tag in TagSpecifications[0]["Tags"]}
-        snapshot = {"SnapshotId": f"snap-{len(self.snapshots)}", "host": host, "time": self.now, "held": host.is_held(self.now), "tags": tags}
+        snapshot = {"SnapshotId": f"snap-{len(self.snapshots)}", "host": host, "time": self.now, "held": host.is_held(self.now), "tags": tags,
+                    "state": self.new_state}  # fmt: skip
         self.snapshots.append(snapshot)
         return {"Snapshots": [{"SnapshotId": snapshot["SnapshotId"]}]}
 
@@ -147,7 +148,7 @@ class World:
         ((name, values),) = [(one["Name"], one["Values"]) for one in Filters]
         key = name.removeprefix("tag:")
         found = [one for one in self.snapshots if one["tags"].get(key) in values]
-        yield {"Snapshots": [{"SnapshotId": one["SnapshotId"], "StartTime": one["time"], "State": "completed",
+        yield {"Snapshots": [{"SnapshotId": one["SnapshotId"], "StartTime": one["time"], "State": one["state"],
                               "Tags": [{"Key": k, "Value": v} for k, v in one["tags"].items()]} for one in found]}  # fmt: skip
 
     def delete_snapshot(self, SnapshotId):
@@ -297,11 +298,24 @@ class TheRunbook(unittest.TestCase):
                     one["tags"]["dlm-freeze:group"] = f"day {day}"
             world.now += 86400
         self.assertEqual({one["tags"]["dlm-freeze:group"] for one in world.snapshots}, {"day 2", "day 4", "day 5"})
-        world.snapshots.append({"SnapshotId": "snap-other", "time": 0, "tags": {"dlm-freeze:set": "other"}, "held": False, "host": None})
+        world.snapshots.append({"SnapshotId": "snap-other", "time": 0, "tags": {"dlm-freeze:set": "other"}, "held": False, "host": None, "state": "completed"})
         for host in world.hosts.values():
             host.__init__({})
         run(world, Keep="1")
         self.assertIn("snap-other", [one["SnapshotId"] for one in world.snapshots])
+
+
+    def test_deletes_no_good_set_for_one_that_is_not_completed(self):
+        for state in ("pending", "error"):
+            with self.subTest(state):
+                world = World(2)
+                run(world, Keep="1")
+                for one in world.snapshots:
+                    one["tags"]["dlm-freeze:group"] = "yesterday"
+                world.now += 86400
+                world.new_state = state
+                run(world, Keep="1")
+                self.assertEqual({one["tags"]["dlm-freeze:group"] for one in world.snapshots}, {"yesterday", GROUP})
 
 
 class TheDocument(unittest.TestCase):

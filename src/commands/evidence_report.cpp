@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "commands/evidence_report.hpp"
 
+#include <cerrno>
+
 #include "dlm_freeze/base/files.hpp"
+#include "record/history.hpp"
 
 namespace dlm_freeze {
 namespace {
@@ -12,10 +15,12 @@ Error unreadable(const Error& error, const std::string& what = "") {
 
 }  // namespace
 
-Result<std::vector<SessionRecord>> read_history_of_host(const std::string& path) {
+Result<History> read_history_of_host(const std::string& path) {
+  const auto older = read_file(previous_history(path));
+  if (!older && older.error().errno_value != ENOENT) return tl::unexpected(unreadable(older.error()));
   const auto text = read_file(path);
   if (!text) return tl::unexpected(unreadable(text.error()));
-  return parse_history(*text);
+  return parse_history(older ? *older + "\n" + *text : *text);
 }
 
 Result<std::vector<Snapshot>> read_snapshots(const std::string& path) {

@@ -15,7 +15,8 @@ namespace dlm_freeze {
 // What --cut and --snapshots of verify read and print alike. Errors are of kind `not_ready`: what cannot be read proves
 // nothing.
 
-[[nodiscard]] Result<std::vector<SessionRecord>> read_history_of_host(const std::string& path);
+/// Of `path`, and of `<path>.1` where that is beside it: what the program itself has moved there.
+[[nodiscard]] Result<History> read_history_of_host(const std::string& path);
 [[nodiscard]] Result<std::vector<Snapshot>> read_snapshots(const std::string& path);
 
 [[nodiscard]] std::string margin_text(std::optional<std::chrono::microseconds> margin);

@@ -41,6 +41,7 @@ std::string first_of(const std::vector<std::string>& all) { return all.empty() ?
 
 /// The first thing that keeps a session from being evidence; empty: none does. A clock is another matter.
 std::string what_went_wrong(const SessionRecord& record) {
+  if (record.session_id.empty()) return "its record does not say which session it is of";
   if (record.phase != Phase::ended) return "its session has not ended";
   if (record.end != SessionEnd::completed)
     return "its hold was not ended by post-script: " + std::string(to_string(record.end));
@@ -82,6 +83,8 @@ Result<std::vector<Snapshot>> parse_snapshots(const Json& json) {
   const Json* list = json.find("Snapshots");
   if (list == nullptr || list->as_array() == nullptr)
     return failure("it has no list of Snapshots, as describe-snapshots and create-snapshots print it");
+  if (const Json* next = json.find("NextToken"); next != nullptr && next->as_string() != nullptr)
+    return failure("it is one page of several: it has a NextToken");
   std::vector<Snapshot> snapshots;
   for (const Json& element : *list->as_array()) {
     MemberReader reader(element);
@@ -95,19 +98,41 @@ Result<std::vector<Snapshot>> parse_snapshots(const Json& json) {
   return snapshots;
 }
 
-std::vector<SessionRecord> parse_history(std::string_view text) {
-  std::vector<SessionRecord> records;
+bool History::contradicts(const SessionRecord& session) const {
+  return std::any_of(sessions.begin(), sessions.end(), [&](const SessionRecord& other) {
+    return other.session_id == session.session_id && other.to_json().dump_line() != session.to_json().dump_line();
+  });
+}
+
+History parse_history(std::string_view text) {
+  History history;
   for (const std::string_view line : split(text, '\n')) {
+    if (trimmed(line).empty()) continue;
     const auto json = Json::parse(line);
     auto record = json ? SessionRecord::from_json(*json) : tl::unexpected(json.error());
-    if (!record) continue;
+    if (!record) {
+      history.before_damage = history.sessions.size();
+      continue;
+    }
     // Whichever time namespace it is of: only differences count.
-    const MemberReader reader(*json);
+    MemberReader reader(*json);
     record->held_boot = boot_from_count(reader.integer_if_there("held_boot_ns"));
     record->hold_ended_boot = boot_from_count(reader.integer_if_there("hold_ended_boot_ns"));
-    records.push_back(std::move(*record));
+    history.sessions.push_back(std::move(*record));
   }
-  return records;
+  return history;
+}
+
+Judgement judge_state(const Snapshot& snapshot) {
+  Judgement judgement;
+  if (snapshot.state == "pending") {
+    judgement.find(CutProof::unknown, "is not completed yet");
+  } else if (snapshot.state == "error") {
+    judgement.find(CutProof::disproven, "has failed");
+  } else if (snapshot.state != "completed") {
+    judgement.find(CutProof::unknown, "is in the state '" + snapshot.state + "'");
+  }
+  return judgement;
 }
 
 void Judgement::find(CutProof found, std::string because) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,18 +40,29 @@ struct Snapshot {
   WallTime started_at;
 };
 
-/// Errors: the document is none of theirs.
+/// Errors: the document is none of theirs, or only a part of one.
 [[nodiscard]] Result<std::vector<Snapshot>> parse_snapshots(const Json& json);
 
-/// The lines of a history file, or of what `history --json` prints, oldest first. With the boot clock of that host,
-/// whatever it is here. Lines that are damaged are left out.
-[[nodiscard]] std::vector<SessionRecord> parse_history(std::string_view text);
+/// The lines of a history file, or of what `history --json` prints.
+struct History {
+  std::vector<SessionRecord> sessions;  ///< Oldest first. With the boot clock of that host, whatever it is here.
+  /// How many of them are older than a line that cannot be read: what came after them is not wholly known.
+  std::size_t before_damage = 0;
+
+  /// Whether another line says something else of the same session.
+  [[nodiscard]] bool contradicts(const SessionRecord& session) const;
+};
+
+[[nodiscard]] History parse_history(std::string_view text);
 
 /// A moment that is known up to the error of its clock.
 struct Bounds {
   WallTime earliest;
   WallTime latest;
 };
+
+/// Whether a snapshot with that State has all of its data, or will never have it.
+[[nodiscard]] Judgement judge_state(const Snapshot& snapshot);
 
 /// When a session held everything, and whether its record proves that it did.
 struct Hold : Judgement {

@@ -2,6 +2,7 @@
 #include "commands/verify_cut.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <set>
 
 #include "base/text.hpp"
@@ -23,6 +24,9 @@ class Judge {
       host.find(CutProof::unknown, "has no session of this group");
     } else {
       judge_session(host, *session);
+      if (history.contradicts(*session)) host.find(CutProof::unknown, "has two accounts of its session");
+      if (static_cast<std::size_t>(session - history.sessions.data()) < history.before_damage)
+        host.find(CutProof::unknown, "has a line after this session that cannot be read");
     }
     return host;
   }
@@ -46,8 +50,8 @@ class Judge {
       return host.find(CutProof::unknown, count_of(found.size(), "snapshot") + " of " + volume +
                                               ": leave only those of this group in the file");
     }
-    if (found.front()->state == "error")
-      return host.find(CutProof::unknown, "the snapshot " + found.front()->id + " of " + volume + " has failed");
+    if (const Judgement state = judge_state(*found.front()); state.proof != CutProof::proven)
+      host.find(CutProof::unknown, "the snapshot " + found.front()->id + " of " + volume + " " + state.why);
     judge_snapshot(host, *found.front());
   }
 

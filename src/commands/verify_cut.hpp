@@ -13,9 +13,8 @@
 namespace dlm_freeze {
 
 /// A history of one host, and where it was read.
-struct HostHistory {
+struct HostHistory : History {
   std::string path;
-  std::vector<SessionRecord> sessions;  ///< Oldest first. With the boot clock of that host, whatever it is here.
 };
 
 struct CutHost : Hold {

@@ -18,9 +18,9 @@ constexpr std::string_view kNotChecked =
 Result<std::vector<HostHistory>> read_histories(const std::vector<std::string>& paths) {
   std::vector<HostHistory> histories;
   for (const std::string& path : paths) {
-    auto sessions = read_history_of_host(path);
-    if (!sessions) return tl::unexpected(sessions.error());
-    histories.push_back({path, std::move(*sessions)});
+    auto history = read_history_of_host(path);
+    if (!history) return tl::unexpected(history.error());
+    histories.push_back({std::move(*history), path});
   }
   return histories;
 }

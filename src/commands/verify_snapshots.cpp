@@ -28,13 +28,17 @@ std::string seconds_text(microseconds span) {
   return format_seconds(std::chrono::duration<double>(span).count()) + " s";
 }
 
-void judge_place(JudgedSnapshot& judged) {
+void judge_place(JudgedSnapshot& judged, const History& history) {
   const Hold hold = judge_hold(*judged.session);
   if (!hold.begin) return judged.find(hold.proof, "its session: " + hold.why);
   const Placed placed = place_in(*hold.begin, *hold.end, judged.snapshot);
   judged.margin = placed.margin;
   switch (placed.place) {
     case Place::before:
+      if (judged.session == &history.sessions.front()) {
+        judged.session = nullptr;  // Of an older one, perhaps, whose line is no longer there.
+        return judged.find(CutProof::unknown, "taken before the first session on record");
+      }
       return judged.find(CutProof::disproven, "in no hold: taken " + seconds_text(-placed.margin) + " before this one");
     case Place::after:
       return judged.find(CutProof::disproven, "in no hold: taken " + seconds_text(-placed.margin) + " after this one");
@@ -47,10 +51,10 @@ void judge_place(JudgedSnapshot& judged) {
   if (hold.proof != CutProof::proven) judged.find(hold.proof, "its session: " + hold.why);
 }
 
-JudgedSnapshot judge(const std::vector<SessionRecord>& history, const Snapshot& snapshot) {
+JudgedSnapshot judge(const History& history, const Snapshot& snapshot) {
   JudgedSnapshot judged;
   judged.snapshot = snapshot;
-  for (const SessionRecord& session : history) {
+  for (const SessionRecord& session : history.sessions) {
     if (!has_held(session, snapshot.volume_id)) continue;
     const auto far = distance(session, snapshot.started_at);
     if (judged.session == nullptr || far <= distance(*judged.session, snapshot.started_at)) judged.session = &session;
@@ -59,8 +63,11 @@ JudgedSnapshot judge(const std::vector<SessionRecord>& history, const Snapshot& 
     judged.find(CutProof::unknown, "no session on record has held this volume");
     return judged;
   }
-  judge_place(judged);
-  if (snapshot.state == "error") judged.find(CutProof::disproven, "has failed");
+  judge_place(judged, history);
+  if (judged.session != nullptr && history.contradicts(*judged.session))
+    judged.find(CutProof::unknown, "its session has two accounts on record");
+  if (const Judgement state = judge_state(snapshot); state.proof != CutProof::proven)
+    judged.find(state.proof, state.why);
   return judged;
 }
 
@@ -72,7 +79,7 @@ bool is_of_session(const JudgedSnapshot& judged) {
 
 }  // namespace
 
-SnapshotReport judge_snapshots(const std::vector<SessionRecord>& history, const std::vector<Snapshot>& snapshots) {
+SnapshotReport judge_snapshots(const History& history, const std::vector<Snapshot>& snapshots) {
   SnapshotReport report;
   if (snapshots.empty()) report.find(CutProof::unknown, "there is no snapshot in the file");
   std::vector<Snapshot> in_order = snapshots;
@@ -81,7 +88,7 @@ SnapshotReport judge_snapshots(const std::vector<SessionRecord>& history, const 
   for (const Snapshot& snapshot : in_order) report.snapshots.push_back(judge(history, snapshot));
 
   std::vector<JudgedSnapshot> missing;
-  for (const SessionRecord& session : history) {
+  for (const SessionRecord& session : history.sessions) {
     std::set<std::string> there;
     for (const JudgedSnapshot& judged : report.snapshots) {
       if (judged.session == &session && is_of_session(judged)) there.insert(judged.snapshot.volume_id);

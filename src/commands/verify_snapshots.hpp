@@ -29,7 +29,6 @@ struct SnapshotReport : Judgement {
 
 /// Whether each snapshot was taken during a hold of one host, by its history, and whether each session that has some
 /// has one of each of its volumes. Pure.
-[[nodiscard]] SnapshotReport judge_snapshots(const std::vector<SessionRecord>& history,
-                                             const std::vector<Snapshot>& snapshots);
+[[nodiscard]] SnapshotReport judge_snapshots(const History& history, const std::vector<Snapshot>& snapshots);
 
 }  // namespace dlm_freeze

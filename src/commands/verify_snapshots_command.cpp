@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cerrno>
 #include <ostream>
 #include <utility>
 
@@ -7,19 +8,18 @@
 #include "commands/evidence_report.hpp"
 #include "commands/report.hpp"
 #include "commands/verify_snapshots.hpp"
-#include "record/history.hpp"
 
 namespace dlm_freeze {
 namespace {
 
-Result<std::vector<SessionRecord>> read_sessions(const Settings& settings) {
-  if (!settings.verify_paths.empty()) return read_history_of_host(settings.verify_paths.front());
-  auto sessions = read_history(settings.history_file);
-  if (!sessions) return tl::unexpected(Error{ErrorKind::not_ready, sessions.error().message, 0});
-  if (sessions->empty())
+Result<History> read_sessions(const Settings& settings) {
+  const bool is_of_this_host = settings.verify_paths.empty();
+  auto history = read_history_of_host(is_of_this_host ? settings.history_file : settings.verify_paths.front());
+  const bool is_none = history ? history->sessions.empty() : history.error().errno_value == ENOENT;
+  if (is_of_this_host && is_none)
     return failure("no session is on record in " + settings.history_file + ": name the history of the host",
                    ErrorKind::not_ready);
-  return sessions;
+  return history;
 }
 
 std::string taken_text(const JudgedSnapshot& judged) {
@@ -78,11 +78,11 @@ Json to_json(const SnapshotReport& report) {
 }  // namespace
 
 Result<void> verify_snapshots(const Settings& settings, CommandContext& context) {
-  const auto sessions = read_sessions(settings);
-  if (!sessions) return tl::unexpected(sessions.error());
+  const auto history = read_sessions(settings);
+  if (!history) return tl::unexpected(history.error());
   const auto snapshots = read_snapshots(*settings.snapshots);
   if (!snapshots) return tl::unexpected(snapshots.error());
-  const SnapshotReport report = judge_snapshots(*sessions, *snapshots);
+  const SnapshotReport report = judge_snapshots(*history, *snapshots);
   context.out << (settings.json ? to_json(report).dump_line() : to_text(report)) << std::flush;
   return result_of(report.proof, "not all of these snapshots are proven to be of a hold",
                    "not all of these snapshots are of a whole hold");

@@ -25,8 +25,6 @@ constexpr std::array kOutcomes = {SessionEnd::completed, SessionEnd::auto_thawed
 
 std::string directory_of(const std::string& file) { return file.substr(0, file.rfind('/') + 1); }
 
-std::string previous(const std::string& file) { return file + ".1"; }
-
 Result<void> append(const std::string& file, const std::string& line) {
   ::mkdir(directory_of(file).c_str(), 0700);
   const auto fd = open_regular(AT_FDCWD, file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW);
@@ -38,8 +36,8 @@ Result<void> append(const std::string& file, const std::string& line) {
   }
   struct stat info {};
   if (::fstat(fd->get(), &info) != 0 || info.st_size <= kFileLimit) return {};
-  if (::rename(file.c_str(), previous(file).c_str()) == 0) return {};
-  return system_failure("the history is too large, and cannot be moved to " + previous(file), errno);
+  if (::rename(file.c_str(), previous_history(file).c_str()) == 0) return {};
+  return system_failure("the history is too large, and cannot be moved to " + previous_history(file), errno);
 }
 
 Result<void> replace(const std::string& file, const std::string& content) {
@@ -93,6 +91,8 @@ double unix_time(WallTime time) { return std::chrono::duration<double>(time.time
 
 }  // namespace
 
+std::string previous_history(const std::string& file) { return file + ".1"; }
+
 Result<void> remember(const SessionRecord& record) {
   Result<void> remembered;
   if (!record.history_file.empty()) {
@@ -126,7 +126,7 @@ Result<void> remember_for(const SessionRecord& record, BootClock::duration patie
 
 Result<std::vector<SessionRecord>> read_history(const std::string& file) {
   std::vector<SessionRecord> records;
-  for (const std::string& part : {previous(file), file}) {
+  for (const std::string& part : {previous_history(file), file}) {
     if (auto read = read_lines(part, records); !read) return tl::unexpected(read.error());
   }
   return records;

@@ -14,6 +14,9 @@ namespace dlm_freeze {
 /// last hundred sessions of a large host.
 inline constexpr const char* kDefaultHistoryFile = "/var/lib/dlm-freeze/history.jsonl";
 
+/// Where a history that has grown over its limit is moved to.
+[[nodiscard]] std::string previous_history(const std::string& file);
+
 /// Adds `record` to the file that it names, if any, replaces the file of metrics that it names, if any, and what the
 /// item of the inventory that it names says of the last session. Makes the
 /// history's directory (not its parents). Only after the thaw, and when nobody waits for this process: either file may

@@ -28,7 +28,10 @@ Json clock_error_json(std::optional<std::chrono::microseconds> clock_error) {
 std::optional<std::chrono::microseconds> clock_error_from(const Json& object, std::string_view key) {
   const Json* member = object.find(key);
   const std::int64_t* count = member != nullptr ? member->as_integer() : nullptr;
-  return count != nullptr ? std::optional(std::chrono::microseconds(*count)) : std::nullopt;
+  if (count == nullptr) return std::nullopt;
+  const std::chrono::microseconds error(*count);
+  const bool is_bound = error >= error.zero() && error <= std::chrono::hours(1);
+  return is_bound ? std::optional(error) : std::nullopt;
 }
 
 }  // namespace dlm_freeze

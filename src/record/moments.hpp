@@ -20,7 +20,8 @@ namespace dlm_freeze {
 [[nodiscard]] WallTime from_count(std::int64_t count);
 [[nodiscard]] BootClock::time_point boot_from_count(std::int64_t count);
 
-/// The bound of a wall clock's error in microseconds; null where it is not known.
+/// The bound of a wall clock's error in microseconds; null where it is not known. What no clock has that is kept by a
+/// time service (less than nothing, more than an hour) is no bound.
 [[nodiscard]] Json clock_error_json(std::optional<std::chrono::microseconds> clock_error);
 [[nodiscard]] std::optional<std::chrono::microseconds> clock_error_from(const Json& object, std::string_view key);
 

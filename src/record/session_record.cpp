@@ -243,9 +243,7 @@ Result<SessionRecord> SessionRecord::from_json(const Json& json) {
     const double* value = std::get_if<double>(&seconds.value());
     record.stage_seconds.emplace_back(stage, value != nullptr ? *value : 0);
   }
-  for (const Json& element : reader.array("problems")) {
-    if (element.as_string() != nullptr) record.problems.push_back(*element.as_string());
-  }
+  record.problems = reader.texts("problems");
   auto earlier = earlier_from(json);
   if (!earlier) return tl::unexpected(earlier.error());
   record.earlier = std::move(*earlier);

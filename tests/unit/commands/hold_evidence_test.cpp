@@ -16,10 +16,46 @@ TEST(HoldEvidence, ReadsWhatAHistorySaysAndLeavesOutWhatIsDamaged) {
   SessionRecord record = held("a", milliseconds(10), milliseconds(2000));
   record.time_namespace = "time:[1]";
   const std::string line = record.to_json().dump_line();
-  const auto records = parse_history(line + "{\"version\": 1}\n\n" + line.substr(0, line.size() / 2) + "\n" + line);
+  const History history = parse_history(line + "{\"version\": 1}\n\n" + line.substr(0, line.size() / 2) + "\n" + line);
+  const auto& records = history.sessions;
   ASSERT_EQ(records.size(), 2U);
   EXPECT_EQ(records[0].hold_ended_boot, record.hold_ended_boot) << "of another time namespace, but in itself good";
   EXPECT_EQ(records[0].group_id, kGroup);
+  EXPECT_EQ(history.before_damage, 1U);
+  EXPECT_EQ(parse_history(line + "\n" + line).before_damage, 0U);
+}
+
+TEST(HoldEvidence, LeavesOutARecordWithAMemberOfAnotherType) {
+  const std::string line = held("a", milliseconds(10), milliseconds(2000)).to_json().dump_line();
+  const auto with = [&](const std::string& from, const std::string& to) {
+    const std::size_t at = line.find(from);
+    return at == std::string::npos ? "" : std::string(line).replace(at, from.size(), to);
+  };
+  for (const std::string& damaged :
+       {with(R"("problems":[])", R"("problems":[{}])"), with(R"("witness":[)", R"("witness":1,"x":[)"),
+        with(R"("session_id":"session of a")", R"("session_id":1)")}) {
+    ASSERT_NE(damaged, "");
+    EXPECT_EQ(parse_history(damaged).sessions.size(), 0U) << damaged;
+  }
+}
+
+TEST(HoldEvidence, TakesNoErrorOfAClockThatIsNone) {
+  const std::string line = held("a", milliseconds(10), milliseconds(2000)).to_json().dump_line();
+  const std::string key = "\"held_clock_error_us\":";
+  const std::size_t at = line.find(key + "500");
+  ASSERT_NE(at, std::string::npos);
+  for (const char* error : {"-1", "9223372036854775807", "36028797018963967"}) {
+    const History history = parse_history(std::string(line).replace(at, key.size() + 3, key + error));
+    ASSERT_EQ(history.sessions.size(), 1U);
+    EXPECT_EQ(judge_hold(history.sessions[0]).proof, CutProof::unknown) << error;
+  }
+}
+
+TEST(HoldEvidence, TakesNoPartOfAList) {
+  const auto json = Json::parse(R"({"Snapshots": [], "NextToken": "more"})");
+  const auto part = parse_snapshots(*json);
+  ASSERT_FALSE(part);
+  EXPECT_THAT(part.error().message, HasSubstr("NextToken"));
 }
 
 TEST(HoldEvidence, ReadsWhatAwsPrints) {

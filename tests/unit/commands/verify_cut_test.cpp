@@ -21,9 +21,9 @@ using testing::StartsWith;
 
 /// Three hosts whose holds are a second and more in common.
 struct Set {
-  std::vector<HostHistory> histories = {{"a.jsonl", {held("a", milliseconds(10), milliseconds(2000))}},
-                                        {"b.jsonl", {held("b", milliseconds(40), milliseconds(1900))}},
-                                        {"c.jsonl", {held("c", milliseconds(20), milliseconds(2100))}}};
+  std::vector<HostHistory> histories = {{{{held("a", milliseconds(10), milliseconds(2000))}}, "a.jsonl"},
+                                        {{{held("b", milliseconds(40), milliseconds(1900))}}, "b.jsonl"},
+                                        {{{held("c", milliseconds(20), milliseconds(2100))}}, "c.jsonl"}};
   std::vector<Snapshot> snapshots = {snapshot("a", milliseconds(900)), snapshot("b", milliseconds(910)),
                                      snapshot("c", milliseconds(920))};
 
@@ -121,6 +121,18 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"TwoSnapshots", CutProof::unknown, "2 snapshots of vol-b",
               [](Set& set) { set.snapshots.push_back(snapshot("b", milliseconds(905))); }},
         Fault{"FailedSnapshot", CutProof::unknown, "has failed", [](Set& set) { set.snapshots[1].state = "error"; }},
+        Fault{"PendingSnapshot", CutProof::unknown, "snap-b of vol-b is not completed yet",
+              [](Set& set) { set.snapshots[1].state = "pending"; }},
+        Fault{"SnapshotInTheRecycleBin", CutProof::unknown, "'recoverable'",
+              [](Set& set) { set.snapshots[1].state = "recoverable"; }},
+        Fault{"TwoAccounts", CutProof::unknown, "two accounts",
+              [](Set& set) {
+                set.histories[1].sessions.insert(set.histories[1].sessions.begin(), set.of(1));
+                set.histories[1].sessions.front().problems = {"db was lost"};
+              }},
+        Fault{"LaterLineIsDamaged", CutProof::unknown, "cannot be read",
+              [](Set& set) { set.histories[1].before_damage = 1; }},
+        Fault{"NoSessionId", CutProof::unknown, "which session", [](Set& set) { set.of(1).session_id.clear(); }},
         Fault{"Expired", CutProof::unknown, "auto_thawed", [](Set& set) { set.of(1).end = SessionEnd::auto_thawed; }},
         Fault{"Killed", CutProof::unknown, "watchdog_lost",
               [](Set& set) { set.of(1).end = SessionEnd::watchdog_lost; }},
@@ -159,6 +171,7 @@ TEST(VerifyCut, IsNeverProvenWhereAClockWasSetDuringTheHold) {
 TEST(VerifyCut, TakesTheSessionThatWasHeldWherePreScriptWasRepeated) {
   Set set;
   SessionRecord failed = held("b", milliseconds(0), milliseconds(0));
+  failed.session_id = "the failed one";
   failed.end = SessionEnd::rolled_back;
   failed.held_at = {};
   auto& sessions = set.histories[1].sessions;
@@ -177,7 +190,7 @@ TEST(VerifyCut, IsNotProvenByOneHistoryGivenTwice) {
 TEST(VerifyCut, IsOfTheLatestGroupUnlessOneIsNamed) {
   Set set;
   SessionRecord later = held("a", milliseconds(0), milliseconds(1000));
-  later.group_id = "later";
+  later.session_id = later.group_id = "later";
   later.started_at += hours(1);
   set.histories[0].sessions.push_back(later);
   EXPECT_EQ(set.judge("").group_id, "later");

@@ -28,15 +28,15 @@ constexpr const char* kDescribed = R"({"Snapshots": [
 
 /// A host with two volumes, held at the same time on two days, and the snapshots of both runs.
 struct Runs {
-  std::vector<SessionRecord> history = {held("a", milliseconds(10), milliseconds(2000)),
-                                        held("a", milliseconds(10), milliseconds(2000))};
+  History history = {
+      {held("a", milliseconds(10), milliseconds(2000)), held("a", milliseconds(10), milliseconds(2000))}};
   std::vector<Snapshot> snapshots;
 
   Runs() {
-    SessionRecord& first = history.front();
+    SessionRecord& first = history.sessions.front();
     first.session_id = "the first";
     for (WallTime* moment : {&first.started_at, &first.held_at, &first.hold_ended_at}) *moment -= hours(24);
-    for (SessionRecord& session : history)
+    for (SessionRecord& session : history.sessions)
       session.filesystems.push_back({"/logs", "259:2", "thawed", 1, false, 0.001, {"vol-b"}});
     snapshots = *parse_snapshots(*Json::parse(kDescribed));
   }
@@ -89,7 +89,7 @@ TEST_P(VerifySnapshotsFaults, AreNeverProven) {
 }
 
 Snapshot& newest(Runs& runs) { return runs.snapshots.front(); }  // snap-2b
-SessionRecord& latest(Runs& runs) { return runs.history.back(); }
+SessionRecord& latest(Runs& runs) { return runs.history.sessions.back(); }
 
 INSTANTIATE_TEST_SUITE_P(
     All, VerifySnapshotsFaults,
@@ -107,6 +107,20 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"Missing", CutProof::disproven, "", "missing",
               [](Runs& runs) { runs.snapshots.erase(runs.snapshots.begin()); }},
         Fault{"Failed", CutProof::disproven, "snap-2b", "has failed", [](Runs& runs) { newest(runs).state = "error"; }},
+        Fault{"Pending", CutProof::unknown, "snap-2b", "not completed yet",
+              [](Runs& runs) { newest(runs).state = "pending"; }},
+        Fault{"InTheRecycleBin", CutProof::unknown, "snap-2b", "'recoverable'",
+              [](Runs& runs) { newest(runs).state = "recoverable"; }},
+        Fault{"BeforeAllOnRecord", CutProof::unknown, "snap-0b", "before the first session",
+              [](Runs& runs) {
+                runs.snapshots.push_back({"snap-0b", "vol-b", "completed", kMoment - hours(48)});
+              }},
+        Fault{"TwoAccounts", CutProof::unknown, "snap-2b", "two accounts",
+              [](Runs& runs) {
+                runs.history.sessions.push_back(latest(runs));
+                latest(runs).problems = {"db was lost"};
+                std::swap(latest(runs), runs.history.sessions[1]);
+              }},
         Fault{"Written", CutProof::disproven, "snap-2b", "something wrote to vol-a",
               [](Runs& runs) { latest(runs).witness[0].result = "written"; }},
         Fault{"AtTheBeginning", CutProof::unknown, "snap-2b", "too near",
@@ -137,13 +151,13 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(VerifySnapshots, MayBeThereTwiceInOneHold) {
   Runs runs;
-  runs.snapshots.push_back({"snap-again", "vol-b", "pending", kMoment + milliseconds(1000)});
+  runs.snapshots.push_back({"snap-again", "vol-b", "completed", kMoment + milliseconds(1000)});
   EXPECT_EQ(runs.judge().proof, CutProof::proven) << runs.judge().why;
 }
 
 TEST(VerifySnapshots, DoNotMissWhatIsOnNoEbsVolume) {
   Runs runs;
-  runs.history.back().filesystems.push_back({"/local", "259:3", "thawed", 1, false, 0.001, {"nvme1n1"}});
+  runs.history.sessions.back().filesystems.push_back({"/local", "259:3", "thawed", 1, false, 0.001, {"nvme1n1"}});
   const JudgedSnapshot judged = runs.judged("", "nvme1n1");
   EXPECT_EQ(judged.proof, CutProof::unknown);
   EXPECT_THAT(judged.why, HasSubstr("no EBS volume"));

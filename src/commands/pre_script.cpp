@@ -202,6 +202,7 @@ class PreScript {
     state->remove_stale_files();
     auto earlier = recover_earlier_session(*state, context_, budget_);
     if (!earlier) return tl::unexpected(earlier.error());
+    if (auto room = check_state_room(settings_.state_directory); !room) return room;
     auto freezer_lock = state->open_lock(StateDirectory::Lock::freezer);
     if (!freezer_lock) return tl::unexpected(freezer_lock.error());
 

@@ -32,6 +32,7 @@ void check_state(const Settings& settings, const MountTable& table, Readiness& r
     return;
   }
   findings.push_back({"state", check_state_directory(settings.state_directory, table)});
+  findings.push_back({"room", check_state_room(settings.state_directory)});
   if (!state) return;
   const auto locked = state->is_locked();
   Result<void> session;

@@ -24,8 +24,22 @@ UniqueFd open_directory(const std::string& path) {
   return UniqueFd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
-/// A limit of 0 is none.
-Result<void> check_room(const std::string& path, const struct statfs& info) {
+/// Opens the directory, or, where it is not made yet, the one that it would be made in.
+Result<struct statfs> examine(const std::string& path, UniqueFd& directory) {
+  directory = open_directory(path);
+  if (!directory && errno == ENOENT) directory = open_directory(path.substr(0, path.rfind('/') + 1));
+  struct statfs info {};
+  if (directory && ::fstatfs(directory.get(), &info) == 0) return info;
+  return system_failure("cannot examine the state directory " + path, errno);
+}
+
+}  // namespace
+
+Result<void> check_state_room(const std::string& path) {
+  UniqueFd directory;
+  const auto found = examine(path, directory);
+  if (!found) return tl::unexpected(found.error());
+  const struct statfs& info = *found;  // A limit of 0 is none.
   const std::uint64_t space = static_cast<std::uint64_t>(info.f_bavail) * static_cast<std::uint64_t>(info.f_bsize);
   const bool is_full = info.f_blocks != 0 && space < kSpace;
   if (!is_full && (info.f_files == 0 || info.f_ffree >= kFiles)) return {};
@@ -36,19 +50,14 @@ Result<void> check_room(const std::string& path, const struct statfs& info) {
       "; make room there");
 }
 
-}  // namespace
-
 Result<void> check_state_directory(const std::string& path, const MountTable& table) {
-  UniqueFd directory = open_directory(path);
-  if (!directory && errno == ENOENT) directory = open_directory(path.substr(0, path.rfind('/') + 1));
-  struct statfs info {};
-  if (!directory || ::fstatfs(directory.get(), &info) != 0)
-    return system_failure("cannot examine the state directory " + path, errno);
-  if ((info.f_flags & ST_RDONLY) != 0)
+  UniqueFd directory;
+  const auto info = examine(path, directory);
+  if (!info) return tl::unexpected(info.error());
+  if ((info->f_flags & ST_RDONLY) != 0)
     return failure("the state directory " + path +
                    " lies on a read-only mount: it must be on one that can be written to");
-  if (auto room = check_room(path, info); !room) return room;
-  const auto type = static_cast<std::uint64_t>(info.f_type);
+  const auto type = static_cast<std::uint64_t>(info->f_type);
   if (type == TMPFS_MAGIC || type == RAMFS_MAGIC) return {};
   const auto id = mount_id_of(directory.get());
   const Mount* mount = id ? table.find(*id) : nullptr;

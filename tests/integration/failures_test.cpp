@@ -85,11 +85,11 @@ TEST_F(Failures, WhereRunIsFull) {
   mount_tmpfs("/run", "mode=0755,size=64k");
   run_tool({"sh", "-c", "cat /dev/zero >/run/filler 2>/dev/null; test -s /run/filler"});
   expect_refusal(201, {"pre-script"}, "/run/dlm-freeze");
-  EXPECT_THAT(run({"pre-script"}).err, HasSubstr("space"));
+  EXPECT_THAT(run({"pre-script"}).err, HasSubstr("is full: 0 KiB are free"));
 }
 
 TEST_F(Failures, WhereRunFillsUpWhileHeldPostScriptStillThaws) {
-  mount_tmpfs("/run", "mode=0755,size=256k");
+  mount_tmpfs("/run", "mode=0755,size=512k");
   expect(0, {"pre-script"});
   run_tool({"sh", "-c", "cat /dev/zero >/run/filler 2>/dev/null; test -s /run/filler"});
   EXPECT_TRUE(frozen(*data_));

@@ -204,6 +204,8 @@ TEST_F(MysqlReadiness, IsDeniedWithoutThePrivilegeToLock) {
     EXPECT_THAT(refused.err, HasSubstr("lacks RELOAD"));
     EXPECT_THAT(refused.err, HasSubstr("GRANT RELOAD ON *.* TO ''@'localhost'"));
   }
+  configure_mysql({{"user", "nobody"}, {"lock", "none"}});
+  expect_refused(206, "cannot flush its redo log: the account @localhost lacks RELOAD");
   client.query("CREATE USER 'half'@'localhost' IDENTIFIED BY ''");
   client.query("GRANT RELOAD ON *.* TO 'half'@'localhost'");
   configure_mysql({{"user", "half"}, {"lock", "flush_tables"}});

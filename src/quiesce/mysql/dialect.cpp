@@ -108,6 +108,10 @@ std::string lock_statement(LockKind lock, std::string_view tag) {
   return std::string(statement) + " " + std::string(tag);
 }
 
+std::string flush_logs_statement(std::string_view tag) {
+  return "FLUSH NO_WRITE_TO_BINLOG ENGINE LOGS " + std::string(tag);
+}
+
 std::string backup_stage_start(std::string_view tag) {
   return "SET STATEMENT lock_wait_timeout = 0 FOR BACKUP STAGE START " + std::string(tag);
 }

@@ -46,6 +46,10 @@ enum class LockKind {
 /// shows whose it is.
 [[nodiscard]] std::string lock_statement(LockKind lock, std::string_view tag);
 [[nodiscard]] std::string_view unlock_statement(LockKind lock);
+
+/// Makes the engines write their redo logs to the filesystem; passes either lock.
+[[nodiscard]] std::string flush_logs_statement(std::string_view tag);
+
 [[nodiscard]] std::string_view name_of(LockKind lock);
 
 /// The comment in our statements.

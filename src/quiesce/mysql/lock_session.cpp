@@ -2,6 +2,8 @@
 #include "quiesce/mysql/lock_session.hpp"
 
 #include <algorithm>
+#include <cstdlib>
+#include <map>
 #include <vector>
 
 #include "base/text.hpp"
@@ -17,6 +19,31 @@ using std::chrono::milliseconds;
 constexpr auto kUndoReserve = milliseconds(300);
 constexpr auto kStagePause = milliseconds(100);
 constexpr auto kGonePause = milliseconds(50);
+constexpr auto kLogPause = milliseconds(20);
+
+/// How far InnoDB's redo log has come, in memory and on disk.
+struct RedoLog {
+  std::uint64_t current = 0;
+  std::uint64_t flushed = 0;
+};
+
+/// Both are 0 where the server does not say, or where a FLUSH ENGINE LOGS has done all that is needed.
+SqlResult<RedoLog> read_unflushed_log(Connection& connection, const Patience& patience) {
+  const auto values = [&](const std::string& statement) -> SqlResult<std::map<std::string, std::string>> {
+    const auto table = connection.query(statement, patience);
+    if (!table) return tl::unexpected(table.error());
+    std::map<std::string, std::string> all;
+    for (const auto& row : table->rows) all.emplace(row.at(0), row.at(1));
+    return all;
+  };
+  auto settings = values("SHOW GLOBAL VARIABLES WHERE Variable_name = 'innodb_flush_log_at_trx_commit'");
+  if (!settings) return tl::unexpected(settings.error());
+  if ((*settings)["innodb_flush_log_at_trx_commit"] != "0") return RedoLog();
+  auto status = values("SHOW GLOBAL STATUS WHERE Variable_name IN ('Innodb_lsn_current', 'Innodb_lsn_flushed')");
+  if (!status) return tl::unexpected(status.error());
+  const auto number = [&](const char* name) { return std::strtoull((*status)[name].c_str(), nullptr, 10); };
+  return RedoLog{number("Innodb_lsn_current"), number("Innodb_lsn_flushed")};
+}
 
 }  // namespace
 
@@ -100,8 +127,10 @@ void LockSession::drop(std::string& message) {
   connection_.reset();
 }
 
+Deadline LockSession::until_undo(const StageContext& context) { return Deadline(context.deadline.at() - kUndoReserve); }
+
 Result<void> LockSession::take(const StageContext& context) {
-  const Deadline deadline = Deadline(context.deadline.at() - kUndoReserve).or_earlier(Deadline::in(lock_wait_));
+  const Deadline deadline = until_undo(context).or_earlier(Deadline::in(lock_wait_));
   const auto locked =
       connection_->query(lock_statement(kind_, statement_tag(context.execution_id)), {deadline, context.cancel_fd});
   if (locked) return {};
@@ -111,6 +140,35 @@ Result<void> LockSession::take(const StageContext& context) {
   if (!waited) return diagnosis_.from(std::string(name_of(kind_)) + " failed" + dropped, locked.error(), "RELOAD");
   return diagnosis_.not_ready(std::string(name_of(kind_)) + " was not granted in time: " + what_is_in_the_way() +
                               "; nothing is locked now; try again, or raise lock_wait_seconds and --timeout" + dropped);
+}
+
+Result<void> LockSession::flush_logs(const StageContext& context) {
+  const Patience patience{until_undo(context).or_earlier(Deadline::in(lock_wait_)), context.cancel_fd};
+  const auto flushed = connection_->query(flush_logs_statement(statement_tag(context.execution_id)), patience);
+  const auto written = flushed ? await_redo_log(patience) : SqlResult<bool>(false);
+  if (written && *written) return {};
+  std::string dropped;
+  drop(dropped);
+  if (!flushed) return diagnosis_.from("FLUSH ENGINE LOGS failed" + dropped, flushed.error(), "RELOAD");
+  if (!written) return diagnosis_.from("cannot tell how far its redo log is flushed" + dropped, written.error());
+  return diagnosis_.not_ready(
+      "its redo log was not flushed in time, since innodb_flush_log_at_trx_commit is 0: set it to 2 or 1, or "
+      "innodb_flush_log_at_timeout to 1" +
+      dropped);
+}
+
+/// MariaDB leaves the log to its own next flush where innodb_flush_log_at_trx_commit is 0, within a second by default.
+SqlResult<bool> LockSession::await_redo_log(const Patience& patience) {
+  const auto first = read_unflushed_log(*connection_, patience);
+  if (!first) return tl::unexpected(first.error());
+  for (RedoLog log = *first; log.flushed < first->current;) {
+    if (!pause_for(kLogPause, patience)) return false;
+    const auto next = read_unflushed_log(*connection_, patience);
+    if (!next) return tl::unexpected(next.error());
+    if (next->current == 0) break;
+    log = *next;
+  }
+  return true;
 }
 
 Result<void> LockSession::release(const StageContext& context, Outcome outcome) {

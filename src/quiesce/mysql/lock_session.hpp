@@ -48,13 +48,19 @@ class LockSession {
   /// Not for LockKind::none. When it fails nothing is locked, and the session is gone.
   Result<void> take(const StageContext& context);
 
+  /// Makes the engines write their redo logs to the filesystem: until then what was committed may be in memory alone
+  /// (innodb_flush_log_at_trx_commit). When it fails nothing is locked, and the session is gone.
+  Result<void> flush_logs(const StageContext& context);
+
   /// Ends the lock and the session. For Outcome::completed an error of kind `protection_lost`: the lock was lost.
   Result<void> release(const StageContext& context, Outcome outcome);
 
  private:
   std::string idle_sessions(const StageContext& context);
   std::string what_is_in_the_way();
+  [[nodiscard]] SqlResult<bool> await_redo_log(const Patience& patience);
   void drop(std::string& message);
+  [[nodiscard]] static Deadline until_undo(const StageContext& context);
 
   std::optional<Connection> connection_;
   std::uint64_t id_;

@@ -93,6 +93,37 @@ TEST_F(MysqlElsewhere, AreFoundWhereAFilesystemIsMountedInTheDataDirectory) {
   run_tool({"umount", "/srv/mysql/data/mounted"});
 }
 
+TEST_F(MysqlElsewhere, AreFoundWhereTheyAreMountedForTheServerAlone) {
+  start_server({.name = "before", .data = "/srv/mysql/second"}).connect().query("CREATE DATABASE mounted");
+  servers_.back()->stop();
+  for (const char* const directory : {"/srv/more/redo", "/srv/mysql/redo"}) {
+    std::filesystem::create_directories(directory);
+    run_tool({"chown", "mysql:mysql", directory});
+  }
+  run_tool({"sh", "-c",
+            "cd /srv/mysql/second && mv '" + std::string(is_mariadb() ? "ib_logfile0" : "#innodb_redo") +
+                "' /srv/more/redo && cp -a mounted/. /srv/more/schema"});
+  run_tool({"mount", "--bind", "/srv/more/redo", "/srv/mysql/redo"});
+  run_tool({"mount", "--bind", "/srv/more/schema", "/srv/mysql/second/mounted"});
+  const Server& second = start_server(
+      {.name = "second", .data = "/srv/mysql/second", .options = {"--innodb-log-group-home-dir=/srv/mysql/redo"}});
+  Client client = second.connect();
+  client.query("CREATE TABLE mounted.y (id INT) ENGINE=MyISAM");
+  client.query("INSERT INTO mounted.y VALUES (1)");  // So that it is open.
+  configure(
+      nlohmann::json{{"filesystems", {{"exclude", {"/srv/more"}}}}, {"quiescers", {entry(second, "db2")}}}.dump());
+  // As from outside of the server's mount namespace.
+  const auto probe = run({"dry-run", "--probe", "--all"},
+                         {.wrapper = {"unshare", "--mount", "sh", "-c",
+                                      "umount /srv/mysql/redo /srv/mysql/second/mounted && exec \"$@\"", "sh"}});
+  EXPECT_EQ(probe.exit_code, 0);
+  const std::string root = "/proc/" + std::to_string(second.pid()) + "/root";
+  EXPECT_THAT(probe.text(), HasSubstr("not frozen: redo log " + root + "/srv/mysql/redo, open files " + root +
+                                      "/srv/mysql/second/mounted on /srv/more ("));
+  servers_.clear();
+  run_tool({"umount", "/srv/mysql/redo", "/srv/mysql/second/mounted"});
+}
+
 TEST_F(MysqlElsewhere, IsNotADataDirectoryBehindALink) {
   std::filesystem::create_directory_symlink("/srv/mysql", "/srv/link");
   const Server& second = start_server({.name = "second", .data = "/srv/link/second"});

@@ -153,6 +153,8 @@ ProcessFiles files_of(pid_t pid) {
   if (!files.known) return files;
   files.root = link_target(process + "/root");
   if (files.root == "/") files.root.clear();
+  struct stat data {};
+  if (::stat((process + "/cwd").c_str(), &data) != 0) return {};
   std::map<std::string, bool> directories;  // Whether one holds data.
   for (const std::string& descriptor : entries_of(process + "/fd")) {
     const std::string path = link_target(process + "/fd/" + descriptor);
@@ -160,10 +162,15 @@ ProcessFiles files_of(pid_t pid) {
     struct stat status {};
     if (::stat((process + "/fd/" + descriptor).c_str(), &status) != 0 || !S_ISREG(status.st_mode)) continue;
     const std::string directory = path.substr(0, std::max<std::size_t>(path.rfind('/'), 1));
-    if ((directory + "/").starts_with(files.working_directory + "/")) continue;
+    const bool is_below_data = (directory + "/").starts_with(files.working_directory + "/");
+    if (is_below_data && status.st_dev == data.st_dev) continue;
+    const bool has_data = is_data_file(path.substr(path.rfind('/') + 1));
     const auto known = directories.find(directory);
-    if (known == directories.end() && !same(process + "/fd/" + descriptor, path)) continue;
-    directories[directory] |= is_data_file(path.substr(path.rfind('/') + 1));
+    if (known != directories.end() || same(process + "/fd/" + descriptor, path)) {
+      if (!is_below_data) directories[directory] |= has_data;  // That one is found as what is mounted there.
+    } else if (has_data) {                                     // It is mounted for the server alone.
+      directories[root_of(pid) + directory] = true;
+    }
   }
   add_directories(files, directories);
   return files;
@@ -215,8 +222,10 @@ std::string socket_of(const ForeignServer& server) {
   return found == server.sockets.end() ? "" : *found;
 }
 
+std::string root_of(pid_t pid) { return "/proc/" + std::to_string(pid) + "/root"; }
+
 bool is_same_file(pid_t pid, const std::string& theirs, const std::string& ours) {
-  return same("/proc/" + std::to_string(pid) + "/root" + theirs, ours);
+  return same(root_of(pid) + theirs, ours);
 }
 
 }  // namespace dlm_freeze::mysql

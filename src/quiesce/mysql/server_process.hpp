@@ -55,6 +55,9 @@ struct ProcessFiles {
 /// The socket of those on which it listens that takes statements; empty: there is none.
 [[nodiscard]] std::string socket_of(const ForeignServer& server);
 
+/// A path that leads to the root directory of the process, and with what it sees behind it.
+[[nodiscard]] std::string root_of(pid_t pid);
+
 /// Whether `theirs`, a path as the process sees it, is the file `ours` of this host. A service with a /tmp of its own
 /// shares most others.
 [[nodiscard]] bool is_same_file(pid_t pid, const std::string& theirs, const std::string& ours);

@@ -155,6 +155,12 @@ TEST_F(MysqlHolding, WorksWithItsLogsOnTheFrozenFilesystem) {
   EXPECT_THAT(pre.out, Not(HasSubstr("db1: not frozen: ")));
   expect(0, {"post-script"});
   expect_nothing_left(server);
+  Client client = server.connect();
+  client.query("SET GLOBAL general_log = OFF");
+  EXPECT_THAT(expect(0, {"dry-run", "--probe"}).text(), Not(HasSubstr("general_log")));
+  client.query("SET GLOBAL log_output = 'TABLE'");
+  client.query("SET GLOBAL general_log = ON");
+  EXPECT_THAT(expect(0, {"dry-run", "--probe"}).text(), HasSubstr("general_log is ON"));
 }
 
 TEST_F(MysqlHolding, NothingWarnsOfTablesThatAreAtRisk) {

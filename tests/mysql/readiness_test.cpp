@@ -237,6 +237,59 @@ TEST_F(MysqlReadiness, NeedsNoGrantsWhereTheServerSkipsThem) {
   expect(0, {"post-script"});
 }
 
+TEST_F(MysqlReadiness, IsDeniedWhereWritersCouldTakeAllThreadsOfThePool) {
+  if (!is_mariadb()) GTEST_SKIP() << "MySQL has no such pool";
+  Server& server = start_server(
+      {.options = {"--thread-handling=pool-of-threads", "--thread-pool-max-threads=20", "--max-connections=40"}});
+  make_tables(server);
+  configure_mysql();
+  for (const auto& command : std::vector<std::vector<std::string>>{{"dry-run", "--probe"}, {"pre-script"}})
+    EXPECT_THAT(expect(206, command).err, HasSubstr("set thread_pool_max_threads to 42 at least"));
+  server.connect().query("SET GLOBAL thread_pool_max_threads = 42");
+  expect(0, {"pre-script"});
+  std::vector<std::unique_ptr<Background>> writers;
+  for (int id = 1; id <= 30; ++id) {
+    writers.push_back(
+        std::make_unique<Background>(server, "INSERT INTO test.t_InnoDB VALUES (" + std::to_string(id) + ", '')"));
+  }
+  expect(0, {"post-script"});
+  EXPECT_TRUE(
+      eventually([&] { return server.connect().value("SELECT COUNT(*) FROM test.t_InnoDB") == "30"; }, seconds(5)));
+  expect_nothing_left(server);
+}
+
+TEST_F(MysqlReadiness, IsDeniedWhereCommitsReachTheLogTooSeldom) {
+  if (!is_mariadb()) GTEST_SKIP() << "FLUSH ENGINE LOGS of MySQL writes it";
+  Server& server =
+      start_server({.options = {"--innodb-flush-log-at-trx-commit=0", "--innodb-flush-log-at-timeout=60"}});
+  configure_mysql();
+  for (const auto& command : std::vector<std::vector<std::string>>{{"dry-run", "--probe"}, {"pre-script"}})
+    EXPECT_THAT(expect(206, command).err, HasSubstr("innodb_flush_log_at_trx_commit is 0: set it to 2 or 1"));
+  server.connect().query("SET GLOBAL innodb_flush_log_at_trx_commit = 2");
+  expect(0, {"dry-run", "--probe"});
+}
+
+TEST_F(MysqlReadiness, DoesNotDependOnWhatTheServerSaysOfItsVersion) {
+  if (!is_mariadb()) GTEST_SKIP() << "MySQL cannot say another one";
+  start_server({.options = {"--version=8.4.0-shop"}});
+  configure_mysql();
+  expect(0, {"dry-run", "--probe"});
+  expect(0, {"pre-script"});
+  EXPECT_NE(fact("binary_log_position"), "");
+  expect(0, {"post-script"});
+}
+
+TEST_F(MysqlReadiness, TakesNoOptionsFromTheCallersHome) {
+  start_server();
+  configure_mysql();
+  std::filesystem::create_directories("/srv/home");
+  write_private("/srv/home/.my.cnf", "[client]\nuser=bogus\n");
+  expect(0, {"dry-run", "--probe"});
+  const auto with_home =
+      run({"dry-run", "--probe"}, {.environment = {"HOME=/srv/home", "MYSQL_UNIX_PORT=/srv/nowhere"}});
+  EXPECT_EQ(with_home.exit_code, 0) << with_home.text();
+}
+
 TEST_F(MysqlReadiness, IsDeniedWhenAllConnectionsAreTaken) {
   Server& server = start_server({.options = {"--max-connections=10"}});
   configure_mysql();

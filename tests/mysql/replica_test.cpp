@@ -79,8 +79,9 @@ class MysqlReplica : public MysqlTest {
   }
 
   /// A configuration of the replica alone. Frozen, MySQL may keep whoever asks it something waiting.
-  void configure_replica(bool freeze) const {
+  void configure_replica(bool freeze, const std::string& user = "root") const {
     auto one = entry(*replica_, "replica");
+    one["user"] = user;
     one["stop_replica_sql_thread"] = true;
     one["lock_wait_seconds"] = 2;
     configure(
@@ -119,6 +120,16 @@ TEST_F(MysqlReplica, HasItsApplierStoppedAndStartedWhereThatIsWanted) {
   EXPECT_TRUE(all_gone(seconds(3)));
   EXPECT_TRUE(applier_comes_to(true));
   expect(202, {"post-script"});
+
+  // What the account may not do is known before.
+  Client client = replica_->connect();
+  client.query("CREATE USER 'limited'@'localhost' IDENTIFIED BY ''");
+  client.query(is_mariadb() ? "GRANT RELOAD, PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO 'limited'@'localhost'"
+                            : "GRANT RELOAD, PROCESS, REPLICATION CLIENT ON *.* TO 'limited'@'localhost'");
+  configure_replica(false, "limited");
+  for (const auto& command : std::vector<std::vector<std::string>>{{"dry-run", "--probe"}, {"pre-script"}})
+    EXPECT_THAT(expect(206, command).err, HasSubstr("cannot stop the replica's applier"));
+  configure_replica(false);
 
   // One that its administrator has stopped stays so.
   replica_->connect().query(is_mariadb() ? "STOP SLAVE SQL_THREAD" : "STOP REPLICA SQL_THREAD");

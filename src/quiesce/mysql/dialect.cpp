@@ -252,8 +252,12 @@ bool only_reads(std::string_view statement) {
 }
 
 bool is_system_thread(const Statement& statement) {
-  return statement.user == "system user" || statement.user == "event_scheduler" ||
-         statement.command.starts_with("Slave") || statement.command.starts_with("Replica");
+  // Accounts may have these names, but no connection is without a host, nor a daemon.
+  const bool is_applier =
+      statement.user == "system user" && (statement.host.empty() || statement.host == "connecting host");
+  const bool is_scheduler = statement.user == "event_scheduler" && statement.command == "Daemon";
+  return is_applier || is_scheduler || statement.command.starts_with("Slave") ||
+         statement.command.starts_with("Replica");
 }
 
 bool holds_up(const Statement& statement, LockKind lock, const ServerVersion& version,

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -56,11 +57,21 @@ const OptionTable<MysqlSettings>& option_table() {
   return kTable;
 }
 
-/// The client libraries look for ~/.my.cnf by HOME, which is not set under the SSM agent.
-void provide_home() {
-  if (::getenv("HOME") != nullptr) return;                 // NOLINT(concurrency-mt-unsafe): no thread exists yet.
-  const passwd* const self = ::getpwuid(::geteuid());      // NOLINT(concurrency-mt-unsafe)
-  if (self != nullptr) ::setenv("HOME", self->pw_dir, 1);  // NOLINT(concurrency-mt-unsafe)
+/// The client libraries look for ~/.my.cnf by HOME, which is not set under the SSM agent, and is somebody else's under
+/// sudo(8); other variables name servers, passwords and plugins to load.
+void clean_environment() {
+  // NOLINTBEGIN(concurrency-mt-unsafe): no thread exists yet.
+  const passwd* const self = ::getpwuid(::geteuid());
+  ::setenv("HOME", self != nullptr ? self->pw_dir : "/", 1);
+  std::vector<std::string> names;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text = *variable;
+    for (const std::string_view prefix : {"MYSQL_", "MARIADB_", "LIBMYSQL_"}) {
+      if (text.starts_with(prefix)) names.emplace_back(text.substr(0, text.find('=')));
+    }
+  }
+  for (const std::string& name : names) ::unsetenv(name.c_str());
+  // NOLINTEND(concurrency-mt-unsafe)
 }
 
 Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
@@ -77,7 +88,7 @@ Result<std::unique_ptr<Quiescer>> create(const QuiescerConfig& config) {
     if (path->empty()) continue;
     if (auto trusted = check_trusted(*path); !trusted) return tl::unexpected(trusted.error().with_context(key));
   }
-  provide_home();
+  clean_environment();
   static_cast<void>(prepare_library());  // Missed where there is a server: see locate.
   return std::make_unique<MysqlQuiescer>(std::move(settings));
 }

@@ -13,6 +13,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/wait.hpp"
@@ -244,6 +245,53 @@ Result<void> MysqlQuiescer::check_lock(LockKind lock) const {
   return {};
 }
 
+/// That the account may do what the options ask for.
+Result<void> MysqlQuiescer::check_options(LockKind lock, const StageContext& context) {
+  const auto lacks = [&](const std::string& what, const std::string& privilege) -> Result<void> {
+    return diagnosis_.from(what,
+                           {kPrivilegeMissing, "the account " + server_->account() + " lacks " + privilege +
+                                                   ", or its role is not active"},
+                           privilege);
+  };
+  const bool is_mariadb = server_->version().is_mariadb();
+  if (settings_.kill_selects && StatementGuard::is_needed(lock, settings_) &&
+      !server_->grants({"CONNECTION ADMIN", "CONNECTION_ADMIN", "SUPER"}))
+    return lacks("cannot end long statements", is_mariadb ? "CONNECTION ADMIN" : "CONNECTION_ADMIN");
+  if (!settings_.stop_applier) return {};
+  if (auto found = appliers_.find(*monitor_, server_->version(), context); !found) return found;
+  if (!appliers_.to_stop().empty() && !server_->grants({"REPLICATION SLAVE ADMIN", "REPLICATION_SLAVE_ADMIN", "SUPER"}))
+    return lacks("cannot stop the replica's applier",
+                 is_mariadb ? "REPLICATION SLAVE ADMIN" : "REPLICATION_SLAVE_ADMIN");
+  return {};
+}
+
+/// With a pool of threads, each writer that waits for the lock takes one. When none is left, the server reads neither
+/// the end of the lock nor that of its connection, and nobody gets in to kill it.
+Result<void> MysqlQuiescer::check_thread_pool(LockKind lock) const {
+  if (lock == LockKind::none || server_->variable("thread_handling") != "pool-of-threads") return {};
+  const std::string extra_port = server_->variable("extra_port");  // Its connections have threads of their own.
+  if (extra_port != "0" && extra_port == std::to_string(settings_.address.port)) return {};
+  const auto number = [&](const char* name) { return std::strtoull(server_->variable(name).c_str(), nullptr, 10); };
+  constexpr unsigned long long kOwn = 2;
+  const unsigned long long needed = number("max_connections") + kOwn;
+  if (number("thread_pool_max_threads") >= needed) return {};
+  return diagnosis_.not_ready(
+      "writers that wait for the lock could take all " + server_->variable("thread_pool_max_threads") +
+      " threads of its pool, and then nothing could release it: set thread_pool_max_threads to " +
+      std::to_string(needed) + " at least (max_connections and " + std::to_string(kOwn) +
+      "), or give its extra_port as the port");
+}
+
+/// FLUSH ENGINE LOGS of MariaDB leaves out a log that is written by time alone.
+Result<void> MysqlQuiescer::check_log() const {
+  const std::chrono::seconds interval(
+      std::strtoll(server_->variable("innodb_flush_log_at_timeout").c_str(), nullptr, 10));
+  if (!server_->writes_log_by_time() || interval < settings_.lock_wait) return {};
+  return diagnosis_.not_ready("InnoDB writes its log every " + std::to_string(interval.count()) +
+                              " s alone, since innodb_flush_log_at_trx_commit is 0: set it to 2 or 1, or "
+                              "innodb_flush_log_at_timeout to 1");
+}
+
 void MysqlQuiescer::note_coverage(StageContext& context) {
   if (!context.coverage) return;
   if (!server_->locations_known()) {
@@ -276,9 +324,12 @@ void MysqlQuiescer::warn_of_logs(StageContext& context, const ServerInfo& server
   const auto frozen = [&](const std::string& file) {
     return !file.empty() && context.coverage(server.resolve(file)).frozen;
   };
-  const bool general_log_to_file =
-      server.is_on("general_log") && server.variable("log_output").find("FILE") != std::string::npos;
-  if (general_log_to_file && frozen(server.variable("general_log_file"))) {
+  const auto goes_to = [&](const char* output) {
+    return server.variable("log_output").find(output) != std::string::npos;
+  };
+  const bool is_general_log_frozen =
+      (goes_to("FILE") && frozen(server.variable("general_log_file"))) || (goes_to("TABLE") && frozen("mysql"));
+  if (server.is_on("general_log") && is_general_log_frozen) {
     context.notes.push_back({LogLevel::warn,
                              "general_log is ON and lies on a filesystem that is going to be frozen: every statement, "
                              "also one that only reads, waits until it is thawed",
@@ -330,6 +381,12 @@ Result<void> MysqlQuiescer::probe(StageContext& context) {
   if (!id) return diagnosis_.from("cannot read its settings", id.error());
   const LockKind lock = choose_lock(settings_.lock, server_->version());
   if (auto checked = check_lock(lock); !checked) return checked;
+  if (auto checked = check_thread_pool(lock); !checked) return checked;
+  if (auto checked = check_log(); !checked) return checked;
+  if (auto checked = check_options(lock, context); !checked) return checked;
+  std::vector<std::string> missing;  // Told when it is quiesced.
+  if (const auto positions = read_positions(*monitor_, *server_, context.patience(), missing); !positions)
+    return diagnosis_.from("cannot read its position", positions.error());
   lock_.emplace(std::move(*holder), std::strtoull(id->rows.at(0).at(0).c_str(), nullptr, 10), lock, settings_.lock_wait,
                 *monitor_, diagnosis_);
   note_coverage(context);
@@ -343,11 +400,6 @@ Result<std::vector<Fact>> MysqlQuiescer::prepare(StageContext& context) {
   const LibraryThread thread;
   if (lock_->kind() == LockKind::backup_stage) {
     if (auto started = lock_->start_stage(context); !started) return tl::unexpected(started.error());
-  }
-  if (settings_.stop_applier) {
-    if (auto found = appliers_.find(*monitor_, server_->version(), context); !found) {
-      return tl::unexpected(found.error());
-    }
   }
   if (auto synced = sync_directories(unfrozen_, server_->process(), context.patience()); !synced) {
     return tl::unexpected(synced.error());

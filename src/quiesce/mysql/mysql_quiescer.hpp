@@ -43,6 +43,9 @@ class MysqlQuiescer final : public Quiescer {
   Result<void> prepare_session(Connection& connection, const StageContext& context) const;
   [[nodiscard]] Result<void> check_socket() const;
   Result<void> check_lock(LockKind lock) const;
+  Result<void> check_thread_pool(LockKind lock) const;
+  Result<void> check_log() const;
+  Result<void> check_options(LockKind lock, const StageContext& context);
   void note_coverage(StageContext& context);
   void note_cluster(StageContext& context);
   void warn_of_logs(StageContext& context, const ServerInfo& server) const;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quiesce/mysql/server.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -56,12 +58,16 @@ SqlResult<ServerInfo> ServerInfo::read(Connection& connection, std::optional<For
       "'rocksdb_datadir', 'rocksdb_wal_dir', 'tokudb_data_dir', 'tokudb_log_dir', 'slave_load_tmpdir', "
       "'aria_log_dir_path', 'log_bin', 'log_bin_basename', 'relay_log_basename', 'tmpdir', "
       "'general_log', 'general_log_file', "
+      "'innodb_flush_log_at_trx_commit', 'innodb_flush_log_at_timeout', "
+      "'thread_handling', 'thread_pool_max_threads', 'max_connections', 'extra_port', "
       "'log_output', 'log_error', 'gtid_mode', 'gtid_executed', 'gtid_purged', 'gtid_binlog_pos', "
       "'gtid_current_pos', "
       "'gtid_slave_pos')",
       patience);
   if (!variables) return tl::unexpected(variables.error());
   for (const auto& row : variables->rows) info.variables_.emplace(row.at(0), row.at(1));
+  // Its version may be anything that an operator likes to show. Aria is in all of them, and in no other server.
+  if (!info.variable("aria_log_dir_path").empty()) info.version_.maker = Maker::mariadb;
   if (auto grants = info.read_grants(connection, patience); !grants) return tl::unexpected(grants.error());
   info.find_locations(connection, patience);
   return info;
@@ -87,6 +93,10 @@ std::string ServerInfo::variable(const std::string& name) const {
 
 bool ServerInfo::is_on(const std::string& name) const { return variable(name) == "ON" || variable(name) == "1"; }
 
+bool ServerInfo::writes_log_by_time() const {
+  return version_.is_mariadb() && variable("innodb_flush_log_at_trx_commit") == "0";
+}
+
 std::string ServerInfo::absolute(const std::string& path) const {
   const std::filesystem::path whole = path;
   return whole.is_absolute() ? path : (std::filesystem::path(variable("datadir")) / whole).string();
@@ -97,12 +107,17 @@ std::string ServerInfo::resolve(const std::string& path) const {
   return server_ ? root_ + absolute(path) : resolved_path(root_ + absolute(path));
 }
 
-/// What settings name, if it is the same there as here: the server may have a /tmp of its own, for one.
+/// What settings name. Where something else is mounted there for the server alone, it is that which counts, seen
+/// through its root directory; but not for what is temporary: many a server has a /tmp of its own.
 void ServerInfo::add_settings(const std::vector<DataLocation>& settings) {
   for (const DataLocation& setting : settings) {
+    const std::string path = absolute(setting.path);
     std::string resolved = resolve(setting.path);
-    if (is_same_file(process_, absolute(setting.path), resolved))
+    if (is_same_file(process_, path, resolved)) {
       add_location({setting.what, std::move(resolved), true, setting.role});
+    } else if (setting.role != DataRole::temporary && ::access((root_of(process_) + path).c_str(), F_OK) == 0) {
+      add_location({setting.what, root_of(process_) + path, true, setting.role});
+    }
   }
 }
 

@@ -36,6 +36,9 @@ class ServerInfo {
   [[nodiscard]] std::string variable(const std::string& name) const;
   [[nodiscard]] bool is_on(const std::string& name) const;
 
+  /// Whether commits reach InnoDB's log files at intervals alone, and no statement makes them do so.
+  [[nodiscard]] bool writes_log_by_time() const;
+
   /// The directories it writes in and those of its tables, each with its first use. None when that is
   /// not known: it runs on another host, or its files do not answer.
   [[nodiscard]] const std::vector<DataLocation>& locations() const { return locations_; }

@@ -2,8 +2,11 @@
 #include "record/manifest.hpp"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 #include <utility>
 
+#include "base/text.hpp"
 #include "record/member_reader.hpp"
 #include "record/moments.hpp"
 
@@ -82,6 +85,24 @@ std::vector<Element> read_list(const Json::Array& array, Element (*read)(MemberR
   return elements;
 }
 
+bool is_normalised(std::string_view path) {
+  if (path == "/") return true;
+  if (!path.starts_with('/')) return false;
+  const auto parts = split(path.substr(1), '/');
+  return std::none_of(parts.begin(), parts.end(),
+                      [](std::string_view part) { return part.empty() || part == "." || part == ".."; });
+}
+
+/// What is wrong with the mount points; empty: nothing.
+std::string wrong_mount_point(const std::vector<ManifestMember>& members) {
+  std::set<std::string_view> seen;
+  for (const ManifestMember& member : members) {
+    if (!is_normalised(member.mount_point)) return "'" + member.mount_point + "' is no mount point";
+    if (!seen.insert(member.mount_point).second) return "the mount point " + member.mount_point + " is there twice";
+  }
+  return "";
+}
+
 constexpr std::string_view kBegin = "{\n";
 
 std::string head_for(std::size_t member) { return "{\n  \"member\": " + std::to_string(member) + ",\n"; }
@@ -143,6 +164,8 @@ Result<FoundManifest> parse_manifest(const std::string& text) {
   manifest.databases = read_list(reader.array("databases"), database_from, missing);
   if (!reader.first_missing().empty()) missing = reader.first_missing();
   if (!missing.empty()) return failure("the manifest is damaged: '" + missing + "' is missing or wrong");
+  if (const std::string wrong = wrong_mount_point(manifest.members); !wrong.empty())
+    return failure("the manifest is damaged: " + wrong);
   if (member < 0 || static_cast<std::size_t>(member) >= manifest.members.size())
     return failure("the manifest is damaged: it has no member " + std::to_string(member));
   found.member = static_cast<std::size_t>(member);

@@ -74,7 +74,8 @@ struct FoundManifest {
   std::string common_text;  ///< The same for all of a session, byte for byte, unless one was altered.
 };
 
-/// Errors: the text is no manifest, or of a version that this program does not know.
+/// Errors: the text is no manifest, or of a version that this program does not know. The mount points of its members
+/// are absolute, without "." and "..", and differ; where they lead is whoever's who could write it.
 [[nodiscard]] Result<FoundManifest> parse_manifest(const std::string& text);
 
 }  // namespace dlm_freeze

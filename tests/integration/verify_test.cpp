@@ -217,6 +217,41 @@ TEST_F(VerifyChecks, RunAHookWhereNothingOfTheHostsCanBeReached) {
   EXPECT_THAT(verify(2, {copy, "--databases", "/srv/etc/none.json"}).err, HasSubstr("/srv/etc/none.json"));
 }
 
+/// What a copy says of itself is whoever's who could write to it.
+TEST_F(VerifyChecks, WriteNothingToTheHostWhereverAManifestSaysThatItWasMounted) {
+  const auto& data = add_data("ext4");
+  const auto& logs = add(FilesystemSpec{.type = "ext4", .mount_point = "/srv/logs"});
+  configure(
+      R"({"quiescers": [{"type": "command", "name": "orders", "freeze": ["/bin/true"], "thaw": ["/bin/true"]}]})");
+  fs::create_directory_symlink("/.dlm-freeze-host/srv/victim", "/srv/data/link");
+  expect(0, {"pre-script"});
+  const std::vector<std::string> copies = {copy_image(data, "data"), copy_image(logs, "logs")};
+  expect(0, {"post-script"});
+  fs::create_directory("/srv/victim");
+  fs::permissions("/srv/victim", fs::perms::owner_all);
+  write_text("/srv/etc/databases.json", json{{"databases", {{"orders", {{"hook", {"/bin/true"}}}}}}}.dump());
+
+  const auto verify_mounted_at = [&](int expected, const std::string& mount_point) {
+    std::vector<std::string> arguments = {"--databases", "/srv/etc/databases.json"};
+    for (const std::string& copy : copies) {
+      arguments.push_back(changed_copy(copy, fs::path(copy).filename().string() + ".moved", [&](const auto& directory) {
+        edit_manifest(directory, "\"/srv/logs\"", "\"" + mount_point + "\"");
+      }));
+    }
+    const std::string text = verify(expected, arguments).text();
+    EXPECT_TRUE(fs::is_empty("/srv/victim")) << mount_point;
+    EXPECT_EQ(fs::status("/srv/victim").permissions(), fs::perms::owner_all) << mount_point;
+    return text;
+  };
+  verify_mounted_at(0, "/srv/logs");
+  verify_mounted_at(0, "/.dlm-freeze-host/srv/victim");
+  verify_mounted_at(0, "/.dlm-freeze-host/srv/victim/made");
+  verify_mounted_at(0, "/etc");
+  verify_mounted_at(0, "/proc/self/root/srv/victim/made");
+  EXPECT_THAT(verify_mounted_at(2, "/srv/data/link/made"), HasSubstr("'link' is no directory"));
+  EXPECT_THAT(verify_mounted_at(1, ""), HasSubstr("'' is no mount point"));
+}
+
 TEST_F(VerifyChecks, LeaveNothingBehindWhenTheyAreKilled) {
   const auto& data = add_data("xfs");
   configure(

@@ -33,6 +33,10 @@ void CheckList::add_unchecked(const std::string& subject, const std::string& wha
   checks_.push_back({subject, what, unchecked(std::move(why))});
 }
 
+bool CheckList::has(const std::string& subject) const {
+  return std::any_of(checks_.begin(), checks_.end(), [&](const Check& check) { return check.subject == subject; });
+}
+
 Proof CheckList::proof_of(const std::string& subject) const {
   Proof worst = Proof::good;
   for (const Check& check : checks_) {

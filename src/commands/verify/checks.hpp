@@ -45,6 +45,9 @@ class CheckList {
 
   [[nodiscard]] const std::vector<Check>& checks() const { return checks_; }
 
+  /// Whether there is one of `subject`.
+  [[nodiscard]] bool has(const std::string& subject) const;
+
   /// The worst of those of `subject`; good when there are none.
   [[nodiscard]] Proof proof_of(const std::string& subject) const;
 

@@ -13,8 +13,11 @@
 #include <cerrno>
 #include <chrono>
 #include <filesystem>
+#include <iterator>
+#include <string_view>
 #include <system_error>
 
+#include "base/text.hpp"
 #include "commands/verify/loop.hpp"
 #include "commands/verify/tools.hpp"
 
@@ -30,10 +33,11 @@ constexpr unsigned long kTame = MS_NOSUID | MS_NODEV;
 /// Of the space for writes what is left to the filesystem itself.
 constexpr auto kFormatPatience = std::chrono::minutes(5);
 
-Result<void> make_directory(const std::string& path, mode_t mode = 0755) {
+/// One that is there already is left as it is: it may be the host's.
+Result<void> make_directory(const std::string& path) {
   std::error_code error;
-  stdfs::create_directories(path, error);
-  if (error || ::chmod(path.c_str(), mode) != 0) return failure("cannot create " + path);
+  const bool is_new = stdfs::create_directories(path, error);
+  if (error || (is_new && ::chmod(path.c_str(), 0755) != 0)) return failure("cannot create " + path);
   return {};
 }
 
@@ -108,6 +112,62 @@ Result<void> bind_program_directories() {
   return {};
 }
 
+/// Of /etc and of programs the host's own are needed, which run as root; the rest is made here.
+constexpr const char* kReserved[] = {"/proc",    "/sys",      "/dev",     "/run",       "/tmp",
+                                     "/etc",     "/bin",      "/sbin",    "/lib",       "/lib64",
+                                     "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/libexec"};
+
+bool lies_in(const std::string& path, const std::string& directory) {
+  return (path + "/").starts_with(directory + "/");
+}
+
+bool is_reserved(const std::string& mount_point) {
+  return mount_point == "/" || mount_point == "/usr" || lies_in(mount_point, kOldRoot) ||
+         std::any_of(std::begin(kReserved), std::end(kReserved),
+                     [&](const char* directory) { return lies_in(mount_point, directory); });
+}
+
+/// Makes what is missing of the directory `path`, and opens it. No symbolic link is followed: it may be a copy's.
+Result<UniqueFd> make_mount_point(const std::string& path) {
+  constexpr int kFlags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  UniqueFd directory(::open("/", kFlags));
+  for (const std::string_view part : split(path, '/')) {
+    const std::string name(part);
+    if (name.empty()) continue;
+    if (::mkdirat(directory.get(), name.c_str(), 0755) != 0 && errno != EEXIST)
+      return system_failure("cannot create the mount point " + path, errno);
+    directory = UniqueFd(::openat(directory.get(), name.c_str(), kFlags));
+    if (!directory)
+      return system_failure("cannot use the mount point " + path + ": '" + name + "' is no directory", errno);
+  }
+  return directory;
+}
+
+std::string staged(std::size_t copy) { return "/run/copies/" + std::to_string(copy); }
+
+/// Under names of this program's alone, which lead through no copy, as long as the host's root can be reached.
+Result<void> stage(const std::vector<PlacedCopy>& copies) {
+  for (std::size_t i = 0; i < copies.size(); ++i) {
+    auto mounted = mount_overlay(kOldRoot + copies[i].root, kOldRoot + kSpace + "/" + std::to_string(i), staged(i),
+                                 kTame | MS_NOEXEC);
+    if (!mounted) return mounted;
+  }
+  return {};
+}
+
+/// Moves them to where a manifest says, which is not to be trusted.
+Result<void> move_into_place(const std::vector<PlacedCopy>& copies) {
+  for (std::size_t i = 0; i < copies.size(); ++i) {
+    const auto directory = make_mount_point(copies[i].mount_point);
+    if (!directory) return tl::unexpected(directory.error());
+    const std::string target = "/proc/self/fd/" + std::to_string(directory->get());
+    if (::mount(staged(i).c_str(), target.c_str(), nullptr, MS_MOVE, nullptr) != 0)
+      return system_failure("cannot mount the copy on " + copies[i].mount_point, errno);
+    ::rmdir(staged(i).c_str());
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> mount_work(const std::string& scratch) {
@@ -123,20 +183,15 @@ Result<void> enter_private_root(std::vector<PlacedCopy> copies) {
     return system_failure("cannot change the root directory", errno);
   if (auto system = mount_system(); !system) return system;
   if (auto programs = bind_program_directories(); !programs) return programs;
+  if (auto run = mount_or_say("tmpfs", "/run", "tmpfs", kTame, "mode=0755"); !run) return run;
+  std::erase_if(copies, [](const PlacedCopy& copy) { return is_reserved(copy.mount_point); });
   // One may have been mounted below another.
   std::sort(copies.begin(), copies.end(), [](const PlacedCopy& left, const PlacedCopy& right) {
     return left.mount_point.size() < right.mount_point.size();
   });
-  for (std::size_t i = 0; i < copies.size(); ++i) {
-    const PlacedCopy& copy = copies[i];
-    if (auto placed = mount_overlay(kOldRoot + copy.root, kOldRoot + kSpace + "/" + std::to_string(i), copy.mount_point,
-                                    kTame | MS_NOEXEC);
-        !placed)
-      return placed;
-  }
-  // Last: it hides what was on /run of the host's root filesystem.
-  if (auto run = mount_or_say("tmpfs", "/run", "tmpfs", kTame, "mode=0755"); !run) return run;
+  if (auto mounted = stage(copies); !mounted) return mounted;
   if (::umount2(kOldRoot, MNT_DETACH) != 0) return system_failure("cannot leave the host's root directory", errno);
+  if (auto moved = move_into_place(copies); !moved) return moved;
   return make_directory(kRunDirectory);
 }
 

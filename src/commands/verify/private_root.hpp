@@ -30,6 +30,9 @@ struct PlacedCopy {
 /// /run and /tmp of its own. Nothing else of the host's can be written, and of what is mounted below its root only what
 /// programs usually lie in can be seen. So a server that follows an absolute path of its original, a tablespace's say,
 /// finds the copy of that or nothing, never the original.
+/// A mount point is taken for what anybody may have written: it is made and used only when nothing of the host's can be
+/// reached any more, through no symbolic link; a copy whose original lay on the root directory, in /etc, among the
+/// programs or in what is private here (/proc, /sys, /dev, /run, /tmp) is not there.
 [[nodiscard]] Result<void> enter_private_root(std::vector<PlacedCopy> copies);
 
 }  // namespace dlm_freeze

@@ -30,7 +30,7 @@ std::string summary(const VerifyReport& report) {
   std::vector<std::string> worst;
   const Proof proof = report.proof();
   for (const VerifiedMember& member : report.set.members) {
-    if (member.proof == proof) worst.push_back(or_dash(member.mount_point.empty() ? member.path : member.mount_point));
+    if (member.proof == proof) worst.push_back(or_dash(member.is_stranger ? member.path : member.mount_point));
   }
   for (const Check& check : report.checks) {
     if (check.finding.proof == proof) worst.push_back(check.subject + " (" + check.what + ")");
@@ -160,7 +160,7 @@ std::string to_junit(const VerifyReport& report) {
     cases += test_case(of, name, proof, why, seconds);
   };
   for (const VerifiedMember& member : report.set.members)
-    add(member.mount_point.empty() ? member.path : member.mount_point, "of the session", member.proof, member.why, 0);
+    add(member.is_stranger ? member.path : member.mount_point, "of the session", member.proof, member.why, 0);
   for (const Check& check : report.checks)
     add(check.subject, check.what, check.finding.proof, check.finding.why, check.seconds);
   const std::size_t all = report.set.members.size() + report.checks.size();

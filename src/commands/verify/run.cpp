@@ -120,14 +120,17 @@ class Verification {
   [[nodiscard]] const Copy* copy_of(const VerifiedMember& member) const {
     const auto copy =
         std::find_if(copies_.begin(), copies_.end(), [&](const Copy& one) { return one.path == member.path; });
-    return member.mount_point.empty() || copy == copies_.end() ? nullptr : &*copy;
+    return member.is_stranger || copy == copies_.end() ? nullptr : &*copy;
   }
 
   void check_filesystems() {
     const std::string scratch = std::string(kWork) + "/space/metadata";
     ::mkdir(scratch.c_str(), 0700);
     for (const VerifiedMember& member : report_.set.members) {
-      if (const Copy* copy = copy_of(member)) check_filesystem(member.mount_point, *copy, scratch, checks_);
+      const Copy* copy = copy_of(member);
+      if (copy != nullptr) check_filesystem(member.mount_point, *copy, scratch, checks_);
+      if (member.proof == Proof::good && !checks_.has(member.mount_point))
+        checks_.add_unchecked(member.mount_point, "filesystem", "it was not checked");
     }
   }
 

@@ -88,7 +88,7 @@ class Verifier {
   }
 
   void add_stranger(const Candidate& candidate, std::string why) {
-    set_.members.push_back({"", candidate.uuid, {}, candidate.path, Proof::bad, std::move(why)});
+    set_.members.push_back({"", candidate.uuid, {}, candidate.path, Proof::bad, std::move(why), true});
   }
 
   const std::vector<Candidate>& candidates_;

@@ -27,12 +27,13 @@ struct Candidate {
 
 /// What became of a filesystem of the session, or of a directory that is of none.
 struct VerifiedMember {
-  std::string mount_point;  ///< On the host of the session; empty for a directory that is not of it.
+  std::string mount_point;  ///< On the host of the session; empty for a stranger.
   std::string uuid;
   std::vector<std::string> volume_ids;
   std::string path;  ///< Where it was found; empty: nowhere.
   Proof proof = Proof::good;
-  std::string why;  ///< Unless it is good.
+  std::string why = {};      ///< Unless it is good.
+  bool is_stranger = false;  ///< It is of no filesystem of the session.
 };
 
 struct VerifiedSet {

@@ -72,6 +72,13 @@ TEST(Manifest, ThatIsDamagedIsAnErrorThatSaysHow) {
   EXPECT_THAT(error_of(with("\"uuid\"", "\"u\"")), HasSubstr("'uuid'"));
   EXPECT_THAT(error_of(Manifest::text_for(2, full_manifest().common_text())), HasSubstr("no member 2"));
   EXPECT_THAT(error_of(with("\"member\": 0", "\"member\": -1")), HasSubstr("no member -1"));
+  for (const char* path : {"", "data", "/data/", "//data", "/data/../etc", "/./data", "/.."}) {
+    EXPECT_THAT(error_of(with("\"mount_point\": \"/data\"", "\"mount_point\": \"" + std::string(path) + "\"")),
+                HasSubstr("is no mount point"))
+        << path;
+  }
+  EXPECT_THAT(error_of(with("\"mount_point\": \"/M\xc3\xbcller \\\"x\\\"\"", "\"mount_point\": \"/data\"")),
+              HasSubstr("is there twice"));
 }
 
 }  // namespace

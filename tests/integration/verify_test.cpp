@@ -217,6 +217,18 @@ TEST_F(VerifyChecks, RunAHookWhereNothingOfTheHostsCanBeReached) {
   EXPECT_THAT(verify(2, {copy, "--databases", "/srv/etc/none.json"}).err, HasSubstr("/srv/etc/none.json"));
 }
 
+TEST_F(VerifyChecks, DoNotPanicTheKernelBecauseACopySaysThatAnErrorDoes) {
+  const auto& data = add_data("ext4");
+  configure(
+      R"({"quiescers": [{"type": "command", "name": "orders", "freeze": ["/bin/true"], "thaw": ["/bin/true"]}]})");
+  const std::string copy = hold_and_copy(data);
+  run_tool({"tune2fs", "-e", "panic", copy});
+  const std::string none_does = "! grep -q errors=panic /proc/fs/ext4/*/options";
+  write_text("/srv/etc/databases.json",
+             json{{"databases", {{"orders", {{"hook", {"/bin/sh", "-c", none_does}}}}}}}.dump());
+  verify(0, {copy, "--databases", "/srv/etc/databases.json"});
+}
+
 /// What a copy says of itself is whoever's who could write to it.
 TEST_F(VerifyChecks, WriteNothingToTheHostWhereverAManifestSaysThatItWasMounted) {
   const auto& data = add_data("ext4");

@@ -20,10 +20,10 @@ namespace {
 
 Error no_filesystem() { return {ErrorKind::failed, "has no ext4, XFS or btrfs on it: name the device of one", 0}; }
 
-/// How a filesystem is mounted as it lies there.
+/// How a filesystem is mounted as it lies there. That of ext4 may say that an error panics the kernel.
 const char* without_replay(const std::string& type) {
   if (type == "xfs") return "norecovery,nouuid";
-  return type == "btrfs" ? "rescue=nologreplay" : "noload";
+  return type == "btrfs" ? "rescue=nologreplay" : "noload,errors=continue";
 }
 
 /// Gives the copy a loop device, whatever is mounted and however.

@@ -35,7 +35,7 @@ class TidyMetadata {
     if (!loop) return unchecked(loop.error().message);
     ::mkdir(place_.c_str(), 0700);
     if (::mount(loop->path.c_str(), place_.c_str(), type_.c_str(), MS_NOSUID | MS_NODEV | MS_NOEXEC,
-                type_ == "xfs" ? "nouuid" : nullptr) != 0)
+                type_ == "xfs" ? "nouuid" : "errors=continue") != 0)
       return bad("the kernel does not mount its metadata: " + errno_text(errno));
     if (::umount2(place_.c_str(), 0) != 0) return unchecked("cannot unmount its metadata: " + errno_text(errno));
     return {};

@@ -217,6 +217,58 @@ TEST_F(VerifyChecks, RunAHookWhereNothingOfTheHostsCanBeReached) {
   EXPECT_THAT(verify(2, {copy, "--databases", "/srv/etc/none.json"}).err, HasSubstr("/srv/etc/none.json"));
 }
 
+TEST_F(VerifyChecks, TakeAManifestOnlyFromTheDirectoryThatItNames) {
+  configure(
+      R"({"quiescers": [{"type": "command", "name": "orders", "freeze": ["/bin/true"], "thaw": ["/bin/true"]}]})");
+  const std::string copy = hold_and_copy(add_data("ext4"));
+  write_text("/srv/etc/databases.json",
+             json{{"databases", {{"orders", {{"hook", {"/bin/sh", "-c", "test -e /srv/data/file7"}}}}}}}.dump());
+  const auto verify_with = [&](int expected, const std::string& name, const std::function<void(std::string)>& change) {
+    return verify(expected, {changed_copy(copy, name, change), "--databases", "/srv/etc/databases.json"}).text();
+  };
+  // A backup of the whole filesystem, by its side or alone.
+  const auto back_up = [](const std::string& at) {
+    fs::create_directory(at + "/backup");
+    run_tool({"cp", "-a", at + "/.dlm-freeze", at + "/backup"});
+  };
+  verify_with(0, "with_backup", back_up);
+  EXPECT_THAT(verify_with(2, "backup_alone",
+                          [&](const std::string& at) {
+                            back_up(at);
+                            fs::remove_all(at + "/.dlm-freeze");
+                          }),
+              HasSubstr("has no manifest"));
+  // A directory that alone was mounted, with what the options of an overlay would be cut at.
+  const auto move_below = [](const std::string& at) {
+    fs::create_directory(at + "/a:b,c");
+    for (const char* name : {".dlm-freeze", "file7"}) fs::rename(at + "/" + name, at + "/a:b,c/" + name);
+    edit_manifest(at + "/a:b,c", R"("directory": "/")", R"("directory": "/a:b,c")");
+  };
+  verify_with(0, "subdirectory", move_below);
+  EXPECT_THAT(verify_with(2, "two",
+                          [&](const std::string& at) {
+                            back_up(at);
+                            move_below(at);
+                            fs::rename(at + "/backup/.dlm-freeze", at + "/.dlm-freeze");
+                          }),
+              HasSubstr("has a manifest in /, /a:b,c: mount it read-only"));
+}
+
+TEST_F(VerifyChecks, LookAtTheDeviceThatIsMountedWhateverItsPathLeadsToByNow) {
+  const std::string copy = hold_and_copy(add_data("ext4"));
+  fs::copy(copy, copy + ".bad");
+  run_tool({"debugfs", "-w", "-R", "clri file7", copy + ".bad"});
+  const LoopDevice good(copy, 0);
+  const LoopDevice bad(copy + ".bad", 0);
+  fs::create_symlink(bad.path(), "/srv/device");
+  fs::create_directory("/srv/mounted");
+  check(::mount("/srv/device", "/srv/mounted", "ext4", MS_RDONLY, ""), "mount");
+  fs::remove("/srv/device");
+  fs::create_symlink(good.path(), "/srv/device");
+  EXPECT_THAT(verify(1, {"/srv/mounted"}).text(), HasSubstr("(e2fsck -f -n)"));
+  run_tool({"umount", "/srv/mounted"});
+}
+
 TEST_F(VerifyChecks, DoNotPanicTheKernelBecauseACopySaysThatAnErrorDoes) {
   const auto& data = add_data("ext4");
   configure(

@@ -30,8 +30,9 @@ struct Copy {
 /// there. With `for_checks`, the device of a directory is looked for as well. Only in namespaces of one's own.
 void mount_copy(Copy& copy, const std::string& place, bool for_checks);
 
-/// What is known of it: its manifest, looked for in its root directory and, on a device, in the directories of that;
-/// its UUID.
-[[nodiscard]] Candidate candidate_of(Copy& copy);
+/// What is known of it: its UUID, and its manifest: in the directory that was named or, of a device or image, in the
+/// directory that the manifest itself names; if that is not the root, it is what is seen at `root` from then on. Errors
+/// of the manifest: ENOENT, there is none; ENOTUNIQ, there are several.
+[[nodiscard]] Candidate candidate_of(const Copy& copy);
 
 }  // namespace dlm_freeze

@@ -92,7 +92,7 @@ class Verification {
       if (auto mounted = mount_all(); !mounted) return {{VerifyCode::unchecked, "", mounted.error().message}, ""};
     }
     std::vector<Candidate> candidates;
-    for (Copy& copy : copies_) candidates.push_back(candidate_of(copy));
+    for (const Copy& copy : copies_) candidates.push_back(candidate_of(copy));
     auto set = verify_set(candidates);
     if (!set) return {answer_of(set.error()), ""};
     report_.set = std::move(*set);

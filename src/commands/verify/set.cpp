@@ -77,6 +77,8 @@ class Verifier {
     if (is_by_rule) {
       judge(*member, Proof::unchecked,
             "has no manifest (" + reference_.manifest.members[at].why_none + "), so that its session is not known");
+    } else if (error.errno_value == ENOTUNIQ) {
+      judge(*member, Proof::unchecked, error.message);
     } else {
       judge(*member, Proof::bad, error.message);
     }
@@ -108,12 +110,13 @@ Result<VerifiedSet> verify_set(const std::vector<Candidate>& candidates) {
   const FoundManifest* found = reference(candidates);
   if (found != nullptr) return Verifier(candidates, *found).verify();
   Error error{ErrorKind::not_ready, "no directory was given", 0};
-  // One that is damaged or of anybody's is bad; where there is none, nothing can be told.
+  // One that is damaged or of anybody's is bad; where there is none, or are several, nothing can be told.
   for (const Candidate& candidate : candidates) {
-    const bool is_absent = candidate.manifest.error().errno_value == ENOENT;
-    error = {is_absent ? ErrorKind::not_ready : ErrorKind::failed,
+    const int why = candidate.manifest.error().errno_value;
+    const bool is_bad = why != ENOENT && why != ENOTUNIQ;
+    error = {is_bad ? ErrorKind::failed : ErrorKind::not_ready,
              candidate.path + ": " + candidate.manifest.error().message, 0};
-    if (!is_absent) break;
+    if (is_bad) break;
   }
   return tl::unexpected(error);
 }

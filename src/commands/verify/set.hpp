@@ -22,7 +22,7 @@ enum class Proof {
 struct Candidate {
   std::string path;
   std::string uuid;                ///< Of the filesystem that it is on; empty where that is not known.
-  Result<FoundManifest> manifest;  ///< ENOENT: there is none.
+  Result<FoundManifest> manifest;  ///< ENOENT: there is none; ENOTUNIQ: several.
 };
 
 /// What became of a filesystem of the session, or of a directory that is of none.

@@ -48,6 +48,15 @@ TEST(VerifySet, OfAllFilesystemsOfOneSessionIsGood) {
   EXPECT_EQ(set->members[1].path, "/r/b");
 }
 
+TEST(VerifySet, CannotTellWhichOfSeveralManifestsIsMeant) {
+  const auto set = verify_set({found("/r/a", "uuid-a", two_of(kSession), 0), without("/r/b", "uuid-b", ENOTUNIQ)});
+  ASSERT_TRUE(set);
+  EXPECT_EQ(set->members[1].proof, Proof::unchecked);
+  const auto none = verify_set({without("/r/b", "uuid-b", ENOTUNIQ)});
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().kind, ErrorKind::not_ready);
+}
+
 TEST(VerifySet, NamesWhatIsMissing) {
   const auto set = verify_set({found("/r/a", "uuid-a", two_of(kSession), 0)});
   ASSERT_TRUE(set);

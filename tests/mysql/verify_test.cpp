@@ -25,6 +25,14 @@ class MysqlVerify : public MysqlTest {
     Server& server = start_server({.data = "/srv/mysql/data", .binary_log = "/srv/mysql/log", .options = options});
     const auto tables = make_tables(server);
     server.connect().query("CREATE TABLE test.last (id INT)");
+    server.connect().query("CREATE TABLE test.large (id INT PRIMARY KEY, value LONGBLOB)");
+    server.connect().query("INSERT INTO test.large VALUES (1, REPEAT('B', 100000))");
+    server.connect().query("CREATE TABLE `test`.`tab\tline\nend\\` (id INT)");
+    if (is_mariadb()) {
+      server.connect().query("CREATE TABLE test.versioned (id INT) WITH SYSTEM VERSIONING");
+      server.connect().query("INSERT INTO test.versioned VALUES (1)");
+      server.connect().query("CREATE SEQUENCE test.sequence");
+    }
     for (const auto& table : tables) {
       for (int id = 1; id <= 7; ++id)
         server.connect().query("INSERT INTO " + table + " VALUES (" + std::to_string(id) + ", REPEAT('x', 200))");
@@ -32,6 +40,7 @@ class MysqlVerify : public MysqlTest {
     // Or its redo log would still have whole pages, from which recovery would mend what is spoiled below.
     server.stop();
     server.start();
+    if (!is_mariadb()) server.connect().query("SET PERSIST_ONLY table_open_cache_instances = 3");
     const auto log = server.connect().query(is_mariadb() ? "SHOW MASTER STATUS" : "SHOW BINARY LOG STATUS");
     before_last_ = std::stoul(log.at(0).at(1));
     server.connect().query("INSERT INTO test.last VALUES (1)");
@@ -67,14 +76,23 @@ TEST_F(MysqlVerify, IsGoodForCopiesOfEachFilesystem) {
     const auto good =
         verify(0, copy, R"({"canaries": [{"statement": "SELECT MAX(id) FROM test.t_InnoDB", "answer": "7"}]})");
     for (const char* check : {"end of binary log", "events of binary log", "first query after", "identity and GTIDs",
-                              "CHECK TABLE", "canary"})
+                              "CHECK TABLE", "tables that are missing", "InnoDB pages", "canary"})
       EXPECT_THAT(good.out, HasSubstr(check));
     EXPECT_THAT(
         verify(1, copy, R"({"canaries": [{"statement": "SELECT MAX(id) FROM test.t_InnoDB", "answer": "8"}]})").out,
         HasSubstr("gives '7', not '8'"));
+    // What SET PERSIST has written is for the original.
+    if (!is_mariadb())
+      verify(0, copy, R"({"canaries": [{"statement": "SELECT @@table_open_cache_instances <> 3", "answer": "1"}]})");
     run_tool({"umount", "-l", "/srv/mysql"});
     servers_.clear();
   }
+}
+
+/// Of a tablespace, a page with nothing but a large value.
+void spoil_large_value(const std::string& path) {
+  const std::string file = read_text(path);
+  spoil(path, file.find(std::string(16000, 'B')) + 8000, 64);
 }
 
 std::vector<Damage> MysqlVerify::damages() const {
@@ -91,6 +109,10 @@ std::vector<Damage> MysqlVerify::damages() const {
       {"torn_page",  // of the rows, which MySQL has after its own description of the table
        [=](const auto& at) { spoil(in(at, "test/t_InnoDB.ibd"), rows * 16384 + 4096, 8192); },
        is_mariadb() ? "test.t_InnoDB" : "its server ended: [ERROR]"},
+      {"large_value", [=](const auto& at) { spoil_large_value(in(at, "test/large.ibd")); },
+       "bad: /srv/mysql/data/test/large.ibd"},
+      {"position_unknown", [](const auto& at) { edit_manifest(at, "\"binary_log_file\"", "\"none\""); },
+       "unchecked: its session did not say where it ended", 2},
       {"myisam_index", [=](const auto& at) { spoil(in(at, "test/t_MyISAM.MYI"), 1024, 512); }, "test.t_MyISAM"},
       {"another_version", [](const auto& at) { edit_manifest(at, "\"version\": \"", "\"version\": \"5."); },
        "its server was 5.", 2},
@@ -106,6 +128,16 @@ std::vector<Damage> MysqlVerify::damages() const {
   };
   const std::vector<Damage> of_mariadb = {
       {"aria_index", [=](const auto& at) { spoil(in(at, "test/t_Aria.MAI"), 8192, 4096); }, "test.t_Aria"},
+      {"system_versioned", [=](const auto& at) { spoil(in(at, "test/versioned.ibd"), 3 * 16384 + 4096, 8192); },
+       "test.versioned"},
+      {"sequence", [=](const auto& at) { spoil(in(at, "test/sequence.ibd"), 3 * 16384 + 4096, 8192); },
+       "`test`.`sequence`"},
+      {"missing_table",
+       [=](const auto& at) {
+         for (const char* name : {"test/t_second.frm", "test/t_second.ibd"}) fs::remove(in(at, name));
+       },
+       "InnoDB has tables without test/t_second.frm"},
+      {"missing_engine", [=](const auto& at) { write_text(in(at, "test/old.ARZ"), "x"); }, "has no engine for", 2},
       {"missing_gtid",
        [](const auto& at) { edit_manifest(at, "\"gtid_binlog_pos\": \"", "\"gtid_binlog_pos\": \"9-9-9,"); },
        "gtid_binlog_pos is "},

@@ -109,6 +109,13 @@ Result<double> CopyServer::await(const std::function<bool()>& answers, const Pat
   return std::chrono::duration<double>(BootClock::now() - started_).count();
 }
 
+bool CopyServer::ends(const Patience& patience) const {
+  while (!program_.has_ended()) {
+    if (!pause_for(kAskAgain, patience)) return false;
+  }
+  return true;
+}
+
 std::string CopyServer::last_words() const {
   const UniqueFd file(::open(log_.c_str(), O_RDONLY | O_CLOEXEC));
   std::string text(kLogEnd, '\0');

@@ -51,6 +51,9 @@ class CopyServer {
   /// patience has; with what it logged last.
   [[nodiscard]] Result<double> await(const std::function<bool()>& answers, const Patience& patience) const;
 
+  /// Waits until it has ended; false when the patience ends first.
+  [[nodiscard]] bool ends(const Patience& patience) const;
+
   /// The last error in its log, else its last line.
   [[nodiscard]] std::string last_words() const;
 

@@ -2,17 +2,13 @@
 #include "commands/verify/mysql_output.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <system_error>
 
 #include "base/text.hpp"
 
 namespace dlm_freeze {
 namespace {
-
-/// "10.11" of "10.11.6-MariaDB".
-std::string_view series(std::string_view version) {
-  const std::size_t dot = version.find('.');
-  return version.substr(0, dot == version.npos ? dot : version.find_first_not_of("0123456789", dot + 1));
-}
 
 bool is_mariadb(std::string_view version) { return version.find("MariaDB") != version.npos; }
 
@@ -26,7 +22,30 @@ std::string version_told(std::string_view output) {
 }
 
 bool is_other_series(std::string_view left, std::string_view right) {
-  return series(left) != series(right) || is_mariadb(left) != is_mariadb(right);
+  return release_series(left) != release_series(right) || is_mariadb(left) != is_mariadb(right);
+}
+
+std::string_view release_series(std::string_view version) {
+  const std::size_t dot = version.find('.');
+  return version.substr(0, dot == version.npos ? dot : version.find_first_not_of("0123456789", dot + 1));
+}
+
+std::optional<std::string> text_of_hexadecimal(std::string_view digits) {
+  std::string text;
+  for (std::size_t at = 0; at < digits.size(); at += 2) {
+    unsigned char byte = 0;
+    const char* const end = digits.data() + std::min(at + 2, digits.size());
+    const auto [stop, error] = std::from_chars(digits.data() + at, end, byte, 16);
+    if (error != std::errc() || stop != digits.data() + at + 2) return std::nullopt;
+    text += static_cast<char>(byte);
+  }
+  return text;
+}
+
+std::string definition_of(std::string_view innodb_name) {
+  std::size_t end = innodb_name.size();
+  for (const char* partition : {"#P#", "#p#"}) end = std::min(end, innodb_name.find(partition));
+  return std::string(innodb_name.substr(0, end)) + ".frm";
 }
 
 void TableAnswers::take(std::string_view line) {
@@ -42,6 +61,8 @@ void TableAnswers::take(std::string_view line) {
     ++good_;
   } else if (type == "note" && text.find("doesn't support check") != text.npos) {
     unsupported_.push_back(table);
+  } else if (type != "status" && text.find("Unknown storage engine") != text.npos) {
+    if (seen_.insert(table).second) unknown_.push_back(table);
   } else if (type != "warning" && type != "note" && type != "info" && seen_.insert(table).second) {
     bad_.push_back(table + " (" + std::string(text) + ")");
   }
@@ -50,6 +71,7 @@ void TableAnswers::take(std::string_view line) {
 Finding TableAnswers::finding(std::size_t tables) const {
   if (!bad_.empty()) return bad(list_of(bad_, "; "));
   if (!unsupported_.empty()) return unchecked("their engines cannot check " + list_of(unsupported_));
+  if (!unknown_.empty()) return unchecked("its server has no engine for " + list_of(unknown_));
   if (good_ < tables)
     return unchecked("only " + std::to_string(good_) + " of " + count_of(tables, "table") + " gave an answer");
   return {Proof::good, count_of(tables, "table")};

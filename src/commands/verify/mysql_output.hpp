@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -17,7 +18,17 @@ namespace dlm_freeze {
 /// Whether one of the versions is of MariaDB and the other is not, or their first two numbers differ.
 [[nodiscard]] bool is_other_series(std::string_view left, std::string_view right);
 
-/// What the client prints for CHECK TABLE statements: table, operation, type and text in columns.
+/// "10.11" of "10.11.6-MariaDB". Since MariaDB 10.0 none is of MySQL as well.
+[[nodiscard]] std::string_view release_series(std::string_view version);
+
+/// The text that HEX() was given; nothing when it is none.
+[[nodiscard]] std::optional<std::string> text_of_hexadecimal(std::string_view digits);
+
+/// The file with the definition of a table or partition that InnoDB names so: "shop/orders.frm".
+[[nodiscard]] std::string definition_of(std::string_view innodb_name);
+
+/// What the client prints for CHECK TABLE statements: table, operation, type and text in columns. In
+/// their names it has escaped what separates these.
 class TableAnswers {
  public:
   void take(std::string_view line);
@@ -30,6 +41,7 @@ class TableAnswers {
   std::set<std::string> seen_;
   std::vector<std::string> bad_;          ///< "shop.orders (Corrupt)"
   std::vector<std::string> unsupported_;  ///< Tables whose engine cannot do it.
+  std::vector<std::string> unknown_;      ///< Tables whose engine the server does not have.
 };
 
 }  // namespace dlm_freeze

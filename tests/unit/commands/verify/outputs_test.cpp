@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "commands/verify/filesystem_check.hpp"
+#include "commands/verify/innodb_files.hpp"
 #include "commands/verify/mount_info.hpp"
 #include "commands/verify/mysql_output.hpp"
 #include "commands/verify/postgresql_output.hpp"
@@ -113,6 +114,31 @@ TEST(PostgresqlVersion, IsItsFirstNumber) {
   EXPECT_EQ(major_version("15.14 (Debian 15.14-0+deb12u1)"), "15");
   EXPECT_EQ(major_version("18beta1"), "18");
   EXPECT_EQ(major_version(""), "");
+}
+
+TEST(TableAnswers, OfAnEngineThatIsNotThereAreUnchecked) {
+  TableAnswers answers;
+  answers.take("shop.a\tcheck\tError\tUnknown storage engine 'ARCHIVE'");
+  answers.take("shop.a\tcheck\terror\tCorrupt");
+  answers.take("shop.b\\tc\tcheck\tstatus\tOK");
+  EXPECT_EQ(answers.finding(2).proof, Proof::unchecked);
+  EXPECT_THAT(answers.finding(2).why, HasSubstr("no engine for shop.a"));
+}
+
+TEST(MysqlOutput, NamesTablesByTheFilesOfTheirDefinitions) {
+  EXPECT_EQ(definition_of("shop/orders"), "shop/orders.frm");
+  EXPECT_EQ(definition_of("shop/orders#P#p0"), "shop/orders.frm");
+  EXPECT_EQ(definition_of("shop/orders#p#p0#sp#s1"), "shop/orders.frm");
+  EXPECT_EQ(text_of_hexadecimal("610A62"), "a\nb");
+  EXPECT_EQ(text_of_hexadecimal("61f"), std::nullopt);
+  EXPECT_EQ(text_of_hexadecimal("ERROR 1"), std::nullopt);
+}
+
+TEST(InnodbFiles, AreToldByTheirNames) {
+  for (const char* name : {"orders.ibd", "ibdata1", "ibdata2", "undo001", "undo_001", "more.ibu", "mysql.ibd"})
+    EXPECT_TRUE(is_innodb_file(name)) << name;
+  for (const char* name : {"#sql-ib12.ibd", "ibtmp1", "ib_logfile0", "ib_buffer_pool", "undo_log.txt", "undo", "a.frm"})
+    EXPECT_FALSE(is_innodb_file(name)) << name;
 }
 
 }  // namespace

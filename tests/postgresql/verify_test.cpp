@@ -30,10 +30,23 @@ class PostgresqlVerify : public PostgresqlTest {
     run_tool({"install", "--directory", "--mode=0700", "--owner=" + std::to_string(installation().user), kSpace});
     server.sql(std::string("CREATE TABLESPACE space LOCATION '") + kSpace + "'");
     server.sql("CREATE TABLE more TABLESPACE space AS TABLE rows");
+    server.sql("CREATE SEQUENCE numbers");
+    server.sql("CREATE INDEX words ON rows USING gin (to_tsvector('simple', text))");
+    words_ = server.sql("SELECT pg_relation_filepath('words')");
+    numbers_ = server.sql("SELECT pg_relation_filepath('numbers')");
+    server.sql("CREATE DATABASE \"clo=s'ed\"");
+    server.sql("ALTER DATABASE \"clo=s'ed\" ALLOW_CONNECTIONS false");
+    closed_ = "base/" + server.sql("SELECT oid FROM pg_database WHERE datname LIKE 'clo=%'");
     configure_postgresql(R"("name": "pg")");
     relation_ = server.sql("SELECT pg_relation_filepath('rows')");
     index_ = server.sql("SELECT pg_relation_filepath('rows_id_idx')");
     fs::copy_file("/srv/data/main/global/pg_control", kOlderControl, fs::copy_options::overwrite_existing);
+    // For the next start, and for sessions: what hides damage, or would fail in a copy.
+    for (const char* setting : {"zero_damaged_pages = on", "huge_pages = on", "default_transaction_read_only = on",
+                                "unix_socket_group = 'nobody knows it'"})
+      server.sql(std::string("ALTER SYSTEM SET ") + setting);
+    for (const char* setting : {"zero_damaged_pages = on", "default_transaction_read_only = on"})
+      server.sql(std::string("SET default_transaction_read_only = off; ALTER ROLE CURRENT_USER SET ") + setting);
     // After the checkpoint that pre-script makes there is always something.
     expect(0, {"pre-script"});
     std::string copy = copy_image(volume, "postgresql");
@@ -57,6 +70,9 @@ class PostgresqlVerify : public PostgresqlTest {
   static constexpr const char* kOlderControl = "/srv/images/older_control";
   std::string relation_;  ///< "base/5/16384"
   std::string index_;     ///< The same of its index.
+  std::string words_;     ///< Of another access method.
+  std::string numbers_;   ///< Of a sequence.
+  std::string closed_;    ///< The directory of a database that lets nobody in.
   std::string wal_;
 };
 
@@ -66,7 +82,8 @@ TEST_F(PostgresqlVerify, IsGoodForCopiesOfEachFilesystem) {
     const std::string canary =
         R"({"canaries": [{"statement": "SELECT max(id) FROM rows", "database": "postgres", "answer": )";
     const auto good = verify(0, copy, canary + R"("1000"}]})");
-    for (const char* check : {"control file", "WAL", "first query after", "pg_amcheck", "pg_checksums", "canary"})
+    for (const char* check :
+         {"control file", "WAL", "first query after", "relations", "pg_amcheck", "pg_checksums", "canary"})
       EXPECT_THAT(good.out, HasSubstr(check));
     EXPECT_THAT(verify(1, copy, canary + R"("1001"}]})").out, HasSubstr("gives '1000', not '1001'"));
     run_tool({"umount", "-l", "/srv/data"});
@@ -108,6 +125,14 @@ TEST_F(PostgresqlVerify, FindsEachKindOfDamage) {
        "bad: its pages are damaged: "},
       {"index_with_a_torn_page", [&](const auto& at) { spoil(in(at, index_), 8192 + 4096, 4096, '\0'); },
        "rows_id_idx"},
+      {"closed_database", [&](const auto& at) { fs::remove(in(at, closed_ + "/1259")); }, "bad: "},
+      {"file_in_a_closed_database", [&](const auto& at) { fs::remove(in(at, closed_ + "/2609")); },
+       "clo=s'ed: files are missing of pg_description"},
+      {"missing_index", [&](const auto& at) { fs::remove(in(at, words_)); }, "postgres: files are missing of words"},
+      {"sequence", [&](const auto& at) { spoil(in(at, numbers_), 8192 - 64, 64, '\0'); }, "bad: postgres: "},
+      {"another_access_method",
+       [&](const auto& at) { edit_manifest(at, "\"checksums\": \"on\"", "\"checksums\": \"off\""); },
+       "relations of the access method gin", 2},
       {"missing_relation", [&](const auto& at) { fs::remove(in(at, relation_)); }, "pg_amcheck"},
       {"emptied_tablespace",
        [&](const auto& at) {

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <filesystem>
 #include <system_error>
@@ -77,6 +78,18 @@ Finding DatabaseCopy::has_space_for(const std::vector<std::string>& directories)
   if (needed < there) return {};
   return unchecked("its server may write " + format_size(needed) + ", and there is space for " + format_size(there) +
                    ": name a directory with more as --scratch");
+}
+
+std::optional<std::string> text_of_hexadecimal(std::string_view digits) {
+  std::string text;
+  for (std::size_t at = 0; at < digits.size(); at += 2) {
+    unsigned char byte = 0;
+    const char* const end = digits.data() + std::min(at + 2, digits.size());
+    const auto [stop, error] = std::from_chars(digits.data() + at, end, byte, 16);
+    if (error != std::errc() || stop != digits.data() + at + 2) return std::nullopt;
+    text += static_cast<char>(byte);
+  }
+  return text;
 }
 
 Result<std::string> prepare_account(const std::string& directory) {

@@ -37,6 +37,10 @@ struct DatabaseCopy {
   [[nodiscard]] Finding has_space_for(const std::vector<std::string>& directories) const;
 };
 
+/// The text whose bytes a server has printed in hexadecimal, since a name may have anything in it; nothing when these
+/// are none.
+[[nodiscard]] std::optional<std::string> text_of_hexadecimal(std::string_view digits);
+
 /// The name of the account that owns `directory`; one is added to the private /etc/passwd where there is none. It is
 /// given a new, empty kRunDirectory. Errors: it is root, as which no server runs.
 [[nodiscard]] Result<std::string> prepare_account(const std::string& directory);

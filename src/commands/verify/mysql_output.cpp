@@ -2,8 +2,6 @@
 #include "commands/verify/mysql_output.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <system_error>
 
 #include "base/text.hpp"
 
@@ -28,18 +26,6 @@ bool is_other_series(std::string_view left, std::string_view right) {
 std::string_view release_series(std::string_view version) {
   const std::size_t dot = version.find('.');
   return version.substr(0, dot == version.npos ? dot : version.find_first_not_of("0123456789", dot + 1));
-}
-
-std::optional<std::string> text_of_hexadecimal(std::string_view digits) {
-  std::string text;
-  for (std::size_t at = 0; at < digits.size(); at += 2) {
-    unsigned char byte = 0;
-    const char* const end = digits.data() + std::min(at + 2, digits.size());
-    const auto [stop, error] = std::from_chars(digits.data() + at, end, byte, 16);
-    if (error != std::errc() || stop != digits.data() + at + 2) return std::nullopt;
-    text += static_cast<char>(byte);
-  }
-  return text;
 }
 
 std::string definition_of(std::string_view innodb_name) {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -20,9 +19,6 @@ namespace dlm_freeze {
 
 /// "10.11" of "10.11.6-MariaDB". Since MariaDB 10.0 none is of MySQL as well.
 [[nodiscard]] std::string_view release_series(std::string_view version);
-
-/// The text that HEX() was given; nothing when it is none.
-[[nodiscard]] std::optional<std::string> text_of_hexadecimal(std::string_view digits);
 
 /// The file with the definition of a table or partition that InnoDB names so: "shop/orders.frm".
 [[nodiscard]] std::string definition_of(std::string_view innodb_name);

@@ -3,8 +3,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -32,6 +36,56 @@ constexpr StandbySetting kStandbySettings[] = {{"max_connections setting", "max_
                                                {"max_prepared_xacts setting", "max_prepared_transactions"},
                                                {"max_locks_per_xact setting", "max_locks_per_transaction"}};
 
+/// What clients ask for. ALTER ROLE and ALTER DATABASE can have set that damage is passed over, or what makes a good
+/// copy fail. "\\" escapes a blank (PGOPTIONS).
+struct SessionSetting {
+  int since;  ///< Version of the server.
+  const char* name;
+  const char* value;
+};
+constexpr SessionSetting kSessionSettings[] = {{0, "zero_damaged_pages", "off"},
+                                               {0, "ignore_checksum_failure", "off"},
+                                               {0, "ignore_system_indexes", "off"},
+                                               {0, "default_transaction_read_only", "off"},
+                                               {0, "default_transaction_isolation", "read\\ committed"},
+                                               {0, "session_replication_role", "replica"},
+                                               {0, "statement_timeout", "0"},
+                                               {0, "lock_timeout", "0"},
+                                               {0, "idle_in_transaction_session_timeout", "0"},
+                                               {14, "idle_session_timeout", "0"},
+                                               {17, "transaction_timeout", "0"},
+                                               {17, "event_triggers", "off"},
+                                               {0, "session_preload_libraries", ""},
+                                               {0, "local_preload_libraries", ""},
+                                               {0, "synchronous_commit", "off"},
+                                               {0, "role", "none"},
+                                               {0, "lc_messages", "C"},
+                                               {0, "client_min_messages", "error"}};
+
+/// Relations that have pages and outlast their session.
+const std::string kRelations = " FROM pg_class c LEFT JOIN pg_am a ON a.oid = c.relam WHERE c.relpersistence <> 't'";
+/// Those of an unlogged table are made anew on a standby.
+const std::string kMissingFiles =
+    "SELECT c.oid::regclass" + kRelations +
+    " AND c.relkind IN ('r', 'm', 't', 'i', 'S') AND pg_relation_filepath(c.oid) IS NOT NULL"
+    " AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())"
+    " AND (pg_stat_file(pg_relation_filepath(c.oid), true)).size IS NULL LIMIT 10";
+const std::string kReadSequences = "SELECT count(pg_sequence_last_value(c.oid::regclass))" + kRelations +
+                                   " AND c.relkind = 'S' AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())";
+/// What pg_amcheck leaves out.
+const std::string kOtherMethods = "SELECT DISTINCT a.amname" + kRelations +
+                                  " AND c.relkind IN ('r', 'm', 't', 'i') AND a.amname NOT IN ('heap', 'btree')";
+
+/// A value in a connection string.
+std::string connection_value(std::string_view text) {
+  std::string value = "'";
+  for (const char character : text) {
+    if (character == '\'' || character == '\\') value += '\\';
+    value += character;
+  }
+  return value + "'";
+}
+
 Result<void> write_file(const std::string& path, std::string_view text) {
   const auto file = open_regular(-1, path, O_WRONLY | O_CREAT | O_TRUNC);
   if (!file) return tl::unexpected(file.error());
@@ -51,6 +105,7 @@ class PostgresqlCheck {
     if (checks_.run(copy_.name(), "control file", [&] { return compare_control(); }) == Proof::bad) return;
     checks_.run(copy_.name(), "WAL", [&] { return check_wal(); });
     if (checks_.run(copy_.name(), "start", [&] { return start(); }) != Proof::good) return;
+    checks_.run(copy_.name(), "relations", [&] { return look_at_relations(); });
     checks_.run(copy_.name(), "pg_amcheck", [&] { return check_relations(); });
     ask_canaries(copy_, [&](const Canary& canary) { return ask(canary.statement, canary.database); });
     if (copy_.fact("checksums") == "on") checks_.run(copy_.name(), "pg_checksums", [&] { return check_sums(); });
@@ -173,7 +228,7 @@ class PostgresqlCheck {
     const auto set = [&argv](const std::string& name, const std::string& value) {
       argv.insert(argv.end(), {"-c", name + "=" + value});
     };
-    // What this host's configuration says is for its own server; what ALTER SYSTEM has set comes after this file.
+    // What this host's configuration says is for its own server, and what the original's said for that.
     set("config_file", run + "/postgresql.conf");
     set("hba_file", run + "/hba.conf");
     set("ident_file", run + "/ident.conf");
@@ -204,8 +259,11 @@ class PostgresqlCheck {
                                      std::pair("ident.conf", "")}) {
       if (auto written = write_file(run + "/" + name, text); !written) return unchecked(written.error().message);
     }
-    // It names a process of another host.
-    ::unlink((data_ + "/postmaster.pid").c_str());
+    // The one names a process of another host, the other has what ALTER SYSTEM has set, which may hide damage.
+    for (const char* name : {"/postmaster.pid", "/postgresql.auto.conf"}) {
+      if (::unlink((data_ + name).c_str()) != 0 && errno != ENOENT)
+        return unchecked("cannot remove " + data_ + name + ": " + errno_text(errno));
+    }
     if (program("psql").empty()) return missing_program("psql");
     auto server = CopyServer::start(command(), account_, run + "/postgresql.log");
     if (!server) return unchecked(server.error().message);
@@ -223,18 +281,82 @@ class PostgresqlCheck {
     if (said.find(" does not exist") != std::string::npos)
       return unchecked(last_line(said) + ": name a superuser in the file of --databases");
     server_running_.emplace(std::move(*server));
+    // In the copy alone; look_at_relations says where it did not work.
+    static_cast<void>(ask("UPDATE pg_database SET datallowconn = true WHERE NOT datallowconn", ""));
     return {Proof::good, "first query after " + format_seconds(*seconds) + " s"};
+  }
+
+  /// A client of its server.
+  [[nodiscard]] Program client(std::vector<std::string> argv) const {
+    const auto major = parse_decimal(major_version(copy_.fact("version")), 0, INT32_MAX).value_or(0);
+    const auto& options = copy_.extra.options;
+    std::string settings;
+    for (const auto& [since, name, value] : kSessionSettings) {
+      const std::string setting = std::string(name) + "=";
+      const bool is_users = std::any_of(options.begin(), options.end(),
+                                        [&](const std::string& option) { return option.find(setting) != option.npos; });
+      if (major >= since && !is_users) settings += "-c " + setting + value + " ";
+    }
+    Program program = tool(std::move(argv), account_);
+    program.environment.push_back("PGOPTIONS=" + settings);
+    return program;
   }
 
   [[nodiscard]] std::string user() const { return copy_.extra.user.empty() ? "postgres" : copy_.extra.user; }
 
   [[nodiscard]] Result<ProgramResult> ask(const std::string& statement, const std::string& database) const {
+    const std::string name = database.empty() ? "template1" : database;
     return run_program(
-        tool({program("psql"), "--no-psqlrc", "--no-align", "--tuples-only", "--quiet", "--no-password",
-              "--set=ON_ERROR_STOP=1", "--host=" + std::string(kRunDirectory), "--port=5432", "--username=" + user(),
-              "--dbname=" + (database.empty() ? "template1" : database), "--command=" + statement},
-             account_),
+        client({program("psql"), "--no-psqlrc", "--no-align", "--tuples-only", "--quiet", "--no-password",
+                "--set=ON_ERROR_STOP=1", "--host=" + std::string(kRunDirectory), "--port=5432", "--username=" + user(),
+                "--dbname=dbname=" + connection_value(name), "--command=" + statement}),
         checks_.patience());
+  }
+
+  /// The lines of an answer; bad with the error.
+  [[nodiscard]] tl::expected<std::vector<std::string>, Finding> lines_of(const std::string& statement,
+                                                                         const std::string& database) const {
+    const auto told = ask(statement, database);
+    if (!told) return tl::unexpected(unchecked(told.error().message));
+    if (told->exit_status != 0)
+      return tl::unexpected(bad((database.empty() ? "" : database + ": ") + last_line(told->output)));
+    std::vector<std::string> lines;
+    for (const std::string_view line : split(told->output, '\n')) {
+      if (!line.empty()) lines.emplace_back(line);
+    }
+    return lines;
+  }
+
+  /// What pg_amcheck leaves out: databases that let nobody in, files that are missing, sequences, other kinds of
+  /// indexes.
+  Finding look_at_relations() {
+    // On a standby no database can be opened, and template0 is closed everywhere.
+    const auto closed = lines_of(
+        "SELECT datname FROM pg_database WHERE (NOT datallowconn OR datconnlimit = -2)"
+        " AND NOT (pg_is_in_recovery() AND datname = 'template0')",
+        "");
+    const auto databases = lines_of(
+        "SELECT encode(convert_to(datname, getdatabaseencoding()), 'hex') FROM pg_database"
+        " WHERE datallowconn AND datconnlimit <> -2",
+        "");
+    if (!closed || !databases) return closed ? databases.error() : closed.error();
+    std::set<std::string> methods;
+    for (const std::string& digits : *databases) {
+      const std::string database = text_of_hexadecimal(digits).value_or("");
+      const auto missing = lines_of(kMissingFiles, database);
+      if (!missing) return missing.error();
+      if (!missing->empty()) return bad(database + ": files are missing of " + list_of(*missing));
+      if (const auto read = lines_of(kReadSequences, database); !read) return read.error();
+      const auto others = lines_of(kOtherMethods, database);
+      if (!others) return others.error();
+      methods.insert(others->begin(), others->end());
+    }
+    if (!closed->empty()) return unchecked("no connection is allowed to " + list_of(*closed));
+    if (!methods.empty() && copy_.fact("checksums") != "on") {
+      return unchecked("without data checksums nothing checks relations of the access method " +
+                       list_of({methods.begin(), methods.end()}));
+    }
+    return {Proof::good, count_of(databases->size(), "database")};
   }
 
   Finding check_relations() {
@@ -250,7 +372,7 @@ class PostgresqlCheck {
     if (copy_.fact("in_recovery") != "true") argv.emplace_back("--install-missing");
     // The first object and, on the next line, what is wrong with it.
     std::string first;
-    const auto ended = run_by_line(tool(std::move(argv), account_), checks_.patience(), [&](std::string_view line) {
+    const auto ended = run_by_line(client(std::move(argv)), checks_.patience(), [&](std::string_view line) {
       const std::string_view text = trimmed(line);
       const bool is_wanted = first.empty() || first.ends_with(':');
       if (is_wanted && !text.empty() && !text.starts_with("WARNING:"))

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "commands/verify/database_copy.hpp"
 #include "commands/verify/filesystem_check.hpp"
 #include "commands/verify/innodb_files.hpp"
 #include "commands/verify/mount_info.hpp"

@@ -31,9 +31,12 @@ constexpr rlim_t kStack = rlim_t{8} << 20;
 constexpr int kIoWhoProcess = 1;
 constexpr std::size_t kMostCpus = 8192;
 
+bool is_stdout_lost = false;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): of the process.
+
 void open_stdio() noexcept {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+    is_stdout_lost |= fd == STDOUT_FILENO;
     const int null = open_null();  // The lowest number that is free, which is `fd`.
     ::fcntl(null, F_SETFD, 0);
   }
@@ -90,6 +93,8 @@ void be_born_clean() noexcept {
   take_usual_turns();
   ::unsetenv("TZ");  // NOLINT(concurrency-mt-unsafe): no thread exists yet.
 }
+
+bool was_stdout_closed() noexcept { return is_stdout_lost; }
 
 void enter_root() noexcept { static_cast<void>(!::chdir("/")); }
 

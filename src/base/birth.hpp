@@ -21,6 +21,9 @@ namespace dlm_freeze {
 /// rest of the environment, a timer of alarm(2), which callers use to end what runs too long.
 void be_born_clean() noexcept;
 
+/// Whether the caller had closed stdout, so that what is written there gets lost.
+[[nodiscard]] bool was_stdout_closed() noexcept;
+
 /// Leaves the caller's working directory, which may lie on a filesystem that is going to be frozen or unmounted.
 void enter_root() noexcept;
 

@@ -212,6 +212,7 @@ class Parser {
       return failure(std::string(what) + "; see dlm-freeze --help", ErrorKind::usage);
     };
     if (line_.verify.check && line_.snapshots) return wrong("--check looks into copies, --snapshots does not");
+    if (!line_.verify.databases_file.empty() && !line_.verify.check) return wrong("--databases needs --check");
     if (line_.cut && !line_.snapshots) return wrong("--cut needs --snapshots");
     if (line_.group_id && !line_.cut) return wrong("--group of verify needs --cut");
     if (line_.paths.empty() && (line_.cut || !line_.snapshots)) return wrong("PATH is required");

@@ -193,6 +193,17 @@ TEST_F(VerifyChecks, AreReportedAsJsonAndForJUnit) {
   run_tool({"debugfs", "-w", "-R", "clri file7", copy});
   verify(1, {copy, "--junit", "/srv/etc/junit.xml"});
   EXPECT_THAT(read_text("/srv/etc/junit.xml"), HasSubstr("<failure message="));
+
+  // A run that comes to no result leaves nothing of an earlier one, and is a document as well.
+  verify(0, {copy + ".kept", "--junit", "/srv/etc/junit.xml"});
+  const auto failed =
+      verify(2, {copy + ".kept", "--junit", "/srv/etc/junit.xml", "--json", "--databases", "/srv/none"});
+  EXPECT_THAT(read_text("/srv/etc/junit.xml"), HasSubstr("errors=\"1\""));
+  write_text("/srv/etc/verify.json", failed.out);
+  run_tool({"/usr/bin/python3", DLM_FREEZE_SOURCE_DIR "/tests/integration/check-output.py",
+            DLM_FREEZE_SOURCE_DIR "/packaging/verify.schema.json", "/srv/etc/verify.json"});
+  EXPECT_EQ(json::parse(failed.out)["verdict"], "unchecked");
+  EXPECT_THAT(json::parse(failed.out)["checks"][0]["why"], HasSubstr("/srv/none"));
 }
 
 TEST_F(VerifyChecks, RunAHookWhereNothingOfTheHostsCanBeReached) {
@@ -215,6 +226,9 @@ TEST_F(VerifyChecks, RunAHookWhereNothingOfTheHostsCanBeReached) {
   EXPECT_THAT(hook(1, "echo it is broken; exit 1"), HasSubstr("it is broken"));
   EXPECT_THAT(hook(2, "echo it is not known; exit 2"), HasSubstr("unchecked: it is not known"));
   EXPECT_THAT(verify(2, {copy, "--databases", "/srv/etc/none.json"}).err, HasSubstr("/srv/etc/none.json"));
+  write_text("/srv/etc/databases.json", R"({"databases": {"orders": {"hook": ["/bin/true"]}, "order": {}}})");
+  EXPECT_THAT(verify(2, {copy, "--databases", "/srv/etc/databases.json"}).out,
+              HasSubstr("unchecked: the session has no database of this name"));
 }
 
 TEST_F(VerifyChecks, TakeAManifestOnlyFromTheDirectoryThatItNames) {

@@ -102,6 +102,12 @@ Proof VerifyReport::proof() const {
   return worst;
 }
 
+VerifyReport report_of_none(Proof proof, const std::string& why) {
+  VerifyReport report;
+  report.checks.push_back({"copies", "verify", {proof, why}});
+  return report;
+}
+
 std::string to_text(const VerifyReport& report) {
   const Manifest& session = report.set.session;
   std::string text = text_line(summary(report));
@@ -143,7 +149,7 @@ Json to_json(const VerifyReport& report) {
                       {"session_id", session.session_id},
                       {"execution_id", session.execution_id},
                       {"host", session.host},
-                      {"started_at", format_utc(session.started_at)},
+                      {"started_at", session.session_id.empty() ? "" : format_utc(session.started_at)},
                       {"members", members},
                       {"checks", checks},
                       {"not_checked", report.is_checked ? Json::Array{} : Json::Array{"filesystems", "databases"}}};

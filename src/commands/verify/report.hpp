@@ -20,6 +20,9 @@ struct VerifyReport {
   [[nodiscard]] Proof proof() const;
 };
 
+/// Of a run that came to no result, with `why`.
+[[nodiscard]] VerifyReport report_of_none(Proof proof, const std::string& why);
+
 [[nodiscard]] std::string to_text(const VerifyReport& report);
 [[nodiscard]] Json to_json(const VerifyReport& report);
 

@@ -136,6 +136,10 @@ class Verification {
 
   void check_databases() {
     const auto& databases = report_.set.session.databases;
+    for (const ExtraChecks& one : extra_) {
+      if (std::none_of(databases.begin(), databases.end(), [&](const auto& its) { return its.name == one.name; }))
+        checks_.add_unchecked(one.name, "database", "the session has no database of this name");
+    }
     if (databases.empty()) return;
     std::vector<PlacedCopy> placed;
     for (const VerifiedMember& member : report_.set.members) {
@@ -215,26 +219,49 @@ Result<Answered> verify_apart(Verification& verification) {
   return decode(*text);
 }
 
-}  // namespace
+/// `junit_file` must not say any more what an earlier run found. What is no regular file is written once, at the end.
+Result<void> begin_junit(const VerifyRequest& request) {
+  struct stat info {};
+  if (request.junit_file.empty() || (::stat(request.junit_file.c_str(), &info) == 0 && !S_ISREG(info.st_mode)))
+    return {};
+  return write_junit(request.junit_file, to_junit(report_of_none(Proof::unchecked, "verify has not come to its end")));
+}
 
-VerifyAnswer verify_copies(const VerifyRequest& request) {
+Result<Answered> find_out(const VerifyRequest& request) {
   std::vector<ExtraChecks> extra;
   if (!request.databases_file.empty()) {
     auto read = read_extra_checks(request.databases_file);
-    if (!read) return {VerifyCode::unchecked, "", read.error().message};
+    if (!read) return failure(read.error().message, ErrorKind::not_ready);
     extra = std::move(*read);
   }
   const bool needs_mounts = request.check || std::any_of(request.paths.begin(), request.paths.end(), is_to_be_mounted);
   Verification verification(request, std::move(extra));
-  auto outcome = needs_mounts ? verify_apart(verification) : Result<Answered>(verification.run(false));
-  if (!outcome) return answer_of(outcome.error());
-  if (!request.junit_file.empty() && !outcome->junit.empty()) {
-    if (auto written = write_junit(request.junit_file, outcome->junit); !written) {
-      outcome->answer.code = std::max(outcome->answer.code, VerifyCode::bad);
-      outcome->answer.error += (outcome->answer.error.empty() ? "" : "; ") + written.error().message;
+  return needs_mounts ? verify_apart(verification) : Result<Answered>(verification.run(false));
+}
+
+/// Who reads documents gets one, whatever happened.
+void complete(Answered& outcome, const VerifyRequest& request) {
+  if (!outcome.junit.empty()) return;
+  const Proof proof = outcome.answer.code == VerifyCode::bad ? Proof::bad : Proof::unchecked;
+  const VerifyReport report = report_of_none(proof, outcome.answer.error);
+  outcome.junit = to_junit(report);
+  if (request.json) outcome.answer.report = to_json(report).dump_line();
+}
+
+}  // namespace
+
+VerifyAnswer verify_copies(const VerifyRequest& request) {
+  const auto begun = begin_junit(request);
+  auto found = begun ? find_out(request) : failure(begun.error().message, ErrorKind::not_ready);
+  Answered outcome = found ? std::move(*found) : Answered{answer_of(found.error()), ""};
+  complete(outcome, request);
+  if (!request.junit_file.empty() && begun) {
+    if (auto written = write_junit(request.junit_file, outcome.junit); !written) {
+      outcome.answer.code = std::max(outcome.answer.code, VerifyCode::bad);
+      outcome.answer.error += (outcome.answer.error.empty() ? "" : "; ") + written.error().message;
     }
   }
-  return outcome->answer;
+  return outcome.answer;
 }
 
 }  // namespace dlm_freeze

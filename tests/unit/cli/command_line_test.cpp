@@ -112,6 +112,7 @@ TEST(CommandLines, HaveDirectoriesForVerify) {
   EXPECT_TRUE(line.json);
   EXPECT_THAT(complaint({"verify"}), HasSubstr("PATH"));
   EXPECT_THAT(complaint({"verify", ""}), HasSubstr("PATH"));
+  EXPECT_THAT(complaint({"verify", "/a", "--databases", "/d.json"}), HasSubstr("--databases needs --check"));
   EXPECT_TRUE(
       std::filesystem::path(parsed({"verify", "/a", "--check", "--scratch", "b"}).verify.scratch).is_absolute());
 }

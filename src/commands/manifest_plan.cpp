@@ -58,7 +58,7 @@ void say_which_have_none(const std::vector<ManifestPlace>& places, Log& log) {
   std::vector<std::string> elsewhere;
   WithoutManifest others;
   for (const ManifestPlace& place : places) {
-    if (place.directory) continue;
+    if (place.directory && !place.is_removal) continue;
     if (place.is_meant) {
       (place.is_elsewhere ? elsewhere : owned).push_back(without_middle(place.mount_point, kLongestName));
     } else {
@@ -91,6 +91,10 @@ ManifestPlan plan_manifests(const HostPlan& plan, const FrozenFilesystems& files
     ManifestPlace place = find_manifest_place(planned, data);
     manifest.members.push_back(member_of(planned, filesystems[i].fd.get(), place));
     manifests.places.push_back(std::move(place));
+  }
+  if (!settings.manifest) {
+    for (ManifestPlace& place : manifests.places) place.is_removal = true;
+    return manifests;
   }
   manifest.not_covered = gaps_of(plan.freeze);
   say_which_have_none(manifests.places, context.log);

@@ -11,7 +11,8 @@
 namespace dlm_freeze {
 
 /// The manifests of the session `session_id`, for `filesystems`, which were opened for `plan`. Says which filesystems
-/// get none: in an INFO line where that is by rule, else in a WARN.
+/// get none: in an INFO line where that is by rule, else in a WARN. Without `settings.manifest` all get none, and those
+/// of earlier sessions are removed.
 [[nodiscard]] ManifestPlan plan_manifests(const HostPlan& plan, const FrozenFilesystems& filesystems,
                                           const std::string& session_id, const Settings& settings,
                                           CommandContext& context);

@@ -212,8 +212,7 @@ class PreScript {
     if (!filesystems) return tl::unexpected(filesystems.error());
     const auto session_id = new_session_id();
     if (!session_id) return tl::unexpected(session_id.error());
-    std::optional<ManifestPlan> manifests;
-    if (settings_.manifest) manifests = plan_manifests(*plan, *filesystems, *session_id, settings_, context_);
+    ManifestPlan manifests = plan_manifests(*plan, *filesystems, *session_id, settings_, context_);
     clock_.finish_stage();
 
     SessionPlan session{.state = &*state,

@@ -64,21 +64,27 @@ bool is_data_directory(const PlannedFilesystem& planned, const Mount& mount, con
 }
 
 ManifestPlace no_place(const std::string& mount_point, std::string why, bool is_meant) {
-  return {{}, mount_point, {}, std::move(why), is_meant, false};
+  return {{}, mount_point, {}, std::move(why), is_meant};
+}
+
+/// Why none may lie in a directory that is open, by rule; empty: it may.
+std::string why_by_rule(const struct stat& directory, bool is_data) {
+  if (is_data) return "its root directory is a database's data directory";
+  return directory.st_uid == ::geteuid() ? "" : "its root directory belongs to uid " + std::to_string(directory.st_uid);
 }
 
 }  // namespace
 
 ManifestPlace find_manifest_place(const PlannedFilesystem& planned, const std::set<std::string>& data_directories) {
   if (!planned.elsewhere.empty())
-    return {{}, planned.name(), {}, "it is mounted only in another mount namespace", true, true};
+    return {{}, planned.name(), {}, "it is mounted only in another mount namespace", true, false, true};
   ManifestPlace none = no_place(planned.mount_point(), "each of its mounts is read-only", false);
   for (const Mount* mount : writable_mounts(planned)) {
-    if (is_data_directory(planned, *mount, data_directories))
-      return no_place(mount->mount_point, "its root directory is a database's data directory", true);
+    const bool is_data = is_data_directory(planned, *mount, data_directories);
     auto directory = open_mount(*mount);
     struct stat info {};
     if (!directory || ::fstat(directory->get(), &info) != 0) {
+      if (is_data) return no_place(mount->mount_point, why_by_rule(info, is_data), true);
       none.why_not = directory ? "its root directory cannot be examined" : directory.error().message;
       continue;
     }
@@ -87,9 +93,9 @@ ManifestPlace find_manifest_place(const PlannedFilesystem& planned, const std::s
       none.why_not = "another filesystem is mounted there by now";
       continue;
     }
-    if (info.st_uid != ::geteuid())
-      return no_place(mount->mount_point, "its root directory belongs to uid " + std::to_string(info.st_uid), true);
-    return {std::move(*directory), mount->mount_point, mount->root, {}, false, false};
+    if (std::string why = why_by_rule(info, is_data); !why.empty())
+      return {std::move(*directory), mount->mount_point, {}, std::move(why), true, true};
+    return {std::move(*directory), mount->mount_point, mount->root, {}};
   }
   return none;
 }
@@ -103,6 +109,15 @@ Result<void> write_manifest(int root, std::string_view text) {
   auto written = file ? file->commit(text) : tl::unexpected(file.error());
   if (!written) ::unlinkat(directory->get(), kManifestFile, 0);
   return written;
+}
+
+Result<void> remove_manifest(int root) {
+  const auto directory = open_directory(root);
+  if (!directory) return {};
+  if (::unlinkat(directory->get(), kManifestFile, 0) != 0 && errno != ENOENT)
+    return system_failure("cannot remove that of an earlier session", errno);
+  ::unlinkat(root, kManifestDirectory, AT_REMOVEDIR);  // What calls this may have no right to, in another's directory.
+  return {};
 }
 
 Result<std::string> read_manifest(int root) {

@@ -17,11 +17,12 @@ inline constexpr const char* kManifestFile = "manifest.json";
 
 /// Where the manifest of one filesystem goes.
 struct ManifestPlace {
-  UniqueFd directory;  ///< The root directory of a mount of it; empty where there is no place.
+  UniqueFd directory;  ///< The root directory of a mount of it; empty where there is no place, nor could one have been.
   std::string mount_point;
   std::string root;           ///< What of the filesystem that mount shows: "/", "/@data".
   std::string why_not;        ///< Where there is none, for a person.
   bool is_meant = false;      ///< There is none by rule, and nothing is wrong.
+  bool is_removal = false;    ///< Nothing is written, and what an earlier session has left there is removed.
   bool is_elsewhere = false;  ///< The rule is that nothing is written in other mount namespaces.
 };
 
@@ -40,6 +41,10 @@ struct ManifestPlace {
 /// Nothing is synchronised: FIFREEZE writes back all that is dirty before it returns (sync_filesystem and freeze_fs in
 /// freeze_super, fs/super.c), and what it says nothing of, the syncfs(2) after it does.
 [[nodiscard]] Result<void> write_manifest(int root, std::string_view text);
+
+/// Removes what an earlier session has left below the directory open as `root`, so that no snapshot says it is of that.
+/// Nothing there, or nothing that read_manifest would take, is no error.
+[[nodiscard]] Result<void> remove_manifest(int root);
 
 /// The text of the manifest below the directory open as `root`. Errors: there is none (ENOENT), or it may be anybody's:
 /// it, or its directory, is not owned by root, or can be written by others, or is a symbolic link or no such thing.

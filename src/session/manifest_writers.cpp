@@ -20,7 +20,7 @@ struct ManifestWriters::Shared {
   struct Job {
     std::size_t filesystem = 0;
     int directory = -1;
-    std::string text{};
+    std::string text{};  ///< Empty: what is there is removed.
     std::atomic<bool> is_done{false};
     Result<void> result{};
   };
@@ -28,7 +28,7 @@ struct ManifestWriters::Shared {
 
   void write(std::size_t i) noexcept {
     Job& job = jobs[i];
-    job.result = write_manifest(job.directory, job.text);
+    job.result = job.text.empty() ? remove_manifest(job.directory) : write_manifest(job.directory, job.text);
     job.is_done.store(true);
     outstanding.fetch_sub(1);
     raise_event(done.get());
@@ -109,7 +109,9 @@ Result<void> ManifestWriters::compose() {
       manifest.databases.push_back({quiescer.config.name, quiescer.config.type, quiescer.facts});
   }
   const std::string common = manifest.common_text();
-  for (Shared::Job& job : shared_->jobs) job.text = Manifest::text_for(job.filesystem, common);
+  for (Shared::Job& job : shared_->jobs) {
+    if (!plan_->manifests->places[job.filesystem].is_removal) job.text = Manifest::text_for(job.filesystem, common);
+  }
   return {};
 }
 

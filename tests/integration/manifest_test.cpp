@@ -111,10 +111,19 @@ TEST_F(Manifests, AreReplacedByEachSessionAndNotWrittenWhereTheConfigurationSays
   const json first = manifest_of("/srv/data");
   hold_once();
   EXPECT_NE(first["session_id"], manifest_of("/srv/data")["session_id"]);
-  fs::remove_all("/srv/data/.dlm-freeze");
   configure(R"({"manifest": false, "quiescers": []})");
   hold_once();
+  EXPECT_FALSE(fs::exists("/srv/data/.dlm-freeze")) << "the snapshot would say that it is of the session before";
+  hold_once();
   EXPECT_FALSE(fs::exists("/srv/data/.dlm-freeze"));
+}
+
+TEST_F(Manifests, OfAnEarlierSessionAreRemovedWhereNoneMayLieAnyMore) {
+  add("ext4", "/srv/data");
+  hold_once();
+  ASSERT_EQ(::chown("/srv/data", 1234, 1234), 0);
+  hold_once();
+  EXPECT_FALSE(fs::exists(manifest_in("/srv/data")));
 }
 
 TEST_F(Manifests, AreNotPutWhereSomebodyElseMayHavePutSomething) {

@@ -93,12 +93,14 @@ bool is_normalised(std::string_view path) {
                       [](std::string_view part) { return part.empty() || part == "." || part == ".."; });
 }
 
-/// What is wrong with the mount points; empty: nothing.
+/// What is wrong with the mount points; empty: nothing. In another mount namespace, where no manifest is written, one
+/// may be called as one of the host's.
 std::string wrong_mount_point(const std::vector<ManifestMember>& members) {
   std::set<std::string_view> seen;
   for (const ManifestMember& member : members) {
     if (!is_normalised(member.mount_point)) return "'" + member.mount_point + "' is no mount point";
-    if (!seen.insert(member.mount_point).second) return "the mount point " + member.mount_point + " is there twice";
+    if (!member.directory.empty() && !seen.insert(member.mount_point).second)
+      return "the mount point " + member.mount_point + " is there twice";
   }
   return "";
 }

@@ -75,7 +75,8 @@ struct FoundManifest {
 };
 
 /// Errors: the text is no manifest, or of a version that this program does not know. The mount points of its members
-/// are absolute, without "." and "..", and differ; where they lead is whoever's who could write it.
+/// are absolute, without "." and "..", and differ where there is a manifest; where they lead is whoever's who could
+/// write it.
 [[nodiscard]] Result<FoundManifest> parse_manifest(const std::string& text);
 
 }  // namespace dlm_freeze

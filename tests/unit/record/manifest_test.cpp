@@ -77,8 +77,11 @@ TEST(Manifest, ThatIsDamagedIsAnErrorThatSaysHow) {
                 HasSubstr("is no mount point"))
         << path;
   }
-  EXPECT_THAT(error_of(with("\"mount_point\": \"/M\xc3\xbcller \\\"x\\\"\"", "\"mount_point\": \"/data\"")),
-              HasSubstr("is there twice"));
+  Manifest twice = full_manifest();
+  twice.members[1].mount_point = "/data";
+  EXPECT_EQ(error_of(Manifest::text_for(0, twice.common_text())), "") << "it is that of a container";
+  twice.members[1].directory = "/";
+  EXPECT_THAT(error_of(Manifest::text_for(0, twice.common_text())), HasSubstr("is there twice"));
 }
 
 }  // namespace

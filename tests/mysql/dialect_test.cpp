@@ -83,11 +83,18 @@ TEST(Blockers, AreNoThreadsOfTheServer) {
   applier.command = "Slave_SQL";
   auto group = running("Group replication applier module", 13);
   group.user = "system user";
+  group.host = "";
   for (const Statement& statement : {applier, group}) {
     EXPECT_TRUE(is_system_thread(statement));
     EXPECT_FALSE(holds_up(statement, LockKind::flush_tables, oracle("9.7.4"), seconds(2)));
   }
   EXPECT_FALSE(is_system_thread(running("SELECT 1", 1)));
+  for (const char* const name : {"system user", "event_scheduler"}) {
+    auto account = running("UPDATE t SET a = 1", 60);
+    account.user = name;
+    account.host = "localhost";
+    EXPECT_FALSE(is_system_thread(account)) << name;
+  }
 }
 
 TEST(Reading, IsWhatSurelyChangesNothing) {

@@ -24,7 +24,7 @@ Result<std::string> existing_path(const std::string& path) {
   return canonical.string();
 }
 
-std::vector<std::string> mounts_below(const std::string& directory, int depth) {
+std::vector<std::string> mounts_below(const std::string& directory) {
   namespace fs = std::filesystem;
   std::vector<std::string> found;
   struct stat outer {};
@@ -35,11 +35,7 @@ std::vector<std::string> mounts_below(const std::string& directory, int depth) {
     struct stat inner {};
     if (entry->is_symlink(ignored) || !entry->is_directory(ignored)) continue;
     if (::stat(entry->path().c_str(), &inner) != 0) continue;
-    if (inner.st_dev != outer.st_dev) {
-      found.push_back(entry->path());
-    } else if (depth > 1) {
-      for (std::string& deeper : mounts_below(entry->path(), depth - 1)) found.push_back(std::move(deeper));
-    }
+    if (inner.st_dev != outer.st_dev) found.push_back(entry->path());
   }
   return found;
 }

@@ -15,8 +15,8 @@ namespace dlm_freeze {
 /// `path` with all of its symbolic links resolved. Errors: it does not exist, or cannot be looked at; with the errno.
 [[nodiscard]] Result<std::string> existing_path(const std::string& path);
 
-/// The directories below `directory`, at most `depth` levels, in which another filesystem (or subvolume) begins. What
-/// cannot be looked at is left out.
-[[nodiscard]] std::vector<std::string> mounts_below(const std::string& directory, int depth = 1);
+/// The directories in `directory` in which another filesystem (or subvolume) begins. What cannot be looked at is left
+/// out.
+[[nodiscard]] std::vector<std::string> mounts_below(const std::string& directory);
 
 }  // namespace dlm_freeze

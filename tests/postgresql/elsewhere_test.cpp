@@ -68,6 +68,30 @@ TEST_F(Elsewhere, LinksLeadToWhereItLies) {
   expect_mode("backup");
 }
 
+TEST_F(Elsewhere, LinksInTheDataDirectoryCount) {
+  add_volume("/srv/more");
+  Server& server = add_server({.data = "/srv/data/main"});
+  server.sql("CREATE DATABASE shop");
+  const std::string shop = "base/" + server.sql("SELECT oid FROM pg_database WHERE datname = 'shop'");
+  server.stop();
+  for (const std::string& part : {shop, std::string("pg_xact")}) {
+    const std::string target = "/srv/more/" + fs::path(part).filename().string();
+    run_tool({"mv", "/srv/data/main/" + part, target});
+    fs::create_directory_symlink(target, "/srv/data/main/" + part);
+  }
+  server.start();
+  configure_postgresql();
+  expect_mode("checkpoint");
+  configure(
+      R"({"auto_thaw_seconds": 20, "quiescers": [{"type": "postgresql"}], "filesystems": {"exclude": ["/srv/more"]}})");
+  for (const auto& command : std::vector<std::vector<std::string>>{{"dry-run"}, {"dry-run", "--probe"}}) {
+    const std::string out = expect(0, command).out;
+    EXPECT_THAT(out, HasSubstr(shop + " /srv/more/"));
+    EXPECT_THAT(out, HasSubstr("pg_xact /srv/more/pg_xact"));
+  }
+  expect_mode("backup");
+}
+
 TEST_F(Elsewhere, ThePathOfTheDataDirectoryIsTakenAsItIs) {
   Server& server = add_server({.data = "/srv/data/d\303\244ta", .settings = {"listen_addresses=127.0.0.1"}});
   server.sql("CREATE DATABASE unicode ENCODING 'UTF8' TEMPLATE template0");

@@ -16,6 +16,7 @@
 #include "quiesce/postgresql/backup_files.hpp"
 #include "quiesce/postgresql/cluster_files.hpp"
 #include "quiesce/postgresql/connection_options.hpp"
+#include "quiesce/postgresql/parts_elsewhere.hpp"
 
 namespace dlm_freeze::postgresql {
 namespace {
@@ -100,6 +101,40 @@ class ClusterParts : public Scratch {
 TEST_F(ClusterParts, AreFollowedThroughSymbolicLinks) {
   EXPECT_THAT(parts(), ElementsAre("data=" + (path_ / "main").string(), "WAL=" + (path_ / "wal").string(),
                                    "tablespace 16384=" + (path_ / "space").string()));
+}
+
+TEST_F(ClusterParts, IncludeWhateverLinksLeadTo) {
+  for (const char* const directory :
+       {"main/base", "main/pg_multixact", "space/PG_15_1/7", "more/pgsql_tmp", "more/log"})
+    fs::create_directories(path_ / directory);
+  for (const char* const file : {"more/16384/PG_VERSION", "files/2600", "files/conf", "files/wal"}) write(file, "");
+  const auto link = [this](const std::string& from, const std::string& to) {
+    fs::create_symlink(path_ / to, path_ / from);
+  };
+  link("main/base/16384", "more/16384");
+  link("main/pg_xact", "more");
+  link("main/base/pgsql_tmp", "more/pgsql_tmp");
+  link("main/log", "more/log");
+  link("main/postgresql.conf", "files/conf");
+  link("space/PG_15_1/7/2600", "files/2600");
+  link("main/pg_multixact/circle", "main/pg_multixact");
+  link("main/pg_multixact/null", "../../../../../../../../dev/null");
+  EXPECT_THAT(parts(),
+              testing::UnorderedElementsAre(
+                  "data=" + (path_ / "main").string(), "WAL=" + (path_ / "wal").string(),
+                  "tablespace 16384=" + (path_ / "space").string(), "base/16384=" + (path_ / "more/16384").string(),
+                  "pg_xact=" + (path_ / "more").string(), "base/pgsql_tmp=" + (path_ / "more/pgsql_tmp").string(),
+                  "pg_tblspc/16384/PG_15_1/7=" + (path_ / "files").string()));
+  for (const DataLocation& location : find_cluster_files(path_ / "main", 0).locations)
+    EXPECT_EQ(location.role == DataRole::temporary, location.what == "base/pgsql_tmp") << location.what;
+  link("main/base/8", "not there");
+  EXPECT_THAT(find_cluster_files(path_ / "main", 0).problems,
+              ElementsAre("base/8 (" + (path_ / "main/base/8").string() + "): No such file or directory"));
+}
+
+TEST_F(ClusterParts, ThatThereIsNoTimeToLookForAreAProblem) {
+  EXPECT_THAT(find_parts_elsewhere(path_ / "main", Deadline::in(std::chrono::seconds(0))).problems,
+              ElementsAre(HasSubstr("too many files")));
 }
 
 TEST_F(ClusterParts, IncludeTheCollectorsLog) {

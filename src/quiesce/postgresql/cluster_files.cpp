@@ -7,20 +7,26 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
 #include "dlm_freeze/base/files.hpp"
+#include "quiesce/postgresql/parts_elsewhere.hpp"
 #include "quiesce/resolved_path.hpp"
 
 namespace dlm_freeze::postgresql {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// Of pre-script's few seconds: some million files that the kernel has in memory.
+constexpr auto kWalkLimit = std::chrono::seconds(1);
 
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
@@ -40,13 +46,15 @@ void add_location(ClusterFiles& files, const std::string& what, const fs::path& 
   }
 }
 
-/// Filesystems that are mounted in there, as deep as databases lie: base/5, and PG_15_202209061/5 in a tablespace.
-void add_mounts(ClusterFiles& files, const std::string& directory) {
-  for (const std::string& path : mounts_below(directory, 2)) {
+/// What lies elsewhere than its directory, and is not known by a better name.
+void add_parts_elsewhere(ClusterFiles& files, const std::string& data) {
+  PartsElsewhere parts = find_parts_elsewhere(data, Deadline::in(kWalkLimit));
+  for (DataLocation& part : parts.locations) {
     const bool is_known = std::any_of(files.locations.begin(), files.locations.end(),
-                                      [&](const DataLocation& location) { return location.path == path; });
-    if (!is_known) add_location(files, fs::path(path).filename().string(), path);
+                                      [&](const DataLocation& location) { return location.path == part.path; });
+    if (!is_known) files.locations.push_back(std::move(part));
   }
+  std::move(parts.problems.begin(), parts.problems.end(), std::back_inserter(files.problems));
 }
 
 /// The file that the server's log goes to; empty when it is no file.
@@ -135,7 +143,8 @@ ClusterFiles find_cluster_files(const std::string& data_directory, pid_t server)
   for (fs::directory_iterator entry(data / "pg_tblspc", error), end; !error && entry != end; entry.increment(error)) {
     add_location(files, "tablespace " + entry->path().filename().string(), entry->path());
   }
-  for (const DataLocation& location : std::vector<DataLocation>(files.locations)) add_mounts(files, location.path);
+  if (const std::string root = files.locations.empty() ? "" : files.locations.front().path; !root.empty())
+    add_parts_elsewhere(files, root);
   if (error) files.problems.push_back("tablespaces (" + (data / "pg_tblspc").string() + "): " + error.message());
   if (const fs::path log = log_file(data, server); !log.empty()) add_location(files, kServerLog, log, DataRole::log);
   return files;

@@ -10,6 +10,7 @@
 
 #include <filesystem>
 #include <string>
+#include <thread>
 
 #include "postgresql/postgresql_test.hpp"
 
@@ -102,6 +103,33 @@ TEST_F(Hostile, NamesThatAUserDefinesAreNeverResolved) {
   as_mallory("ALTER DATABASE shop RESET search_path");
   run_all_statements();
   EXPECT_EQ(executed(), "");
+}
+
+TEST_F(Hostile, LocksOfAUserAreNotWaitedFor) {
+  std::thread locker([this] {
+    try {
+      as_mallory("BEGIN; LOCK TABLE pg_catalog.pg_settings IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(60)");
+    } catch (const std::exception&) {  // It is ended below.
+    }
+  });
+  const bool is_locked = eventually(
+      [this] {
+        return server_->sql_as("postgres", "shop",
+                               "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND "
+                               "relation = 'pg_settings'::regclass") == "1";
+      },
+      std::chrono::seconds(5));
+  EXPECT_TRUE(is_locked);
+  run_all_statements();
+  server_->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'mallory'");
+  locker.join();
+}
+
+TEST_F(Hostile, SettingsOfADatabaseLetNothingFail) {
+  as_mallory("ALTER DATABASE shop SET work_mem = '64kB'");
+  server_->sql("ALTER SYSTEM SET temp_file_limit = 0");
+  server_->sql("SELECT pg_reload_conf()");
+  run_all_statements();
 }
 
 TEST_F(Hostile, LoginTriggersAreNotRunForASuperuserOnPostgresql17) {

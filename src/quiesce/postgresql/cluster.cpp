@@ -176,8 +176,9 @@ Result<void> Cluster::connect(const Patience& patience) {
   return {};
 }
 
-// In all statements: names of the catalog in full, no operator without its schema, and comparisons here instead where
-// that is as easy. The search path alone would do (session_settings.hpp), and so would this.
+// In all statements: nothing on which PUBLIC has more than SELECT, such as pg_settings: whoever may write may lock.
+// Names of the catalog in full, no operator without its schema, and comparisons here instead where that is as easy. The
+// search path alone would do (session_settings.hpp), and so would this.
 
 Result<Server> Cluster::ask_server(const Patience& patience) {
   const bool is_15 = connection_->version() >= kVersion15;
@@ -187,7 +188,8 @@ Result<Server> Cluster::ask_server(const Patience& patience) {
   const std::string statement =
       std::string(
           "SELECT pg_catalog.pg_is_in_recovery(), (SELECT system_identifier FROM pg_catalog.pg_control_system()),"
-          " (SELECT setting FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'data_directory'),"
+          " CASE WHEN pg_catalog.pg_has_role('pg_read_all_settings', 'USAGE')"
+          " THEN pg_catalog.current_setting('data_directory') END,"
           " current_user, pg_catalog.current_setting('wal_level'), ") +
       (is_15 ? "pg_catalog.pg_has_role('pg_checkpoint', 'USAGE'), " + may_execute("pg_backup_start(text,boolean)") +
                    " AND " + may_execute("pg_backup_stop(boolean)")

@@ -24,7 +24,7 @@ constexpr std::array kSettings = {
     Setting{"default_transaction_isolation", "read committed"},  // A standby knows no serializable.
     Setting{"default_transaction_deferrable", "off"},
     Setting{"statement_timeout", "0"},  // Set anew for each statement that may take long.
-    Setting{"lock_timeout", "0"},
+    Setting{"lock_timeout", "2000"},    // Of the catalog, which only who maintains it may lock.
     Setting{"idle_in_transaction_session_timeout", "0"},
     Setting{"standard_conforming_strings", "on"},
     Setting{"DateStyle", "ISO"},

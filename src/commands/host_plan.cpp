@@ -58,7 +58,8 @@ const FoundQuiescer* strictest_of(const HostPlan& plan) {
   return strictest;
 }
 
-/// Adds what runs in containers. What keeps it from being quiesced is a WARN, or an error, as `undiscovered` says.
+/// Adds what runs in containers, or listens elsewhere than is usual. What keeps it from being quiesced is a WARN, or an
+/// error, as `undiscovered` says.
 Result<void> detect_foreign(const Settings& settings, CommandContext& context, std::vector<QuiescerConfig>& configs) {
   if (settings.undiscovered == Undiscovered::ignore) return {};
   const bool may_fail = settings.undiscovered == Undiscovered::fail;

@@ -20,10 +20,10 @@ std::vector<QuiescerConfig> foreign_configs(const std::string& type, const std::
                                             const std::function<Json::Object(const ForeignServer&)>& options,
                                             std::vector<std::string>& problems) {
   const Patience patience{Deadline::in(kPatience)};
-  const ForeignServers found = find_foreign_servers(programs);
+  const ForeignServers found = find_servers(programs);
   if (found.left_out > 0) {
     problems.push_back(count_of(found.left_out, "more server") + " of " + type +
-                       " in containers: NOT quiesced, since there are too many of them; list in quiescers those that "
+                       ": NOT quiesced, since there are too many of them; list in quiescers those that "
                        "count");
   }
   std::vector<QuiescerConfig> configs;

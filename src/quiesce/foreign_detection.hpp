@@ -11,8 +11,8 @@
 
 namespace dlm_freeze {
 
-/// For QuiescerType::detect_foreign: an entry of `type` for each server in a mount namespace of its own that does not
-/// listen on one of `host_sockets`, by which it is found anyway; with the option `container` and what `options` gives,
+/// For QuiescerType::detect_foreign: an entry of `type` for each server, in a container or not, that does not listen on
+/// one of `host_sockets`, by which it is found anyway; with the option `container` and what `options` gives,
 /// but for empty texts.
 [[nodiscard]] std::vector<QuiescerConfig> foreign_configs(
     const std::string& type, const std::vector<std::string_view>& programs,

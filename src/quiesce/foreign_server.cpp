@@ -259,10 +259,10 @@ Result<void> check_name(const std::string& container, pid_t pid) {
 
 }  // namespace
 
-ForeignServers find_foreign_servers(const std::vector<std::string_view>& programs) {
+ForeignServers find_servers(const std::vector<std::string_view>& programs) {
   ForeignServers found;
   each_process([&](pid_t pid) {
-    if (!contains(programs, program_of(pid)) || !is_in_other_namespace(pid)) return true;
+    if (!contains(programs, program_of(pid))) return true;
     auto server = server_of(pid, programs);
     if (!server) return true;
     if (found.servers.size() == kMostServers) {
@@ -276,10 +276,10 @@ ForeignServers find_foreign_servers(const std::vector<std::string_view>& program
   return found;
 }
 
-bool has_foreign_servers(const std::vector<std::string_view>& programs) {
+bool has_servers(const std::vector<std::string_view>& programs) {
   bool found = false;
   each_process([&](pid_t pid) {
-    found = contains(programs, program_of(pid)) && is_in_other_namespace(pid);
+    found = contains(programs, program_of(pid));
     return !found;
   });
   return found;

@@ -40,16 +40,16 @@ struct ForeignServer {
   [[nodiscard]] std::string root() const { return "/proc/" + std::to_string(pid) + "/root"; }
 };
 
-/// The servers in mount namespaces other than this process's. A process is one if the name of its executable is among
+/// The servers that run, in whatever mount namespace. A process is one if the name of its executable is among
 /// `programs`, and that of its parent is not (PostgreSQL's children). What it listens on is filled in.
 struct ForeignServers {
   std::vector<ForeignServer> servers;
   std::size_t left_out = 0;  ///< How many more there are.
 };
-[[nodiscard]] ForeignServers find_foreign_servers(const std::vector<std::string_view>& programs);
+[[nodiscard]] ForeignServers find_servers(const std::vector<std::string_view>& programs);
 
 /// Whether there is one; the quick part of the same.
-[[nodiscard]] bool has_foreign_servers(const std::vector<std::string_view>& programs);
+[[nodiscard]] bool has_servers(const std::vector<std::string_view>& programs);
 
 /// The server in a container, whatever its namespaces: by the container's name or id (base/container_name.hpp), or
 /// "pid:1234". With `socket`, the one that listens there. Nothing where there is none. Errors, of kind not_ready: there

@@ -124,11 +124,11 @@ Result<std::vector<QuiescerConfig>> QuiescerRegistry::detect() {
 ForeignDatabases QuiescerRegistry::detect_foreign() {
   ForeignDatabases found;
   for (const ModuleType& module : modules_) {
-    if (module.programs.empty() || !has_foreign_servers(module.programs)) continue;
+    if (module.programs.empty() || !has_servers(module.programs)) continue;
     const auto type = find(module.name);
     if (!type) {
       found.problems.push_back("a process " + joined(module.programs, " or ") +
-                               " runs in a container and is NOT quiesced: " + type.error().message);
+                               " runs and is NOT quiesced: " + type.error().message);
     } else if ((*type)->detect_foreign != nullptr) {
       auto configs = (*type)->detect_foreign(found.problems);
       std::move(configs.begin(), configs.end(), std::back_inserter(found.configs));

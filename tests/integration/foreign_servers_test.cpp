@@ -90,12 +90,12 @@ class ForeignServersTest : public testing::Test {
 };
 
 TEST_F(ForeignServersTest, AreFoundWithWhatTheyListenOn) {
-  EXPECT_THAT(find_foreign_servers({kName}).servers, IsEmpty());
+  EXPECT_THAT(find_servers({kName}).servers, IsEmpty());
   const auto process = listen({"/srv/own/mysqld.sock", "/srv/own/mysqlx.sock"});
-  const ForeignServers all = find_foreign_servers({kName});
+  const ForeignServers all = find_servers({kName});
   ASSERT_EQ(all.servers.size(), 1U);
-  EXPECT_TRUE(has_foreign_servers({kName}));
-  EXPECT_FALSE(has_foreign_servers({"not-mariadbd"}));
+  EXPECT_TRUE(has_servers({kName}));
+  EXPECT_FALSE(has_servers({"not-mariadbd"}));
   const ForeignServer& server = all.servers.front();
   EXPECT_EQ(server.pid, process->pid());
   EXPECT_THAT(server.sockets, testing::UnorderedElementsAre("/srv/own/mysqld.sock", "/srv/own/mysqlx.sock"));
@@ -179,7 +179,7 @@ TEST_F(ForeignServersTest, ThatHaveEndedAreNotMistakenForOthers) {
               HasSubstr("has ended"));
   EXPECT_THAT(open_paths_of(server), IsEmpty());
   process.reset();
-  EXPECT_THAT(find_foreign_servers({kName}).servers, IsEmpty());
+  EXPECT_THAT(find_servers({kName}).servers, IsEmpty());
 }
 
 TEST_F(ForeignServersTest, AreFoundQuicklyAmongManyContainers) {
@@ -192,7 +192,7 @@ TEST_F(ForeignServersTest, AreFoundQuicklyAmongManyContainers) {
   Clock::duration best = Clock::duration::max();
   for (int i = 0; i < 5; ++i) {
     const auto begin = Clock::now();
-    EXPECT_EQ(find_foreign_servers({kName, "mysqld", "mariadbd", "postgres", "postmaster"}).left_out, 0U);
+    EXPECT_EQ(find_servers({kName, "mysqld", "mariadbd", "postgres", "postmaster"}).left_out, 0U);
     best = std::min<Clock::duration>(best, Clock::now() - begin);
   }
   const auto spent = std::chrono::duration_cast<std::chrono::microseconds>(best).count();

@@ -44,6 +44,18 @@ TEST_F(MysqlReadiness, FindsAServerByItsStandardSocketAndShowsWhereItsDataIs) {
   expect(0, {"post-script"});
 }
 
+TEST_F(MysqlReadiness, FindsAServerByItsProcessWhereItsSocketIsElsewhere) {
+  add({.type = "ext4", .mount_point = "/srv/mysql", .size = std::uint64_t{300} << 20});
+  Server& server = start_server({.data = "/srv/mysql/data"});
+  configure(R"({"auto_thaw_seconds": 30})");
+  const std::string name = "mysql in process " + std::to_string(server.pid());
+  EXPECT_THAT(expect(0, {"dry-run", "--all", "--probe"}).out, HasSubstr("probe of " + name + ": ready"));
+  expect(0, {"pre-script"});
+  EXPECT_EQ(fact("binary_log_file"), "binlog.000001");
+  expect(0, {"post-script"});
+  expect_nothing_left(server);
+}
+
 TEST_F(MysqlReadiness, RecordsWhereTheServerStandsAndSaysItInOneLine) {
   const std::vector<std::string> gtids = {"--gtid-mode=ON", "--enforce-gtid-consistency=ON"};
   Server& server = start_server({.options = is_mariadb() ? std::vector<std::string>{} : gtids});

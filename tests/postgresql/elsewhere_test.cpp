@@ -92,6 +92,14 @@ TEST_F(Elsewhere, LinksInTheDataDirectoryCount) {
   expect_mode("backup");
 }
 
+TEST_F(Elsewhere, AServerIsFoundByItsProcessWhereItsSocketIsElsewhere) {
+  Server& server = add_server({.data = "/srv/data/main", .sockets = "/srv/sockets"});
+  configure(R"({"auto_thaw_seconds": 20})");
+  const std::string name = "postgresql in process " + std::to_string(server.pid());
+  EXPECT_THAT(expect(0, {"dry-run", "--all", "--probe"}).out, HasSubstr("probe of " + name + ": ready"));
+  expect_mode("checkpoint");
+}
+
 TEST_F(Elsewhere, ThePathOfTheDataDirectoryIsTakenAsItIs) {
   Server& server = add_server({.data = "/srv/data/d\303\244ta", .settings = {"listen_addresses=127.0.0.1"}});
   server.sql("CREATE DATABASE unicode ENCODING 'UTF8' TEMPLATE template0");

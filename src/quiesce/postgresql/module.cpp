@@ -121,7 +121,10 @@ std::vector<QuiescerConfig> detect() {
 std::vector<QuiescerConfig> detect_foreign(std::vector<std::string>& problems) {
   std::vector<std::string> standard;
   for (const std::string directory : kSocketDirectories) {
-    for (std::string& socket : sockets_in(directory)) standard.push_back(std::move(socket));
+    for (std::string& socket : sockets_in(directory)) {
+      std::error_code error;
+      if (std::filesystem::exists(socket + ".lock", error)) standard.push_back(std::move(socket));
+    }
   }
   const auto options = [](const ForeignServer& server) {
     const std::string socket = socket_of(server, "");

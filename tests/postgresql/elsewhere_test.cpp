@@ -92,6 +92,31 @@ TEST_F(Elsewhere, LinksInTheDataDirectoryCount) {
   expect_mode("backup");
 }
 
+TEST_F(Elsewhere, WhatIsMountedForTheServerAloneCounts) {
+  add_volume("/srv/more");
+  Server& server = add_server({.data = "/srv/data/main"});
+  server.stop();
+  run_tool({"cp", "-a", "/srv/data/main/pg_wal", "/srv/more/pg_wal"});
+  run_tool({"mount", "--bind", "/srv/more/pg_wal", "/srv/data/main/pg_wal"});
+  server.start();
+  configure(
+      R"({"auto_thaw_seconds": 20, "quiescers": [{"type": "postgresql"}], "filesystems": {"exclude": ["/srv/more"]}})");
+  // As from outside of the server's mount namespace.
+  const RunOptions outside{
+      .wrapper = {"unshare", "--mount", "sh", "-c", "umount /srv/data/main/pg_wal && exec \"$@\"", "sh"}};
+  for (const auto& command :
+       std::vector<std::vector<std::string>>{{"dry-run"}, {"dry-run", "--probe"}, {"pre-script"}}) {
+    const RunResult result = run(command, outside);
+    EXPECT_EQ(result.exit_code, 0) << result.text();
+    EXPECT_THAT(result.out,
+                HasSubstr("WAL /proc/" + std::to_string(server.pid()) + "/root/srv/data/main/pg_wal on /srv/more"));
+  }
+  EXPECT_EQ(facts().at("mode"), "backup");
+  expect(0, {"post-script"});
+  server.stop();
+  run_tool({"umount", "/srv/data/main/pg_wal"});
+}
+
 TEST_F(Elsewhere, AServerIsFoundByItsProcessWhereItsSocketIsElsewhere) {
   Server& server = add_server({.data = "/srv/data/main", .sockets = "/srv/sockets"});
   configure(R"({"auto_thaw_seconds": 20})");

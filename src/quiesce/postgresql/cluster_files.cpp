@@ -57,6 +57,21 @@ void add_parts_elsewhere(ClusterFiles& files, const std::string& data) {
   std::move(parts.problems.begin(), parts.problems.end(), std::back_inserter(files.problems));
 }
 
+/// Where something else is mounted for the server alone, that is what counts, seen through its root directory.
+void see_as_server(ClusterFiles& files, pid_t server) {
+  const std::string root = "/proc/" + std::to_string(server) + "/root";
+  for (DataLocation& location : files.locations) {
+    struct stat here {};
+    struct stat there {};
+    if (::stat((root + location.path).c_str(), &there) != 0) {
+      files.problems.push_back(location.what + " (" + root + location.path + "): " + errno_text(errno));
+    } else if (::stat(location.path.c_str(), &here) != 0 || here.st_dev != there.st_dev ||
+               here.st_ino != there.st_ino) {
+      location.path.insert(0, root);
+    }
+  }
+}
+
 /// The file that the server's log goes to; empty when it is no file.
 fs::path log_file(const fs::path& data, pid_t server) {
   // Lines of "<format> <path>", the path as in log_directory: relative to the data directory or absolute.
@@ -147,6 +162,7 @@ ClusterFiles find_cluster_files(const std::string& data_directory, pid_t server)
     add_parts_elsewhere(files, root);
   if (error) files.problems.push_back("tablespaces (" + (data / "pg_tblspc").string() + "): " + error.message());
   if (const fs::path log = log_file(data, server); !log.empty()) add_location(files, kServerLog, log, DataRole::log);
+  if (server > 0) see_as_server(files, server);
   return files;
 }
 

@@ -32,7 +32,8 @@ struct SocketLock {
 [[nodiscard]] std::vector<std::string> sockets_in(const std::string& directory);
 
 /// The parts of a cluster, with symbolic links resolved: "data", "WAL", "tablespace <oid>", "server log", and by their
-/// names those that links or mounts in the data directory lead to (find_parts_elsewhere). The log is
+/// names those that links or mounts in the data directory lead to (find_parts_elsewhere). One that is mounted for the
+/// process `server` alone (0: not known) has a path through its root directory. The log is
 /// the collector's (current_logfiles), or what the server's own stderr leads to; none when it goes to a pipe or to
 /// syslog. A part that cannot be followed from here is left out and said in `problems`. Reads the data directory; needs
 /// no login.

@@ -22,6 +22,7 @@
 #include <csignal>
 #include <utility>
 
+#include "base/control_group.hpp"
 #include "base/privileges.hpp"
 #include "base/process.hpp"
 #include "base/text.hpp"
@@ -485,17 +486,6 @@ std::string label_for_exec(std::string_view current) {
   return is_apparmor ? "exec " + std::string(current.substr(0, mode)) : std::string(current);
 }
 
-std::vector<ControlGroup> parse_control_groups(std::string_view text) {
-  std::vector<ControlGroup> groups;
-  for (const std::string_view line : split(text, '\n')) {
-    const std::size_t first = line.find(':');
-    const std::size_t second = first == std::string_view::npos ? first : line.find(':', first + 1);
-    if (second == std::string_view::npos) continue;
-    groups.push_back({std::string(line.substr(first + 1, second - first - 1)), std::string(line.substr(second + 1))});
-  }
-  return groups;
-}
-
 bool executes_a_file_of_its_own(int process) {
   const UniqueFd program(::openat(process, "exe", O_PATH | O_CLOEXEC));
   if (!program) return false;
@@ -506,26 +496,6 @@ bool executes_a_file_of_its_own(int process) {
   const std::vector<std::string_view> lines = split(*mounts, '\n');
   return std::any_of(lines.begin(), lines.end(),
                      [&](std::string_view line) { return next_word(line) == trimmed(*mount); });
-}
-
-std::string hierarchy_of(std::string_view mountinfo, std::string_view controllers) {
-  const std::string_view type = controllers.empty() ? "cgroup2" : "cgroup";
-  const std::string_view wanted = controllers.substr(0, controllers.find(','));
-  for (std::string_view line : split(mountinfo, '\n')) {
-    const std::size_t dash = line.find(" - ");
-    if (dash == std::string_view::npos) continue;
-    std::string_view rest = line.substr(dash + 3);
-    const bool is_type = next_word(rest) == type;
-    static_cast<void>(next_word(rest));
-    const auto options = split(next_word(rest), ',');
-    if (!is_type || (!controllers.empty() && std::find(options.begin(), options.end(), wanted) == options.end()))
-      continue;
-    for (int i = 0; i < 3; ++i) static_cast<void>(next_word(line));
-    const std::string_view root = next_word(line);
-    const std::string_view where = next_word(line);
-    if (root == "/" && where.find('\\') == std::string_view::npos) return std::string(where);
-  }
-  return "";
 }
 
 std::vector<ProcessLimit> parse_limits(std::string_view text) {

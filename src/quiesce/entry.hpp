@@ -65,20 +65,10 @@ struct ProcessRights {
 /// which is the text of its attr/current: of SELinux the same, of AppArmor a command.
 [[nodiscard]] std::string label_for_exec(std::string_view current);
 
-/// One line of a /proc/PID/cgroup.
-struct ControlGroup {
-  std::string controllers;  ///< "memory", "cpu,cpuacct", "name=systemd"; empty: version 2.
-  std::string path;
-};
-[[nodiscard]] std::vector<ControlGroup> parse_control_groups(std::string_view text);
-
 /// Whether the process, by its directory in /proc, executes a file of its own mount namespace. One that does not is a
 /// runtime that is still building the container: it is in the container's control group and namespaces already, and has
 /// rights, and for a while the root directory, of this host.
 [[nodiscard]] bool executes_a_file_of_its_own(int process);
-
-/// Where that hierarchy is mounted as a whole, by the text of a /proc/PID/mountinfo; empty: nowhere.
-[[nodiscard]] std::string hierarchy_of(std::string_view mountinfo, std::string_view controllers);
 
 /// A limit of a process (getrlimit(2)), as a line of its /proc/PID/limits says it.
 struct ProcessLimit {

@@ -22,6 +22,7 @@
 #include <thread>
 
 #include "base/container_name.hpp"
+#include "base/control_group.hpp"
 #include "base/directory.hpp"
 #include "base/privileges.hpp"
 #include "base/process.hpp"

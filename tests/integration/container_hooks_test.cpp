@@ -16,10 +16,10 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "base/control_group.hpp"
 #include "base/text.hpp"
 #include "harness/container.hpp"
 #include "harness/host_test.hpp"
-#include "quiesce/entry.hpp"
 #include "rounds.hpp"
 
 namespace dlm_freeze::integration {

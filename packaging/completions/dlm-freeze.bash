@@ -33,7 +33,7 @@ _dlm_freeze() {
       mapfile -t COMPREPLY < <(compgen -A directory -- "$word")
       return
       ;;
-    --auto-thaw | --timeout | --hold-at | --group | --last | --write-speed) return ;;
+    --auto-thaw | --timeout | --hold-at | --group | --last | --memory | --write-speed) return ;;
   esac
 
   local words="--config --log-level --state-dir --help"
@@ -44,7 +44,7 @@ _dlm_freeze() {
     status) words+=" --json --watch" ;;
     history) words+=" --json --last" ;;
     verify)
-      words+=" --check --databases --scratch --timeout --junit --cut --snapshots --group --json"
+      words+=" --check --databases --scratch --memory --timeout --junit --cut --snapshots --group --json"
       if [[ $word == [./]* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return

@@ -37,5 +37,6 @@ complete -c dlm-freeze -n "__fish_seen_subcommand_from verify" -r -F -d "Directo
 complete -c dlm-freeze -n "__fish_seen_subcommand_from verify" -l check -d "Check the filesystems, start the databases"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from verify" -l databases -r -F -d "What to start for the databases, and to ask them"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from verify" -l scratch -x -a "(__fish_complete_directories)" -d "Where servers may write"
+complete -c dlm-freeze -n "__fish_seen_subcommand_from verify" -l memory -x -d "MiB for checkers and servers"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from verify" -l timeout -x -d "Seconds for each check"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from verify" -l junit -r -F -d "Write a JUnit file"

@@ -46,8 +46,8 @@ case $state in
         _arguments $everywhere $group $json '--cut[were these hosts all held at once?]' \
           '--snapshots[what describe-snapshots prints]:file:_files' '--check[check the filesystems, start the databases]' \
           '--databases[what to start for the databases, and to ask them]:file:_files' \
-          '--scratch[where servers may write]:directory:_directories' '--timeout[seconds for each check]:seconds:' \
-          '--junit[write a JUnit file]:file:_files' '*:directory, device or image of a copy:_files'
+          '--scratch[where servers may write]:directory:_directories' '--memory[memory for checkers and servers]:MiB:' \
+          '--timeout[seconds for each check]:seconds:' '--junit[write a JUnit file]:file:_files' '*:directory, device or image of a copy:_files'
         ;;
       status) _arguments $everywhere $json '--watch[count down until the session ends]' ;;
     esac

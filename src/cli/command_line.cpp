@@ -21,6 +21,7 @@ namespace {
 constexpr int kFastestWrite = 100'000;
 constexpr int kMostSessions = 100'000;
 constexpr int kLongestCheck = 7 * 24 * 3600;
+constexpr int kMostMemory = 1 << 30;
 
 /// DLM passes "None" when it has no id, else a UUID.
 std::string check_execution_id(const std::string& text) {
@@ -148,6 +149,7 @@ class Parser {
     verify->add_option("--databases", line_.verify.databases_file, "What to start for them, and to ask them")
         ->type_name("FILE");
     verify->add_option("--scratch", line_.verify.scratch, "Where servers may write [in memory]")->type_name("DIR");
+    add_number(verify, "--memory", line_.memory, kMostMemory, "MIB", "For checkers and servers [3/4 of the host's]");
     add_number(verify, "--timeout", line_.timeout, kLongestCheck, "SECONDS", "For each check [3600]");
     verify->add_option("--junit", line_.verify.junit_file, "Also write a JUnit file")->type_name("FILE");
     verify->add_flag("--cut", line_.cut, "Were the hosts of these histories held at once?");
@@ -213,6 +215,7 @@ class Parser {
     };
     if (line_.verify.check && line_.snapshots) return wrong("--check looks into copies, --snapshots does not");
     if (!line_.verify.databases_file.empty() && !line_.verify.check) return wrong("--databases needs --check");
+    if (line_.memory && !line_.verify.check) return wrong("--memory needs --check");
     if (line_.cut && !line_.snapshots) return wrong("--cut needs --snapshots");
     if (line_.group_id && !line_.cut) return wrong("--group of verify needs --cut");
     if (line_.paths.empty() && (line_.cut || !line_.snapshots)) return wrong("PATH is required");

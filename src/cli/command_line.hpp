@@ -25,6 +25,7 @@ struct CommandLine {
   std::optional<WallTime> hold_at;
   std::optional<int> auto_thaw;
   std::optional<int> timeout;
+  std::optional<int> memory;  ///< MiB
   bool probe = false;
   bool all = false;
   std::optional<std::string> inventory;  ///< Empty: the SSM agent's directory.

@@ -47,6 +47,7 @@ Result<Settings> resolve_settings(const CommandLine& line, QuiescerRegistry& reg
   settings.verify_paths = line.paths;
   settings.verify = line.verify;
   settings.verify.json = line.json;
+  if (line.memory) settings.verify.memory = static_cast<std::uint64_t>(*line.memory) << 20U;
   if (line.timeout) settings.verify.timeout = std::chrono::seconds(*line.timeout);
   if (line.last) settings.last = static_cast<std::size_t>(*line.last);
   if (line.command == Command::pre_script || line.command == Command::dry_run) {

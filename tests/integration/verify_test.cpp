@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/control_group.hpp"
 #include "harness/copies.hpp"
 #include "harness/host_test.hpp"
 
@@ -21,6 +22,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 class VerifyChecks : public HostTest {
  protected:
@@ -61,6 +63,18 @@ class VerifyChecks : public HostTest {
     for (const auto& device : fs::directory_iterator("/sys/block")) look(device.path() / "loop/backing_file");
     for (const auto& process : fs::directory_iterator("/proc")) look(process.path() / "cmdline");
     return traces;
+  }
+
+  /// Those that verify has made for itself.
+  static std::vector<std::string> cgroups() {
+    std::vector<std::string> found;
+    for (const ControlGroup& own : parse_control_groups(read_text("/proc/self/cgroup"))) {
+      const std::string mount = hierarchy_of(read_text("/proc/self/mountinfo"), own.controllers);
+      for (const auto& entry : fs::directory_iterator(mount + own.path)) {
+        if (entry.path().filename().string().starts_with("dlm-freeze-verify-")) found.push_back(entry.path());
+      }
+    }
+    return found;
   }
 
   /// The kernel unmounts, and takes loop devices away, after the last process has ended.
@@ -229,6 +243,37 @@ TEST_F(VerifyChecks, RunAHookWhereNothingOfTheHostsCanBeReached) {
   write_text("/srv/etc/databases.json", R"({"databases": {"orders": {"hook": ["/bin/true"]}, "order": {}}})");
   EXPECT_THAT(verify(2, {copy, "--databases", "/srv/etc/databases.json"}).out,
               HasSubstr("unchecked: the session has no database of this name"));
+}
+
+TEST_F(VerifyChecks, TakeNoMoreMemoryThanTheyMay) {
+  const auto& data = add_data("ext4");
+  configure(
+      R"({"quiescers": [{"type": "command", "name": "orders", "freeze": ["/bin/true"], "thaw": ["/bin/true"]}]})");
+  const std::string copy = hold_and_copy(data);
+  const auto hook = [&](int expected, const std::string& script, const char* memory) {
+    write_text("/srv/etc/databases.json",
+               json{{"databases", {{"orders", {{"hook", {"/bin/sh", "-c", script}}}}}}}.dump());
+    return verify(expected, {copy, "--databases", "/srv/etc/databases.json", "--memory", memory}).out;
+  };
+  // It keeps all of a line, however long that is.
+  const std::string takes_all = "head -c 300M /dev/zero | tail -n 1 >/dev/null";
+  EXPECT_THAT(hook(2, takes_all, "64"),
+              HasSubstr("unchecked: the kernel ended a process, since 64.0 MiB of memory were not enough"));
+  EXPECT_THAT(hook(1, takes_all + "; echo it is broken; exit 1", "1024"), HasSubstr("bad: exited with status 1 (it is broken)"));
+  EXPECT_THAT(hook(1, "head -c 60M /dev/zero >/srv/data/large", "64"), HasSubstr("No space left on device"));
+  hook(0, "head -c 30M /dev/zero >/srv/data/large", "64");
+
+  const std::string in_a_cgroup = "grep -q /dlm-freeze-verify- /proc/self/cgroup";
+  write_text("/srv/etc/databases.json",
+             json{{"databases", {{"orders", {{"hook", {"/bin/sh", "-c", in_a_cgroup}}}}}}}.dump());
+  verify(0, {copy, "--databases", "/srv/etc/databases.json"});
+  EXPECT_THAT(cgroups(), IsEmpty());
+  const auto run = start({"verify", "--check", copy, "--databases", "/srv/etc/databases.json"});
+  EXPECT_TRUE(eventually([&] { return !cgroups().empty(); }, std::chrono::seconds(10)));
+  ::kill(run->pid(), SIGKILL);
+  static_cast<void>(run->wait());
+  verify(0, {copy, "--databases", "/srv/etc/databases.json"});
+  EXPECT_TRUE(eventually([&] { return cgroups().empty(); }, std::chrono::seconds(2)));
 }
 
 TEST_F(VerifyChecks, TakeAManifestOnlyFromTheDirectoryThatItNames) {

@@ -22,6 +22,7 @@ Proof CheckList::run(const std::string& subject, const std::string& what, const 
   if (shows_progress_) show(subject + ": " + what);
   const auto started = BootClock::now();
   Finding finding = check();
+  if (finding.proof == Proof::bad && memory_.has_killed()) finding = unchecked(memory_.shortage());
   const Proof proof = finding.proof;
   checks_.push_back(
       {subject, what, std::move(finding), std::chrono::duration<double>(BootClock::now() - started).count()});

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "commands/verify/memory_cgroup.hpp"
 #include "commands/verify/set.hpp"
 #include "dlm_freeze/base/deadline.hpp"
 
@@ -32,9 +33,11 @@ struct Check {
 /// The checks of one run, in their order.
 class CheckList {
  public:
-  CheckList(std::chrono::seconds timeout, bool shows_progress) : timeout_(timeout), shows_progress_(shows_progress) {}
+  /// `memory`, in which the checks run, must outlive it.
+  CheckList(std::chrono::seconds timeout, bool shows_progress, const MemoryCgroup& memory)
+      : timeout_(timeout), shows_progress_(shows_progress), memory_(memory) {}
 
-  /// Makes one, measured, and gives what it found.
+  /// Makes one, measured, and gives what it found. Nothing is bad any more once memory has run out.
   Proof run(const std::string& subject, const std::string& what, const std::function<Finding()>& check);
 
   /// For what could not be begun.
@@ -54,6 +57,7 @@ class CheckList {
  private:
   std::chrono::seconds timeout_;
   bool shows_progress_;
+  const MemoryCgroup& memory_;
   std::vector<Check> checks_;
 };
 

@@ -170,8 +170,9 @@ Result<void> move_into_place(const std::vector<PlacedCopy>& copies) {
 
 }  // namespace
 
-Result<void> mount_work(const std::string& scratch) {
-  if (auto work = mount_or_say("tmpfs", kWork, "tmpfs", kTame, "mode=0755,size=50%"); !work) return work;
+Result<void> mount_work(const std::string& scratch, std::uint64_t most) {
+  const std::string size = most == 0 ? "50%" : std::to_string(most);
+  if (auto work = mount_or_say("tmpfs", kWork, "tmpfs", kTame, "mode=0755,size=" + size); !work) return work;
   if (auto space = make_directory(kSpace); !space) return space;
   return scratch.empty() ? Result<void>() : mount_space(scratch);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -20,10 +21,10 @@ struct PlacedCopy {
   std::string mount_point;  ///< On the host of the session.
 };
 
-/// Puts a tmpfs over kWork: half of the memory at most. `scratch`, unless empty, is a directory on a filesystem with
-/// more space: of that a file without a name is used, which is gone with its last user. Only in namespaces of one's
-/// own.
-[[nodiscard]] Result<void> mount_work(const std::string& scratch);
+/// Puts a tmpfs over kWork: `most` bytes, or half of the memory if that is 0. `scratch`, unless empty, is a directory
+/// on a filesystem with more space: of that a file without a name is used, which is gone with its last user. Only in
+/// namespaces of one's own.
+[[nodiscard]] Result<void> mount_work(const std::string& scratch, std::uint64_t most);
 
 /// Makes a root directory of its own the root of this process: the host's root filesystem, whose writes go into
 /// memory, with each copy where its original was, whose writes go into the space of `mount_work`; and a /proc, /dev,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ struct VerifyRequest {
   std::string scratch;          ///< A directory with space for what a server writes; empty: memory.
   std::string databases_file;   ///< What to ask the databases besides; empty: nothing.
   std::string junit_file;       ///< Empty: none.
+  std::uint64_t memory = 0;     ///< Bytes that the checks may use; 0: three quarters of the host's, where that can be.
   std::chrono::seconds timeout = std::chrono::hours(1);  ///< Of each check, and of each start of a server.
 };
 

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +16,7 @@
 #include "commands/verify/copy.hpp"
 #include "commands/verify/database_copy.hpp"
 #include "commands/verify/filesystem_check.hpp"
+#include "commands/verify/memory_cgroup.hpp"
 #include "commands/verify/private_root.hpp"
 #include "commands/verify/report.hpp"
 #include "commands/verify/tools.hpp"
@@ -81,8 +83,12 @@ Result<Answered> decode(const std::string& text) {
 /// The whole of it, but for what has to be done outside of namespaces of one's own.
 class Verification {
  public:
-  Verification(const VerifyRequest& request, std::vector<ExtraChecks> extra)
-      : request_(request), extra_(std::move(extra)), checks_(request.timeout, request.shows_progress) {}
+  /// The checks run in `memory`, which must outlive it, as `request` must.
+  Verification(const VerifyRequest& request, std::vector<ExtraChecks> extra, const MemoryCgroup& memory)
+      : request_(request),
+        extra_(std::move(extra)),
+        memory_(memory),
+        checks_(request.timeout, request.shows_progress, memory) {}
 
   Answered run(bool is_apart) {
     const auto started = BootClock::now();
@@ -108,7 +114,8 @@ class Verification {
 
  private:
   Result<void> mount_all() {
-    if (auto work = mount_work(request_.scratch); !work) return work;
+    // The rest is for the programs.
+    if (auto work = mount_work(request_.scratch, memory_.limit() / 3 * 2); !work) return work;
     for (std::size_t i = 0; i < copies_.size(); ++i) {
       const std::string place = std::string(kWork) + "/copy" + std::to_string(i);
       if (::mkdir(place.c_str(), 0700) != 0) return system_failure("cannot create " + place, errno);
@@ -196,6 +203,7 @@ class Verification {
   const VerifyRequest& request_;
   std::vector<Copy> copies_;
   std::vector<ExtraChecks> extra_;
+  const MemoryCgroup& memory_;
   CheckList checks_;
   VerifyReport report_;
   std::set<dev_t> devices_;
@@ -213,8 +221,25 @@ bool is_to_be_mounted(const std::string& path) {
   return ::stat(path.c_str(), &info) == 0 && !S_ISDIR(info.st_mode);
 }
 
-Result<Answered> verify_apart(Verification& verification) {
-  const auto text = run_apart([&] { return encode(verification.run(true)); });
+/// For the checks. Where no limit can be set, there is none, unless it was asked for.
+Result<MemoryCgroup> limit_memory(const VerifyRequest& request) {
+  if (!request.check) return MemoryCgroup();
+  struct sysinfo host {};
+  ::sysinfo(&host);
+  const std::uint64_t most = std::uint64_t{host.totalram} * host.mem_unit / 4 * 3;
+  auto memory = MemoryCgroup::create(request.memory != 0 ? request.memory : most);
+  if (!memory && request.memory == 0) return MemoryCgroup();
+  if (!memory) return failure("cannot limit memory: " + memory.error().message, ErrorKind::not_ready);
+  return memory;
+}
+
+Result<Answered> verify_apart(Verification& verification, const MemoryCgroup& memory) {
+  const auto text = run_apart([&] {
+    if (auto entered = memory.enter(); !entered)
+      return encode({{VerifyCode::unchecked, "", entered.error().message}, ""});
+    return encode(verification.run(true));
+  });
+  if (!text && memory.has_killed()) return failure(memory.shortage(), ErrorKind::not_ready);
   if (!text) return failure(text.error().message, ErrorKind::not_ready);
   return decode(*text);
 }
@@ -235,8 +260,10 @@ Result<Answered> find_out(const VerifyRequest& request) {
     extra = std::move(*read);
   }
   const bool needs_mounts = request.check || std::any_of(request.paths.begin(), request.paths.end(), is_to_be_mounted);
-  Verification verification(request, std::move(extra));
-  return needs_mounts ? verify_apart(verification) : Result<Answered>(verification.run(false));
+  const auto memory = limit_memory(request);
+  if (!memory) return tl::unexpected(memory.error());
+  Verification verification(request, std::move(extra), *memory);
+  return needs_mounts ? verify_apart(verification, *memory) : Result<Answered>(verification.run(false));
 }
 
 /// Who reads documents gets one, whatever happened.

@@ -113,6 +113,8 @@ TEST(CommandLines, HaveDirectoriesForVerify) {
   EXPECT_THAT(complaint({"verify"}), HasSubstr("PATH"));
   EXPECT_THAT(complaint({"verify", ""}), HasSubstr("PATH"));
   EXPECT_THAT(complaint({"verify", "/a", "--databases", "/d.json"}), HasSubstr("--databases needs --check"));
+  EXPECT_THAT(complaint({"verify", "/a", "--memory", "64"}), HasSubstr("--memory needs --check"));
+  EXPECT_EQ(parsed({"verify", "/a", "--check", "--memory", "64"}).memory, 64);
   EXPECT_TRUE(
       std::filesystem::path(parsed({"verify", "/a", "--check", "--scratch", "b"}).verify.scratch).is_absolute());
 }

@@ -48,7 +48,8 @@ TEST(VerifyReport, IsAJUnitFileThatNoTextBreaks) {
 }
 
 TEST(CheckList, TellsTheWorstOfASubject) {
-  CheckList checks(std::chrono::seconds(1), false);
+  const MemoryCgroup memory;
+  CheckList checks(std::chrono::seconds(1), false, memory);
   EXPECT_EQ(checks.run("/data", "one", [] { return Finding{}; }), Proof::good);
   EXPECT_EQ(checks.run("/data", "two", [] { return bad("x"); }), Proof::bad);
   checks.add_unchecked("/logs", "filesystem", "y");

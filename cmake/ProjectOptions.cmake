@@ -6,7 +6,7 @@ set(DLM_FREEZE_SANITIZE "" CACHE STRING "Sanitizers to build with, as for -fsani
 option(DLM_FREEZE_COVERAGE "Instrument for gcov" OFF)
 option(DLM_FREEZE_HARDEN "Stack protector, FORTIFY_SOURCE, full RELRO and the like (needs optimisation)" OFF)
 option(DLM_FREEZE_STATIC_RUNTIME "Link libstdc++ and libgcc statically" OFF)
-option(DLM_FREEZE_PRECOMPILE "Read the headers of the standard library once; without it, who forgot to include one is told" ON)
+option(DLM_FREEZE_PRECOMPILE "Read the headers of the standard library once, compile tests together; without it, who forgot to include one is told" ON)
 option(DLM_FREEZE_OLD_GLIBC "Replace what is newer than glibc 2.17 (src/base/old_glibc.cpp; needs a sysroot of an older system)" OFF)
 
 set(CMAKE_CXX_EXTENSIONS OFF)

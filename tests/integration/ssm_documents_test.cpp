@@ -24,7 +24,7 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 
-constexpr const char* kExecution = "014bd37f-dac5-497f-8521-78803ce6c76f";
+constexpr const char* kDlmExecution = "014bd37f-dac5-497f-8521-78803ce6c76f";
 constexpr const char* kGeneral = "dlm-freeze.yaml";
 constexpr const char* kGroup = "dlm-freeze-group.yaml";
 constexpr const char* kCheck = "dlm-freeze-check.yaml";
@@ -108,7 +108,7 @@ class SsmDocuments : public HostTest, public testing::WithParamInterface<const c
     return result;
   }
 
-  RunResult expect_general(int expected, const std::string& command, const std::string& execution = kExecution,
+  RunResult expect_general(int expected, const std::string& command, const std::string& execution = kDlmExecution,
                            int auto_thaw = 20) const {
     return expect_document(expected, kGeneral, {{"command", command}, {"executionId", execution}}, auto_thaw);
   }
@@ -118,7 +118,7 @@ class SsmDocuments : public HostTest, public testing::WithParamInterface<const c
 
 TEST_P(SsmDocuments, FreezeAndThawForDataLifecycleManager) {
   const auto& data = add("ext4", "/srv/data");
-  for (const std::string execution : {kExecution, "None"}) {
+  for (const std::string execution : {kDlmExecution, "None"}) {
     const auto pre = expect_general(0, "pre-script", execution);
     EXPECT_THAT(pre.out, AllOf(StartsWith("INFO: pre-script starting at "), HasSubstr("executionId: " + execution)));
     EXPECT_EQ(pre.err, "");
@@ -153,19 +153,19 @@ TEST_P(SsmDocuments, HoldAGroupAndReleaseNobodyElsesSession) {
         {{"command", command}, {"group", group}, {"holdAt", format_utc(at)}, {"timeout", "30"}, {"autoThaw", "20"}});
   };
   const std::string other = "00000000-0000-0000-0000-000000000000";
-  EXPECT_THAT(expect_group(205, "post-script", kExecution).err, EndsWith("Return Error Code: 205\n"));
+  EXPECT_THAT(expect_group(205, "post-script", kDlmExecution).err, EndsWith("Return Error Code: 205\n"));
   expect_general(0, "pre-script");
-  EXPECT_THAT(expect_group(205, "post-script", kExecution).err, HasSubstr("nothing was ended"));
+  EXPECT_THAT(expect_group(205, "post-script", kDlmExecution).err, HasSubstr("nothing was ended"));
   EXPECT_TRUE(frozen(data));
   expect_general(0, "post-script");
 
-  expect_group(0, "pre-script", kExecution);
+  expect_group(0, "pre-script", kDlmExecution);
   expect_group(205, "post-script", other);
   EXPECT_TRUE(frozen(data));
-  EXPECT_THAT(expect_group(0, "status", kExecution).out, HasSubstr(kExecution));
-  expect_group(0, "post-script", kExecution);
+  EXPECT_THAT(expect_group(0, "status", kDlmExecution).out, HasSubstr(kDlmExecution));
+  expect_group(0, "post-script", kDlmExecution);
   EXPECT_TRUE(writable(data));
-  expect_group(0, "post-script", kExecution);  // The runbook sends it twice.
+  expect_group(0, "post-script", kDlmExecution);  // The runbook sends it twice.
 }
 
 TEST_P(SsmDocuments, CheckVolumesThatAreAttached) {
@@ -207,7 +207,7 @@ TEST_P(SsmDocuments, KilledInTheMiddleLeaveNothingFrozen) {
   constexpr int kMoments = 20;
   int killed = 0;
   for (int number = 0; number < kMoments; ++number) {
-    const auto pre = start_document(kGeneral, {{"command", "pre-script"}, {"executionId", kExecution}}, 2);
+    const auto pre = start_document(kGeneral, {{"command", "pre-script"}, {"executionId", kDlmExecution}}, 2);
     sleep_for(run_time * number / kMoments);
     pre->kill_group();
     const auto result = pre->wait();
@@ -227,7 +227,7 @@ TEST_P(SsmDocuments, KilledInTheMiddleLeaveNothingFrozen) {
 
 TEST_P(SsmDocuments, KilledWhenDoneDoNotTakeTheWatchdogAlong) {
   const auto& data = add("ext4", "/srv/data");
-  const auto pre = start_document(kGeneral, {{"command", "pre-script"}, {"executionId", kExecution}}, 2);
+  const auto pre = start_document(kGeneral, {{"command", "pre-script"}, {"executionId", kDlmExecution}}, 2);
   const auto group = pre->pid();
   const auto result = pre->wait();
   ASSERT_EQ(result.exit_code, 0) << result.text();

@@ -23,8 +23,6 @@ using std::chrono::seconds;
 using testing::HasSubstr;
 using testing::Not;
 
-constexpr std::uint64_t kSize = std::uint64_t{400} << 20;
-
 /// How a container is kept apart.
 struct Kind {
   const char* name;
@@ -43,7 +41,7 @@ class MysqlContainer : public MysqlTest {
 
   Server& start_contained(const Kind& kind, const std::string& binary_log = "") {
     const std::string at = own_place() + "/mysql";
-    volume_ = &add({.type = "ext4", .mount_point = at, .size = kSize});
+    volume_ = &add({.type = "ext4", .mount_point = at, .size = kDataSize});
     ContainerSpec container{.own_directory = "/srv/own", .user_namespace = kind.user_namespace};
     if (kind.own_volume) {
       container.host_owns_mounts = kind.user_namespace;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -13,6 +14,9 @@
 #include "table_writer.hpp"
 
 namespace dlm_freeze::integration {
+
+/// Bytes of a filesystem that a server's data and logs fit on.
+constexpr std::uint64_t kDataSize = std::uint64_t{400} << 20;
 
 /// A statement that runs beside the test until it is killed.
 class Background {

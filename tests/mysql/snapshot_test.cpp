@@ -13,8 +13,6 @@
 namespace dlm_freeze::integration {
 namespace {
 
-constexpr std::uint64_t kSize = std::uint64_t{400} << 20;
-
 class Snapshot : public MysqlTest, public testing::WithParamInterface<std::string> {
  protected:
   /// A copy of the image, mounted over the original.
@@ -31,8 +29,8 @@ class Snapshot : public MysqlTest, public testing::WithParamInterface<std::strin
 
 void Snapshot::check_round(const std::string& type, const nlohmann::json& settings,
                            const std::vector<std::string>& options) {
-  const FilesystemSpec data_spec{.type = type, .mount_point = "/srv/mysql", .size = kSize};
-  const FilesystemSpec log_spec{.type = type, .mount_point = "/srv/binlog", .size = kSize};
+  const FilesystemSpec data_spec{.type = type, .mount_point = "/srv/mysql", .size = kDataSize};
+  const FilesystemSpec log_spec{.type = type, .mount_point = "/srv/binlog", .size = kDataSize};
   const auto& data = add(data_spec);
   const auto& log = add(log_spec);
   Server& server = start_server({.data = "/srv/mysql/data", .binary_log = "/srv/binlog/log", .options = options});

@@ -13,13 +13,11 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-constexpr std::uint64_t kSize = std::uint64_t{400} << 20;
-
 class MysqlVerify : public MysqlTest {
  protected:
   /// A copy of a server's data: seven rows in each table, and one in test.last, which was committed last.
   std::string hold_and_copy(const std::string& type) {
-    const auto& data = add(FilesystemSpec{.type = type, .mount_point = "/srv/mysql", .size = kSize});
+    const auto& data = add(FilesystemSpec{.type = type, .mount_point = "/srv/mysql", .size = kDataSize});
     std::vector<std::string> options;
     if (!is_mariadb()) options = {"--gtid-mode=ON", "--enforce-gtid-consistency=ON"};
     Server& server = start_server({.data = "/srv/mysql/data", .binary_log = "/srv/mysql/log", .options = options});

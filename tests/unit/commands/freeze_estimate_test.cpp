@@ -11,19 +11,20 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr const char* kDevices =
-    "nvme0n1 259:0 serial=vol0a\n"
-    "nvme1n1 259:1 serial=vol0b\n"
-    "nvme1n1p1 259:2 on=nvme1n1\n"
-    "nvme2n1 259:3 serial=vol0c\n";
-constexpr const char* kMounts =
-    "1 0 259:0 / / rw - ext4 /dev/nvme0n1 rw\n"
-    "2 1 259:2 / /nowhere/b rw - xfs /dev/nvme1n1p1 rw\n"
-    "3 1 259:3 / /nowhere/c rw - xfs /dev/nvme2n1 rw\n";
 constexpr double kMebi = 1 << 20;
 
 class Estimates : public testing::Test {
  protected:
+  static constexpr const char* kDevices =
+      "nvme0n1 259:0 serial=vol0a\n"
+      "nvme1n1 259:1 serial=vol0b\n"
+      "nvme1n1p1 259:2 on=nvme1n1\n"
+      "nvme2n1 259:3 serial=vol0c\n";
+  static constexpr const char* kMounts =
+      "1 0 259:0 / / rw - ext4 /dev/nvme0n1 rw\n"
+      "2 1 259:2 / /nowhere/b rw - xfs /dev/nvme1n1p1 rw\n"
+      "3 1 259:3 / /nowhere/c rw - xfs /dev/nvme2n1 rw\n";
+
   [[nodiscard]] FreezeEstimate estimate(std::optional<double> given = {}) const {
     return estimate_freeze(host_.plan.freeze, host_.disks(), given, host_.settings.stage_budget(),
                            host_.devices.roots());

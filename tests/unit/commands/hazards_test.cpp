@@ -16,13 +16,13 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-constexpr const char* kDevices = "sda 8:0\nsdb 8:16\n";
-constexpr const char* kMounts =
-    "20 0 8:0 / / rw - ext4 /dev/sda rw\n"
-    "26 20 8:16 / /nowhere/data rw - xfs /dev/sdb rw\n";
-
 class Hazards : public testing::Test {
  protected:
+  static constexpr const char* kDevices = "sda 8:0\nsdb 8:16\n";
+  static constexpr const char* kMounts =
+      "20 0 8:0 / / rw - ext4 /dev/sda rw\n"
+      "26 20 8:16 / /nowhere/data rw - xfs /dev/sdb rw\n";
+
   Hazards() { readings_.proc = proc_.path(); }
 
   [[nodiscard]] std::vector<std::string> found(int auto_thaw = 60) const {

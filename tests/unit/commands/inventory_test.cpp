@@ -16,19 +16,19 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-constexpr const char* kDevices =
-    "nvme0n1 259:0 serial=vol0a\n"
-    "nvme1n1 259:1 serial=vol0b\n"
-    "nvme2n1 259:2 serial=vol0c\n";
-constexpr const char* kMounts =
-    "1 0 259:0 / / rw - ext4 /dev/nvme0n1 rw\n"
-    "2 1 259:1 / /nowhere/b rw - xfs /dev/nvme1n1 rw\n"
-    "3 1 259:2 / /nowhere/c rw - xfs /dev/nvme2n1 rw\n";
-
 int code_of(ErrorKind kind) { return kind == ErrorKind::not_ready ? 206 : 201; }
 
 class Items : public testing::Test {
  protected:
+  static constexpr const char* kDevices =
+      "nvme0n1 259:0 serial=vol0a\n"
+      "nvme1n1 259:1 serial=vol0b\n"
+      "nvme2n1 259:2 serial=vol0c\n";
+  static constexpr const char* kMounts =
+      "1 0 259:0 / / rw - ext4 /dev/nvme0n1 rw\n"
+      "2 1 259:1 / /nowhere/b rw - xfs /dev/nvme1n1 rw\n"
+      "3 1 259:2 / /nowhere/c rw - xfs /dev/nvme2n1 rw\n";
+
   Items() { host_.settings.config_hash = "0123456789abcdef"; }
 
   InventoryItem item() {

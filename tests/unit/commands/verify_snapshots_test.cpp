@@ -66,7 +66,7 @@ TEST(VerifySnapshots, AreProvenInsideTheirHolds) {
 }
 
 /// What keeps snapshots from being proven: how to break it, and what is said of which.
-struct Fault {
+struct SnapshotFault {
   const char* name;
   CutProof proof;
   const char* id;  ///< Empty: of the one of vol-b that is missing.
@@ -74,7 +74,7 @@ struct Fault {
   std::function<void(Runs&)> plant;
 };
 
-class VerifySnapshotsFaults : public testing::TestWithParam<Fault> {};
+class VerifySnapshotsFaults : public testing::TestWithParam<SnapshotFault> {};
 
 TEST_P(VerifySnapshotsFaults, AreNeverProven) {
   Runs runs;
@@ -93,60 +93,62 @@ SessionRecord& latest(Runs& runs) { return runs.history.sessions.back(); }
 
 INSTANTIATE_TEST_SUITE_P(
     All, VerifySnapshotsFaults,
-    testing::Values(
-        Fault{"Before", CutProof::disproven, "snap-2b", "in no hold: taken 10.",
-              [](Runs& runs) { newest(runs).started_at = kMoment - milliseconds(10'000); }},
-        Fault{"After", CutProof::disproven, "snap-2b", "after this one",
-              [](Runs& runs) { newest(runs).started_at = kMoment + hours(1); }},
-        Fault{"MissingBecauseOutside", CutProof::disproven, "", "missing",
-              [](Runs& runs) {
-                newest(runs).started_at = kMoment + hours(1);
-                std::swap(newest(runs), runs.snapshots.back());  // so that it is not the first that is found
-                runs.snapshots.pop_back();
-              }},
-        Fault{"Missing", CutProof::disproven, "", "missing",
-              [](Runs& runs) { runs.snapshots.erase(runs.snapshots.begin()); }},
-        Fault{"Failed", CutProof::disproven, "snap-2b", "has failed", [](Runs& runs) { newest(runs).state = "error"; }},
-        Fault{"Pending", CutProof::unknown, "snap-2b", "not completed yet",
-              [](Runs& runs) { newest(runs).state = "pending"; }},
-        Fault{"InTheRecycleBin", CutProof::unknown, "snap-2b", "'recoverable'",
-              [](Runs& runs) { newest(runs).state = "recoverable"; }},
-        Fault{"BeforeAllOnRecord", CutProof::unknown, "snap-0b", "before the first session",
-              [](Runs& runs) {
-                runs.snapshots.push_back({"snap-0b", "vol-b", "completed", kMoment - hours(48)});
-              }},
-        Fault{"TwoAccounts", CutProof::unknown, "snap-2b", "two accounts",
-              [](Runs& runs) {
-                runs.history.sessions.push_back(latest(runs));
-                latest(runs).problems = {"db was lost"};
-                std::swap(latest(runs), runs.history.sessions[1]);
-              }},
-        Fault{"Written", CutProof::disproven, "snap-2b", "something wrote to vol-a",
-              [](Runs& runs) { latest(runs).witness[0].result = "written"; }},
-        Fault{"AtTheBeginning", CutProof::unknown, "snap-2b", "too near",
-              [](Runs& runs) { newest(runs).started_at = kMoment + milliseconds(50); }},
-        Fault{"AtTheEnd", CutProof::unknown, "snap-2b", "too near",
-              [](Runs& runs) { newest(runs).started_at = kMoment + milliseconds(2050); }},
-        Fault{"Expired", CutProof::unknown, "snap-2b", "auto_thawed",
-              [](Runs& runs) { latest(runs).end = SessionEnd::auto_thawed; }},
-        Fault{"Killed", CutProof::unknown, "snap-2b", "watchdog_lost",
-              [](Runs& runs) {
-                latest(runs).end = SessionEnd::watchdog_lost;
-                latest(runs).hold_ended_at = {};
-              }},
-        Fault{"ClockNotKept", CutProof::unknown, "snap-2b", "no time service",
-              [](Runs& runs) { latest(runs).held_clock_error.reset(); }},
-        Fault{"ClockSet", CutProof::unknown, "snap-2b", "was set",
-              [](Runs& runs) { latest(runs).hold_ended_at += milliseconds(20); }},
-        Fault{"OfAnotherVolume", CutProof::unknown, "snap-root", "no session on record has held this volume",
-              [](Runs& runs) {
-                runs.snapshots.push_back({"snap-root", "vol-root", "completed", kMoment + milliseconds(900)});
-              }},
-        Fault{"NeverHeld", CutProof::disproven, "snap-2b", "in no hold",
-              [](Runs& runs) {
-                latest(runs).held_at = {};
-                latest(runs).end = SessionEnd::rolled_back;
-              }}),
+    testing::Values(SnapshotFault{"Before", CutProof::disproven, "snap-2b", "in no hold: taken 10.",
+                                  [](Runs& runs) { newest(runs).started_at = kMoment - milliseconds(10'000); }},
+                    SnapshotFault{"After", CutProof::disproven, "snap-2b", "after this one",
+                                  [](Runs& runs) { newest(runs).started_at = kMoment + hours(1); }},
+                    SnapshotFault{"MissingBecauseOutside", CutProof::disproven, "", "missing",
+                                  [](Runs& runs) {
+                                    newest(runs).started_at = kMoment + hours(1);
+                                    std::swap(newest(runs),
+                                              runs.snapshots.back());  // so that it is not the first that is found
+                                    runs.snapshots.pop_back();
+                                  }},
+                    SnapshotFault{"Missing", CutProof::disproven, "", "missing",
+                                  [](Runs& runs) { runs.snapshots.erase(runs.snapshots.begin()); }},
+                    SnapshotFault{"Failed", CutProof::disproven, "snap-2b", "has failed",
+                                  [](Runs& runs) { newest(runs).state = "error"; }},
+                    SnapshotFault{"Pending", CutProof::unknown, "snap-2b", "not completed yet",
+                                  [](Runs& runs) { newest(runs).state = "pending"; }},
+                    SnapshotFault{"InTheRecycleBin", CutProof::unknown, "snap-2b", "'recoverable'",
+                                  [](Runs& runs) { newest(runs).state = "recoverable"; }},
+                    SnapshotFault{"BeforeAllOnRecord", CutProof::unknown, "snap-0b", "before the first session",
+                                  [](Runs& runs) {
+                                    runs.snapshots.push_back({"snap-0b", "vol-b", "completed", kMoment - hours(48)});
+                                  }},
+                    SnapshotFault{"TwoAccounts", CutProof::unknown, "snap-2b", "two accounts",
+                                  [](Runs& runs) {
+                                    runs.history.sessions.push_back(latest(runs));
+                                    latest(runs).problems = {"db was lost"};
+                                    std::swap(latest(runs), runs.history.sessions[1]);
+                                  }},
+                    SnapshotFault{"Written", CutProof::disproven, "snap-2b", "something wrote to vol-a",
+                                  [](Runs& runs) { latest(runs).witness[0].result = "written"; }},
+                    SnapshotFault{"AtTheBeginning", CutProof::unknown, "snap-2b", "too near",
+                                  [](Runs& runs) { newest(runs).started_at = kMoment + milliseconds(50); }},
+                    SnapshotFault{"AtTheEnd", CutProof::unknown, "snap-2b", "too near",
+                                  [](Runs& runs) { newest(runs).started_at = kMoment + milliseconds(2050); }},
+                    SnapshotFault{"Expired", CutProof::unknown, "snap-2b", "auto_thawed",
+                                  [](Runs& runs) { latest(runs).end = SessionEnd::auto_thawed; }},
+                    SnapshotFault{"Killed", CutProof::unknown, "snap-2b", "watchdog_lost",
+                                  [](Runs& runs) {
+                                    latest(runs).end = SessionEnd::watchdog_lost;
+                                    latest(runs).hold_ended_at = {};
+                                  }},
+                    SnapshotFault{"ClockNotKept", CutProof::unknown, "snap-2b", "no time service",
+                                  [](Runs& runs) { latest(runs).held_clock_error.reset(); }},
+                    SnapshotFault{"ClockSet", CutProof::unknown, "snap-2b", "was set",
+                                  [](Runs& runs) { latest(runs).hold_ended_at += milliseconds(20); }},
+                    SnapshotFault{
+                        "OfAnotherVolume", CutProof::unknown, "snap-root", "no session on record has held this volume",
+                        [](Runs& runs) {
+                          runs.snapshots.push_back({"snap-root", "vol-root", "completed", kMoment + milliseconds(900)});
+                        }},
+                    SnapshotFault{"NeverHeld", CutProof::disproven, "snap-2b", "in no hold",
+                                  [](Runs& runs) {
+                                    latest(runs).held_at = {};
+                                    latest(runs).end = SessionEnd::rolled_back;
+                                  }}),
     [](const auto& fault) { return std::string(fault.param.name); });
 
 TEST(VerifySnapshots, MayBeThereTwiceInOneHold) {

@@ -16,7 +16,7 @@ complete -c dlm-freeze -n $none -a post-script -d "Thaw the filesystems and rele
 complete -c dlm-freeze -n $none -a dry-run -d "Show whether a snapshot would be consistent, and why not"
 complete -c dlm-freeze -n $none -a status -d "Show whether a session is active and what it holds"
 complete -c dlm-freeze -n $none -a history -d "Show the last sessions and how each ended"
-complete -c dlm-freeze -n $none -a verify -d "Show whether copies are of one session, and good"
+complete -c dlm-freeze -n $none -a verify -d "Check copies: of one session, undamaged"
 
 complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script post-script dry-run" -l execution-id -x -a None -d "Identifier of the execution"
 complete -c dlm-freeze -n "__fish_seen_subcommand_from pre-script" -l auto-thaw -x -d "Seconds until everything is undone"

@@ -91,7 +91,7 @@ std::string ending_of(pid_t child) {
   }
   switch (ended.si_status) {
     case SIGKILL:
-      return "; it was killed, by somebody or by the kernel where memory is short (see dmesg)";
+      return "; it was killed, by a user or by the kernel for want of memory (see dmesg)";
     case SIGABRT:
       return "; it aborted: it can have no more memory (ulimit -v, a control group), or it has a bug";
     case SIGSYS:

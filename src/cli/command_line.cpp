@@ -81,6 +81,30 @@ Result<void> make_absolute(VerifyRequest& verify) {
   return {};
 }
 
+/// What the help of a command ends with.
+const char* exit_codes(Command command) {
+  switch (command) {
+    case Command::pre_script:
+      return "Exit codes: 0 everything is held; 1 usage; 201 failed, everything was undone;\n"
+             "204 a session is active or another program had frozen a filesystem; 206 a\n"
+             "database cannot be quiesced now. See dlm-freeze(8).";
+    case Command::post_script:
+      return "Exit codes: 0 everything was held until now; 1 usage; 202 something could not\n"
+             "be undone or the frozen state did not last; 203 the deadline came first;\n"
+             "205 there is no session to end. See dlm-freeze(8).";
+    case Command::dry_run:
+      return "Exit codes: 0 done; 1 usage, or the configuration is wrong; 201, 204, 206: what\n"
+             "pre-script would exit with now. See dlm-freeze(8).";
+    case Command::status:
+    case Command::history:
+      return "Exit codes: 0 done; 1 usage, or the record cannot be read. See dlm-freeze(8).";
+    case Command::verify:
+      return "Exit codes: 0 all there and good; 1 something is bad; 2 not all could be\n"
+             "checked. See dlm-freeze(8).";
+  }
+  return "";
+}
+
 class Parser {
  public:
   Parser() {
@@ -89,8 +113,9 @@ class Parser {
     app_.set_help_flag("--help,-h", "Print this help and exit");
     app_.add_option("--config", line_.config, std::string("Configuration [") + kDefaultConfigFile + "]")
         ->type_name("FILE");
-    app_.add_option("--log-level", line_.log_level, "Minimum log level: debug, info, warn, error [info]")
-        ->transform(CLI::CheckedTransformer(kLevels).description(""))
+    app_.add_option_function<std::string>(
+            "--log-level", [this](const std::string& text) { read_log_level(text); },
+            "Minimum log level: debug, info, warn, error [info]")
         ->type_name("LEVEL");
     app_.add_option("--state-dir", line_.state_directory,
                     std::string("State directory, for tests [") + StateDirectory::kDefaultPath + "]")
@@ -113,7 +138,7 @@ class Parser {
            "--hold-at", [this](const std::string& text) { read_hold_at(text); },
            "Lock and freeze at this time, UTC [at once]")
         ->type_name("TIME");
-    add_group(pre, "Id of the sessions on several hosts [none]");
+    add_group(pre, "Id shared by the sessions of several hosts [none]");
     pre->add_option("--metrics-file", line_.metrics_file, "Prometheus file, written after the session [none]")
         ->check(CLI::Validator(check_file, ""))
         ->type_name("FILE");
@@ -143,19 +168,20 @@ class Parser {
     add_json(history);
     add_number(history, "--last", line_.last, kMostSessions, "N", "How many sessions [20]");
 
-    CLI::App* verify = add(Command::verify, "Show whether copies are of one session, and good");
+    CLI::App* verify = add(Command::verify, "Check copies: of one session, undamaged");
     verify->add_option("PATH", line_.paths, "Copies: directories, devices, images; or histories")->type_name("");
     verify->add_flag("--check", line_.verify.check, "Also check the filesystems, start the databases");
-    verify->add_option("--databases", line_.verify.databases_file, "What to start for them, and to ask them")
+    verify->add_option("--databases", line_.verify.databases_file, "Servers and queries for --check")
         ->type_name("FILE");
     verify->add_option("--scratch", line_.verify.scratch, "Where servers may write [in memory]")->type_name("DIR");
-    add_number(verify, "--memory", line_.memory, kMostMemory, "MIB", "For checkers and servers [3/4 of the host's]");
-    add_number(verify, "--timeout", line_.timeout, kLongestCheck, "SECONDS", "For each check [3600]");
+    add_number(verify, "--memory", line_.memory, kMostMemory, "MIB",
+               "Memory for checkers and servers [3/4 of the host's]");
+    add_number(verify, "--timeout", line_.timeout, kLongestCheck, "SECONDS", "Time limit of each check [3600]");
     verify->add_option("--junit", line_.verify.junit_file, "Also write a JUnit file")->type_name("FILE");
-    verify->add_flag("--cut", line_.cut, "Were the hosts of these histories held at once?");
-    verify->add_option("--snapshots", line_.snapshots, "What describe-snapshots prints: were they held?")
+    verify->add_flag("--cut", line_.cut, "Judge whether these hosts were held at once");
+    verify->add_option("--snapshots", line_.snapshots, "Output of describe-snapshots, to match with holds")
         ->type_name("FILE");
-    add_group(verify, "The sessions that --cut is about [the latest]");
+    add_group(verify, "Group that --cut judges [the latest]");
     add_json(verify);
   }
 
@@ -202,6 +228,7 @@ class Parser {
  private:
   CLI::App* add(Command command, const std::string& description) {
     CLI::App* subcommand = app_.add_subcommand(std::string(to_string(command)), description);
+    subcommand->footer(exit_codes(command));
     subcommand->set_help_flag("--help,-h", "Print this help and exit");
     subcommand->fallthrough();
     subcommands_[command] = subcommand;
@@ -213,7 +240,7 @@ class Parser {
     const auto wrong = [](const char* what) {
       return failure(std::string(what) + "; see dlm-freeze --help", ErrorKind::usage);
     };
-    if (line_.verify.check && line_.snapshots) return wrong("--check looks into copies, --snapshots does not");
+    if (line_.verify.check && line_.snapshots) return wrong("--check and --snapshots exclude each other");
     if (!line_.verify.databases_file.empty() && !line_.verify.check) return wrong("--databases needs --check");
     if (line_.memory && !line_.verify.check) return wrong("--memory needs --check");
     if (line_.cut && !line_.snapshots) return wrong("--cut needs --snapshots");
@@ -231,6 +258,15 @@ class Parser {
   }
   void add_group(CLI::App* app, const std::string& description) {
     app->add_option("--group", line_.group_id, description)->check(CLI::Validator(check_group_id, ""))->type_name("ID");
+  }
+  void read_log_level(const std::string& text) {
+    constexpr std::pair<std::string_view, LogLevel> kLevels[] = {
+        {"debug", LogLevel::debug}, {"info", LogLevel::info}, {"warn", LogLevel::warn}, {"error", LogLevel::error}};
+    const auto* const level =
+        std::find_if(std::begin(kLevels), std::end(kLevels), [&](const auto& one) { return one.first == text; });
+    if (level == std::end(kLevels))
+      throw CLI::ValidationError("--log-level", "'" + text + "' is not debug, info, warn or error");
+    line_.log_level = level->second;
   }
   void read_hold_at(const std::string& text) {
     line_.hold_at = parse_utc(text);
@@ -251,9 +287,6 @@ class Parser {
     app->add_option_function<std::string>(name, read, description)->type_name(type);
   }
   void add_json(CLI::App* app) { app->add_flag("--json", line_.json, "Print one JSON document"); }
-
-  inline static const std::map<std::string, LogLevel> kLevels = {
-      {"debug", LogLevel::debug}, {"info", LogLevel::info}, {"warn", LogLevel::warn}, {"error", LogLevel::error}};
 
   CLI::App app_{"Makes EBS snapshots application-consistent: quiesce, freeze, thaw, release.", "dlm-freeze"};
   CommandLine line_;

@@ -56,7 +56,7 @@ std::string what_went_wrong(const SessionRecord& record) {
 }
 
 std::string what_is_wrong_with_its_clock(const SessionRecord& record) {
-  if (record.hold_ended_at == WallTime()) return "nobody knows until when it was held";
+  if (record.hold_ended_at == WallTime()) return "the end of its hold is unknown";
   if (!record.held_clock_error || !record.hold_ended_clock_error) return "no time service kept its clock";
   const bool is_boot_clock_known =
       record.held_boot != BootClock::time_point() && record.hold_ended_boot != BootClock::time_point();
@@ -84,7 +84,7 @@ Result<std::vector<Snapshot>> parse_snapshots(const Json& json) {
   if (list == nullptr || list->as_array() == nullptr)
     return failure("it has no list of Snapshots, as describe-snapshots and create-snapshots print it");
   if (const Json* next = json.find("NextToken"); next != nullptr && next->as_string() != nullptr)
-    return failure("it is one page of several: it has a NextToken");
+    return failure("it is incomplete (it has a NextToken): fetch all pages");
   std::vector<Snapshot> snapshots;
   for (const Json& element : *list->as_array()) {
     MemberReader reader(element);

@@ -246,7 +246,7 @@ void warn_not_frozen(const std::vector<NotFrozen>& all, Log& log) {
 }
 
 void warn_not_all_seen(Log& log) {
-  log.warn("some mount namespaces were not examined: filesystems mounted only there are not frozen, nor named");
+  log.warn("some mount namespaces were not examined: filesystems mounted only there are neither frozen nor named");
 }
 
 void log_gaps(const HostPlan& plan, Log& log) {
@@ -269,7 +269,7 @@ void log_gaps(const HostPlan& plan, Log& log) {
   for (const PlannedFilesystem& filesystem : plan.freeze.filesystems) {
     const std::vector<std::string>& disks = filesystem.stack.instance_stores;
     if (!disks.empty())
-      log.warn(filesystem.name() + " lies on EC2 instance store, of which there is no snapshot: " + list_of(disks));
+      log.warn(filesystem.name() + " lies on EC2 instance store, which no snapshot has: " + list_of(disks));
   }
   for (const auto& [why, names] : expected) log.info("not frozen, since " + why + ": " + list_of(names));
   if (!plan.all_processes_seen) warn_not_all_seen(log);

@@ -131,7 +131,7 @@ std::string host_name() {
 Result<std::string> new_session_id() {
   std::array<unsigned char, 16> bytes{};
   if (::getrandom(bytes.data(), bytes.size(), GRND_NONBLOCK) != static_cast<ssize_t>(bytes.size()))
-    return system_failure("there are no random numbers for the session's id yet", errno);
+    return system_failure("the kernel has no random numbers yet for the session's id", errno);
   bytes[6] = static_cast<unsigned char>((bytes[6] & 0x0F) | 0x40);
   bytes[8] = static_cast<unsigned char>((bytes[8] & 0x3F) | 0x80);
   return uuid_text(bytes);

@@ -86,8 +86,8 @@ class PostScript {
     }
     if (!*record || !(*record)->is_of_boot(current_boot_id())) return no_session();
     if (asked.lost && (*record)->reported) {
-      return failure("the session has ended, but what its watchdog said of it could not be read: " +
-                     asked.lost->message + "; see dlm-freeze status");
+      return failure("the session has ended, but its watchdog's report could not be read: " + asked.lost->message +
+                     "; see dlm-freeze status");
     }
     return judge(*state, **record, true, false);
   }
@@ -147,13 +147,22 @@ class PostScript {
     if (record.execution_id != settings_.execution_id) {
       context_.log.warn("the session was started by execution " + record.execution_id);
     }
-    if (record.end == SessionEnd::completed) {
-      const auto thawed = std::count_if(
-          record.filesystems.begin(), record.filesystems.end(),
-          [](const FilesystemRecord& filesystem) { return filesystem.state == to_string(FreezeState::thawed); });
-      context_.log.info("thawed " + count_of(static_cast<std::size_t>(thawed), "filesystem") + ", frozen for " +
-                        format_seconds(record.longest_freeze()) + " seconds");
-    }
+    if (record.end == SessionEnd::completed) context_.log.info(what_was_ended(record));
+  }
+
+  /// "thawed 2 filesystems, frozen for 1.519 seconds; released 1 database", or one of them where there was nothing of
+  /// the other.
+  static std::string what_was_ended(const SessionRecord& record) {
+    const auto thawed = std::count_if(
+        record.filesystems.begin(), record.filesystems.end(),
+        [](const FilesystemRecord& filesystem) { return filesystem.state == to_string(FreezeState::thawed); });
+    const auto released = std::count_if(record.quiescers.begin(), record.quiescers.end(),
+                                        [](const QuiescerRecord& quiescer) { return !quiescer.quiesced; });
+    const std::string of_filesystems = "thawed " + count_of(static_cast<std::size_t>(thawed), "filesystem") +
+                                       ", frozen for " + format_seconds(record.longest_freeze()) + " seconds";
+    const std::string of_databases = "released " + count_of(static_cast<std::size_t>(released), "database");
+    if (record.quiescers.empty()) return of_filesystems;
+    return record.filesystems.empty() ? of_databases : of_filesystems + "; " + of_databases;
   }
 
   /// Whether the answer is another post-script's, given or not, or nobody's. One that was killed before its answer may

@@ -357,11 +357,7 @@ class PreScript {
     clock_.finish_stage();
     log_notes(client);
     mounts.look_while_frozen(context_.log);
-    std::size_t frozen_count = 0;
-    for (std::size_t i = 0; i < session.filesystems.size(); ++i) {
-      if (session.filesystems.state(i) == FreezeState::frozen) ++frozen_count;
-    }
-    context_.log.info("froze " + count_of(frozen_count, "filesystem") + " (" + clock_.summary() + "); auto-thaw in " +
+    context_.log.info(what_is_held(session) + " (" + clock_.summary() + "); auto-thaw in " +
                       count_of(static_cast<std::size_t>(session.auto_thaw.count()), "second"));
     if (caller_has_gone())
       return failure("success cannot be reported: the reader of standard output is gone, so everything is undone");
@@ -369,6 +365,18 @@ class PreScript {
     log_completion("pre-script", context_);
     if (!session.caller_files) context_.caller_files->flush();
     return client.commit(budget_, clock_.seconds(), context_.log.syslog().take_held());
+  }
+
+  /// "quiesced 1 database, froze 2 filesystems", or one of them where there is nothing of the other.
+  static std::string what_is_held(const SessionPlan& session) {
+    std::size_t frozen = 0;
+    for (std::size_t i = 0; i < session.filesystems.size(); ++i) {
+      if (session.filesystems.state(i) == FreezeState::frozen) ++frozen;
+    }
+    const std::string froze = "froze " + count_of(frozen, "filesystem");
+    if (session.quiescers.empty()) return froze;
+    const std::string quiesced = "quiesced " + count_of(session.quiescers.size(), "database");
+    return session.filesystems.size() == 0 ? quiesced : quiesced + ", " + froze;
   }
 
   /// Each look-up has the budget as its own limit, and can say what hangs.

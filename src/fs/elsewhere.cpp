@@ -49,7 +49,7 @@ Result<UniqueFd> step(int directory, const std::string& name) {
     if (found) return found;
     if (errno != EAGAIN) break;
   }
-  if (errno == EAGAIN) return system_failure("the way to it leads through what may not answer", EAGAIN);
+  if (errno == EAGAIN) return system_failure("its path leads through a filesystem that may not answer", EAGAIN);
   if (errno == ENOSYS || errno == EINVAL || errno == E2BIG || errno == EPERM) {
     UniqueFd found(::openat(directory, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
     if (found) return found;

@@ -42,7 +42,7 @@ constexpr const char* kMadeReadOnly = "broken: the filesystem is read-only, alth
 /// Anybody's sync(2) waits for the thaw then, if a file that was in use is let go of meanwhile, with the lock that the
 /// thaw needs (dquot_writeback_dquots() waits for ext4_release_dquot(); Linux 6.1 to 6.12 at least).
 constexpr const char* kHasQuotas =
-    "ext4 with quotas can stay frozen for ever after a sync: turn them off (quotaoff), or name it in "
+    "ext4 with quotas can stay frozen forever after a sync: turn them off (quotaoff), or name it in "
     "filesystems.include at that risk";
 
 struct Judgement {

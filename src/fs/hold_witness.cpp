@@ -168,7 +168,7 @@ class Chooser {
     if (silent_.contains(above)) return "";
     const auto other = own_reasons_.find(above);
     if (other != own_reasons_.end()) return other->second;
-    return above + ", of which nothing is mounted, may be written by whoever opens it";
+    return above + " has nothing mounted, and any program that opens it may write to it";
   }
 
   /// What writes to the device below `above` besides what is written to that; empty for nothing.

@@ -28,7 +28,7 @@ Result<UniqueFd> open_directory(int root) {
   UniqueFd fd(::openat(root, kManifestDirectory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd && (errno == ENOTDIR || errno == ELOOP)) {
     return tl::unexpected(
-        Error{ErrorKind::failed, std::string(kManifestDirectory) + " is no directory: remove it", ENOTDIR});
+        Error{ErrorKind::failed, std::string(kManifestDirectory) + " is not a directory: remove it", ENOTDIR});
   }
   if (!fd) return system_failure(std::string("cannot open ") + kManifestDirectory, errno);
   struct stat info {};
@@ -115,7 +115,7 @@ Result<void> remove_manifest(int root) {
   const auto directory = open_directory(root);
   if (!directory) return {};
   if (::unlinkat(directory->get(), kManifestFile, 0) != 0 && errno != ENOENT)
-    return system_failure("cannot remove that of an earlier session", errno);
+    return system_failure("cannot remove the manifest of an earlier session", errno);
   ::unlinkat(root, kManifestDirectory, AT_REMOVEDIR);  // What calls this may have no right to, in another's directory.
   return {};
 }

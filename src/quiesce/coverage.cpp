@@ -25,10 +25,11 @@ CoverageReport report_coverage(const std::vector<DataLocation>& locations,
     const Coverage covered = coverage(location.path);
     if (location.role == DataRole::log) {
       if (!covered.frozen) continue;
-      report.lines.push_back({LogLevel::warn,
-                              "its " + location.what + " (" + location.path +
-                                  ") lies on a filesystem that is frozen: whoever logs blocks until the thaw",
-                              false});
+      report.lines.push_back(
+          {LogLevel::warn,
+           "its " + location.what + " (" + location.path +
+               ") lies on a filesystem that is frozen: every process that logs blocks until the thaw",
+           false});
       continue;
     }
     if (covered.frozen) continue;

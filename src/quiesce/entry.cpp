@@ -203,7 +203,7 @@ void Entrant::open_namespaces() {
   // Nothing that was meant for a container may run on the host.
   const bool has_other_mounts = std::any_of(target_.namespaces.begin(), target_.namespaces.end(),
                                             [](const auto& one) { return one.second.flag == CLONE_NEWNS; });
-  if (!has_other_mounts) fail("it is no container: its mount namespace is this host's");
+  if (!has_other_mounts) fail("it is not a container: it has the host's mount namespace");
 }
 
 /// Whoever is root in there has what the runtime leaves to root; any other account has nothing.
@@ -265,7 +265,7 @@ void Entrant::take_limits() const {
     if (::setrlimit(resource, &its.limit) == 0 || ::getrlimit(resource, &own) != 0) continue;
     // More than this process may have.
     const rlimit less = {std::min(its.limit.rlim_cur, own.rlim_max), std::min(its.limit.rlim_max, own.rlim_max)};
-    if (::setrlimit(resource, &less) != 0) fail("its limits cannot be taken on", errno);
+    if (::setrlimit(resource, &less) != 0) fail("cannot adopt its limits", errno);
   }
   // When memory is short, it goes before the container's own processes do.
   const auto oom_score = read_file_at(target_.process.get(), "oom_score_adj", kLargestTable);
@@ -279,7 +279,7 @@ void Entrant::take_label() const {
   const UniqueFd exec(::open("/proc/thread-self/attr/exec", O_WRONLY | O_CLOEXEC));
   const std::string text = label_for_exec(target_.label);
   if (!exec || ::write(exec.get(), text.data(), text.size()) < 0)
-    fail("its security label " + target_.label + " cannot be taken on", errno);
+    fail("cannot adopt its security label " + target_.label, errno);
 }
 
 /// Lets the program open its pipes by name, /dev/stderr.
@@ -305,7 +305,7 @@ void Entrant::take_rights() const {
   ::prctl(PR_SET_KEEPCAPS, 1);
   if (::setgroups(rights.groups.size(), rights.groups.data()) != 0 ||
       ::setresgid(rights.gid, rights.gid, rights.gid) != 0 || ::setresuid(rights.uid, rights.uid, rights.uid) != 0) {
-    fail("its account cannot be taken on", errno);
+    fail("cannot adopt its account", errno);
   }
   // By the ids of the host, so that nothing of them has to be looked up, or asked for, inside.
   std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
@@ -331,7 +331,7 @@ void Entrant::take_capabilities() const {
   int count = 0;
   for (; ::prctl(PR_CAPBSET_READ, count) >= 0; ++count) {
     if (!has(rights.bounding, count) && ::prctl(PR_CAPBSET_DROP, count) != 0)
-      fail("its capabilities cannot be taken on", errno);
+      fail("cannot adopt its capabilities", errno);
   }
   std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
   for (unsigned half = 0; half < sets.size(); ++half) {
@@ -339,7 +339,7 @@ void Entrant::take_capabilities() const {
     sets.at(half) = {part(rights.effective), part(rights.permitted), part(rights.inheritable)};
   }
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  if (::syscall(SYS_capset, &header, sets.data()) != 0) fail("its capabilities cannot be taken on", errno);
+  if (::syscall(SYS_capset, &header, sets.data()) != 0) fail("cannot adopt its capabilities", errno);
   for (int capability = 0; capability < count; ++capability) {
     if (has(rights.ambient, capability)) ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
   }
@@ -425,7 +425,7 @@ Result<UniqueFd> entry_image() {
   UniqueFd image = create(kMfdExec);
   if (!image && errno == EINVAL) image = create(0);
   if (!image && errno == EACCES)
-    return failure("vm.memfd_noexec=2 forbids to execute what is in memory; containers are entered so: set it to 1");
+    return failure("vm.memfd_noexec=2 forbids executing from memory, which entering a container needs: set it to 1");
   if (!image) return system_failure("cannot make a copy of the program in memory", errno);
   const UniqueFd program(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
   if (!program) return system_failure("cannot open /proc/self/exe", errno);

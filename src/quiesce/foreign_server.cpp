@@ -252,7 +252,7 @@ Result<void> check_name(const std::string& container, pid_t pid) {
   const auto name = container.starts_with(kByPid) ? std::nullopt : container_of(pid);
   const auto user = name ? who_may_forge(*name) : std::nullopt;
   if (!user) return {};
-  return failure("the name of " + name->text() + " is not sure: its control group " + name->group +
+  return failure("the name of " + name->text() + " cannot be trusted: its control group " + name->group +
                      " is below what the user with uid " + std::to_string(*user) +
                      " may change; give its first process as pid:N",
                  ErrorKind::not_ready);
@@ -476,7 +476,7 @@ Result<std::shared_ptr<const UniqueFd>> open_place(const ForeignServer& server, 
   }
   struct stat info {};
   if (::fstat(place->fd->get(), &info) != 0 || (info.st_mode & S_IFMT) != type) {
-    return failure(name + (type == S_IFSOCK ? " is no socket" : " is no directory"), ErrorKind::not_ready);
+    return failure(name + (type == S_IFSOCK ? " is not a socket" : " is not a directory"), ErrorKind::not_ready);
   }
   return place->fd;
 }

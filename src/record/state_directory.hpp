@@ -19,8 +19,8 @@ class StateDirectory {
  public:
   static constexpr const char* kDefaultPath = "/run/dlm-freeze";
 
-  /// Opens the directory; with `create`, makes it if it is absent. Errors: `path` is relative, or it is no directory, a
-  /// symbolic link, or could be changed by others. Without `create` an absent one is an error with ENOENT.
+  /// Opens the directory; with `create`, makes it if it is absent. Errors: `path` is relative, or it is not a
+  /// directory, a symbolic link, or could be changed by others. Without `create` an absent one is an error with ENOENT.
   [[nodiscard]] static Result<StateDirectory> open(const std::string& path, bool create);
 
   [[nodiscard]] const std::string& path() const noexcept { return path_; }

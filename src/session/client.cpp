@@ -218,7 +218,7 @@ Result<void> SessionClient::check_written() const {
   for (std::size_t i = 0; i < filesystems.size(); ++i) {
     if (filesystems.write_error(i) == 0) continue;
     if (filesystems.write_error(i) == EPERM || filesystems.write_error(i) == ENOSYS) {
-      return system_failure("syncfs(2) is refused here, so that nobody knows whether " + filesystems[i].mount_point +
+      return system_failure("syncfs(2) is refused here, so it is unknown whether " + filesystems[i].mount_point +
                                 " was written back; let the filter of system calls (seccomp) allow it",
                             filesystems.write_error(i));
     }

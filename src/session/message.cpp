@@ -66,7 +66,7 @@ std::string to_bytes(const Message& message) {
 Result<Message> from_bytes(std::string_view bytes) {
   Head head;
   LogLine error;
-  if (!take(bytes, head) || !take_text(bytes, error)) return failure("received something that is no message");
+  if (!take(bytes, head) || !take_text(bytes, error)) return failure("received an invalid message");
   Message message{.verb = head.verb,
                   .deadline = Deadline(BootClock::time_point(BootClock::duration(head.deadline))),
                   .sentinel = static_cast<pid_t>(head.sentinel),

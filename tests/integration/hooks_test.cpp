@@ -170,7 +170,7 @@ TEST_F(Hooks, OfASessionThatFailToReleaseAre202) {
   configure_session("echo READY; read -r word; echo 'cannot unlock' >&2; exit 4");
   expect(0, {"pre-script"});
   const auto post = expect(202, {"post-script"});
-  EXPECT_THAT(post.err, HasSubstr("exited with status 4 (cannot unlock) when it was told THAW"));
+  EXPECT_THAT(post.err, HasSubstr("exited with status 4 (cannot unlock) after THAW"));
   expect_nothing_left();
 }
 

@@ -131,12 +131,12 @@ TEST_F(Manifests, AreNotPutWhereSomebodyElseMayHavePutSomething) {
   fs::create_directory("/srv/elsewhere");
 
   fs::create_symlink("/srv/elsewhere", "/srv/data/.dlm-freeze");
-  hold_without(data, "is no directory");
+  hold_without(data, "is not a directory");
   EXPECT_TRUE(fs::is_empty("/srv/elsewhere"));
   fs::remove("/srv/data/.dlm-freeze");
 
   ASSERT_EQ(::mkfifo("/srv/data/.dlm-freeze", 0600), 0);
-  hold_without(data, "is no directory");
+  hold_without(data, "is not a directory");
   fs::remove("/srv/data/.dlm-freeze");
 
   fs::create_directory("/srv/data/.dlm-freeze");

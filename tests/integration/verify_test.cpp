@@ -259,7 +259,8 @@ TEST_F(VerifyChecks, TakeNoMoreMemoryThanTheyMay) {
   const std::string takes_all = "head -c 300M /dev/zero | tail -n 1 >/dev/null";
   EXPECT_THAT(hook(2, takes_all, "64"),
               HasSubstr("unchecked: the kernel ended a process, since 64.0 MiB of memory were not enough"));
-  EXPECT_THAT(hook(1, takes_all + "; echo it is broken; exit 1", "1024"), HasSubstr("bad: exited with status 1 (it is broken)"));
+  EXPECT_THAT(hook(1, takes_all + "; echo it is broken; exit 1", "1024"),
+              HasSubstr("bad: exited with status 1 (it is broken)"));
   EXPECT_THAT(hook(1, "head -c 60M /dev/zero >/srv/data/large", "64"), HasSubstr("No space left on device"));
   hook(0, "head -c 30M /dev/zero >/srv/data/large", "64");
 
@@ -371,7 +372,7 @@ TEST_F(VerifyChecks, WriteNothingToTheHostWhereverAManifestSaysThatItWasMounted)
   verify_mounted_at(0, "/.dlm-freeze-host/srv/victim/made");
   verify_mounted_at(0, "/etc");
   verify_mounted_at(0, "/proc/self/root/srv/victim/made");
-  EXPECT_THAT(verify_mounted_at(2, "/srv/data/link/made"), HasSubstr("'link' is no directory"));
+  EXPECT_THAT(verify_mounted_at(2, "/srv/data/link/made"), HasSubstr("'link' is not a directory"));
   EXPECT_THAT(verify_mounted_at(1, ""), HasSubstr("'' is no mount point"));
 }
 

@@ -172,7 +172,7 @@ TEST_F(MysqlConnection, IsRefusedByAServerThatIsStoppedAndThatIsSkippedUnlessItI
   for (const auto& command : std::vector<std::vector<std::string>>{{"dry-run"}, {"dry-run", "--probe"}}) {
     EXPECT_THAT(expect(0, command).out, HasSubstr("absent, skipped"));
   }
-  EXPECT_THAT(expect(0, {"pre-script"}).out, HasSubstr("INFO: tcp is skipped: nobody listens on 127.0.0.1:"));
+  EXPECT_THAT(expect(0, {"pre-script"}).out, HasSubstr("INFO: tcp is skipped: nothing listens on 127.0.0.1:"));
   expect(0, {"post-script"});
   configure_tcp("127.0.0.1", nlohmann::json::object());
   expect_refused(206, "start it, or correct the address");

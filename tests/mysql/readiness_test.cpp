@@ -117,7 +117,7 @@ TEST_F(MysqlReadiness, SkipsAServerThatIsStoppedUnlessItIsRequired) {
     for (const auto& command : std::vector<std::vector<std::string>>{{"dry-run", "--probe"}, {"pre-script"}})
       EXPECT_THAT(expect(206, command).err, HasSubstr("db1 is required and does not run: " + why));
   };
-  const std::string nobody = "nobody listens on /run/mysqld/mysqld.sock (";
+  const std::string nobody = "nothing listens on /run/mysqld/mysqld.sock (";
   const std::string no_socket = "there is no socket /run/mysqld/mysqld.sock";
 
   server.kill();  // Leaves its socket behind.
@@ -141,7 +141,7 @@ TEST_F(MysqlReadiness, SkipsAServerThatIsStoppedUnlessItIsRequired) {
 
   other.kill();
   configure(kDetection);
-  EXPECT_THAT(expect(0, {"pre-script"}).out, HasSubstr("INFO: mysql is skipped: nobody listens on"));
+  EXPECT_THAT(expect(0, {"pre-script"}).out, HasSubstr("INFO: mysql is skipped: nothing listens on"));
   expect(0, {"post-script"});
 }
 

@@ -607,7 +607,7 @@ TEST_F(DeathOfTheFreezer, BeforeItsCallIsRolledBack) {
   const auto frozen = client().freeze(soon());
   ASSERT_FALSE(frozen);
   EXPECT_THAT(frozen.error().message,
-              HasSubstr("the freezer died while freezing; it was killed, by somebody or by the kernel"));
+              HasSubstr("the freezer died while freezing; it was killed, by a user or by the kernel"));
   EXPECT_THAT(roll_back(), IsEmpty());
   leave();
   expect_undone();

@@ -94,7 +94,7 @@ class Quiescer {
   /// Whether it could be quiesced now: connects and reads, changes nothing. Also for `dry-run --probe`.
   [[nodiscard]] virtual Result<void> probe(StageContext& context) = 0;
 
-  /// What is slow and blocks nobody. Returns what `recover` needs if the process dies in the middle of `quiesce`,
+  /// Slow work that blocks nothing. Returns what `recover` needs if the process dies in the middle of `quiesce`,
   /// before that has returned its facts; recorded before `quiesce` is called.
   [[nodiscard]] virtual Result<std::vector<Fact>> prepare(StageContext& context);
 

@@ -80,7 +80,7 @@ Result<std::vector<ExtraChecks>> parse_extra_checks(const std::string& text) {
   if (!json) return tl::unexpected(json.error());
   const Json* databases = json->find("databases");
   if (databases == nullptr || databases->as_object() == nullptr || json->as_object()->size() != 1)
-    return failure("it must be an object with the key databases alone", ErrorKind::usage);
+    return failure("it must be an object whose only key is databases", ErrorKind::usage);
   std::vector<ExtraChecks> all;
   for (const auto& [name, value] : *databases->as_object()) {
     auto one = read_database(name, value);

@@ -70,7 +70,7 @@ Result<void> mount_space(const std::string& scratch) {
   const auto loop = attach_loop(file.get());
   if (!loop) return tl::unexpected(loop.error());
   const std::string mkfs = find_program({"mkfs.ext4"});
-  if (mkfs.empty()) return failure("there is no program mkfs.ext4 on this host, which --scratch needs");
+  if (mkfs.empty()) return failure("--scratch needs mkfs.ext4, which is not installed");
   const auto made = run_program(tool({mkfs, "-q", "-m", "0", "-E", "nodiscard,lazy_itable_init=1", loop->path}),
                                 {Deadline::in(kFormatPatience)});
   if (!made) return tl::unexpected(made.error());
@@ -138,7 +138,7 @@ Result<UniqueFd> make_mount_point(const std::string& path) {
       return system_failure("cannot create the mount point " + path, errno);
     directory = UniqueFd(::openat(directory.get(), name.c_str(), kFlags));
     if (!directory)
-      return system_failure("cannot use the mount point " + path + ": '" + name + "' is no directory", errno);
+      return system_failure("cannot use the mount point " + path + ": '" + name + "' is not a directory", errno);
   }
   return directory;
 }

@@ -48,7 +48,7 @@ const OptionTable<CommandOptions>& option_table() {
       {"thaw", &CommandOptions::thaw, "Releases it. Always run once freeze was started."},
       {"session", &CommandOptions::session,
        "Instead of freeze and thaw: says READY when it holds, until its input says THAW or ends."},
-      {"prepare", &CommandOptions::prepare, "What is slow and blocks nobody."},
+      {"prepare", &CommandOptions::prepare, "Slow work that blocks nothing."},
       {"probe", &CommandOptions::probe, "Exits with 0 when it could be quiesced now; changes nothing."},
       {"os_user", &CommandOptions::os_user, "The account to run as, in its login environment; root when absent."},
       {"container", &CommandOptions::container,
@@ -267,7 +267,7 @@ class CommandQuiescer final : public Quiescer {
     if (!ended) return tl::unexpected(ended.error().with_context("session command, told THAW"));
     const std::string how = session_command() + " " + exited(ended->exit_status, ended->output);
     if (lost) return failure(how + " while it was to hold", ErrorKind::protection_lost);
-    if (ended->exit_status != 0) return failure(how + " when it was told THAW");
+    if (ended->exit_status != 0) return failure(how + " after THAW");
     return {};
   }
 

@@ -168,7 +168,7 @@ void HanaQuiescer::check_hosts(const std::vector<HanaPart>& hosts, StageContext&
 Result<void> HanaQuiescer::check_snapshots(const std::vector<HanaSnapshot>& open) const {
   if (open.empty()) return {};
   return failure("another data snapshot, BACKUP_ID " + open[0].backup_id + ", is " + open[0].state +
-                     ", and there can be only one: whoever created it has to close it: " +
+                     ", and only one can exist: its creator must close it: " +
                      close_snapshot_statement(*snapshots_->version(), open[0].backup_id, false, "abandoned"),
                  ErrorKind::not_ready);
 }

@@ -20,7 +20,7 @@ Result<void> make_directory(const std::string& path, mode_t mode) {
   }
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) return system_failure("cannot look at " + path, errno);
-  if (!S_ISDIR(status.st_mode)) return failure(path + " is no directory: remove it");
+  if (!S_ISDIR(status.st_mode)) return failure(path + " is not a directory: remove it");
   return {};
 }
 

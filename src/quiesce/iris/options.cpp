@@ -63,7 +63,7 @@ Result<IrisOptions> read_options(const Json& given) {
       return tl::unexpected(checked.error().with_context(key));
   }
   if (!in_container && given.find("container_command") != nullptr)
-    return failure("container_command means nothing without docker_container");
+    return failure("container_command needs docker_container");
   return options;
 }
 

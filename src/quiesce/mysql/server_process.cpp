@@ -110,7 +110,7 @@ Listener find_listener(const std::string& socket) {
   const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   // EAGAIN: its queue is full, so there is one.
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 && errno != EAGAIN) {
-    return {false, 0, "nobody listens on " + socket + " (" + errno_text(errno) + ")"};
+    return {false, 0, "nothing listens on " + socket + " (" + errno_text(errno) + ")"};
   }
   return {true, peer_process(fd.get()), ""};
 }
@@ -133,7 +133,7 @@ std::string refusal_of(const std::string& host, unsigned port) {
       ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
     }
     if (error != ECONNREFUSED) return "";
-    refusal = "nobody listens on " + host + ":" + service + " (" + errno_text(error) + ")";
+    refusal = "nothing listens on " + host + ":" + service + " (" + errno_text(error) + ")";
   }
   return refusal;
 }

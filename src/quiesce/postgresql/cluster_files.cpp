@@ -94,10 +94,10 @@ Result<SocketLock> parse_socket_lock(const std::string& text) {
   if (lines.size() < 2) return failure("it has fewer than two lines");
   const char* end = lines[0].data() + lines[0].size();
   const auto [stop, error] = std::from_chars(lines[0].data(), end, lock.pid);
-  if (error != std::errc() || stop != end) return failure("its first line is no process id");
+  if (error != std::errc() || stop != end) return failure("its first line is not a process id");
   lock.pid = std::abs(lock.pid);  // Negative: a standalone backend.
   lock.data_directory = lines[1];
-  if (!lock.data_directory.starts_with('/')) return failure("its second line is no directory");
+  if (!lock.data_directory.starts_with('/')) return failure("its second line is not a directory");
   return lock;
 }
 

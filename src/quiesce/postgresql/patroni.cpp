@@ -19,7 +19,7 @@ constexpr int kOk = 200;
 
 Result<Json> parse_object(std::string_view body) {
   auto json = Json::parse(body);
-  if (!json || json->as_object() == nullptr) return failure("the answer is no JSON object");
+  if (!json || json->as_object() == nullptr) return failure("the answer is not a JSON object");
   return json;
 }
 
@@ -71,7 +71,7 @@ Result<seconds> parse_patroni_ttl(std::string_view body) {
   if (ttl == nullptr) return PatroniNode().ttl;
   const std::int64_t* const number = ttl->as_integer();
   const auto value = parse_decimal(number != nullptr ? std::to_string(*number) : text_of(*json, "ttl"), 1, kLongest);
-  if (!value) return failure("its ttl is no number of seconds");
+  if (!value) return failure("its ttl is not a number of seconds");
   return seconds(*value);
 }
 

@@ -94,7 +94,7 @@ TEST(Children, ThatEndedBadlySayOfWhat) {
     return text;
   };
   EXPECT_THAT(ending([] { end_process(kOutOfMemory); }), testing::HasSubstr("it ran out of memory"));
-  EXPECT_THAT(ending([] { ::raise(SIGKILL); }), testing::HasSubstr("it was killed, by somebody or by the kernel"));
+  EXPECT_THAT(ending([] { ::raise(SIGKILL); }), testing::HasSubstr("it was killed, by a user or by the kernel"));
   EXPECT_THAT(ending([] { ::raise(SIGABRT); }), testing::HasSubstr("it can have no more memory"));
   EXPECT_THAT(ending([] { ::raise(SIGSYS); }), testing::HasSubstr("(seccomp) killed it"));
   EXPECT_THAT(ending([] { ::raise(SIGUSR1); }), testing::HasSubstr("it was killed by signal 10"));

@@ -160,7 +160,9 @@ TEST(CommandLines, KnowEveryLogLevel) {
   EXPECT_EQ(parsed({"--log-level", "info", "status"}).log_level, LogLevel::info);
   EXPECT_EQ(parsed({"--log-level", "warn", "status"}).log_level, LogLevel::warn);
   EXPECT_EQ(parsed({"--log-level", "error", "status"}).log_level, LogLevel::error);
-  EXPECT_THAT(complaint({"--log-level", "loud", "status"}), HasSubstr("loud"));
+  EXPECT_THAT(complaint({"--log-level", "loud", "status"}), HasSubstr("'loud' is not debug, info, warn or error"));
+  for (const char* wrong : {"INFO", "2", ""})
+    EXPECT_THAT(complaint({"--log-level", wrong, "status"}), HasSubstr("is not debug")) << wrong;
 }
 
 TEST(CommandLines, TakeAUuidOrNoneForAnExecutionId) {
@@ -268,6 +270,11 @@ TEST(CommandLines, PrintTheHelpOfACommand) {
   const CommandLine help = parsed({"pre-script", "--help"});
   ASSERT_TRUE(help.text);
   for (const char* word : {"--auto-thaw", "--timeout", "--execution-id"}) EXPECT_THAT(*help.text, HasSubstr(word));
+  EXPECT_THAT(*help.text, AllOf(HasSubstr("206"), Not(HasSubstr("205"))));
+  for (const char* command : {"pre-script", "post-script", "dry-run", "status", "history", "verify"}) {
+    const CommandLine one = parsed({command, "--help"});
+    EXPECT_THAT(one.text.value_or(""), HasSubstr("Exit codes: 0 ")) << command;
+  }
 }
 
 }  // namespace

@@ -438,7 +438,7 @@ TEST_F(CommandSession, ThatFailsToReleaseIsReported) {
   const auto released = quiescer->release(stage, Outcome::completed);
   ASSERT_FALSE(released);
   EXPECT_EQ(released.error().message,
-            "db: session command " + path() + " exited with status 5 (cannot unlock) when it was told THAW");
+            "db: session command " + path() + " exited with status 5 (cannot unlock) after THAW");
   EXPECT_EQ(released.error().kind, ErrorKind::failed);
 }
 

@@ -61,9 +61,10 @@ TEST(CoverageReport, IsShortForManyTables) {
 }
 
 TEST(CoverageReport, NamesALogThatIsFrozen) {
-  EXPECT_THAT(lines_of(report_coverage({{"server log", "/frozen/log", true, DataRole::log}}, coverage_of, "")),
-              ElementsAre("its server log (/frozen/log) lies on a filesystem that is frozen: whoever logs blocks "
-                          "until the thaw"));
+  EXPECT_THAT(
+      lines_of(report_coverage({{"server log", "/frozen/log", true, DataRole::log}}, coverage_of, "")),
+      ElementsAre("its server log (/frozen/log) lies on a filesystem that is frozen: every process that logs blocks "
+                  "until the thaw"));
 }
 
 }  // namespace

@@ -119,7 +119,7 @@ class Chooser {
   void note_ground(dev_t device, std::vector<WitnessedDevice>& chosen) const {
     const auto found = stacks_.find(device);
     const auto add = [&](std::string why) {
-      chosen.push_back({"", "what " + name_of(device) + " lies on", std::move(why), {device}});
+      chosen.push_back({"", "the device below " + name_of(device), std::move(why), {device}});
     };
     if (found == stacks_.end() || found->second.all_devices.empty()) return add("its device is not known");
     const BlockStack& stack = found->second;

@@ -130,7 +130,7 @@ TEST_F(ForeignServersTest, AreLookedIntoFromTheirOwnRoot) {
   const auto socket = open_place(server, "/srv/own/link", S_IFSOCK, patience());
   ASSERT_TRUE(socket);
   EXPECT_TRUE(check_listener_is(server, **socket));
-  EXPECT_THAT(open_place(server, "/srv/own/begun", S_IFSOCK, patience()).error().message, HasSubstr("is no socket"));
+  EXPECT_THAT(open_place(server, "/srv/own/begun", S_IFSOCK, patience()).error().message, HasSubstr("is not a socket"));
   EXPECT_THAT(open_place(server, "/srv/own/nothing", S_IFSOCK, patience()).error().message, HasSubstr("cannot open"));
   EXPECT_FALSE(listens_on_any(server, {"/srv/own/mysqld.sock"}, patience())) << "there is none on this host";
 }

@@ -62,7 +62,7 @@ TEST_F(Witnesses, WatchThePartitionWhereTheVolumeIsShared) {
   // Nobody has mounted it.
   const auto unmounted = choose("30 1 259:2 / /data rw - ext4 /dev/nvme1n1p1 rw\n");
   EXPECT_EQ(unmounted.at("nvme1n1p1 of vol-0a"), "");
-  EXPECT_THAT(unmounted.at("vol-0a"), HasSubstr("nvme1n1p2, of which nothing is mounted"));
+  EXPECT_THAT(unmounted.at("vol-0a"), HasSubstr("nvme1n1p2 has nothing mounted"));
   // It is swap.
   devices_.add_swap({"nvme1n1p2"});
   EXPECT_EQ(choose("30 1 259:2 / /data rw - ext4 /dev/nvme1n1p1 rw\n").at("vol-0a"), "swap is on nvme1n1p2");

@@ -32,7 +32,7 @@ TEST(ExtraChecks, AreRefusedWithTheReason) {
   };
   EXPECT_THAT(why("{"), HasSubstr("line"));
   EXPECT_THAT(why("{}"), HasSubstr("databases"));
-  EXPECT_THAT(why(R"({"databases": {}, "more": 1})"), HasSubstr("databases alone"));
+  EXPECT_THAT(why(R"({"databases": {}, "more": 1})"), HasSubstr("only key is databases"));
   EXPECT_THAT(why(R"({"databases": {"a": 1}})"), HasSubstr("'a' must be an object"));
   EXPECT_THAT(why(R"({"databases": {"a": {"canary": []}}})"), HasSubstr("unknown key 'canary'"));
   EXPECT_THAT(why(R"({"databases": {"a": {"canaries": 1}}})"), HasSubstr("canaries must be a list"));

@@ -245,8 +245,8 @@ TEST_P(SsmDocuments, ShowOperatorsWhatGoesOn) {
   EXPECT_THAT(expect_document(0, kOperator, {{"command", "status"}}).out, HasSubstr("No session is active"));
   expect_general(0, "pre-script");
   EXPECT_THAT(expect_document(0, kOperator, {{"command", "status"}}).out, HasSubstr("A session is active (held)"));
-  const auto json = expect_document(0, kOperator, {{"command", "status-json"}}).out;
-  EXPECT_TRUE(nlohmann::json::accept(json)) << json;
+  const auto text = expect_document(0, kOperator, {{"command", "status-json"}}).out;
+  EXPECT_TRUE(nlohmann::json::accept(text)) << text;
   EXPECT_TRUE(frozen(data));
   expect_general(0, "post-script");
 }

@@ -6,6 +6,7 @@
 #include <cctype>
 #include <utility>
 
+#include "base/control_group.hpp"
 #include "base/text.hpp"
 #include "dlm_freeze/base/files.hpp"
 
@@ -128,14 +129,10 @@ bool ContainerName::is_called(std::string_view wanted) const {
 }
 
 std::optional<ContainerName> parse_container_name(std::string_view cgroups) {
-  for (const std::string_view line : split(cgroups, '\n')) {
-    // "12:memory:/path": the path may have colons of its own.
-    const std::size_t first = line.find(':');
-    const std::size_t second = first == std::string_view::npos ? first : line.find(':', first + 1);
-    if (second == std::string_view::npos) continue;
-    auto found = named_by(line.substr(second + 1));
+  for (const ControlGroup& group : parse_control_groups(cgroups)) {
+    auto found = named_by(group.path);
     if (!found) continue;
-    found->controllers = line.substr(first + 1, second - first - 1);
+    found->controllers = group.controllers;
     return found;
   }
   return std::nullopt;

@@ -10,6 +10,7 @@ namespace dlm_freeze {
 std::vector<ControlGroup> parse_control_groups(std::string_view text) {
   std::vector<ControlGroup> groups;
   for (const std::string_view line : split(text, '\n')) {
+    // "12:memory:/path": the path may have colons of its own.
     const std::size_t first = line.find(':');
     const std::size_t second = first == std::string_view::npos ? first : line.find(':', first + 1);
     if (second == std::string_view::npos) continue;

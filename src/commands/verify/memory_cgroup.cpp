@@ -33,12 +33,6 @@ std::optional<std::string> path_in(std::string_view cgroups, std::string_view co
   return std::nullopt;
 }
 
-/// A file of a cgroup; empty when there is none.
-std::string text_of(const std::string& path) {
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  return file ? read_from_start(file.get()).value_or("") : "";
-}
-
 void remove_those_of_the_dead(const std::string& parent) {
   for (const std::string& name : names_in(parent)) {
     if (!name.starts_with(kName)) continue;
@@ -58,10 +52,10 @@ Result<MemoryCgroupParent> memory_cgroup_parent(std::string_view cgroups, std::s
   const auto own = path_in(cgroups, "");
   const std::string mount = hierarchy_of(mountinfo, "");
   if (!own || mount.empty() || own->starts_with("/..")) return failure("no cgroups are mounted");
-  const std::string limit = text_of(mount + *own + "/memory.max");
+  const std::string limit = read_file(mount + *own + "/memory.max").value_or("");
   if (!limit.empty() && trimmed(limit) != "max") return failure("the cgroup " + *own + " has a limit already");
   const std::string parent = mount + own->substr(0, own->rfind('/'));
-  const std::string enabled = text_of(parent + "/cgroup.subtree_control");
+  const std::string enabled = read_file(parent + "/cgroup.subtree_control").value_or("");
   const auto controllers = split(trimmed(enabled), ' ');
   if (std::find(controllers.begin(), controllers.end(), "memory") == controllers.end())
     return failure("there is no controller of memory below " + parent);
@@ -77,9 +71,8 @@ std::uint64_t oom_kills(std::string_view text) {
 }
 
 Result<MemoryCgroup> MemoryCgroup::create(std::uint64_t bytes) {
-  constexpr std::size_t kLargestTable = std::size_t{4} << 20;
-  const auto cgroups = read_file("/proc/self/cgroup", kLargestTable);
-  const auto mounts = read_file("/proc/self/mountinfo", kLargestTable);
+  const auto cgroups = read_file("/proc/self/cgroup");
+  const auto mounts = read_file("/proc/self/mountinfo");
   if (!cgroups || !mounts) return failure("no cgroups are mounted");
   const auto parent = memory_cgroup_parent(*cgroups, *mounts);
   if (!parent) return tl::unexpected(parent.error());
@@ -106,14 +99,6 @@ MemoryCgroup::MemoryCgroup(MemoryCgroup&& other) noexcept
       limit_(std::exchange(other.limit_, 0)),
       members_(std::move(other.members_)),
       events_(std::move(other.events_)) {}
-
-MemoryCgroup& MemoryCgroup::operator=(MemoryCgroup&& other) noexcept {
-  std::swap(directory_, other.directory_);
-  std::swap(limit_, other.limit_);
-  std::swap(members_, other.members_);
-  std::swap(events_, other.events_);
-  return *this;
-}
 
 MemoryCgroup::~MemoryCgroup() {
   if (directory_.empty()) return;

@@ -33,8 +33,8 @@ class MemoryCgroup {
   [[nodiscard]] static Result<MemoryCgroup> create(std::uint64_t bytes);
 
   MemoryCgroup(MemoryCgroup&& other) noexcept;
-  MemoryCgroup& operator=(MemoryCgroup&& other) noexcept;
   MemoryCgroup(const MemoryCgroup&) = delete;
+  MemoryCgroup& operator=(MemoryCgroup&&) = delete;
   MemoryCgroup& operator=(const MemoryCgroup&) = delete;
   ~MemoryCgroup();
 

@@ -37,8 +37,7 @@ TEST(MemoryCgroups, OfVersion1AreMadeBelowTheOwnOne) {
 
 TEST(MemoryCgroups, OfVersion2AreMadeBesideTheOwnOne) {
   const fakes::Scratch scratch;
-  const std::string root = scratch / "";
-  const std::string mount = root.substr(0, root.size() - 1);
+  const std::string& mount = scratch.path();
   write(mount + "/cgroup.subtree_control", "cpu memory pids\n");
   write(mount + "/system.slice/cgroup.subtree_control", "memory pids\n");
   write(mount + "/system.slice/a.service/memory.max", "max\n");
@@ -53,8 +52,7 @@ TEST(MemoryCgroups, OfVersion2AreMadeBesideTheOwnOne) {
 
 TEST(MemoryCgroups, OfVersion2AreNotMadeWhereALimitWouldBeLeftOrCannotBeSet) {
   const fakes::Scratch scratch;
-  const std::string root = scratch / "";
-  const std::string mount = root.substr(0, root.size() - 1);
+  const std::string& mount = scratch.path();
   write(mount + "/cgroup.subtree_control", "memory\n");
   write(mount + "/a.slice/cgroup.subtree_control", "cpu memory_of_another_kind\n");
   write(mount + "/limited.service/memory.max", "1073741824\n");

@@ -36,9 +36,9 @@ function(dlm_freeze_add_test)
   target_compile_definitions(${arg_NAME} PRIVATE DLM_FREEZE_BINARY="$<TARGET_FILE:dlm_freeze_cli>"
                                                  DLM_FREEZE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                                                  DLM_FREEZE_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
-  # Most of the time goes into templates that all of them use.
-  set_target_properties(${arg_NAME} PROPERTIES UNITY_BUILD ${DLM_FREEZE_PRECOMPILE} UNITY_BUILD_BATCH_SIZE 8)
-  set_target_properties(${arg_NAME} PROPERTIES DLM_FREEZE_IS_TEST ON CXX_CLANG_TIDY "") # GoogleTest's macros break most of its rules
+  # Together, since most of the time goes into templates that all of them use.
+  set_target_properties(${arg_NAME} PROPERTIES UNITY_BUILD ${DLM_FREEZE_PRECOMPILE} UNITY_BUILD_BATCH_SIZE 8
+                                               DLM_FREEZE_IS_TEST ON CXX_CLANG_TIDY "") # GoogleTest's macros break most of its rules
   add_dependencies(${arg_NAME} dlm_freeze_cli)
   if(NOT "root" IN_LIST arg_LABELS)
     add_dependencies(unprivileged_tests ${arg_NAME})

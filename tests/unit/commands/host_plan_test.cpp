@@ -208,9 +208,9 @@ class HostPlans : public testing::Test {
 TEST_F(HostPlans, HaveEveryMountOfTheHost) {
   const auto plan = this->plan();
   ASSERT_TRUE(plan) << plan.error().message;
-  const auto of_others = std::count_if(plan->freeze.mounts.begin(), plan->freeze.mounts.end(), [](const auto& planned) {
-    return planned.reason == Reason::unseen;  // What happens to be mounted beside this test.
-  });
+  // What happens to be mounted beside this test, for whatever reason it is not frozen.
+  const auto of_others = std::count_if(plan->freeze.mounts.begin(), plan->freeze.mounts.end(),
+                                       [](const auto& planned) { return planned.is_elsewhere(); });
   EXPECT_EQ(plan->freeze.mounts.size() - static_cast<std::size_t>(of_others), plan->table.mounts().size());
   EXPECT_THAT(plan->quiescers, IsEmpty());
 }
